@@ -1,0 +1,106 @@
+"""Where a face stands in its crop: mean face, similarity transform, crops and the way back.
+
+Landmarks are 68 points in 300-W order, (x, y), in pixels; integer coordinates are pixel centres.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from lib.types import AlignedFace, Face
+
+# The widely published mean of the inner 51 points (17 to 67) of frontal 300-W faces, scaled so that they fill the unit
+# square; the deepfakes tools and the .dfm exchange format align to the same points.
+MEAN_FACE = np.array([
+    (0.000213256, 0.106454), (0.0752622, 0.038915), (0.18113, 0.0187482), (0.29077, 0.0344891), (0.393397, 0.0773906),
+    (0.586856, 0.0773906), (0.689483, 0.0344891), (0.799124, 0.0187482), (0.904991, 0.038915), (0.98004, 0.106454),
+    (0.490127, 0.203352), (0.490127, 0.307009), (0.490127, 0.409805), (0.490127, 0.515625),
+    (0.36688, 0.587326), (0.426036, 0.609345), (0.490127, 0.628106), (0.554217, 0.609345), (0.613373, 0.587326),
+    (0.121737, 0.216423), (0.187122, 0.178758), (0.265825, 0.179852), (0.334606, 0.231733), (0.260918, 0.245099), (0.182743, 0.244077),
+    (0.645647, 0.231733), (0.714428, 0.179852), (0.793132, 0.178758), (0.858516, 0.216423), (0.79751, 0.244077), (0.719335, 0.245099),
+    (0.254149, 0.780233), (0.340985, 0.745405), (0.428858, 0.727388), (0.490127, 0.742578), (0.551395, 0.727388), (0.639268, 0.745405),
+    (0.726104, 0.780233), (0.642159, 0.864805), (0.556721, 0.902192), (0.490127, 0.909281), (0.423532, 0.902192), (0.338094, 0.864805),
+    (0.290379, 0.784792), (0.428096, 0.778746), (0.490127, 0.785343), (0.552157, 0.778746),
+    (0.689874, 0.784792), (0.553364, 0.824182), (0.490127, 0.831803), (0.42689, 0.824182)])
+INNER = slice(17, 68)
+
+# Side of the crop in unit squares of the mean face, and how far its centre moves up, in unit squares.
+COVERAGES = {"half": (1.0, 0.0), "full": (1.6, 0.0), "whole": (2.13, 0.07), "head": (2.98, 0.0)}
+DEFAULT_COVERAGE = "whole"
+DEFAULT_SIZE = 256
+
+
+def similarity_transform(points: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Least-squares rotation, uniform scale and shift that carry `points` onto `template`, both (K, 2) x, y.
+
+    Returns (2, 3) float64. Raises ValueError if all `points` coincide.
+    "Least-squares estimation of transformation parameters between two point patterns", TPAMI, 1991.
+    """
+    points, template = np.asarray(points, np.float64), np.asarray(template, np.float64)
+    from_mean, to_mean = points.mean(0), template.mean(0)
+    centred, target = points - from_mean, template - to_mean
+    variance = (centred ** 2).sum() / len(points)
+    if variance < 1e-12:
+        raise ValueError("the points coincide")
+    u, scales, vt = np.linalg.svd(target.T @ centred / len(points))
+    flip = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * flip) @ vt
+    linear = rotation * (scales * flip).sum() / variance
+    return np.hstack([linear, (to_mean - linear @ from_mean)[:, None]])
+
+
+def crop_matrix(landmarks: np.ndarray, size: int, coverage: str = DEFAULT_COVERAGE) -> np.ndarray:
+    """(2, 3) float64 from frame pixels to the pixels of a `size` x `size` crop of the given coverage."""
+    return template_matrix(size, coverage) @ np.vstack([similarity_transform(landmarks[INNER], MEAN_FACE), [0, 0, 1]])
+
+
+def template_matrix(size: int, coverage: str = DEFAULT_COVERAGE) -> np.ndarray:
+    """(2, 3) float64 from the unit square of the mean face to the pixels of a `size` x `size` crop.
+
+    The crop's area spans -0.5 to size - 0.5, since integer coordinates are pixel centres.
+    """
+    side, up = COVERAGES[coverage]
+    scale = size / side
+    return np.array([[scale, 0, size / 2 - 0.5 - 0.5 * scale], [0, scale, size / 2 - 0.5 - (0.5 - up) * scale]])
+
+
+def crop(image: np.ndarray, face: Face, size: int = DEFAULT_SIZE, coverage: str = DEFAULT_COVERAGE) -> AlignedFace:
+    """The aligned face of `image` (H, W, 3) uint8 RGB; pixels outside the frame repeat its edge.
+
+    Where the crop shrinks the frame by more than 1.5, the frame is warped at a whole multiple of the size and then averaged
+    down, because `cv2.warpAffine` ignores INTER_AREA and would alias.
+    """
+    matrix = crop_matrix(face.landmarks, size, coverage)
+    return AlignedFace(face, warp(image, matrix, size), matrix)
+
+
+def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """`image` seen through `matrix` (2, 3), frame -> crop pixels, as a `size` x `size` crop without aliasing."""
+    factor = int(np.clip(np.ceil(1 / scale_of(matrix) - 0.5), 1, 8))
+    larger = upsampled(matrix, factor)
+    warped = cv2.warpAffine(image, larger, (size * factor, size * factor),
+                            flags=cv2.INTER_CUBIC if scale_of(larger) > 1 else cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return warped if factor == 1 else cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def upsampled(matrix: np.ndarray, factor: float) -> np.ndarray:
+    """`matrix` into a crop whose side is `factor` times as long."""
+    larger = matrix * factor
+    larger[:, 2] += (factor - 1) / 2
+    return larger
+
+
+def scale_of(matrix: np.ndarray) -> float:
+    """How many crop pixels one frame pixel becomes."""
+    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
+def transform_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(K, 2) points through a (2, 3) matrix."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def invert(matrix: np.ndarray) -> np.ndarray:
+    """(2, 3) crop -> frame pixels of a (2, 3) frame -> crop matrix."""
+    return cv2.invertAffineTransform(matrix)

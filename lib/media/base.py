@@ -1,0 +1,47 @@
+"""Sources and sinks of frames, whatever lies behind them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from lib.types import Frame
+
+
+class FrameSource(ABC):
+    """Iterates `Frame`s in presentation order; each iteration starts at the beginning."""
+
+    path: Path
+    size: tuple[int, int] | None  # (width, height) as shown; None where pictures differ
+    rate: Fraction | None  # frames/s, the average of a video with a variable rate; None for pictures
+    count: int | None  # number of frames, or None where only reading tells
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    @abstractmethod
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """Frames `start` to `stop` - 1 without decoding more than is needed to get there."""
+
+    @property
+    def losses(self) -> list[str]:
+        """What could not be read in the last iteration, a sentence each: "photo.jpg: truncated"."""
+        return []
+
+
+class FrameSink(ABC):
+    """Takes frames in order. A context manager: leaving it without an error puts the result under its final name."""
+
+    @abstractmethod
+    def write(self, frame: Frame, image: np.ndarray) -> None:
+        """`image` (H, W, 3) uint8 RGB becomes the picture of `frame`, whose time or name it keeps."""
+
+    @abstractmethod
+    def __enter__(self) -> FrameSink: ...
+
+    @abstractmethod
+    def __exit__(self, kind, error, traceback) -> None: ...

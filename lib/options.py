@@ -1,0 +1,160 @@
+"""Options: a dataclass field made with `option()` is its flag, its TOML key, its help and its bounds check.
+
+Declarations are read from the source text, not by importing it, so `--help` and a mistake on the command line are
+answered without loading NumPy, OpenCV or TensorFlow. That is why every argument of `option()` must be a literal.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lib.errors import FaceswapError, UsageError
+
+REQUIRED = dataclasses.MISSING
+KINDS = ("bool", "int", "float", "str", "Path", "list[Path]", "list[str]")
+
+
+def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None, high: float | None = None,
+           choices: tuple | None = None, short: str | None = None, plugin: str | None = None) -> Any:
+    """A dataclass field that users set.
+
+    `default` may be left out: then the option is required. `low` and `high` are inclusive bounds of a number,
+    `choices` the values allowed, `short` the one-letter flag ("-i"), and `plugin` the kind of plugin that is chosen
+    by name ("detectors"). All arguments must be literals, because declarations are read without importing.
+    """
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default))
+    return dataclasses.field() if default is REQUIRED else dataclasses.field(default=default)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One declared option: what `option()` was given, plus its field's name and annotation."""
+
+    name: str
+    kind: str  # one of KINDS
+    optional: bool  # None is allowed
+    default: Any  # REQUIRED, or a literal
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple | None = None
+    short: str | None = None
+    plugin: str | None = None
+
+    @property
+    def flag(self) -> str:
+        return self.name.replace("_", "-")
+
+    def value(self, given: Any, label: str) -> Any:
+        """`given` (text, or a TOML value) as this option's type, within its bounds.
+
+        `label` names the option in the UsageError raised when it does not fit: "--detector.min-score".
+        """
+        if given is None and self.optional:
+            return None
+        try:
+            value = self._convert(given)
+        except (TypeError, ValueError):
+            raise UsageError(f"{label} needs {_a(self.kind)}, not {given!r}.") from None
+        if self.choices is not None and value not in self.choices:
+            raise UsageError(f"{label} must be one of {', '.join(map(str, self.choices))}, not {value!r}."
+                             + nearest(str(value), map(str, self.choices)))
+        outside = (self.low is not None and not value >= self.low) or (self.high is not None and not value <= self.high)
+        if outside:
+            bounds = [f"at least {self.low}"] * (self.low is not None) + [f"at most {self.high}"] * (self.high is not None)
+            raise UsageError(f"{label} must be {' and '.join(bounds)}, not {value}.")
+        return value
+
+    def _convert(self, given: Any) -> Any:
+        if self.kind == "bool":
+            if isinstance(given, bool):
+                return given
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(given).lower()] \
+                if str(given).lower() in ("true", "yes", "1", "false", "no", "0") else int("x")
+        if isinstance(given, bool):
+            raise TypeError
+        if self.kind.startswith("list["):
+            items = given if isinstance(given, (list, tuple)) else [given]
+            return [Path(item).expanduser() if "Path" in self.kind else str(item) for item in items]
+        if self.kind == "Path":
+            return Path(given).expanduser()
+        return {"int": int, "float": float, "str": str}[self.kind](given)
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a source file declares: the class that carries the options, its summary and the options in order."""
+
+    name: str  # of the class
+    summary: str  # first line of the class docstring
+    doc: str
+    options: tuple[Option, ...]
+
+    def check(self, values: dict[str, Any], prefix: str) -> dict[str, Any]:
+        """`values` by option name, converted and within bounds. UsageError names "--PREFIX.option"."""
+        known = {item.name: item for item in self.options}
+        checked = {}
+        for name, value in values.items():
+            label = f"--{prefix}.{name.replace('_', '-')}"
+            if name not in known:
+                raise UsageError(f"{label} does not exist." + nearest(name, known)
+                                 + (f" Options: {', '.join(sorted(known))}." if known else " There are no options."))
+            checked[name] = known[name].value(value, label)
+        return checked
+
+
+def declarations(path: Path) -> list[Declaration]:
+    """The dataclasses with options, or decorated with a registry's `register`, that the file at `path` declares."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FaceswapError(f"Cannot read {path}: {error}. Mend the file or take it away.") from error
+    found = []
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        fields = [_field(item, path) for item in node.body if _is_option(item)]
+        registered = any(isinstance(item, ast.Attribute) and item.attr == "register" for item in node.decorator_list)
+        if fields or registered:
+            doc = ast.get_docstring(node) or ""
+            found.append(Declaration(node.name, doc.split("\n")[0], doc, tuple(fields)))
+    return found
+
+
+def nearest(name: str, names) -> str:
+    """" Did you mean X?" for the closest of `names`, or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _is_option(node: ast.stmt) -> bool:
+    return (isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call)
+            and isinstance(node.value.func, ast.Name) and node.value.func.id == "option")
+
+
+def _field(node: ast.AnnAssign, path: Path) -> Option:
+    kind = ast.unparse(node.annotation).strip("'\"")
+    optional = kind.endswith(" | None")
+    kind = kind.removesuffix(" | None")
+    name = node.target.id
+    if kind not in KINDS:
+        raise FaceswapError(f"{path}:{node.lineno}: option {name} is of type {kind}; use one of {', '.join(KINDS)}.")
+    try:
+        given = [ast.literal_eval(item) for item in node.value.args]
+        named = {item.arg: ast.literal_eval(item.value) for item in node.value.keywords}
+    except ValueError:
+        raise FaceswapError(f"{path}:{node.lineno}: option {name} must be declared with literals alone.") from None
+    named = dict(zip(("default", "help"), given)) | named
+    if "choices" in named:
+        named["choices"] = tuple(named["choices"])
+    return Option(**({"name": name, "kind": kind, "optional": optional, "default": REQUIRED, "help": ""} | named))
+
+
+def _a(kind: str) -> str:
+    return {"int": "a whole number", "float": "a number", "bool": "true or false"}.get(kind, "a text")

@@ -1,0 +1,32 @@
+"""One small ordered parallel map, used by extract and convert. Threads: the heavy calls release the GIL."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int | None = None) -> Iterator[Result]:
+    """`function` of each of `items`, in their order, on `workers` threads.
+
+    At most `ahead` items (twice the workers by default) are in the works, so memory does not grow with the input.
+    An exception of `function` or of `items` is raised where its result would have been. Closing the iterator
+    drops what has not begun.
+    """
+    ahead = ahead or 2 * workers
+    waiting = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

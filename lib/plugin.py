@@ -1,0 +1,87 @@
+"""What a plugin of each kind must do, and the registries that find them by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from lib.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from lib.media.base import FrameSink, FrameSource
+    from lib.types import AlignedFace, Detection
+
+DETECTORS = Registry("detectors", "plugins.detectors")
+ALIGNERS = Registry("aligners", "plugins.aligners")
+MASKERS = Registry("maskers", "plugins.maskers")
+RECOGNIZERS = Registry("recognizers", "plugins.recognizers")
+MODELS = Registry("models", "plugins.models")
+COLORS = Registry("colors", "plugins.colors")
+BLENDERS = Registry("blenders", "plugins.blenders")
+WRITERS = Registry("writers", "plugins.writers")
+REGISTRIES = {registry.kind: registry for registry in
+              (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, COLORS, BLENDERS, WRITERS)}
+
+
+class Detector(ABC):
+    """Finds faces. One instance serves one thread; scripts make one per worker."""
+
+    @abstractmethod
+    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
+        """Faces in each of `images`, (H, W, 3) uint8 RGB of any sizes, best score first."""
+
+
+class Aligner(ABC):
+    """Fits landmarks. One instance serves one thread."""
+
+    @abstractmethod
+    def align(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB and (K, 4) boxes in the convention of `Detection.box` -> (K, 68, 2) float32 frame pixels."""
+
+
+class Masker(ABC):
+    """Says which pixels of an aligned face belong to the face."""
+
+    @abstractmethod
+    def mask(self, aligned: AlignedFace) -> np.ndarray:
+        """(S, S, 1) float32 in [0, 1], 1 = face."""
+
+
+class Recognizer(ABC):
+    """Describes whose face it is."""
+
+    @abstractmethod
+    def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
+        """(N, D) float32 identity embeddings of `faces` (crops of coverage "whole"); near = same person."""
+
+
+class Color(ABC):
+    """Fits the colours of a swapped face to those of the face it replaces."""
+
+    @abstractmethod
+    def recolor(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """`swapped` and `original` (S, S, 3) float32 RGB in [0, 1], `mask` (S, S, 1) float32 of skin -> (S, S, 3) float32."""
+
+
+class Blender(ABC):
+    """Sets a face into the region of the frame around it."""
+
+    @abstractmethod
+    def blend(self, region: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """`region` (H, W, 3) uint8 RGB, `face` (H, W, 3) float32 RGB in [0, 1], `mask` (H, W, 1) float32 -> (H, W, 3) uint8.
+
+        Pixels where the mask is 0 come back unchanged.
+        """
+
+
+class Writer(ABC):
+    """Opens a sink for finished frames."""
+
+    @abstractmethod
+    def open(self, path: Path, source: FrameSource) -> FrameSink:
+        """A sink at `path` with the size, frame times and sound of `source`."""

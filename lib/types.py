@@ -1,0 +1,51 @@
+"""The small typed values that pass from stage to stage. RGB everywhere; integer coordinates are pixel centres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source."""
+
+    index: int  # from 0, in presentation order
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    name: str = ""  # file name of a picture; "" in a video
+    time: float | None = None  # presentation time in seconds; None for a picture
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One face found in a frame."""
+
+    box: np.ndarray  # (4,) float32 left, top, right, bottom in frame pixels; a square from brows to chin, as dlib's detector draws it
+    score: float  # 0 to 1
+
+
+@dataclass(frozen=True)
+class Face:
+    """A detection with its landmarks."""
+
+    detection: Detection
+    landmarks: np.ndarray  # (68, 2) float32 x, y in frame pixels, 300-W order
+
+
+@dataclass(frozen=True)
+class AlignedFace:
+    """A square crop of a frame in which the face stands upright at a fixed place."""
+
+    face: Face
+    image: np.ndarray  # (S, S, 3) uint8 RGB
+    matrix: np.ndarray  # (2, 3) float64, frame pixels -> crop pixels
+
+
+@dataclass(frozen=True)
+class SwappedFace:
+    """What the model made of an aligned face."""
+
+    aligned: AlignedFace
+    image: np.ndarray  # (S, S, 3) float32 RGB in [0, 1]
+    mask: np.ndarray  # (S, S, 1) float32 in [0, 1], 1 = replace
