@@ -87,7 +87,9 @@ def _add(parser, item: Option, flags: list[str], dest: str) -> None:
     if item.default is not REQUIRED and item.default not in (None, "", [], False):
         text += f" Default: {item.default}."
     text = text.replace("%", "%%")
-    if item.kind == "bool":
+    if item.positional:
+        parser.add_argument(dest, metavar=item.name.upper(), help=text, nargs="?" if item.kind in ("str", "Path") else "*")
+    elif item.kind == "bool":
         parser.add_argument(*flags, dest=dest, action=argparse.BooleanOptionalAction, help=text)
     else:
         many = {"nargs": "+"} if item.kind.startswith("list[") else {}
@@ -135,4 +137,6 @@ def _without_help(argv: Sequence[str]) -> list[str]:
 
 
 def _label(item: Option) -> str:
+    if item.positional:
+        return item.name.upper()
     return f"{item.short}/--{item.flag}" if item.short else f"--{item.flag}"

@@ -20,12 +20,12 @@ KINDS = ("bool", "int", "float", "str", "Path", "list[Path]", "list[str]")
 
 
 def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None, high: float | None = None,
-           choices: tuple | None = None, short: str | None = None, plugin: str | None = None) -> Any:
+           choices: tuple | None = None, short: str | None = None, plugin: str | None = None, positional: bool = False) -> Any:
     """A dataclass field that users set.
 
     `default` may be left out: then the option is required. `low` and `high` are inclusive bounds of a number,
     `choices` the values allowed, `short` the one-letter flag ("-i"), and `plugin` the kind of plugin that is chosen
-    by name ("detectors"). All arguments must be literals, because declarations are read without importing.
+    by name ("detectors"). A `positional` option has no flag. All arguments must be literals, because declarations are read without importing.
     """
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default))
@@ -46,6 +46,7 @@ class Option:
     choices: tuple | None = None
     short: str | None = None
     plugin: str | None = None
+    positional: bool = False
 
     @property
     def flag(self) -> str:

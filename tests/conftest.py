@@ -1,0 +1,61 @@
+"""Real faces for every test: the portraits inside scikit-image and matplotlib always, the shared footage where it is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("FACESWAP_TEST_DATA", ROOT.parent / "shared" / "data")).resolve()
+if (SHARED / "weights" / "yunet").is_dir():  # before any test imports lib.weights: no test downloads
+    os.environ.setdefault("FACESWAP_WEIGHTS", str(SHARED / "weights" / "yunet"))
+sys.path.insert(0, str(ROOT))
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """`shared("videos/swap/b_hill.mp4")` -> its path; the test is skipped where the shared data is not."""
+
+    def find(relative: str) -> Path:
+        path = SHARED / relative
+        if not path.exists():
+            pytest.skip(f"needs {relative} of the test data (FACESWAP_TEST_DATA)")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """(512, 512, 3) uint8 RGB, one frontal face."""
+    from skimage import data
+
+    return np.ascontiguousarray(data.astronaut())
+
+
+@pytest.fixture(scope="session")
+def hopper() -> np.ndarray:
+    """(606, 512, 3) uint8 RGB, one frontal face."""
+    from matplotlib import cbook
+    from PIL import Image
+
+    return np.asarray(Image.open(cbook.get_sample_data("grace_hopper.jpg")).convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def faceswap():
+    """`faceswap("extract", "-i", video, code=0)` runs the command line as a user would and checks its exit code."""
+
+    def run(*arguments, code: int | None = 0, timeout: float = 600, **environment) -> subprocess.CompletedProcess:
+        done = subprocess.run([sys.executable, str(ROOT / "faceswap.py"), *map(str, arguments)], capture_output=True,
+                              text=True, timeout=timeout, env=os.environ | environment)
+        assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return run
