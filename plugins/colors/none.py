@@ -1,0 +1,18 @@
+"""Leaves the colours of the swapped face as the model made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.plugin import COLORS, Color
+
+
+@COLORS.register
+@dataclass
+class Unchanged(Color):
+    """Colours as the model made them."""
+
+    def recolor(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return swapped
