@@ -6,80 +6,83 @@ Reads the subcommand, runs scripts/<subcommand>.py, and prints errors that a use
 
 from __future__ import annotations
 
+import importlib
+import json
+import os
+import signal
 import sys
-from pathlib import Path
 
 if sys.version_info < (3, 11):
     sys.exit("faceswap needs Python 3.11 or newer; this is " + sys.version.split()[0])
 
-SCRIPTS = Path(__file__).resolve().parent / "scripts"
+from lib import cli, logs
+from lib.errors import DONE, FIXABLE, INTERRUPTED, FaceswapError, UsageError, trouble_with_machine
+from lib.options import nearest
 
 
 def main(argv: list[str]) -> int:
-    from lib.errors import INTERRUPTED, FaceswapError, UsageError
-
+    _save_on_signals()
+    for stream in sys.stdout, sys.stderr:
+        stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show must not end a run
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
             print(_overview())
-            return 0
+            return DONE
         return _run(argv[0], argv[1:])
     except FaceswapError as error:
-        _report(str(error), argv)
+        _report("error", str(error), argv)
         return error.exit_code
     except KeyboardInterrupt:
-        _report("Interrupted. Run the same command again to go on.", argv)
+        _report("interrupted", "Run the same command again to go on.", argv)
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    except BrokenPipeError:  # `faceswap.py plugins | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        message = trouble_with_machine(error)
+        if message is None:
+            raise
+        _report("error", message, argv)
+        return FIXABLE
 
 
 def _run(command: str, argv: list[str]) -> int:
-    import importlib
-
-    from lib import cli, logs, options
-    from lib.errors import UsageError
-
-    path = SCRIPTS / f"{command}.py"
-    names = _commands()
-    if command not in names:
-        raise UsageError(f"There is no command {command!r}." + options.nearest(command, names)
-                         + f" Commands: {', '.join(names)}.")
-    declaration = _declaration(path)
+    if command not in cli.commands():
+        raise UsageError(f"There is no command {command!r}.{nearest(command, cli.commands())} "
+                         f"Commands: {', '.join(cli.commands())}.")
+    declaration = cli.declaration(command)
     values = cli.parse(command, declaration, argv)
     logs.set_up("json" if _wants_json(argv) else "text")
     module = importlib.import_module(f"scripts.{command}")
     return module.run(getattr(module, declaration.name)(**values))
 
 
-def _declaration(path: Path):
-    from lib import options
-
-    return options.declarations(path)[-1]
-
-
-def _commands() -> list[str]:
-    return sorted(path.stem for path in SCRIPTS.glob("*.py") if not path.stem.startswith("_"))
-
-
 def _overview() -> str:
-    lines = [f"  {name:11} {_declaration(SCRIPTS / f'{name}.py').summary}" for name in _commands()]
+    lines = [f"  {name:11} {cli.declaration(name).summary}" for name in cli.commands()]
     return "\n".join([__doc__.split("\n")[0], "", "usage: faceswap.py COMMAND [options]", "", *lines, "",
                       "faceswap.py COMMAND --help lists the options of a command."])
 
 
+def _save_on_signals() -> None:
+    """SIGTERM saves and leaves as Ctrl-C does; a second signal ends the run at once."""
+    watched = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def interrupt(number, frame):
+        for other in watched:
+            signal.signal(other, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    for number in watched:
+        signal.signal(number, interrupt)
+
+
 def _wants_json(argv: list[str]) -> bool:
-    return "--log=json" in argv or ("--log" in argv and argv[argv.index("--log") + 1:][:1] == ["json"])
+    return "--log=json" in argv or ("--log", "json") in zip(argv, argv[1:])
 
 
-def _report(message: str, argv: list[str]) -> None:
-    if _wants_json(argv):
-        import json
-
-        message = json.dumps({"level": "error", "message": message}, ensure_ascii=False)
-    else:
-        message = f"error: {message}"
-    print(message, file=sys.stderr, flush=True)
+def _report(level: str, message: str, argv: list[str]) -> None:
+    line = json.dumps({"level": level, "message": message}, ensure_ascii=False) if _wants_json(argv) else f"{level}: {message}"
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lib.errors import UsageError
-from lib.options import REQUIRED, Declaration, Option, nearest
+from lib.options import REQUIRED, Declaration, Option, declarations, nearest
+from lib.plugin import REGISTRIES
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+LOGS = ("text", "json")
 
 
 @dataclass(kw_only=True)
@@ -19,48 +25,60 @@ class Command:
 
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def create(self, kind: str) -> Any:
-        """The plugin that the option `kind` ("detector") names, made with its settings."""
-        return registry_of(kind).create(getattr(self, kind), **self.settings.get(kind, {}))
+    def create(self, name: str) -> Any:
+        """The plugin that the option `name` ("detector") chooses, made with its settings."""
+        kind = next(item.metadata["plugin"] for item in dataclasses.fields(self) if item.name == name)
+        return REGISTRIES[kind].create(getattr(self, name), **self.settings.get(name, {}))
 
 
-def parse(name: str, declaration: Declaration, argv: Sequence[str]) -> dict[str, Any]:
+@cache
+def commands() -> tuple[str, ...]:
+    """The names of all subcommands: those of the files in scripts/."""
+    return tuple(sorted(path.stem for path in SCRIPTS.glob("*.py") if not path.stem.startswith("_")))
+
+
+@cache
+def declaration(command: str) -> Declaration:
+    """The options of a subcommand: the last class with options in its script."""
+    return declarations(SCRIPTS / f"{command}.py")[-1]
+
+
+def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str, Any]:
     """Keyword arguments for the command's dataclass: command line over `--config` file over defaults.
 
     Raises UsageError for what does not exist or is out of bounds; prints help and exits on `--help`.
     """
-    options = declaration.options
+    options = declared.options
     selectors = [item for item in options if item.plugin]
-    first = _parser(name, declaration, options, formatter=False)
-    given, _ = first.parse_known_args(_without_help(argv))
-    table = _read_config(given.config) if given.config else {}
-    chosen = {item.name: _chosen(item, given, table.get(name, {})) for item in selectors}
 
-    parser = _parser(name, declaration, options)
+    # The chosen plugins add options of their own, so they must be known before the line as a whole can be read.
+    wanted, _ = _parser(command, declared, with_help=False).parse_known_args([item for item in argv if item not in ("-h", "--help")])
+    tables = _read_config(wanted.config) if wanted.config else {}
+    own_table = tables.get(command, {})
+    chosen = {item.name: _chosen(item, getattr(wanted, item.name, own_table.get(item.name, item.default))) for item in selectors}
+
+    parser = _parser(command, declared)
     for item in selectors:
         if chosen[item.name]:
             _add_plugin_options(parser, item, chosen[item.name])
-    given = vars(parser.parse_args(argv))
+    given, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise UsageError(_unknown(unknown, parser, chosen))
+    given = vars(given)
 
-    own = _from_config(name, options, table.get(name, {}))
-    own |= {item.name: item.value(given[item.name], _label(item)) for item in options if item.name in given}
-    missing = [_label(item) for item in options if item.default is REQUIRED and item.name not in own]
+    values = own_table | {item.name: item.value(given[item.name], _label(item)) for item in options if item.name in given}
+    missing = [_label(item) for item in options if item.default is REQUIRED and item.name not in values]
     if missing:
-        raise UsageError(f"{name} needs {' and '.join(missing)}. See: faceswap.py {name} --help")
-    settings = {}
+        raise UsageError(f"{command} needs {' and '.join(missing)}. See: faceswap.py {command} --help")
+    if selectors:
+        values["settings"] = {}
     for item in selectors:
-        if chosen[item.name]:
+        if name := chosen[item.name]:
             prefix = f"{item.name}."
-            values = dict(table.get(item.name, {}).get(chosen[item.name], {}))
-            values |= {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
-            settings[item.name] = registry_of(item.name).declaration(chosen[item.name]).check(values, item.name)
-    return own | ({"settings": settings} if selectors else {})
-
-
-def registry_of(kind: str):
-    from lib.plugin import REGISTRIES
-
-    return REGISTRIES[kind if kind in REGISTRIES else f"{kind}s"]
+            settings = dict(tables.get(item.name, {}).get(name, {}))
+            settings |= {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
+            values["settings"][item.name] = REGISTRIES[item.plugin].declaration(name).check(settings, item.name)
+    return values
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,72 +86,119 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message[0].upper()}{message[1:]}. See: {self.prog} --help")
 
 
-def _parser(name: str, declaration: Declaration, options: Sequence[Option], formatter: bool = True) -> _Parser:
-    parser = _Parser(prog=f"faceswap.py {name}", description=declaration.doc, add_help=formatter, allow_abbrev=False,
+def _parser(command: str, declared: Declaration, with_help: bool = True) -> _Parser:
+    parser = _Parser(prog=f"faceswap.py {command}", description=declared.doc, add_help=with_help, allow_abbrev=False,
                      formatter_class=argparse.RawDescriptionHelpFormatter, argument_default=argparse.SUPPRESS)
-    for item in options:
+    for item in declared.options:
         _add(parser, item, [item.short] * bool(item.short) + [f"--{item.flag}"], item.name)
     parser.add_argument("--config", type=Path, default=None, metavar="FILE", help="TOML file with options; the command line wins over it")
-    parser.add_argument("--log", choices=("text", "json"), help="how to report: text, or one JSON object a line")
+    parser.add_argument("--log", choices=LOGS, help="how to report: text, or one JSON object a line")
     return parser
 
 
 def _add(parser, item: Option, flags: list[str], dest: str) -> None:
-    text = item.help
-    if item.plugin:
-        text += f" One of: {', '.join(registry_of(item.plugin).names())}."
-    if item.choices:
-        text += f" One of: {', '.join(map(str, item.choices))}."
-    if item.default is not REQUIRED and item.default not in (None, "", [], False):
-        text += f" Default: {item.default}."
-    text = text.replace("%", "%%")
+    text = _help(item).replace("%", "%%")
     if item.positional:
-        parser.add_argument(dest, metavar=item.name.upper(), help=text, nargs="?" if item.kind in ("str", "Path") else "*")
+        parser.add_argument(dest, metavar=item.name.upper(), help=text, nargs="*" if item.kind.startswith("list[") else "?")
     elif item.kind == "bool":
         parser.add_argument(*flags, dest=dest, action=argparse.BooleanOptionalAction, help=text)
     else:
         many = {"nargs": "+"} if item.kind.startswith("list[") else {}
-        metavar = {"int": "N", "float": "X", "Path": "PATH", "list[Path]": "PATH"}.get(item.kind, "NAME")
+        metavar = {"int": "N", "float": "X", "Path": "PATH", "list[Path]": "PATH"}.get(item.kind, "NAME" if item.plugin else "TEXT")
         parser.add_argument(*flags, dest=dest, metavar=metavar, help=text, **many)
 
 
-def _add_plugin_options(parser, selector: Option, name: str) -> None:
-    declaration = registry_of(selector.name).declaration(name)
-    group = parser.add_argument_group(f"{selector.name} {name}", declaration.summary)
-    for item in declaration.options:
-        _add(group, item, [f"--{selector.name}.{item.flag}"], f"{selector.name}.{item.name}")
+def _help(item: Option) -> str:
+    parts = [item.help]
+    if item.plugin:
+        parts.append(f"One of: {', '.join(REGISTRIES[item.plugin].names())}.")
+    if item.choices:
+        parts.append(f"One of: {', '.join(map(str, item.choices))}.")
+    if item.bounds:
+        parts.append(f"{item.bounds.capitalize()}.")
+    if item.default is REQUIRED:
+        parts.append("Required.")
+    elif item.default not in (None, "", [], False):
+        parts.append(f"Default: {'yes' if item.default is True else item.default}.")
+    return " ".join(parts)
 
 
-def _chosen(item: Option, given: argparse.Namespace, table: dict) -> str | None:
-    name = getattr(given, item.name, table.get(item.name, item.default))
-    if name in (None, ""):
+def _add_plugin_options(parser: _Parser, selector: Option, name: str) -> None:
+    declared = REGISTRIES[selector.plugin].declaration(name)
+    if declared.options:
+        group = parser.add_argument_group(f"{selector.name} {name}", declared.summary)
+        for item in declared.options:
+            _add(group, item, [f"--{selector.flag}.{item.flag}"], f"{selector.name}.{item.name}")
+
+
+def _chosen(item: Option, name: Any) -> str | None:
+    if name in (None, "", REQUIRED):
         return None
     try:
-        registry_of(item.name).check_name(name)
+        REGISTRIES[item.plugin].check_name(name)
     except UsageError as error:
         raise UsageError(f"{_label(item)}: {error}") from None
     return name
 
 
-def _from_config(name: str, options: Sequence[Option], table: dict[str, Any]) -> dict[str, Any]:
-    known = {item.name: item for item in options}
-    for key in table:
-        if key not in known:
-            raise UsageError(f"The configuration file sets {key!r} under [{name}], which does not exist." + nearest(key, known))
-    return {key: known[key].value(value, f"{key} under [{name}]") for key, value in table.items()}
+def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, str | None]) -> str:
+    """What to say about arguments that no option took."""
+    flag = next((item for item in unknown if item.startswith("-")), None)
+    if flag is None:
+        return f"{unknown[0]!r} belongs to no option. See: {parser.prog} --help"
+    flag = flag.partition("=")[0]
+    known = [name for action in parser._actions for name in action.option_strings]
+    selector, dot, _ = flag.removeprefix("--").partition(".")
+    if dot and chosen.get(selector):
+        of_plugin = [name for name in known if name.startswith(f"--{selector}.")]
+        return (f"The {selector} {chosen[selector]!r} has no option {flag}." + nearest(flag, of_plugin)
+                + f" It has: {', '.join(of_plugin) or 'none'}.")
+    return f"There is no option {flag}.{nearest(flag, known)} See: {parser.prog} --help"
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, dict[str, Any]]:
+    """The tables of a configuration file, every key and value of it checked: {"extract": {"size": 256}, "detector": {"hog": {...}}}."""
     try:
-        return tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"Cannot read the configuration file {path}: {error.strerror}.") from None
     except ValueError as error:
         raise UsageError(f"The configuration file {path} is not valid TOML: {error}.") from None
+    selectors = {item.name: item.plugin for command in commands() for item in declaration(command).options if item.plugin}
+    checked = {}
+    for name, table in tables.items():
+        if name not in (known := [*commands(), *selectors]):
+            raise UsageError(f"{path}: there is no table [{name}].{nearest(name, known)} There are: {', '.join(sorted(known))}.")
+        if name in commands():
+            checked[name] = _check_table(path, name, declaration(name).options, table)
+        else:
+            checked[name] = {plugin: _check_table(path, f"{name}.{plugin}", _plugin_options(path, name, selectors[name], plugin), entries)
+                             for plugin, entries in _as_table(path, name, table).items()}
+    return checked
 
 
-def _without_help(argv: Sequence[str]) -> list[str]:
-    return [item for item in argv if item not in ("-h", "--help")]
+def _plugin_options(path: Path, selector: str, kind: str, name: str) -> tuple[Option, ...]:
+    try:
+        return REGISTRIES[kind].declaration(name).options
+    except UsageError as error:
+        raise UsageError(f"{path}: [{selector}.{name}]: {error}") from None
+
+
+def _check_table(path: Path, name: str, options: Sequence[Option], table: Any) -> dict[str, Any]:
+    known = {item.name: item for item in options}
+    checked = {}
+    for key, value in _as_table(path, name, table).items():
+        key = key.replace("-", "_")
+        if key not in known:
+            raise UsageError(f"{path}: there is no {key!r} in [{name}].{nearest(key, known)}")
+        checked[key] = known[key].value(value, f"{path}: {key} in [{name}]")
+    return checked
+
+
+def _as_table(path: Path, name: str, table: Any) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: {name} = {table!r} stands outside a table. Put it under [COMMAND] or [KIND.PLUGIN].")
+    return table
 
 
 def _label(item: Option) -> str:

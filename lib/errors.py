@@ -1,10 +1,25 @@
 """Errors that a user can fix, and the exit codes that batch scripts read."""
 
+import errno
+
 DONE = 0
 FIXABLE = 1  # something that the user can fix: a FaceswapError
 USAGE = 2  # the command line itself is wrong
 SOME_FAILED = 3  # done, but some frames failed; each is named in the log
 INTERRUPTED = 130  # Ctrl-C or SIGTERM, after saving
+
+_FIXES = {
+    errno.ENOSPC: "The disk is full. Make room and run the same command again",
+    errno.EDQUOT: "Your disk quota is used up. Make room and run the same command again",
+    errno.EACCES: "Permission denied. Choose another place or change its permissions",
+    errno.EPERM: "Not permitted. Choose another place or change its permissions",
+    errno.EROFS: "This disk is read-only. Choose another place",
+    errno.EIO: "The disk cannot be read or written. Check the disk",
+    errno.EMFILE: "Too many open files. Raise the limit (ulimit -n)",
+    errno.ENAMETOOLONG: "The file name is too long. Choose a shorter one",
+    errno.EFBIG: "The file is larger than this disk allows. Choose another place",
+    errno.ENOTDIR: "A part of this path is a file, not a folder. Choose another place",
+}
 
 
 class FaceswapError(Exception):
@@ -17,3 +32,18 @@ class UsageError(FaceswapError):
     """The command line or the configuration file asks for something that does not exist or is out of bounds."""
 
     exit_code = USAGE
+
+
+def trouble_with_machine(error: Exception) -> str | None:
+    """One line about an exception that means a full disk, missing memory or missing rights; None for any other."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's name for it
+        return "Out of memory. Take a smaller --batch-size or --size, or close other programs."
+    text = str(error)
+    if "No space left on device" in text or "database or disk is full" in text:  # h5py and SQLite give no number
+        code = errno.ENOSPC
+    else:
+        code = error.errno if isinstance(error, OSError) else None
+    if code not in _FIXES:
+        return None
+    where = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    return f"{_FIXES[code]}: {where}." if where else f"{_FIXES[code]}."

@@ -4,40 +4,56 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 
+NOISY = ("matplotlib", "PIL", "h5py", "libav", "tensorflow", "absl", "jax", "py.warnings")
+
 
 def set_up(style: str = "text", level: int = logging.INFO) -> None:
-    """Sends the log to stderr as "text" or "json"."""
-    handler = _Json() if style == "json" else _Text()
+    """Sends the log to stderr as "text" or "json", and quietens the libraries."""
+    handler = JsonHandler(sys.stderr) if style == "json" else TextHandler(sys.stderr)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("matplotlib", "PIL", "h5py", "libav", "tensorflow", "absl", "jax"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.captureWarnings(True)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when the libraries are imported, which is later
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 
-class _Text(logging.StreamHandler):
-    def __init__(self):
-        super().__init__(sys.stderr)
-        self.setFormatter(logging.Formatter("%(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not sys.stderr.isatty():
-            return super().emit(record)
-        from tqdm import tqdm  # writes above a running bar instead of through it
-
-        prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        tqdm.write(prefix + self.format(record), file=sys.stderr)
+def is_json() -> bool:
+    """Whether the log is written as JSON lines."""
+    return any(isinstance(handler, JsonHandler) for handler in logging.getLogger().handlers)
 
 
-class _Json(logging.StreamHandler):
-    writes_json = True
+def json_line(**fields) -> str:
+    """One line of the JSON log: the time and `fields`."""
+    return json.dumps({"time": round(time.time(), 3)} | fields, ensure_ascii=False, default=str)
 
-    def __init__(self):
-        super().__init__(sys.stderr)
+
+class TextHandler(logging.StreamHandler):
+    """The message alone; a warning or an error says so in front. Writes above a running progress bar."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": round(time.time(), 3), "level": record.levelname.lower(), "message": record.getMessage()}
+        prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        return prefix + super().format(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "tqdm" in sys.modules:  # else no bar can be running
+            from tqdm import tqdm
+
+            with tqdm.external_write_mode(self.stream):
+                super().emit(record)
+        else:
+            super().emit(record)
+
+
+class JsonHandler(logging.StreamHandler):
+    """An object a line: time, level, message, and the fields of `extra={"data": {...}}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {"level": record.levelname.lower(), "message": record.getMessage()}
         if record.exc_info:
-            line["traceback"] = self.formatter.formatException(record.exc_info) if self.formatter else repr(record.exc_info[1])
-        return json.dumps(line | getattr(record, "data", {}), ensure_ascii=False)
+            fields["traceback"] = logging.Formatter().formatException(record.exc_info)
+        return json_line(**fields | getattr(record, "data", {}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 from lib.errors import FaceswapError, UsageError
 
 REQUIRED = dataclasses.MISSING
-KINDS = ("bool", "int", "float", "str", "Path", "list[Path]", "list[str]")
 
 
 def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None, high: float | None = None,
@@ -27,9 +27,10 @@ def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None,
     `choices` the values allowed, `short` the one-letter flag ("-i"), and `plugin` the kind of plugin that is chosen
     by name ("detectors"). A `positional` option has no flag. All arguments must be literals, because declarations are read without importing.
     """
+    metadata = {"plugin": plugin}
     if isinstance(default, list):
-        return dataclasses.field(default_factory=lambda: list(default))
-    return dataclasses.field() if default is REQUIRED else dataclasses.field(default=default)
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Option:
     """One declared option: what `option()` was given, plus its field's name and annotation."""
 
     name: str
-    kind: str  # one of KINDS
+    kind: str  # the annotation: "int", "list[Path]" ...
     optional: bool  # None is allowed
     default: Any  # REQUIRED, or a literal
     help: str
@@ -60,32 +61,21 @@ class Option:
         if given is None and self.optional:
             return None
         try:
-            value = self._convert(given)
+            value = _CONVERTERS[self.kind](given)
         except (TypeError, ValueError):
-            raise UsageError(f"{label} needs {_a(self.kind)}, not {given!r}.") from None
+            raise UsageError(f"{label} needs {_NAMES[self.kind]}, not {given!r}.") from None
         if self.choices is not None and value not in self.choices:
             raise UsageError(f"{label} must be one of {', '.join(map(str, self.choices))}, not {value!r}."
                              + nearest(str(value), map(str, self.choices)))
         outside = (self.low is not None and not value >= self.low) or (self.high is not None and not value <= self.high)
         if outside:
-            bounds = [f"at least {self.low}"] * (self.low is not None) + [f"at most {self.high}"] * (self.high is not None)
-            raise UsageError(f"{label} must be {' and '.join(bounds)}, not {value}.")
+            raise UsageError(f"{label} must be {self.bounds}, not {value}.")
         return value
 
-    def _convert(self, given: Any) -> Any:
-        if self.kind == "bool":
-            if isinstance(given, bool):
-                return given
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(given).lower()] \
-                if str(given).lower() in ("true", "yes", "1", "false", "no", "0") else int("x")
-        if isinstance(given, bool):
-            raise TypeError
-        if self.kind.startswith("list["):
-            items = given if isinstance(given, (list, tuple)) else [given]
-            return [Path(item).expanduser() if "Path" in self.kind else str(item) for item in items]
-        if self.kind == "Path":
-            return Path(given).expanduser()
-        return {"int": int, "float": float, "str": str}[self.kind](given)
+    @property
+    def bounds(self) -> str:
+        """"at least 0 and at most 1", or nothing."""
+        return " and ".join(f"at {side} {bound}" for side, bound in (("least", self.low), ("most", self.high)) if bound is not None)
 
 
 @dataclass(frozen=True)
@@ -96,9 +86,10 @@ class Declaration:
     summary: str  # first line of the class docstring
     doc: str
     options: tuple[Option, ...]
+    registered: bool  # decorated with a registry's `register`: a plugin
 
     def check(self, values: dict[str, Any], prefix: str) -> dict[str, Any]:
-        """`values` by option name, converted and within bounds. UsageError names "--PREFIX.option"."""
+        """`values` by option name, converted and within bounds; none that is required may be missing. UsageError names "--PREFIX.option"."""
         known = {item.name: item for item in self.options}
         checked = {}
         for name, value in values.items():
@@ -107,6 +98,8 @@ class Declaration:
                 raise UsageError(f"{label} does not exist." + nearest(name, known)
                                  + (f" Options: {', '.join(sorted(known))}." if known else " There are no options."))
             checked[name] = known[name].value(value, label)
+        if missing := [f"--{prefix}.{item.flag}" for item in self.options if item.default is REQUIRED and item.name not in checked]:
+            raise UsageError(f"{' and '.join(missing)} must be given.")
         return checked
 
 
@@ -124,11 +117,11 @@ def declarations(path: Path) -> list[Declaration]:
         registered = any(isinstance(item, ast.Attribute) and item.attr == "register" for item in node.decorator_list)
         if fields or registered:
             doc = ast.get_docstring(node) or ""
-            found.append(Declaration(node.name, doc.split("\n")[0], doc, tuple(fields)))
+            found.append(Declaration(node.name, doc.split("\n")[0], doc, tuple(fields), registered))
     return found
 
 
-def nearest(name: str, names) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """" Did you mean X?" for the closest of `names`, or nothing."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
@@ -144,8 +137,8 @@ def _field(node: ast.AnnAssign, path: Path) -> Option:
     optional = kind.endswith(" | None")
     kind = kind.removesuffix(" | None")
     name = node.target.id
-    if kind not in KINDS:
-        raise FaceswapError(f"{path}:{node.lineno}: option {name} is of type {kind}; use one of {', '.join(KINDS)}.")
+    if kind not in _CONVERTERS:
+        raise FaceswapError(f"{path}:{node.lineno}: option {name} is of type {kind}; use one of {', '.join(_CONVERTERS)}.")
     try:
         given = [ast.literal_eval(item) for item in node.value.args]
         named = {item.arg: ast.literal_eval(item.value) for item in node.value.keywords}
@@ -157,5 +150,45 @@ def _field(node: ast.AnnAssign, path: Path) -> Option:
     return Option(**({"name": name, "kind": kind, "optional": optional, "default": REQUIRED, "help": ""} | named))
 
 
-def _a(kind: str) -> str:
-    return {"int": "a whole number", "float": "a number", "bool": "true or false"}.get(kind, "a text")
+def _bool(given: Any) -> bool:
+    if isinstance(given, bool):
+        return given
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if str(given).lower() not in words:
+        raise ValueError
+    return words[str(given).lower()]
+
+
+def _number(given: Any, kind: type) -> int | float:
+    if isinstance(given, bool) or (kind is int and isinstance(given, float) and not given.is_integer()):
+        raise TypeError
+    return kind(given)
+
+
+def _text(given: Any) -> str:
+    if not isinstance(given, (str, int, float)) or isinstance(given, bool):
+        raise TypeError
+    return str(given)
+
+
+def _path(given: Any) -> Path:
+    if given == "":  # an unset variable in a script would mean the current folder
+        raise ValueError
+    return Path(given).expanduser()
+
+
+def _list(given: Any, convert: Callable[[Any], Any]) -> list:
+    return [convert(item) for item in (given if isinstance(given, (list, tuple)) else [given])]
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "bool": _bool,
+    "int": lambda given: _number(given, int),
+    "float": lambda given: _number(given, float),
+    "str": _text,
+    "Path": _path,
+    "list[Path]": lambda given: _list(given, _path),
+    "list[str]": lambda given: _list(given, _text),
+}
+_NAMES = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text", "Path": "a path",
+          "list[Path]": "paths", "list[str]": "texts"}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+from lib import logs
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_JSON_LINES = 2.0
@@ -15,7 +15,7 @@ SECONDS_BETWEEN_JSON_LINES = 2.0
 
 def progress(items: Iterable[Item], what: str, total: int | None = None, start: int = 0, unit: str = "frame") -> Iterator[Item]:
     """Iterates `items`; `start` of `total` were done before (a resumed run)."""
-    if any(getattr(handler, "writes_json", False) for handler in logging.getLogger().handlers):
+    if logs.is_json():
         yield from _json_lines(items, what, total, start, unit)
         return
     from tqdm import tqdm
@@ -24,13 +24,18 @@ def progress(items: Iterable[Item], what: str, total: int | None = None, start: 
                     smoothing=0.1, disable=not sys.stderr.isatty())
 
 
-def _json_lines(items, what, total, start, unit):
+def _json_lines(items: Iterable[Item], what: str, total: int | None, start: int, unit: str) -> Iterator[Item]:
     began = told = time.monotonic()
-    for done, item in enumerate(items, start + 1):
+    done = start
+
+    def tell() -> None:
+        rate = (done - start) / max(time.monotonic() - began, 1e-9)
+        print(logs.json_line(progress=what, done=done, total=total, unit=unit, rate=round(rate, 2)), file=sys.stderr, flush=True)
+
+    for item in items:
         yield item
-        now = time.monotonic()
-        if now - told >= SECONDS_BETWEEN_JSON_LINES or done == total:
-            told = now
-            rate = (done - start) / max(now - began, 1e-9)
-            print(json.dumps({"progress": what, "done": done, "total": total, "unit": unit, "rate": round(rate, 2)}),
-                  file=sys.stderr, flush=True)
+        done += 1
+        if time.monotonic() - told >= SECONDS_BETWEEN_JSON_LINES:
+            told = time.monotonic()
+            tell()
+    tell()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import sys
+import traceback
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from lib.options import Declaration, declarations, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 USER_FOLDER = "FACESWAP_PLUGINS"
+logger = logging.getLogger(__name__)
 
 
 class Registry:
@@ -40,10 +43,11 @@ class Registry:
         folder = ROOT.joinpath(*self.package.split("."))
         sources = {path.stem: (f"{self.package}.{path.stem}", path) for path in _modules(folder)}
         for point in importlib.metadata.entry_points(group=f"faceswap.{self.kind}"):
-            spec = importlib.util.find_spec(point.module)
-            if spec and spec.origin:
-                sources[point.name] = (point.module, Path(spec.origin))
+            if path := _file_of(point):
+                sources[point.name] = (point.module, path)
         if own := os.environ.get(USER_FOLDER):
+            if not Path(own).expanduser().is_dir():
+                raise UsageError(f"{USER_FOLDER} names {own}, which is not a folder. Correct it or unset it.")
             for path in _modules(Path(own).expanduser() / self.kind):
                 sources[path.stem] = (f"faceswap_user_{self.kind}_{path.stem}", path)
         return sources
@@ -61,9 +65,9 @@ class Registry:
         """Summary and options of plugin `name`, read from its file without importing it."""
         self.check_name(name)
         path = self._sources[name][1]
-        found = declarations(path)
+        found = [item for item in declarations(path) if item.registered]
         if not found:
-            raise FaceswapError(f"{path} registers no {self.singular}: decorate its class with @{self.kind.upper()}.register.")
+            raise self._registers_none(path)
         return found[-1]
 
     def register(self, cls: type) -> type:
@@ -76,28 +80,51 @@ class Registry:
         self.check_name(name)
         module, path = self._sources[name]
         if module not in self._classes:
-            try:
-                _import(module, path)
-            except ImportError as error:
-                raise FaceswapError(f"The {self.singular} {name!r} ({path}) cannot be loaded: {error}. "
-                                    "Install what it needs or choose another.") from error
+            self._import(name, module, path)
         if module not in self._classes:
-            raise FaceswapError(f"{path} registers no {self.singular}: decorate its class with @{self.kind.upper()}.register.")
+            raise self._registers_none(path)
         return self._classes[module]
 
     def create(self, name: str, **values: Any) -> Any:
         """Plugin `name` made with the given option values, converted and checked against their bounds."""
         return self.load(name)(**self.declaration(name).check(values, self.singular))
 
+    def _import(self, name: str, module: str, path: Path) -> None:
+        ours = ROOT / "plugins" in path.parents
+        try:
+            if module.startswith("faceswap_user_"):
+                _import_file(module, path)
+            else:
+                importlib.import_module(module)
+        except Exception as error:
+            if ours and not isinstance(error, ImportError):
+                raise
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+            raise FaceswapError(f"The {self.singular} {name!r} ({path}{f', line {lines[-1]}' if lines else ''}) cannot be loaded: "
+                                f"{type(error).__name__}: {error}. Install what it needs, mend it, or choose another.") from error
+
+    def _registers_none(self, path: Path) -> FaceswapError:
+        return FaceswapError(f"{path} registers no {self.singular}: decorate its class with @{self.kind.upper()}.register.")
+
 
 def _modules(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
-def _import(module: str, path: Path) -> None:
-    if module.startswith("faceswap_user_"):
-        spec = importlib.util.spec_from_file_location(module, path)
-        sys.modules[module] = loaded = importlib.util.module_from_spec(spec)
+def _file_of(point: importlib.metadata.EntryPoint) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(point.module)  # imports the packages around the module
+        return Path(spec.origin)
+    except Exception as error:  # one broken package must not take all commands with it
+        logger.warning("The installed plugin %s (%s) is left out: %s: %s", point.name, point.value, type(error).__name__, error)
+        return None
+
+
+def _import_file(module: str, path: Path) -> None:
+    spec = importlib.util.spec_from_file_location(module, path)
+    sys.modules[module] = loaded = importlib.util.module_from_spec(spec)  # dataclasses look their module up
+    try:
         spec.loader.exec_module(loaded)
-    else:
-        importlib.import_module(module)
+    except BaseException:
+        del sys.modules[module]
+        raise
