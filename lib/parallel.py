@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,3 +31,12 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def prefetch(items: Iterable[Item], ahead: int = 2) -> Iterator[Item]:
+    """`items`, fetched on a thread of their own, at most `ahead` before they are asked for."""
+    iterator, end = iter(items), object()
+    for item in ordered_map(lambda _: next(iterator, end), itertools.repeat(None), 1, ahead):
+        if item is end:
+            return
+        yield item
