@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dlib
+import numpy as np
+
+from lib.faces.search import shrunk
+from lib.options import option
+from lib.plugin import DETECTORS, Detector
+from lib.types import Detection
+
+
+@DETECTORS.register
+@dataclass
+class Hog(Detector):
+    """Frontal faces with dlib; needs no download. Misses profiles and covered faces.
+
+    "Max-Margin Object Detection", 2015, over histograms of oriented gradients.
+    """
+
+    search: int = option(640, "Longer side in pixels at which a frame is searched; more finds smaller faces, more slowly.", low=64, high=8192)
+    upsample: int = option(1, "How often that size is doubled; each time finds faces half as large and takes four times as long.", low=0, high=3)
+    min_score: float = option(0.5, "Ignore faces below this score.", low=0.0, high=1.0)
+
+    def __post_init__(self):
+        self._detector = dlib.get_frontal_face_detector()
+        self._threshold = math.log(max(self.min_score, 1e-6) / max(1 - self.min_score, 1e-6))
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image: np.ndarray) -> list[Detection]:
+        small, scale = shrunk(image, self.search)
+        boxes, margins, _ = self._detector.run(small, self.upsample, self._threshold)
+        # best first already; the margin, 0 at dlib's own threshold, as a probability
+        return [Detection(np.array([box.left(), box.top(), box.right(), box.bottom()], np.float32) * scale + np.float32((scale - 1) / 2),
+                          1 / (1 + math.exp(-margin))) for box, margin in zip(boxes, margins)]
