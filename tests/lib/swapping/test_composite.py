@@ -1,0 +1,176 @@
+import cv2
+import numpy as np
+import pytest
+
+from lib.faces import geometry
+from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
+from lib.swapping.composite import Compositor, crop_face, inner_skin, network_input
+from lib.types import Face, SwappedFace
+
+SIZES = [64, 96, 128, 256]
+
+
+@pytest.fixture(scope="module")
+def portrait(astronaut) -> tuple[np.ndarray, Face]:
+    return astronaut, find(astronaut)
+
+
+@pytest.fixture(scope="module")
+def other(hopper) -> tuple[np.ndarray, Face]:
+    return hopper, find(hopper)
+
+
+def find(image) -> Face:
+    detection = DETECTORS.create("hog").detect([image])[0][0]
+    return Face(detection, ALIGNERS.create("dlib68").align(image, detection.box[None])[0])
+
+
+def compositor(color="none", **options) -> Compositor:
+    return Compositor(COLORS.create(color), BLENDERS.create("alpha"), [MASKERS.create("hull")], **options)
+
+
+def swapped(image, face, size, network=lambda crop: crop, mask=1.0) -> SwappedFace:
+    aligned = crop_face(image, face, size)
+    return SwappedFace(aligned, network(network_input(aligned, size)), np.full((size, size, 1), mask, np.float32))
+
+
+def pasted(image, face, **options) -> np.ndarray:
+    result = image.copy()
+    compositor(**options).paste(result, face)
+    return result
+
+
+def outline(face, shape) -> np.ndarray:
+    """The hull of the landmarks and of what is above the brows, and a pixel more, as a mask of the frame."""
+    points = np.vstack([face.landmarks, face.landmarks[17:27] + (face.landmarks[27] - face.landmarks[33]) * 0.5])
+    mask = np.zeros(shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
+    return cv2.dilate(mask, np.ones((3, 3), np.uint8)).astype(bool)
+
+
+def psnr(one, two) -> float:
+    return float(10 * np.log10(255**2 / max(1e-9, np.mean((one.astype(np.float64) - two) ** 2))))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("color", COLORS.names())
+def test_pixels_outside_the_face_stay_as_they_were(portrait, size, color):
+    image, face = portrait
+    result = pasted(image, swapped(image, face, size, lambda crop: 1 - crop), color=color)
+    outside = ~outline(face, image.shape)
+    assert (result[outside] == image[outside]).all()
+    assert (result[~outside] != image[~outside]).mean() > 0.5
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_network_that_changes_nothing_changes_almost_nothing(portrait, size):
+    image, face = portrait
+    inside = outline(face, image.shape)
+    result = pasted(image, swapped(image, face, size))
+    assert psnr(result[inside], image[inside]) > {64: 25, 96: 29, 128: 30, 256: 36}[size]
+
+
+@pytest.mark.parametrize("scale", [0.2, 0.5, 1.0, 2.5])
+def test_the_face_lands_where_it_was_taken_from(portrait, scale):
+    """Whatever its size in the frame: half a pixel of offset would show as a gradient."""
+    image, face = portrait
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    face = Face(face.detection, ((face.landmarks + 0.5) * scale - 0.5).astype(np.float32))
+    inside = outline(face, image.shape)
+    result = pasted(image, swapped(image, face, 128))
+    blurred = cv2.GaussianBlur(image, (0, 0), 2 * scale + 0.5)
+
+    def shifted(pixels):
+        return np.abs(cv2.GaussianBlur(np.roll(result, pixels, 1), (0, 0), 2 * scale + 0.5).astype(int) - blurred)[inside].mean()
+
+    assert shifted(0) < min(shifted(1), shifted(-1))
+    assert shifted(0) < 1.5
+
+
+def test_a_turned_face_at_the_edge_of_the_frame_is_pasted_in_part(portrait):
+    image, face = portrait
+    centre = face.landmarks.mean(0)
+    matrix = cv2.getRotationMatrix2D(tuple(map(float, centre)), 70, 1.0)
+    turned = cv2.warpAffine(image, matrix, (int(centre[0]), image.shape[0]))  # the frame ends in the middle of the face
+    face = Face(face.detection, geometry.transform_points(face.landmarks, matrix).astype(np.float32))
+    result = pasted(turned, swapped(turned, face, 128, lambda crop: 1 - crop))
+    inside = outline(face, turned.shape)
+    assert (result[~inside] == turned[~inside]).all()
+    assert (result[inside] != turned[inside]).mean() > 0.5
+
+
+def test_a_face_outside_the_frame_changes_nothing(portrait):
+    image, face = portrait
+    away = Face(face.detection, face.landmarks + np.float32([0, 3000]))
+    assert (pasted(image, swapped(image, away, 64)) == image).all()
+
+
+def test_the_mask_of_the_model_says_what_is_replaced(portrait):
+    image, face = portrait
+    invisible = swapped(image, face, 64, lambda crop: 1 - crop, mask=0.0)
+    assert (pasted(image, invisible) == image).all()
+    assert (pasted(image, invisible, predicted=False) != image).any()
+
+
+def test_brows_are_replaced_whole(portrait):
+    """The mask's soft edge lies above them: a mask that ends at the brow points would leave the old ones visible."""
+    image, face = portrait
+    crop = swapped(image, face, 128)
+    mask = compositor().mask(crop)
+    brows = geometry.transform_points(face.landmarks[18:26], crop.aligned.matrix)
+    assert min(mask[round(y), round(x)] for x, y in brows) > 0.5
+
+
+def test_erosion_shrinks_and_feather_softens_the_mask(portrait):
+    image, face = portrait
+    crop = swapped(image, face, 128)
+    hard, soft = compositor(feather=0.0).mask(crop), compositor(feather=0.2).mask(crop)
+    grown, shrunk = compositor(feather=0.0, erosion=-0.05).mask(crop), compositor(feather=0.0, erosion=0.05).mask(crop)
+    assert shrunk.sum() < hard.sum() < grown.sum()
+    assert np.abs(np.diff(soft, axis=1)).max() < 0.1 < np.abs(np.diff(hard, axis=1)).max()
+    assert (soft[hard == 0] < 0.05).all()
+
+
+def test_an_answer_that_is_not_made_of_numbers_is_refused(portrait):
+    image, face = portrait
+    before = image.copy()
+    with pytest.raises(ValueError, match="not made of numbers"):
+        compositor().paste(image, swapped(image, face, 64, lambda crop: crop * np.nan))
+    assert (image == before).all()
+
+
+def test_landmarks_that_make_no_face_are_refused(portrait):
+    image, face = portrait
+    for landmarks in np.zeros((68, 2), np.float32), np.full((68, 2), np.nan, np.float32):
+        with pytest.raises(ValueError):
+            crop_face(image, Face(face.detection, landmarks), 128)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_inner_skin_leaves_out_eyes_mouth_and_brows(portrait, size):
+    image, face = portrait
+    aligned = geometry.crop(image, face, size)
+    landmarks = geometry.transform_points(face.landmarks, aligned.matrix)
+    skin = inner_skin(landmarks, size)[..., 0]
+    covered = [landmarks[part].mean(0) for part in (slice(17, 22), slice(22, 27), slice(36, 42), slice(42, 48), slice(48, 68))]
+    assert all(skin[round(y), round(x)] == 0 for x, y in [*covered, *landmarks[[19, 24, 37, 44, 51, 57, 8, 0, 16]]])
+    cheeks = [landmarks[[4, 31, 36]].mean(0), landmarks[[12, 35, 45]].mean(0)]
+    assert all(skin[round(y), round(x)] == 1 for x, y in cheeks)
+
+
+def test_the_networks_input_is_the_crop_of_its_size(portrait):
+    image, face = portrait
+    for size in SIZES:
+        taken = network_input(crop_face(image, face, size), size)
+        assert taken.shape == (size, size, 3) and taken.dtype == np.float32
+        assert np.abs(taken * 255 - geometry.crop(image, face, size).image).mean() < 2.5
+
+
+def test_skin_gets_the_colour_of_the_face_it_replaces(portrait, other):
+    """Grace Hopper's face on the astronaut, with and without colour."""
+    (image, face), (source, model) = portrait, other
+    crop = network_input(crop_face(source, model, 128), 128)
+    inside = outline(face, image.shape)
+    plain, matched = (pasted(image, swapped(image, face, 128, lambda _: crop), color=color)[inside].mean(0) for color in ("none", "reinhard"))
+    wanted = image[inside].mean(0)
+    assert np.abs(matched - wanted).max() < np.abs(plain - wanted).max() / 2
