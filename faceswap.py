@@ -28,7 +28,9 @@ def main(argv: list[str]) -> int:
         if not argv or argv[0] in ("-h", "--help", "help"):
             print(_overview())
             return DONE
-        return _run(argv[0], argv[1:])
+        code = _run(argv[0], argv[1:])
+        sys.stdout.flush()  # here, where a full disk or a closed pipe is told
+        return code
     except FaceswapError as error:
         _report("error", str(error), argv)
         return error.exit_code

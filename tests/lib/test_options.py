@@ -1,0 +1,145 @@
+"""Options: one declaration is flag, TOML key, help and bounds check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lib import cli
+from lib.errors import FaceswapError, UsageError
+from lib.options import declarations
+
+SCRIPT = '''
+"""A command."""
+from lib.nowhere import nothing
+
+@dataclass
+class Row:
+    """No options here."""
+    size: int = 3
+
+@dataclass(kw_only=True)
+class Sample(Command):
+    """Try options.
+
+    More about it.
+    """
+
+    input: Path = option(help="What to read.", short="-i")
+    detector: str = option("hog", "What finds faces.", short="-D", plugin="detectors")
+    writer: str | None = option(None, "What writes.", plugin="writers")
+    size: int = option(256, "Side in 100 % of pixels.", low=64, high=1024)
+    min_score: float = option(0.5, "Least score.", low=0.0)
+    mode: str = option("fast", "How.", choices=("fast", "good"))
+    flip: bool = option(True, "Mirror.")
+    extra: list[Path] = option([], "More.")
+    seed: int | None = option(None, "Seed.")
+'''
+
+
+@pytest.fixture
+def parse(tmp_path):
+    script = tmp_path / "sample.py"
+    script.write_text(SCRIPT)
+    declared = declarations(script)[-1]
+    return lambda *argv: cli.parse("sample", declared, ["-i", "in", *argv])
+
+
+def test_command_line_wins_over_default_and_has_the_declared_types(parse):
+    values = parse("--size", "128", "--no-flip", "--extra", "a", "b", "--min-score=0.25", "--mode", "good", "--seed", "7")
+    assert values == {"input": Path("in"), "size": 128, "flip": False, "extra": [Path("a"), Path("b")], "min_score": 0.25,
+                      "mode": "good", "seed": 7, "settings": {"detector": {}}}
+
+
+def test_options_of_the_chosen_plugin_follow_its_choice(parse):
+    assert parse("--detector", "hog", "--detector.upsample", "2")["settings"] == {"detector": {"upsample": 2}}
+    assert parse("--detector.min-score", "0.9", "-D", "yunet")["settings"] == {"detector": {"min_score": 0.9}}
+
+
+@pytest.mark.parametrize("argv, answer", [
+    (["--size", "63"], "--size must be at least 64 and at most 1024, not 63"),
+    (["--size", "2.5"], "--size needs a whole number, not '2.5'"),
+    (["--size", "big"], "--size needs a whole number, not 'big'"),
+    (["--min-score", "nan"], "--min-score must be at least 0.0, not nan"),
+    (["--mode", "god"], "--mode must be one of fast, good, not 'god'. Did you mean 'good'"),
+    (["--detector", "hug"], "-D/--detector: There is no detector 'hug'. Did you mean 'hog'"),
+    (["--detector.upsampel", "2"], "The detector 'hog' has no option --detector.upsampel. Did you mean '--detector.upsample'"),
+    (["--detector.upsample", "99"], "--detector.upsample must be at least 0"),
+    (["--writer.crf", "18"], "--writer.crf belongs to a plugin: say which with --writer NAME"),
+    (["--sise", "99"], "There is no option --sise. Did you mean '--size'"),
+    (["--siz", "99"], "There is no option --siz. Did you mean '--size'"),
+    (["stray"], "'stray' belongs to no option"),
+    (["--size"], "expected one argument"),
+    (["-i", ""], "-i/--input needs a path, not ''"),
+    (["--config", "missing.toml"], "Cannot read the configuration file missing.toml: No such file"),
+])
+def test_a_mistake_is_answered_in_one_line(parse, argv, answer):
+    with pytest.raises(UsageError) as caught:
+        parse(*argv)
+    assert answer in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_that_is_required_and_missing_is_named(tmp_path):
+    script = tmp_path / "sample.py"
+    script.write_text(SCRIPT)
+    with pytest.raises(UsageError, match="sample needs -i/--input"):
+        cli.parse("sample", declarations(script)[-1], [])
+
+
+def test_help_tells_defaults_bounds_choices_and_options_of_the_chosen_plugin(parse, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse("--detector", "hog", "--help")
+    assert caught.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for words in ("More about it.", "-i PATH, --input PATH", "Required.", "Side in 100 % of pixels.", "At least 64 and at most 1024.",
+                  "One of: fast, good. Default: fast.", "--no-flip", "--detector.upsample N", "detector hog:"):
+        assert words in shown
+
+
+class TestConfig:
+    def values(self, tmp_path, text: str, *argv) -> dict:
+        config = tmp_path / "faceswap.toml"
+        config.write_text(text)
+        return cli.parse("extract", cli.declaration("extract"), ["-i", "in", "--config", str(config), *argv])
+
+    def test_file_over_default_and_command_line_over_file(self, tmp_path):
+        text = '[extract]\nsize = 300\nmin-size = 20\ndetector = "hog"\n[detector.hog]\nupsample = 0\nmin_score = 0.7\n'
+        values = self.values(tmp_path, text, "--size", "400", "--detector.upsample", "2")
+        assert (values["size"], values["min_size"], values["detector"]) == (400, 20, "hog")
+        assert values["settings"]["detector"] == {"upsample": 2, "min_score": 0.7}
+
+    def test_settings_of_a_plugin_that_is_not_chosen_are_left_alone(self, tmp_path):
+        values = self.values(tmp_path, "[detector.hog]\nupsample = 0\n", "-D", "yunet")
+        assert values["settings"]["detector"] == {}
+
+    @pytest.mark.parametrize("text, answer", [
+        ("[extarct]\nsize = 3\n", r"there is no table \[extarct\]. Did you mean 'extract'"),
+        ("[extract]\nsise = 3\n", r"there is no 'sise' in \[extract\]. Did you mean 'size'"),
+        ("[extract]\nsize = 3\n", r"size in \[extract\] must be at least"),
+        ("[extract]\nsize = 300.5\n", r"size in \[extract\] needs a whole number, not 300.5"),
+        ("[extract]\nsize = true\n", "needs a whole number, not True"),
+        ("[detector.hug]\nupsample = 1\n", r"\[detector.hug\]: There is no detector 'hug'. Did you mean 'hog'"),
+        ("[detector.hog]\nupsampel = 1\n", r"there is no 'upsampel' in \[detector.hog\]. Did you mean 'upsample'"),
+        ("[detector]\nupsample = 1\n", "upsample = 1 stands outside a table"),
+        ("size = 3\n", "there is no table"),
+        ("extract = 3\n", "extract = 3 stands outside a table"),
+        ("[extract\n", "not valid TOML"),
+    ])
+    def test_what_does_not_exist_is_refused(self, tmp_path, text, answer):
+        with pytest.raises(UsageError, match=answer):
+            self.values(tmp_path, text)
+
+
+def test_a_declaration_that_is_not_literal_is_our_error_with_its_line(tmp_path):
+    script = tmp_path / "sample.py"
+    script.write_text("class Sample:\n    size: int = option(SIZE, 'Side.')\n")
+    with pytest.raises(FaceswapError, match="sample.py:2: option size must be declared with literals alone"):
+        declarations(script)
+
+
+def test_reading_a_declaration_does_not_import_it(tmp_path):
+    script = tmp_path / "sample.py"
+    script.write_text(SCRIPT)  # it imports a module that does not exist
+    assert [item.name for item in declarations(script)[-1].options][:2] == ["input", "detector"]
