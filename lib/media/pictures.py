@@ -1,0 +1,241 @@
+"""Pictures of any usual format as RGB arrays, and folders of them as a source of frames."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lib.errors import FaceswapError
+from lib.media.base import FrameSource
+from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, disk_errors, natural_key, part_of
+from lib.parallel import ordered_map
+from lib.types import Frame
+
+WRITTEN = {  # ending -> Pillow's format and its settings
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}), ".webp": ("WEBP", {"quality": 95}), ".bmp": ("BMP", {}),
+    ".png": ("PNG", {"compress_level": 1}), ".tif": ("TIFF", {"compression": "tiff_lzw"})}
+WRITTEN |= {other: WRITTEN[known] for other, known in
+            {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".dib": ".bmp"}.items()}
+READERS = 2  # pictures decoded ahead of the consumer, who has the other cores
+
+
+def read(path: Path) -> np.ndarray:
+    """The picture in the file at `path`, (H, W, 3) uint8 RGB, upright as its EXIF says; the first one of an animation.
+
+    Transparent parts are shown on white, as most viewers do. 16-bit values are scaled to 8 bits. Pixel values are not
+    converted between colour profiles. Raises FaceswapError where the file is no picture, is damaged or too large.
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow: large pictures, odd metadata
+            with Image.open(path) as picture:
+                picture.load()
+                return _rgb(_upright(picture))
+    except UnidentifiedImageError:
+        if (kind := content(path)) == "heic":
+            return _read_heic(path)
+        raise FaceswapError(_not_a_picture(path, kind)) from None
+    except Image.DecompressionBombError:
+        raise FaceswapError(f"{path} is larger than 178 million pixels. Scale it down first.") from None
+    except FileNotFoundError:
+        raise FaceswapError(f"{path} does not exist. Check the name.") from None
+    except Exception as error:  # decoders of damaged files raise anything: OSError, SyntaxError, struct.error, ValueError ...
+        raise FaceswapError(f"{path} is damaged and cannot be read: {_one_line(error)}. Replace it or take it away.") from error
+
+
+def write(path: Path, image: np.ndarray, profile: bytes | None = None) -> None:
+    """`image` (H, W, 3) uint8 RGB as the file `path`, in the format of its ending; the file appears whole or not at all.
+
+    `profile` is the ICC profile that says what the RGB values mean. Raises FaceswapError where the ending is not one
+    of `WRITTEN` or the disk refuses.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITTEN:
+        raise FaceswapError(f"{path}: pictures are written as {', '.join(sorted(WRITTEN))}. Choose one of these endings.")
+    kind, settings = WRITTEN[path.suffix.lower()]
+    memory = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **({"icc_profile": profile} if profile else {}))
+    part = part_of(path)
+    with disk_errors(path):
+        try:
+            part.write_bytes(memory.getbuffer())
+            os.replace(part, path)  # no fsync: it would cost more than the encoding, and a kill cannot halve what is renamed
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def profile(path: Path) -> bytes | None:
+    """The ICC profile of the RGB picture at `path`, if it carries one."""
+    try:
+        with Image.open(path) as picture:
+            found = picture.info.get("icc_profile")
+    except Exception:  # see read()
+        return None
+    return found if found and found[16:20] == b"RGB " else None
+
+
+def content(path: Path) -> str:
+    """What the first bytes of a file say it is: "picture", "heic", "video", "empty" or "other"."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(32)
+    except OSError:
+        return "other"
+    if not head:
+        return "empty"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
+            return "heic"
+        return "picture" if brand in (b"avif", b"avis") else "video"
+    pictures = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"\xffO\xffQ")
+    if head.startswith(pictures) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or (head[:1] == b"P" and head[1:3].strip().isdigit()):
+        return "picture"
+    videos = (b"\x1aE\xdf\xa3", b"FLV", b"0&\xb2u", b"\0\0\x01", b"\0\0\0\x01", b"OggS", b"G@")
+    return "video" if head.startswith(videos) or head[:4] == b"RIFF" and head[8:12] == b"AVI " else "other"
+
+
+class PictureSource(FrameSource):
+    """The pictures of a folder in natural order of their names, or one picture. Those that cannot be read are `losses`."""
+
+    rate = None
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.files = _pictures_in(self.path) if self.path.is_dir() else [self.path]
+        if not self.files:
+            raise FaceswapError(f"There is no picture in {self.path}.{_what_instead(self.path)}")
+        self.count = len(self.files)
+        self._losses: list[str] = []
+
+    @cached_property
+    def size(self) -> tuple[int, int] | None:
+        """(width, height) of all pictures, or None where they differ; reads every file's header."""
+        sizes = set()
+        for file in self.files:
+            sizes.add(_shown_size(file))
+            if len(sizes) > 1:
+                return None
+        return sizes.pop()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        self._losses = []
+        files = self.files[start:stop]
+        for index, (file, image) in enumerate(zip(files, ordered_map(_read_or_error, files, READERS)), start):
+            if isinstance(image, FaceswapError):
+                self._losses.append(f"{file.name}: {_relative(image, file)}")
+            else:
+                yield Frame(index, image, file.name)
+
+    @property
+    def losses(self) -> list[str]:
+        return list(self._losses)
+
+
+def _read_or_error(file: Path) -> np.ndarray | FaceswapError:
+    try:
+        return read(file)
+    except FaceswapError as error:
+        return error
+
+
+def _relative(error: FaceswapError, file: Path) -> str:
+    return str(error).removeprefix(str(file)).strip()
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """Files with a picture's ending, and those without any that hold one; hidden files are not looked at."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or not entry.is_file():
+                    continue
+                ending = os.path.splitext(entry.name)[1].lower()
+                if ending in PICTURE_ENDINGS or not ending and content(Path(entry.path)) in ("picture", "heic"):
+                    found.append(folder / entry.name)
+    except OSError as error:
+        raise FaceswapError(f"{folder} cannot be read: {error.strerror}. Check its permissions.") from error
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def _what_instead(folder: Path) -> str:
+    inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    if video := next((path for path in inside if path.suffix.lower() in VIDEO_ENDINGS), None):
+        return f" There is a video: name it itself, {video}."
+    if below := next((path for path in inside if path.is_dir()), None):
+        return f" Folders inside it are not searched: name one itself, such as {below}."
+    return " Name a folder with pictures, a picture or a video."
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # damaged EXIF data must not cost the picture
+        return picture
+
+
+def _rgb(picture: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of a loaded picture in any of Pillow's modes."""
+    if picture.mode.startswith(("I", "F")):  # Pillow would clip these to white
+        values = np.asarray(picture).astype(np.float32)
+        top = 65535.0 if picture.mode.startswith("I") else max(1.0, float(values.max()))
+        grey = np.clip(values * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
+    return np.asarray(picture.convert("RGB"))
+
+
+def _shown_size(file: Path) -> tuple[int, int] | None:
+    try:
+        with Image.open(file) as picture:
+            turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            return picture.size[::-1] if turned else picture.size
+    except Exception:  # see read()
+        return None
+
+
+def _read_heic(path: Path) -> np.ndarray:
+    """Through pillow-heif where it is installed; FFmpeg reads those that are not cut into tiles."""
+    try:
+        import pillow_heif
+    except ImportError:
+        from lib.media.video import read_still
+
+        image = read_still(path)
+        if image is None:
+            raise FaceswapError(f"{path} is a HEIC picture in tiles, as phones write. Install pillow-heif (pip install pillow-heif) "
+                                "or convert it to JPEG.") from None
+        return image
+    try:
+        return _rgb(_upright(pillow_heif.open_heif(path).to_pillow()))
+    except Exception as error:  # see read()
+        raise FaceswapError(f"{path} is damaged and cannot be read: {_one_line(error)}. Replace it or take it away.") from error
+
+
+def _not_a_picture(path: Path, kind: str) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, not a picture."
+    return {"empty": f"{path} is empty (0 bytes). Replace it or take it away.",
+            "video": f"{path} holds a video, not a picture. Give it a video's ending.",
+            "picture": f"{path} is damaged: not even its size can be read. Replace it or take it away."}.get(
+                kind, f"{path} is not a picture. Replace it or take it away.")
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")

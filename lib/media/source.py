@@ -1,0 +1,31 @@
+"""Where frames come from: a video file, a folder of pictures, or one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lib.errors import FaceswapError
+from lib.media.base import FrameSource
+from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS
+from lib.media.pictures import PictureSource, content, read
+
+
+def open_source(path: Path) -> FrameSource:
+    """The frames of the video, the folder of pictures or the single picture at `path`.
+
+    The ending of a file decides, and its content where the ending is unknown. Raises FaceswapError where there is
+    nothing, where it cannot be read, and where a folder holds no picture.
+    """
+    from lib.media.video import VideoSource  # PyAV takes 0.1 s to import, which pictures need not pay
+
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return PictureSource(path)
+    if not path.exists():
+        raise FaceswapError(f"{path} does not exist. Check the name, or name a video, a picture or a folder of pictures.")
+    ending = path.suffix.lower()
+    is_picture = ending in PICTURE_ENDINGS or ending not in VIDEO_ENDINGS and content(path) in ("picture", "heic")
+    if not is_picture:
+        return VideoSource(path)
+    read(path)  # a single picture is checked now, where a folder would only lose one
+    return PictureSource(path)
