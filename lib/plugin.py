@@ -10,6 +10,7 @@ from lib.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any
 
     import numpy as np
 
@@ -34,6 +35,13 @@ class Detector(ABC):
     @abstractmethod
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         """Faces in each of `images`, (H, W, 3) uint8 RGB of any sizes, best score first."""
+
+    def settle(self, before: str | None, **options: Any) -> Detector:
+        """The detector that does the work: itself, but for one that chooses another.
+
+        `before` and `options` tell with what a source was begun, None if nothing was done for it.
+        """
+        return self
 
 
 class Aligner(ABC):

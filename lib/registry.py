@@ -55,6 +55,11 @@ class Registry:
     def names(self) -> list[str]:
         return sorted(self._sources)
 
+    def name_of(self, plugin: Any) -> str:
+        """The name under which a plugin's instance was made; that of its class if it is none of the registry's."""
+        module = type(plugin).__module__
+        return next((name for name, (its_module, _) in self._sources.items() if its_module == module), type(plugin).__name__)
+
     def check_name(self, name: str) -> None:
         """Raises UsageError, with the list and the nearest name, where no plugin is called `name`."""
         if name not in self._sources:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +20,18 @@ logger = logging.getLogger(__name__)
 class Auto(Detector):
     """yunet where its weights can be had, else hog, which needs no download."""
 
-    def __post_init__(self):
+    def settle(self, before: str | None, **options: Any) -> Detector:
+        if before:
+            return DETECTORS.create(before, **options)
         try:
-            self.chosen = DETECTORS.create("yunet")
+            return DETECTORS.create("yunet")
         except FaceswapError as error:
             logger.warning("%s Using the detector hog instead: it misses faces that yunet finds.", error)
-            self.chosen = DETECTORS.create("hog")
+            return DETECTORS.create("hog")
+
+    @cached_property
+    def _chosen(self) -> Detector:
+        return self.settle(None)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        return self.chosen.detect(images)
+        return self._chosen.detect(images)
