@@ -1,0 +1,199 @@
+"""A model's folder: what it is, what it has learnt, what it looked like on the way.
+
+    options.json              model, its options, what it is trained on
+    saves/00012000/           a save: NETWORK.weights.h5, NETWORK.averaged.weights.h5, GROUP.optimizer.h5, state.json
+    log.jsonl                 a line per report
+    preview.png, loss.png     made anew at each save
+    identities.json           mean identity embeddings of the training faces
+
+A save is written beside, flushed to the disk and renamed, and the one before it is kept: whenever the power fails, the last
+good save is there. `state.json` holds the SHA-256 of every file of its save.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib.errors import FaceswapError
+
+if TYPE_CHECKING:
+    import keras
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+KEPT = 2  # saves
+
+
+@dataclass(frozen=True)
+class State:
+    """How far training had come."""
+
+    iteration: int
+    seconds: float  # spent training
+    files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` beside `path`, flushes it and renames it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(beside, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, ensure_ascii=False, default=str)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Raises FaceswapError where the file cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FaceswapError(f"Cannot read {path}: {error}. The model folder is damaged or is none; restore it from a copy.") from error
+
+
+def read_options(folder: Path) -> dict[str, Any]:
+    """`options.json` of a model folder. Raises FaceswapError where `folder` is none."""
+    if not folder.is_dir():
+        raise FaceswapError(f"There is no model folder {folder}. Train one first: faceswap.py train -A FACES_A -B FACES_B -m {folder}")
+    if not (folder / "options.json").exists():
+        raise FaceswapError(f"{folder} holds no model (no options.json). Name the folder that `train -m` wrote.")
+    options = read_json(folder / "options.json")
+    if not isinstance(options, dict) or not isinstance(options.get("model"), str) or not isinstance(options.get("options"), dict):
+        raise FaceswapError(f"{folder / 'options.json'} is not the description of a model. Restore it from a copy.")
+    if options.get("format", 0) > FORMAT:
+        raise FaceswapError(f"{folder} was written by a newer version of faceswap. Update, then try again.")
+    return options
+
+
+def saves(folder: Path) -> list[Path]:
+    """The saves of a model folder, newest first."""
+    found = [path for path in (folder / "saves").glob("*") if path.name.isdigit() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name), reverse=True)
+
+
+def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, keras.Model],
+         optimizers: dict[str, keras.optimizers.Optimizer], iteration: int, seconds: float) -> Path:
+    """Writes a save and takes away those older than the one before it. Raises OSError, leaving all earlier saves as they were."""
+    parent = folder / "saves"
+    parent.mkdir(parents=True, exist_ok=True)
+    for leftover in parent.glob(".*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    beside = parent / f".{iteration:08d}"
+    beside.mkdir()
+    try:
+        for name, network in networks.items():
+            network.save_weights(beside / f"{name}.weights.h5")
+        for name, network in averages.items():
+            network.save_weights(beside / f"{name}.averaged.weights.h5")
+        for group, optimizer in optimizers.items():
+            _save_variables(beside / f"{group}.optimizer.h5", optimizer.variables)
+        files = {path.name: _flushed_sum(path) for path in sorted(beside.iterdir())}
+        write_json(beside / "state.json", {"iteration": iteration, "seconds": seconds, "files": files})
+        final = parent / f"{iteration:08d}"
+        if final.exists():
+            shutil.rmtree(final)
+        beside.replace(final)
+        _flush_folder(parent)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    for old in saves(folder)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def newest(folder: Path) -> tuple[Path, State] | None:
+    """The newest save that is whole, or None where there is none yet. A damaged one is passed over, with a warning.
+
+    Raises FaceswapError where every save is damaged.
+    """
+    found = saves(folder)
+    for path in found:
+        try:
+            return path, _checked_state(path)
+        except (OSError, ValueError, KeyError, TypeError, FaceswapError) as error:
+            logger.warning("The save %s is damaged (%s); trying the one before it.", path, error)
+    if found:
+        raise FaceswapError(f"Every save in {folder / 'saves'} is damaged. Restore the folder from a copy, or train anew in another.")
+    return None
+
+
+def load_networks(save: Path, networks: dict[str, keras.Model], averaged: bool) -> None:
+    """Reads the weights of a save into `networks`. Raises FaceswapError where they do not fit."""
+    for name, network in networks.items():
+        path = save / f"{name}{'.averaged' if averaged else ''}.weights.h5"
+        _check_size(path, 4 * network.count_params())
+        try:
+            network.load_weights(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FaceswapError(f"{path} does not hold the weights of this model ({str(error).splitlines()[0]}). "
+                                "Restore the model folder from a copy.") from error
+
+
+def load_optimizers(save: Path, optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
+    """Reads the state of built optimizers. Raises FaceswapError where it does not fit."""
+    for group, optimizer in optimizers.items():
+        _load_variables(save / f"{group}.optimizer.h5", optimizer.variables)
+
+
+def _check_size(path: Path, expected: int) -> None:
+    """Refuses a file far larger than the network, before memory is taken for it."""
+    if not path.exists():
+        raise FaceswapError(f"{path} is missing. Restore the model folder from a copy.")
+    if path.stat().st_size > 2 * expected + (1 << 20):
+        raise FaceswapError(f"{path} is far larger than this model's weights. It belongs to another model.")
+
+
+def _save_variables(path: Path, variables) -> None:
+    import h5py
+    import numpy as np
+
+    with h5py.File(path, "w") as file:
+        for number, variable in enumerate(variables):
+            file.create_dataset(f"{number:05d}", data=np.asarray(variable.value))
+
+
+def _load_variables(path: Path, variables) -> None:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            names = sorted(file)
+            if [tuple(file[name].shape) for name in names] != [tuple(variable.shape) for variable in variables]:
+                raise ValueError("other shapes")
+            for name, variable in zip(names, variables):
+                variable.assign(file[name][()])
+    except (OSError, ValueError, KeyError) as error:
+        raise FaceswapError(f"{path} does not hold this model's optimizer ({error}). Restore the model folder from a copy.") from error
+
+
+def _checked_state(save: Path) -> State:
+    state = State(**json.loads((save / "state.json").read_text(encoding="utf-8")))
+    for name, expected in state.files.items():
+        with open(save / Path(name).name, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                raise FaceswapError(f"{name} was changed")
+    return state
+
+
+def _flushed_sum(path: Path) -> str:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,190 @@
+"""Faces in memory, and batches of them, augmented on threads in OpenCV while the network trains.
+
+Batch number n depends on the seed and on n alone, so a run that is resumed sees the batches it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from lib.faces import geometry, masks
+
+EYES = (slice(36, 42), slice(42, 48))
+MOUTH = slice(48, 60)
+REGIONS = 3  # channels of the region map: face, eyes, mouth
+
+
+class Side(NamedTuple):
+    """One identity's share of a batch, on the host; the model gets the same fields as tensors."""
+
+    input: np.ndarray  # (N, S, S, 3) uint8 RGB, warped
+    target: np.ndarray  # (N, S, S, 3) uint8 RGB: what `input` shows, unwarped
+    regions: np.ndarray  # (N, S, S, 3) uint8: face, eyes and mouth of `target`, 255 = inside
+    landmarks: np.ndarray  # (N, 68, 2) float32 x, y of `target` in [0, 1] of its side
+
+
+Batch = dict[str, Side]  # by identity, "a" and "b"
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far training crops are moved about: the options of the same names of the command `train`."""
+
+    warp: float  # strength of the random warp of the input, 1 = classic
+    rotation: float  # largest, degrees
+    scale: float  # largest change, as a share
+    shift: float  # largest, as a share of the crop's side
+    flip: bool  # mirror half of the faces
+    color: float  # strength of random brightness, contrast and tint
+
+
+NONE = Augmentation(0.0, 0.0, 0.0, 0.0, False, 0.0)
+
+
+class Faces:
+    """Aligned faces of one identity, kept as crops a little wider than the model's, with their region maps.
+
+    `images` are aligned crops (S, S, 3) uint8 RGB of coverage `stored`, `landmarks` (68, 2) in their pixels. The
+    model sees crops of `size` pixels and the given `coverage` cut out of them.
+    """
+
+    def __init__(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], stored: str, size: int, coverage: str):
+        self.size = size
+        wide = geometry.COVERAGES[stored][0] / geometry.COVERAGES[coverage][0]
+        side = int(np.ceil(size * max(wide, 1.0)))
+        self.images = np.stack([_resize(image, side) for image in images])  # (N, side, side, 3) uint8
+        factors = [side / image.shape[0] for image in images]
+        self.landmarks = np.stack([(points + 0.5) * factor - 0.5 for points, factor in zip(landmarks, factors)]).astype(np.float32)
+        self.regions = np.stack([region_map(points, side) for points in self.landmarks])
+        to_unit = geometry.template_matrix(side, stored)
+        self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: Sequence[int], augmentation: Augmentation, random: np.random.Generator) -> Side:
+        """The faces at `indices`, augmented."""
+        size, count = self.size, len(indices)
+        side = Side(*(np.empty((count, size, size, 3), np.uint8) for _ in range(3)), np.empty((count, 68, 2), np.float32))
+        for row, index in enumerate(indices):
+            matrix = _moved(self.matrix, size, augmentation, random)
+            target = cv2.warpAffine(self.images[index], matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            source = target
+            if augmentation.warp:
+                source = cv2.remap(self.images[index], *_warp_maps(matrix, size, augmentation.warp, random), cv2.INTER_LINEAR,
+                                   borderMode=cv2.BORDER_REPLICATE)
+            regions = cv2.warpAffine(self.regions[index], matrix, (size, size), flags=cv2.INTER_LINEAR)
+            points = (geometry.transform_points(self.landmarks[index], matrix) + 0.5) / size
+            flip = augmentation.flip and random.random() < 0.5
+            if flip:
+                source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
+                points = points[MIRRORED] * (-1, 1) + (1, 0)
+            if augmentation.color:
+                table = _color_table(augmentation.color, random)
+                target = cv2.LUT(np.ascontiguousarray(target), table)
+                source = cv2.LUT(np.ascontiguousarray(source), table)
+            side.input[row], side.target[row], side.regions[row], side.landmarks[row] = source, target, regions, points
+        return side
+
+
+class Batches:
+    """Endless batches of both identities; the next ones are made on threads while one is trained on."""
+
+    def __init__(self, faces: dict[str, Faces], batch: int, augmentation: Augmentation, seed: int, start: int = 0,
+                 threads: int = 1, ahead: int = 4):
+        self._faces, self._batch, self._augmentation, self._seed = faces, batch, augmentation, seed
+        self._start, self._threads, self._ahead = start, threads, ahead
+
+    def __iter__(self) -> Iterator[Batch]:
+        with ThreadPoolExecutor(self._threads, "augment") as pool:
+            waiting = [pool.submit(self.make, self._start + number) for number in range(self._ahead)]
+            number = self._start + self._ahead
+            try:
+                while True:
+                    yield waiting.pop(0).result()
+                    waiting.append(pool.submit(self.make, number))
+                    number += 1
+            finally:
+                for task in waiting:
+                    task.cancel()
+
+    def make(self, number: int) -> Batch:
+        """Batch `number`. Each pass through the faces shuffles them anew, so that every face is seen equally often."""
+        batch = {}
+        for which, (identity, faces) in enumerate(self._faces.items()):
+            passes, places = np.divmod(np.arange(number * self._batch, (number + 1) * self._batch), len(faces))
+            orders = {epoch: np.random.default_rng((self._seed, which, epoch)).permutation(len(faces)) for epoch in set(passes.tolist())}
+            indices = [orders[epoch][place] for epoch, place in zip(passes.tolist(), places)]
+            random = np.random.default_rng((self._seed, which, number))
+            batch[identity] = faces.batch(indices, self._augmentation, random)
+        return batch
+
+
+def region_map(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """(68, 2) crop pixels -> (size, size, 3) uint8: face, eyes, mouth, 255 = inside."""
+    face = (masks.hull(landmarks, size)[..., 0] * 255).astype(np.uint8)
+    eyes, mouth = np.zeros_like(face), np.zeros_like(face)
+    wide = max(1, round(size * 0.03))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))
+    for points in EYES:
+        cv2.fillConvexPoly(eyes, cv2.convexHull(np.round(landmarks[points]).astype(np.int32)), 255)
+    cv2.fillConvexPoly(mouth, cv2.convexHull(np.round(landmarks[MOUTH]).astype(np.int32)), 255)
+    return np.dstack([face, cv2.dilate(eyes, kernel), cv2.dilate(mouth, kernel)])
+
+
+def _resize(image: np.ndarray, side: int) -> np.ndarray:
+    if image.shape[0] == side:
+        return image
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if image.shape[0] > side else cv2.INTER_CUBIC)
+
+
+def _moved(matrix: np.ndarray, size: int, augmentation: Augmentation, random: np.random.Generator) -> np.ndarray:
+    angle, scale, right, down = random.uniform(-1, 1, 4) * (augmentation.rotation, augmentation.scale, augmentation.shift, augmentation.shift)
+    centre = (size - 1) / 2
+    move = cv2.getRotationMatrix2D((centre, centre), angle, 1 + scale)
+    move[:, 2] += np.array((right, down)) * size
+    return move @ np.vstack([matrix, [0, 0, 1]])
+
+
+def _warp_maps(matrix: np.ndarray, size: int, strength: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Maps of `cv2.remap` for the crop of `matrix`, bent by a 5 x 5 grid of random shifts.
+
+    The classic warp of the deepfakes autoencoder: normal, sigma 5 pixels of 160; the outermost grid points lie beyond the crop.
+    """
+    shifts = random.normal(0, strength * size * 5 / 160, (5, 5, 2)).astype(np.float32)
+    side = round(size * 1.25)
+    edge = (side - size) // 2
+    shifts = cv2.resize(shifts, (side, side), interpolation=cv2.INTER_LINEAR)[edge:edge + size, edge:edge + size]
+    back = geometry.invert(matrix).astype(np.float32)
+    grid = np.arange(size, dtype=np.float32)
+    x, y = grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1]
+    return back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[1, 2]
+
+
+def _color_table(strength: float, random: np.random.Generator) -> np.ndarray:
+    """(1, 256, 3) uint8 look-up table: brightness, contrast and a tint per channel."""
+    gain = 1 + random.uniform(-strength, strength) + random.uniform(-strength, strength, 3) / 3
+    lift = random.uniform(-strength, strength) * 128
+    levels = np.arange(256)[:, None]
+    return np.clip((levels - 128) * gain + 128 + lift, 0, 255).round().astype(np.uint8)[None]
+
+
+def _mirrored() -> np.ndarray:
+    """Index of each of the 68 points in a mirrored face."""
+    pairs = [*zip(range(17), range(16, -1, -1)), *zip(range(17, 27), range(26, 16, -1)), *zip(range(27, 31), range(27, 31)),
+             *zip(range(31, 36), range(35, 30, -1)), *zip(range(36, 40), range(45, 41, -1)), *zip(range(40, 42), range(47, 45, -1)),
+             *zip(range(42, 46), range(39, 35, -1)), *zip(range(46, 48), range(41, 39, -1)), *zip(range(48, 55), range(54, 47, -1)),
+             *zip(range(55, 60), range(59, 54, -1)), *zip(range(60, 65), range(64, 59, -1)), *zip(range(65, 68), range(67, 64, -1))]
+    order = np.empty(68, int)
+    for here, there in pairs:
+        order[here] = there
+    return order
+
+
+MIRRORED = _mirrored()

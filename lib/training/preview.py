@@ -1,0 +1,75 @@
+"""What training looks like: a sheet of faces and a plot of the losses."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.training.data import NONE, Faces
+
+TILE = 128  # pixels
+ROWS = 6
+
+
+def sheet(faces: dict[str, Faces], rebuild) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: original A, A rebuilt, A swapped to B; and B likewise.
+
+    `rebuild(pictures, to)` takes and gives (N, S, S, 3) float32 RGB in [0, 1].
+    """
+    columns = []
+    for identity, other in (("a", "b"), ("b", "a")):
+        these = faces[identity]
+        shown = np.linspace(0, len(these) - 1, min(ROWS, len(these))).astype(int)
+        original = these.batch(shown, NONE, np.random.default_rng(0)).target.astype(np.float32) / 255
+        for pictures in (original, rebuild(original, identity), rebuild(original, other)):
+            tiles = [cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_CUBIC) for picture in pictures[..., :3]]
+            tiles += [np.zeros((TILE, TILE, 3), np.float32)] * (ROWS - len(tiles))
+            columns.append(np.vstack(tiles))
+    titles = ("A", "A rebuilt", "A as B", "B", "B rebuilt", "B as A")
+    picture = (np.clip(np.hstack(columns), 0, 1) * 255).round().astype(np.uint8)
+    head = np.full((22, picture.shape[1], 3), 255, np.uint8)
+    for number, title in enumerate(titles):
+        cv2.putText(head, title, (number * TILE + 6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.vstack([head, picture])
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Writes (H, W, 3) uint8 RGB beside `path` and renames it."""
+    coded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(coded.tobytes())
+    beside.replace(path)
+
+
+def plot(log: Path, path: Path) -> None:
+    """Draws the losses that `log` (log.jsonl) tells of, over the minutes of training, on logarithmic axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = read_log(log)
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.add_subplot(xlabel="iteration", ylabel="mean absolute error", title="Rebuilding faces of A and B", yscale="log")
+    for identity, color in (("a", "tab:blue"), ("b", "tab:orange")):
+        points = [(row["iteration"], row[identity]) for row in rows if identity in row]
+        if points:
+            axes.plot(*zip(*points), color=color, label=f"loss {identity}")
+    axes.grid(True, which="both", alpha=0.3)
+    axes.legend()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    write_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+
+
+def read_log(log: Path) -> list[dict]:
+    """The lines of log.jsonl; one that a kill cut short is left out."""
+    rows = []
+    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows

@@ -1,0 +1,51 @@
+"""A trained model, ready to swap: what convert and the previews use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lib.errors import FaceswapError
+from lib.plugin import MODELS
+from lib.training import checkpoint
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Swapper:
+    """Calls the network that turns faces into those of one identity."""
+
+    network: keras.Model
+    size: int  # side of the crops, pixels
+    coverage: str  # of the crops
+    identity: dict[str, np.ndarray] = field(default_factory=dict)  # mean embedding of the training faces, by identity "a", "b"
+
+    def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(N, S, S, 3) float32 RGB in [0, 1] -> the swapped faces, likewise, and their masks (N, S, S, 1), or None where not learnt."""
+        swapped = np.clip(self.network.predict_on_batch(faces), 0, 1)
+        return swapped[..., :3], swapped[..., 3:] if swapped.shape[-1] > 3 else None
+
+
+def load_swapper(folder: Path, to: str = "b") -> Swapper:
+    """The newest good save of the model in `folder`, swapping towards identity `to`.
+
+    Raises FaceswapError where the folder holds no model, an unfinished or a damaged one.
+    """
+    options = checkpoint.read_options(folder)
+    model = MODELS.create(options["model"], **options["options"])
+    found = checkpoint.newest(folder)
+    if found is None:
+        raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
+    from lib.training import backend
+
+    backend.set_up(options.get("precision", "float32"))
+    networks = model.networks()
+    checkpoint.load_networks(found[0], networks, averaged=bool(model.averaged))
+    path = folder / "identities.json"
+    identity = {name: np.array(mean, np.float32) for name, mean in checkpoint.read_json(path).items()} if path.exists() else {}
+    return Swapper(model.swapper(networks, to), model.size, model.coverage, identity)

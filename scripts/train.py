@@ -1,0 +1,165 @@
+"""Teaches a model two people's faces."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from lib import device
+from lib.cli import Command
+from lib.errors import DONE, INTERRUPTED, FaceswapError
+from lib.faces.extraction import extract
+from lib.faces.faceset import FaceFile, FaceFolder, is_face_folder, list_faces, read_face
+from lib.faces.store import AlignmentStore, default_store
+from lib.media.source import open_source
+from lib.options import option
+from lib.parallel import ordered_map
+from lib.plugin import MODELS, RECOGNIZERS
+from lib.progress import progress
+from lib.training import checkpoint
+from lib.training.data import Augmentation, Faces
+from lib.training.model import FaceModel
+
+logger = logging.getLogger(__name__)
+
+FEWEST_FACES = 10  # below this nothing can be learnt
+FEW_FACES = 100  # below this the swap will look alike whatever A does
+EMBEDDED_FACES = 16  # enough for a steady mean
+
+
+def run(options: Train) -> int:
+    folder = options.model_dir
+    for path in options.input_a, options.input_b:
+        if not path.exists():
+            raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a video, or a folder of pictures.")
+    settings = _settings(options)
+    model = MODELS.create(options.model, **settings["options"])
+    faces_folders = {identity: _face_folder(path, folder / f"faces_{identity}", options)
+                     for identity, path in (("a", options.input_a), ("b", options.input_b))}
+    files = {identity: _read(path) for identity, path in faces_folders.items()}
+    faces = {identity: Faces([file.image for file in these], [file.landmarks for file in these], these[0].coverage, model.size, model.coverage)
+             for identity, these in files.items()}
+    _write_description(folder, settings, faces_folders, files)
+
+    from lib.training import backend, loop  # these import Keras, which takes seconds: mistakes are answered before
+
+    backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None)
+    logger.info("Training %s (%d pixels) on %d faces of A and %d of B in %s; Ctrl-C saves and ends.", options.model, model.size,
+                len(faces["a"]), len(faces["b"]), settings["precision"])
+    outcome = loop.train(model, faces, folder, _plan(options, model, settings["seed"]))
+    logger.info("%s at iteration %d after %.1f minutes of training: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
+                outcome.iteration, outcome.seconds / 60, folder, folder / "preview.png")
+    return INTERRUPTED if outcome.interrupted else DONE
+
+
+def _settings(options: Train) -> dict[str, Any]:
+    """What the model is made with: as the folder says, where it holds one already, else as asked for."""
+    folder, given = options.model_dir, options.settings.get("model", {})
+    model = MODELS.create(options.model, **given)
+    precision = device.default_precision() if options.precision == "auto" else options.precision
+    seed = secrets.randbits(31) if options.seed is None else options.seed
+    if not checkpoint.saves(folder):
+        return {"format": checkpoint.FORMAT, "model": options.model, "options": asdict(model), "size": model.size,
+                "coverage": model.coverage, "precision": precision, "seed": seed}
+    stored = checkpoint.read_options(folder)
+    if stored["model"] != options.model:
+        raise FaceswapError(f"{folder} holds a model of the kind {stored['model']!r}, not {options.model!r}. "
+                            f"Add -t {stored['model']} to go on with it, or name another folder with -m.")
+    for name, value in given.items():
+        if stored["options"].get(name, value) != value:
+            raise FaceswapError(f"{folder} holds a model with --model.{name.replace('_', '-')} {stored['options'][name]}, not {value}. "
+                                "Leave the option out to go on with it, or name another folder with -m.")
+    return stored | {"precision": precision if options.precision != "auto" else stored.get("precision", precision),
+                     "seed": stored.get("seed", seed) if options.seed is None else options.seed}
+
+
+def _plan(options: Train, model: FaceModel, seed: int):
+    from lib.training.loop import Plan
+
+    augmentation = Augmentation(model.warp if options.warp is None else options.warp, options.rotation, options.scale, options.shift,
+                                model.flip if options.flip is None else options.flip, options.color)
+    return Plan(batch=options.batch_size or model.batch, learning_rate=options.learning_rate or model.learning_rate,
+                augmentation=augmentation, seed=seed, iterations=options.iterations, minutes=options.minutes,
+                save_minutes=options.save_minutes, preview_seconds=20.0 if options.preview else None)
+
+
+def _face_folder(path: Path, extracted: Path, options: Train) -> Path:
+    """`path` if it holds aligned faces; else the faces extracted from the video or pictures there."""
+    if path.is_dir() and is_face_folder(path):
+        return path
+    source = open_source(path)
+    logger.info("Extracting the faces of %s into %s.", path, extracted)
+    with AlignmentStore.open(default_store(path)) as store:
+        extract(source, store, lambda: options.create("detector"), lambda: options.create("aligner"), sink=FaceFolder(extracted))
+    if not list_faces(extracted):
+        raise FaceswapError(f"No faces found in {path}. Try another -D/--detector, or look at what it shows.")
+    return extracted
+
+
+def _read(folder: Path) -> list[FaceFile]:
+    paths = list_faces(folder)
+    if len(paths) < FEWEST_FACES:
+        raise FaceswapError(f"{folder} holds {len(paths)} faces, too few to learn from: at least {FEWEST_FACES} are needed, and "
+                            "some hundreds make a good swap. Extract more footage of this person.")
+    if len(paths) < FEW_FACES:
+        logger.warning("%s holds only %d faces: expect a stiff swap. Some hundreds, of many poses and expressions, make a good one.",
+                       folder, len(paths))
+    cv2.setNumThreads(1)  # the threads are here
+    files = list(progress(ordered_map(read_face, paths, device.cores()), f"read {folder.name}", len(paths), unit="face"))
+    kinds = {(file.coverage, file.size) for file in files}
+    if len({coverage for coverage, _ in kinds}) > 1:
+        raise FaceswapError(f"{folder} mixes faces of different coverage ({', '.join(sorted({c for c, _ in kinds}))}). Extract them alike.")
+    return files
+
+
+def _write_description(folder: Path, settings: dict[str, Any], faces_folders: dict[str, Path], files: dict[str, list[FaceFile]]) -> None:
+    """options.json and identities.json, written before the first iteration."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_json(folder / "options.json", settings | {
+            "faces": {identity: {"folder": str(path.resolve()), "count": len(files[identity])} for identity, path in faces_folders.items()}})
+    except OSError as error:
+        raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
+    if not (folder / "identities.json").exists():
+        recognizer = RECOGNIZERS.create("dlib_resnet")
+        means = {}
+        for identity, these in files.items():
+            chosen = [these[index] for index in np.linspace(0, len(these) - 1, min(EMBEDDED_FACES, len(these))).astype(int)]
+            means[identity] = recognizer.embed([file.aligned for file in chosen]).mean(0).astype(float).round(6).tolist()
+        checkpoint.write_json(folder / "identities.json", means)
+
+
+@dataclass(kw_only=True)
+class Train(Command):
+    """Teaches a model two people's faces: one encoder for both, a decoder for each.
+
+    -A is the person filmed, -B the person to be put there. Each is a folder of faces made by extract, a video, or a
+    folder of pictures. Run the same command again to go on. Ctrl-C saves and ends.
+    """
+
+    input_a: Path = option(help="Faces, video or pictures of person A, the one filmed.", short="-A")
+    input_b: Path = option(help="Faces, video or pictures of person B, the one put there.", short="-B")
+    model_dir: Path = option(help="Folder of the model: made if new, gone on with if not.", short="-m")
+    model: str = option("compact", "Kind of model.", short="-t", plugin="models")
+    batch_size: int | None = option(None, "Faces of each person in a batch; by default what suits the model.", short="-b", low=1, high=4096)
+    iterations: int | None = option(None, "Stop at this many iterations in all; by default train until stopped.", short="-i", low=1)
+    minutes: float | None = option(None, "Stop after this many minutes of training in all.", low=0.01)
+    save_minutes: float = option(5.0, "Minutes of training between saves.", low=0.01)
+    preview: bool = option(False, "Make preview.png every 20 seconds, not only at each save.", short="-p")
+    learning_rate: float | None = option(None, "Learning rate; by default the model's own.", low=1e-8, high=1.0)
+    precision: str = option("auto", "Arithmetic of the networks; auto is bfloat16 where the machine has it.", choices=("auto", "float32", "bfloat16"))
+    seed: int | None = option(None, "Makes a run on a CPU repeatable: weights, order of faces and augmentation follow from it.", low=0)
+    warp: float | None = option(None, "Strength of the random warp of the input, 1 = classic; by default what suits the model.", low=0.0, high=3.0)
+    rotation: float = option(6.0, "Largest random rotation, degrees.", low=0.0, high=180.0)
+    scale: float = option(0.05, "Largest random change of scale, as a share.", low=0.0, high=0.5)
+    shift: float = option(0.04, "Largest random shift, as a share of the crop.", low=0.0, high=0.5)
+    flip: bool | None = option(None, "Mirror half of the faces; by default what suits the model.")
+    color: float = option(0.06, "Strength of random brightness, contrast and tint.", low=0.0, high=0.5)
+    detector: str = option("auto", "Detector, where a video or pictures are given.", short="-D", plugin="detectors")
+    aligner: str = option("dlib68", "Aligner, likewise.", plugin="aligners")
