@@ -182,16 +182,18 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
         if name in commands():
             checked[name] = _check_table(path, name, declaration(name).options, table)
         else:
-            checked[name] = {plugin: _check_table(path, f"{name}.{plugin}", _plugin_options(path, name, selectors[name], plugin), entries)
+            checked[name] = {plugin: _check_plugin_table(path, f"{name}.{plugin}", selectors[name], plugin, entries)
                              for plugin, entries in _as_table(path, name, table).items()}
     return checked
 
 
-def _plugin_options(path: Path, selector: str, kind: str, name: str) -> tuple[Option, ...]:
+def _check_plugin_table(path: Path, name: str, kind: str, plugin: str, table: Any) -> dict[str, Any]:
+    _as_table(path, plugin, table)
     try:
-        return REGISTRIES[kind].declaration(name).options
+        options = REGISTRIES[kind].declaration(plugin).options
     except UsageError as error:
-        raise UsageError(f"{path}: [{selector}.{name}]: {error}") from None
+        raise UsageError(f"{path}: [{name}]: {error}") from None
+    return _check_table(path, name, options, table)
 
 
 def _check_table(path: Path, name: str, options: Sequence[Option], table: Any) -> dict[str, Any]:
