@@ -35,6 +35,10 @@ def json_line(**fields) -> str:
 class TextHandler(logging.StreamHandler):
     """The message alone; a warning or an error says so in front. Writes above a running progress bar."""
 
+    def __init__(self, stream):
+        super().__init__(stream)
+        self.setFormatter(logging.Formatter("%(message)s"))
+
     def format(self, record: logging.LogRecord) -> str:
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
         return prefix + super().format(record)

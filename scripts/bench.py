@@ -24,7 +24,7 @@ class Bench(Command):
 
     what: str = option(help="What to measure.", positional=True, choices=("startup", "extract", "train", "convert"))
     input: Path | None = option(None, "A video to measure on. By default a clip made of a portrait.", short="-i")
-    trainer: str = option("compact", "The model that bench train measures.", short="-t", plugin="models")
+    model: str = option("compact", "The kind of model that bench train measures.", short="-t", plugin="models")
     repeats: int = option(5, "How often each is timed; the median counts.", low=1)
     json: bool = option(False, "Print one JSON object a figure.")
 

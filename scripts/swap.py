@@ -1,0 +1,184 @@
+"""`faceswap.py swap`: extract both people, train, convert; resumed at the step that is not finished."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lib.cli import Command
+from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
+from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, disk_errors, part_of, publish, same_path
+from lib.media.source import open_source
+from lib.options import option
+from scripts import convert, extract, train
+
+logger = logging.getLogger(__name__)
+DEFAULT_MINUTES = 10.0
+FORMAT = 1
+STEPS = ("extract A", "extract B", "train", "convert")
+
+
+def run(options: Swap) -> int:
+    if options.minutes is None and options.iterations is None:
+        options.minutes = DEFAULT_MINUTES
+    inputs = {"A": options.input_a, "B": options.input_b}
+    for name, path in inputs.items():
+        if same_path(path, options.output):
+            raise UsageError(f"-{name} and -o are both {path}. Choose another output: the original is never overwritten.")
+    if same_path(*inputs.values()):
+        raise UsageError(f"-A and -B are both {options.input_a}. Name two people's footage.")
+    sources = {name: open_source(path) for name, path in inputs.items()}  # what cannot be read is told before the work begins
+
+    work = options.work or _work_folder(options.output)
+    record = Record(work / "swap.json", {name: _identity(source.path) for name, source in sources.items()})
+    logger.info("Swapping the face of %s onto the person in %s. Everything but the result is kept in %s.",
+                options.input_b, options.input_a, work)
+    faces_a, faces_b, alignments = work / "faces_a", work / "faces_b", work / "a.alignments.db"
+    model_dir = options.model_dir or work / "model"
+
+    finding = {"detector": options.detector, "aligner": options.aligner}
+    codes = [
+        record.step("extract A", extract.run, extract.Extract(
+            **finding, input=options.input_a, output=faces_a, alignments=alignments, min_size=options.min_size,
+            settings=_chosen(options, *finding)), [faces_a, alignments]),
+        record.step("extract B", extract.run, extract.Extract(
+            **finding, input=options.input_b, output=faces_b, alignments=work / "b.alignments.db", min_size=options.min_size,
+            settings=_chosen(options, *finding)), [faces_b]),
+        record.step("train", train.run, train.Train(
+            input_a=faces_a, input_b=faces_b, model_dir=model_dir, model=options.model, batch_size=options.batch_size,
+            iterations=options.iterations, minutes=options.minutes, precision=options.precision, seed=options.seed,
+            preview=options.preview, settings=_chosen(options, "model")), [model_dir]),
+        record.step("convert", convert.run, convert.Convert(
+            **finding, input=options.input_a, output=options.output, model=model_dir, alignments=alignments, faces=options.faces,
+            color=options.color, mask=options.mask, blender=options.blender, writer=options.writer,
+            settings=_chosen(options, *finding, "color", "blender", "writer")), [options.output]),
+    ]
+
+    logger.info("Done in %s (%s).", _duration(sum(record.seconds.values())),
+                ", ".join(f"{name} {_duration(seconds)}" for name, seconds in record.seconds.items()))
+    logger.info("Result:  %s", options.output)
+    logger.info("Preview: %s", model_dir / "preview.png")
+    logger.info("Not sharp enough yet? Run it again with more --minutes or -i: it trains on from here.")
+    return SOME_FAILED if SOME_FAILED in codes else DONE
+
+
+class Record:
+    """What was done in a work folder, with which options: `swap.json`.
+
+    Raises FaceswapError if the folder was begun with other footage or cannot be written.
+    """
+
+    def __init__(self, path: Path, inputs: dict[str, Any]):
+        self.path = path
+        self.seconds: dict[str, float] = {}  # that each step of this run took
+        self._inputs = inputs
+        self._steps = self._read() if path.exists() else {}
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._save()
+
+    def step(self, name: str, run: Callable[[Any], int], options: Any, results: list[Path]) -> int:
+        """Runs a step, unless it was finished with the same options and its results are there. Returns its exit code."""
+        wanted = json.loads(json.dumps(asdict(options), default=str))
+        before = self._steps.get(name)
+        if before and before["options"] == wanted and all(path.exists() for path in results):
+            logger.info("%s: done before, in %s.", name, _duration(before["seconds"]))
+            return before["code"]
+        if before:
+            changes = [f"{key} was {before['options'].get(key)}, is {value}" for key, value in wanted.items()
+                       if before["options"].get(key) != value]
+            logger.info("%s: again, because %s.", name, "; ".join(changes) or "its results are gone")
+        else:
+            logger.info("%s ...", name)
+        for stale in STEPS[STEPS.index(name):]:  # what was made of this step's results must be made again
+            self._steps.pop(stale, None)
+        self._save()
+        began = time.monotonic()
+        code = run(options)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        self.seconds[name] = time.monotonic() - began
+        self._steps[name] = {"options": wanted, "code": code, "seconds": round(self.seconds[name], 1)}
+        self._save()
+        logger.info("%s: %s.", name, _duration(self.seconds[name]))
+        return code
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            before = json.loads(self.path.read_text(encoding="utf-8"))
+            recorded, steps = dict(before["inputs"]), dict(before["steps"])
+        except (OSError, ValueError, KeyError, TypeError):
+            logger.warning("%s cannot be read; every step is looked at again.", self.path)
+            return {}
+        for name, identity in self._inputs.items():
+            if recorded.get(name) != identity:
+                raise FaceswapError(f"{self.path.parent} was begun with other footage for -{name}: {_words(recorded.get(name))}, now "
+                                    f"{_words(identity)}. Name another folder with --work, or delete that one to start anew.")
+        return steps
+
+    def _save(self) -> None:
+        part = part_of(self.path)
+        part.write_text(json.dumps({"format": FORMAT, "inputs": self._inputs, "steps": self._steps}, indent=1), encoding="utf-8")
+        publish(part, self.path)
+
+
+def _work_folder(output: Path) -> Path:
+    """Beside the output: out.mp4 -> out.faceswap."""
+    name = output.stem if output.suffix.lower() in {*VIDEO_FORMATS, *PICTURE_ENDINGS} else output.name
+    return output.with_name(f"{name}.faceswap")
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """What tells footage from other footage, wherever it is moved."""
+    files = sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
+    return {"name": path.resolve().name, "files": len(files), "bytes": sum(item.stat().st_size for item in files)}
+
+
+def _words(identity: dict[str, Any] | None) -> str:
+    return f"{identity['name']} ({identity['files']} files, {identity['bytes']} bytes)" if identity else "nothing"
+
+
+def _chosen(options: Swap, *selectors: str) -> dict[str, dict[str, Any]]:
+    """The settings of those plugins alone."""
+    return {key: value for key, value in options.settings.items() if key.partition(".")[0] in selectors}
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@dataclass(kw_only=True)
+class Swap(Command):
+    """Put the face of B on A: extract both, train, convert.
+
+    Everything but the result is kept in a work folder beside it. Run the same command again after an interruption and
+    it goes on at the step that is not finished; with more --minutes or -i it trains on.
+    """
+
+    input_a: Path = option(help="Video or pictures of the person whose face is replaced.", short="-A")
+    input_b: Path = option(help="Video or pictures of the person whose face is put there.", short="-B")
+    output: Path = option(help="The result: a video, or a folder of pictures.", short="-o")
+    model_dir: Path | None = option(None, "The model's folder, if it is to be kept elsewhere than in the work folder.", short="-m")
+    work: Path | None = option(None, "The work folder; out.faceswap beside out.mp4 if not given.")
+    minutes: float | None = option(None, "Train this many minutes in all; 10 where neither this nor -i is given.", low=0.01)
+    iterations: int | None = option(None, "Train this many iterations in all.", short="-i", low=1)
+    model: str = option("compact", "Kind of model.", short="-t", plugin="models")
+    batch_size: int | None = option(None, "Faces of each person in a batch; by default what suits the model.", short="-b", low=1, high=4096)
+    precision: str = option("auto", "Arithmetic of the networks; auto is bfloat16 where the machine has it.", choices=("auto", "float32", "bfloat16"))
+    seed: int | None = option(None, "Makes training on a CPU repeatable.", low=0)
+    preview: bool = option(False, "Make the training preview every 20 seconds, not only at each save.", short="-p")
+    detector: str = option("auto", "Finds the faces.", short="-D", plugin="detectors")
+    aligner: str = option("dlib68", "Fits the landmarks.", plugin="aligners")
+    min_size: int | None = option(None, "Leave out faces with a side under N pixels of the frame.", low=0)
+    faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like A.", choices=("all", "largest", "nearest-a"))
+    color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")
+    mask: str = option("predicted*hull", "Which part of the face is replaced: predicted, or the name of a masker; joined by * where all must agree.",
+                       short="-M")
+    blender: str = option("alpha", "How the face is joined to the frame.", plugin="blenders")
+    writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")
