@@ -1,0 +1,146 @@
+"""Setting faces back: the compositing of one face, and a whole conversion against decoding and encoding alone."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.faces import geometry
+from lib.media.base import FrameSource
+from lib.media.source import open_source
+from lib.parallel import prefetch
+from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, WRITERS
+from lib.swapping.composite import Compositor, crop_face, network_input
+from lib.swapping.pipeline import swap_frames
+from lib.types import Face, Frame, SwappedFace
+from scripts.benchmarks import Figure
+
+WIDTH, HEIGHT = 1920, 1080
+FACE = 300  # pixels from the brows to the chin
+FRAMES = 120
+ROUNDS = 3
+
+
+class StubNetwork:
+    """Returns the crop it gets: costs nothing, so that all the rest is measured."""
+
+    size = 128
+    coverage = geometry.DEFAULT_COVERAGE
+
+    def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return faces, np.ones((*faces.shape[:3], 1), np.float32)
+
+
+def measure(options) -> list[Figure]:
+    frame, face = _portrait()
+    compositor = Compositor(COLORS.create("reinhard"), BLENDERS.create("alpha"), [MASKERS.create("hull")])
+    milliseconds = _compositing(frame, face, compositor)
+    with tempfile.TemporaryDirectory() as folder:
+        plain, converted = _rates(Path(folder), frame, face, compositor)
+    return [
+        Figure("compositing of a face of 300 pixels at 1080p on one core", milliseconds, "ms", "under 6"),
+        Figure("1080p decoded and encoded alone", plain, "frames/s"),
+        Figure("1080p converted, network of no cost", converted, "frames/s"),
+        Figure("converted / decoded and encoded alone", converted / plain, "", "at least 0.75"),
+    ]
+
+
+def _portrait() -> tuple[np.ndarray, Face]:
+    """A 1080p frame with one face, brows to chin 300 pixels."""
+    from skimage import data
+
+    image = data.astronaut()
+    face = _find(image)
+    scale = FACE / (face.landmarks[8, 1] - face.landmarks[17:27, 1].min())
+    shift = np.array([WIDTH / 2, HEIGHT / 2]) - scale * face.landmarks[27]
+    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    frame = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return frame, Face(face.detection, geometry.transform_points(face.landmarks, matrix).astype(np.float32))
+
+
+def _find(image: np.ndarray) -> Face:
+    detection = DETECTORS.create("hog").detect([image])[0][0]
+    return Face(detection, ALIGNERS.create("dlib68").align(image, detection.box[None])[0])
+
+
+def _compositing(frame: np.ndarray, face: Face, compositor: Compositor) -> float:
+    """Median milliseconds for all but decoding, network and encoding."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    seconds = []
+    try:
+        for _ in range(60):
+            began = time.perf_counter()
+            aligned = crop_face(frame, face, StubNetwork.size)
+            crop = network_input(aligned, StubNetwork.size)
+            image = frame.copy()
+            compositor.paste(image, SwappedFace(aligned, crop, np.ones((*crop.shape[:2], 1), np.float32)))
+            seconds.append(time.perf_counter() - began)
+    finally:
+        cv2.setNumThreads(threads)
+    return 1000 * statistics.median(seconds)
+
+
+def _rates(folder: Path, frame: np.ndarray, face: Face, compositor: Compositor) -> tuple[float, float]:
+    """Median frames/s of decoding and encoding alone and of a conversion, in turn, of the same video."""
+    clip = _Clip(frame, folder)
+    writer = WRITERS.create("video")
+    video = folder / "clip.mp4"
+    with writer.open(video, clip) as sink:
+        for still in clip:
+            sink.write(still, still.image)
+
+    def plain() -> None:
+        source = open_source(video)
+        with writer.open(folder / "plain.mp4", source) as sink:
+            for still in prefetch(source):
+                sink.write(still, still.image)
+
+    def converted() -> None:
+        source = open_source(video)
+        found = ((still, [clip.face(face, still.index)]) for still in prefetch(source))
+        with writer.open(folder / "converted.mp4", source) as sink:
+            finished = swap_frames(found, StubNetwork(), compositor, lambda faces: faces)
+            for done in finished:
+                sink.write(done.frame, done.image)
+
+    times: dict[object, list[float]] = {plain: [], converted: []}
+    for _ in range(ROUNDS):
+        for work in times:
+            began = time.perf_counter()
+            work()
+            times[work].append(time.perf_counter() - began)
+    return FRAMES / statistics.median(times[plain]), FRAMES / statistics.median(times[converted])
+
+
+class _Clip(FrameSource):
+    """The portrait under a camera that pans."""
+
+    size = (WIDTH, HEIGHT)
+    rate = Fraction(25)
+    count = FRAMES
+
+    def __init__(self, image: np.ndarray, folder: Path):
+        self.path = folder / "clip"
+        self._image = image
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        for index in range(start, FRAMES if stop is None else stop):
+            yield Frame(index, np.roll(self._image, self._shift(index), (0, 1)), time=index / float(self.rate))
+
+    def face(self, face: Face, index: int) -> Face:
+        down, right = self._shift(index)
+        return Face(face.detection, face.landmarks + np.float32([right, down]))
+
+    def _shift(self, index: int) -> tuple[int, int]:
+        return round(40 * np.sin(index / 20)), 2 * index

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.cli import Command
+from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
+from lib.faces.extraction import extract
+from lib.faces.store import AlignmentStore, default_store
+from lib.media.base import FrameSource
+from lib.media.sink import check_output, writer_for
+from lib.media.source import open_source
+from lib.options import nearest as nearest_name
+from lib.options import option
+from lib.parallel import prefetch
+from lib.plugin import MASKERS, RECOGNIZERS, WRITERS, Masker
+from lib.progress import progress
+from lib.swapping.composite import Compositor
+from lib.swapping.pipeline import Choose, largest, nearest, swap_frames
+from lib.training.swapper import Swapper, load_swapper
+
+logger = logging.getLogger(__name__)
+PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
+
+
+def run(options: Convert) -> int:
+    began = time.monotonic()
+    source = open_source(options.input)
+    check_output(options.output, source)
+    maskers, predicted = _masks(options.mask)
+    color, blender = options.create("color"), options.create("blender")
+    writer = WRITERS.create(options.writer or writer_for(options.output), **options.settings.get("writer", {}))
+    swapper = _swapper(options)
+    compositor = Compositor(color, blender, maskers, predicted, options.erosion, options.feather, swapper.coverage)
+    choose = _chooser(options, swapper)
+
+    frames = touched = faces = 0
+    troubles = []
+    with writer.open(options.output, source) as sink, _alignments(options, source) as store:
+        found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
+        for done in progress(swap_frames(found, swapper, compositor, choose), "convert", source.count):
+            sink.write(done.frame, done.image)
+            frames += 1
+            touched += done.swapped > 0
+            faces += done.swapped
+            if done.failure:
+                troubles.append(f"{done.frame.name or f'Frame {done.frame.index}'} was passed through as it was: {done.failure}.")
+    troubles += [f"Not converted: {loss}" for loss in source.losses]
+
+    logger.info("Swapped %d faces in %d of %d frames in %.0f s: %s", faces, touched, frames, time.monotonic() - began, options.output)
+    if not faces and options.faces == "nearest-a":
+        logger.warning("No face looked like the person to be replaced. Try --faces all, or -s/--swap-model if it is the other way round.")
+    for trouble in troubles:
+        logger.warning("%s", trouble)
+    return SOME_FAILED if troubles else DONE
+
+
+def _masks(text: str) -> tuple[list[Masker], bool]:
+    """The maskers that "predicted*hull" names, and whether the model's own mask is one of its factors."""
+    names = [name.strip() for name in text.split("*")]
+    known = [PREDICTED, *MASKERS.names()]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"-M/--mask: there is no mask {name!r}.{nearest_name(name, known)} There are: {', '.join(known)}; "
+                             "several are joined by *.")
+    return [MASKERS.create(name) for name in names if name != PREDICTED], PREDICTED in names
+
+
+def _swapper(options: Convert) -> Swapper:
+    swapper = load_swapper(options.model, to="a" if options.swap_model else "b")
+    if options.mask.strip() == PREDICTED:
+        blank = np.zeros((1, swapper.size, swapper.size, 3), np.float32)
+        if swapper(blank)[1] is None:
+            raise FaceswapError(f"The model in {options.model} predicts no mask. Choose another -M/--mask, such as hull.")
+    return swapper
+
+
+def _alignments(options: Convert, source: FrameSource) -> AlignmentStore:
+    """The faces in all frames of `source`: what was found before, and the rest, found now and kept."""
+    path = options.alignments or default_store(options.input)
+    with AlignmentStore.open(path) as store:
+        summary = extract(source, store, lambda: options.create("detector"), lambda: options.create("aligner"))
+        if not summary.faces:
+            raise FaceswapError(f"No faces found in {options.input} ({summary.frames} frames). Look whether it shows faces; "
+                                "then try another -D/--detector.")
+    return AlignmentStore.open(path, read_only=True)  # others may use it meanwhile
+
+
+def _chooser(options: Convert, swapper: Swapper) -> Choose:
+    """The rule of --faces."""
+    if options.faces == "largest":
+        return largest
+    if options.faces == "all":
+        return lambda faces: faces
+    replaced = "b" if options.swap_model else "a"
+    if replaced not in swapper.identity:
+        raise FaceswapError(f"The model {options.model} does not know what person {replaced} looks like. Choose --faces all or largest.")
+    return nearest(np.asarray(swapper.identity[replaced]), lambda: RECOGNIZERS.create("dlib_resnet"))
+
+
+@dataclass(kw_only=True)
+class Convert(Command):
+    """Set swapped faces into a video or pictures.
+
+    Takes every frame of the input, replaces each face by what the trained model makes of it, and writes a video or a folder
+    of pictures. Faces are found on the fly where extract has not found them before, and kept for the next run.
+    Nothing outside the faces changes; the sound is kept.
+    """
+
+    input: Path = option(help="A video, a folder of pictures, or a picture.", short="-i")
+    output: Path = option(help="A video, or a folder for pictures.", short="-o")
+    model: Path = option(help="The folder of a trained model.", short="-m")
+    alignments: Path | None = option(None, "The alignments file of the input, if it is not in its usual place.", short="-p")
+    swap_model: bool = option(False, "Swap the other way round: B becomes A.", short="-s")
+    faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like the person to be replaced, if it does.",
+                        choices=("all", "largest", "nearest-a"))
+    color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")
+    mask: str = option("predicted*hull", "Which part of the face is replaced: predicted (by the model, where it can) or the name of a "
+                                         "masker; joined by * where all must agree.", short="-M")
+    erosion: float = option(0.0, "Move the mask's edge inwards by this share of the face's size; less than 0 moves it outwards.",
+                            low=-0.25, high=0.25)
+    feather: float = option(0.1, "Width of the mask's soft edge as a share of the face's size.", low=0.0, high=0.5)
+    blender: str = option("alpha", "How the face is joined to the frame.", short="-b", plugin="blenders")
+    writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")
+    detector: str = option("auto", "What finds faces where that was not done before.", short="-D", plugin="detectors")
+    aligner: str = option("dlib68", "What finds landmarks where that was not done before.", short="-A", plugin="aligners")
