@@ -14,7 +14,7 @@ NOISY = ("matplotlib", "PIL", "h5py", "libav", "tensorflow", "absl", "jax", "py.
 def set_up(style: str = "text", level: int = logging.INFO) -> None:
     """Sends the log to stderr as "text" or "json", and quietens the libraries."""
     handler = JsonHandler(sys.stderr) if style == "json" else TextHandler(sys.stderr)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], format="%(message)s", force=True)
     logging.captureWarnings(True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
