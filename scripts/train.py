@@ -38,6 +38,8 @@ def run(options: Train) -> int:
     for path in options.input_a, options.input_b:
         if not path.exists():
             raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a video, or a folder of pictures.")
+    from lib.training import backend, loop  # these import Keras, which takes seconds: mistakes are answered before
+
     settings = _settings(options)
     model = MODELS.create(options.model, **settings["options"])
     faces_folders = {identity: _face_folder(path, folder / f"faces_{identity}", options)
@@ -46,8 +48,6 @@ def run(options: Train) -> int:
     faces = {identity: Faces([file.image for file in these], [file.landmarks for file in these], these[0].coverage, model.size, model.coverage)
              for identity, these in files.items()}
     _write_description(folder, settings, faces_folders, files)
-
-    from lib.training import backend, loop  # these import Keras, which takes seconds: mistakes are answered before
 
     backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None)
     logger.info("Training %s (%d pixels) on %d faces of A and %d of B in %s; Ctrl-C saves and ends.", options.model, model.size,

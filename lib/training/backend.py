@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
+from collections.abc import Iterator
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
+from lib.errors import FaceswapError
+from lib.training.data import Batch, Side
+from lib.training.model import FaceModel
 
-from lib.errors import FaceswapError  # noqa: E402
-from lib.training.data import Batch, Side  # noqa: E402
-from lib.training.model import FaceModel  # noqa: E402
 
-logger = logging.getLogger(__name__)
+@contextlib.contextmanager
+def _silent_start() -> Iterator[None]:
+    """TensorFlow's libraries greet on file descriptor 2 before any log level reaches them."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+with _silent_start():
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
 
 
 def set_up(precision: str, repeatable_seed: int | None = None) -> None:
@@ -24,8 +43,6 @@ def set_up(precision: str, repeatable_seed: int | None = None) -> None:
     """
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
         # TensorFlow's CPU rewriter fuses convolution, addition and leaky ReLU with slope 0.2, whatever slope was asked for.
         tf.config.optimizer.set_experimental_options({"remapping": False})
         for gpu in tf.config.list_physical_devices("GPU"):
@@ -46,8 +63,6 @@ class Step:
                  optimizers: dict[str, keras.optimizers.Optimizer]):
         if keras.backend.backend() != "tensorflow":
             raise FaceswapError(f"Training runs on the TensorFlow backend so far, not on {keras.backend.backend()}. Unset KERAS_BACKEND.")
-        import tensorflow as tf
-
         self._names: list[str] = []
         self._sums = None
         groups = model.groups()
@@ -88,7 +103,5 @@ class Step:
 
 
 def _as_floats(side: Side) -> Side:
-    import tensorflow as tf
-
     pictures = [tf.cast(picture, tf.float32) / 255 for picture in (side.input, side.target, side.regions)]
     return Side(*pictures, side.landmarks)

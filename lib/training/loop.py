@@ -138,8 +138,12 @@ def _over(plan: Plan, iteration: int, seconds: float) -> bool:
 
 def _share_done(plan: Plan, iteration: int, seconds: float) -> float | None:
     """How much of a run of known length is done, 0 to 1; None for one without an end."""
-    shares = [iteration / plan.iterations] * (plan.iterations is not None) + [seconds / 60 / plan.minutes] * (plan.minutes is not None)
-    return max(shares) if shares else None
+    shares = []
+    if plan.iterations is not None:
+        shares.append(iteration / plan.iterations)
+    if plan.minutes is not None:
+        shares.append(seconds / 60 / plan.minutes)
+    return max(shares, default=None)
 
 
 def _rate(plan: Plan, iteration: int, seconds: float) -> float:

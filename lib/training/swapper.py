@@ -37,12 +37,12 @@ def load_swapper(folder: Path, to: str = "b") -> Swapper:
     Raises FaceswapError where the folder holds no model, an unfinished or a damaged one.
     """
     options = checkpoint.read_options(folder)
+    from lib.training import backend  # imports Keras, which takes seconds
+
     model = MODELS.create(options["model"], **options["options"])
     found = checkpoint.newest(folder)
     if found is None:
         raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
-    from lib.training import backend
-
     backend.set_up(options.get("precision", "float32"))
     networks = model.networks()
     checkpoint.load_networks(found[0], networks, averaged=bool(model.averaged))
