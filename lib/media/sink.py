@@ -1,0 +1,91 @@
+"""Where frames go: a video file (see `encode.py`) or pictures."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from lib.errors import FaceswapError
+from lib.media import pictures
+from lib.media.base import FrameSink, FrameSource
+from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, disk_errors, same_path
+from lib.types import Frame
+
+
+def writer_for(path: Path) -> str:
+    """The writer plugin for an output of this name: "video" where it ends like one, else "images"."""
+    path = Path(path)
+    return "video" if path.suffix.lower() in VIDEO_FORMATS and not path.is_dir() else "images"
+
+
+def check_output(path: Path, source: FrameSource) -> None:
+    """Raises FaceswapError where writing `path` would destroy what is read."""
+    if same_path(path, source.path):
+        raise FaceswapError(f"{path} is the input. Choose another output: the original is never overwritten.")
+
+
+class PictureSink(FrameSink):
+    """Pictures in a folder, each under its frame's name; or one picture, where `path` has a picture's ending and one frame comes.
+
+    `ending` (".png") is that of all pictures; None keeps each picture's own where it is one that is written, else PNG.
+    Pictures appear whole, one by one: what was written stays when a run ends early.
+    """
+
+    def __init__(self, path: Path, source: FrameSource, ending: str | None = None):
+        path = Path(path)
+        check_output(path, source)
+        self._single = path.suffix.lower() in PICTURE_ENDINGS and not path.is_dir()
+        if self._single and source.count != 1:
+            raise FaceswapError(f"{path} is the name of one picture, but {source.path.name} has "
+                                f"{source.count or 'many'} frames. Name a folder or a video.")
+        if self._single and path.suffix.lower() not in pictures.WRITTEN:
+            raise FaceswapError(f"Pictures are not written as {path.suffix}. Choose one of {', '.join(sorted(pictures.WRITTEN))}.")
+        self.path = path
+        self._source = source
+        self._ending = ending
+        self._taken: set[str] = set()
+        self._workers = os.cpu_count() or 1
+        self._waiting: deque[Future] = deque()
+
+    def __enter__(self) -> PictureSink:
+        folder = self.path.parent if self._single else self.path
+        with disk_errors(folder / "pictures"):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise FaceswapError(f"{folder} may not be written. Choose another output or change its permissions.")
+        self._pool = ThreadPoolExecutor(self._workers)
+        return self
+
+    def write(self, frame: Frame, image: np.ndarray) -> None:
+        file = self.path if self._single else self.path / self._name(frame)
+        self._waiting.append(self._pool.submit(self._save, file, frame, image))
+        while len(self._waiting) > 2 * self._workers:
+            self._waiting.popleft().result()
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+        if kind is None:
+            while self._waiting:
+                self._waiting.popleft().result()
+
+    def _save(self, file: Path, frame: Frame, image: np.ndarray) -> None:
+        origin = self._source.path / frame.name if self._source.path.is_dir() else self._source.path
+        pictures.write(file, image, pictures.profile(origin) if frame.name else None)
+
+    def _name(self, frame: Frame) -> str:
+        if not frame.name:
+            return f"{self._source.path.stem}_{frame.index + 1:06d}{self._ending or '.png'}"
+        own = Path(frame.name)
+        if own.suffix.lower() in pictures.WRITTEN and self._ending in (None, own.suffix.lower()):
+            name = frame.name
+        else:
+            ending = self._ending or ".png"
+            name = own.stem + ending
+            if name in self._taken or self._source.path.is_dir() and (self._source.path / name).exists():
+                name = frame.name + ending  # "a.gif" beside "a.png"
+        self._taken.add(name)
+        return name
