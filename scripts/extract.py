@@ -22,11 +22,11 @@ def run(options: Extract) -> int:
     source = open_source(options.input)
     if options.output and same_path(options.input, options.output):
         raise FaceswapError(f"Input and output are the same, {options.input}. Name another folder with -o.")
-    sink = FaceFolder(options.output, options.coverage) if options.output else None
+    sink = FaceFolder(options.output) if options.output else None
     with AlignmentStore.open(options.alignments or default_store(options.input)) as store:
         summary = find_faces(source, store, lambda: options.create("detector"), lambda: options.create("aligner"), sink=sink,
                              maskers=[options.create("masker")] if options.masker else [], size=options.size,
-                             every=options.extract_every_n, min_size=options.min_size)
+                             coverage=options.coverage, every=options.extract_every_n, min_size=options.min_size)
         for loss in summary.losses:
             logger.warning("Not read: %s", loss)
         if not summary.faces:

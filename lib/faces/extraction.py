@@ -30,6 +30,7 @@ from lib.types import Face, Frame
 
 logger = logging.getLogger(__name__)
 
+MASK_SIZE = 128  # side of the stored masks: a face's outline takes about a kilobyte
 SMALLEST_SPREAD = 2.0  # pixels: landmarks closer together than this do not tell where a face is
 GAP = 30  # frames of a video that are decoded for nothing rather than leapt over: finding a frame costs about as much
 
@@ -68,13 +69,14 @@ class _Plan:
 
 
 def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[[], Detector], make_aligner: Callable[[], Aligner], *,
-            sink: FaceFolder | None = None, maskers: Sequence[Masker] = (), size: int = DEFAULT_SIZE, every: int = 1,
-            min_size: int | None = None, workers: int | None = None) -> Summary:
+            sink: FaceFolder | None = None, maskers: Sequence[Masker] = (), size: int = DEFAULT_SIZE, coverage: str = DEFAULT_COVERAGE,
+            every: int = 1, min_size: int | None = None, workers: int | None = None) -> Summary:
     """Finds the faces in every `every`-th frame of `source` into `store` and, with a `sink`, writes them aligned.
 
-    What the store has is not searched again, and faces are not written again that were written before. `size` is that of
-    the masks and of the faces written. Faces whose box has a side under `min_size` frame pixels are left out; None means as the
-    store was begun. One decoder feeds `workers` threads (as many as cores by default), each with a detector of its own.
+    What the store has is not searched again, and faces are not written again that were written before. `size` and
+    `coverage` are those of the faces written. Faces whose box has a side under `min_size` frame pixels are left out; None
+    means as the store was begun. One decoder feeds `workers` threads (as many as cores by default), each with a detector of
+    its own.
     Raises FaceswapError if the store belongs to another source or was begun with other settings.
     """
     began = time.monotonic()
@@ -95,7 +97,8 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
         if not before:
             store.update(wishes | {"detector": _description(detector, DETECTORS), "source": _identity(source)})
         logger.info("Finding faces in %s with %s.", source.path.name, DETECTORS.name_of(detector))
-        work = partial(_find, source=str(source.path), sink=sink, maskers=maskers, size=size, min_size=wishes["min_size"])
+        work = partial(_find, source=str(source.path), sink=sink, maskers=maskers, size=size, coverage=coverage,
+                       min_size=wishes["min_size"])
         jobs = _jobs(source, store, plan, every, bool(sink), losses)
         for job, faces in progress(_on_all_cores(work, jobs, detector, aligner, workers), "extract", plan.total,
                                    plan.total - len(plan.needed) if plan.total else 0):
@@ -113,24 +116,27 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
 
 
 def _find(job: _Job, detector: Detector, aligner: Aligner, source: str, sink: FaceFolder | None, maskers: Sequence[Masker],
-          size: int, min_size: int) -> tuple[_Job, list[StoredFace]]:
+          size: int, coverage: str, min_size: int) -> tuple[_Job, list[StoredFace]]:
     """The faces of one frame, masked, and written if the job says so."""
-    image = job.frame.image
+    frame = job.frame
     if job.known is None:
-        detections = [found for found in detector.detect([image])[0] if min(found.box[2:] - found.box[:2]) >= min_size]
-        landmarks = aligner.align(image, np.array([found.box for found in detections]).reshape(-1, 4))
+        detections = [found for found in detector.detect([frame.image])[0] if min(found.box[2:] - found.box[:2]) >= min_size]
+        landmarks = aligner.align(frame.image, np.array([found.box for found in detections]).reshape(-1, 4))
         faces = [StoredFace(Face(*pair)) for pair in zip(detections, landmarks) if np.ptp(pair[1][INNER], axis=0).max() >= SMALLEST_SPREAD]
     else:
         faces = job.known
-    if maskers:
-        whole = [crop(image, stored.face, size) for stored in faces]
-        faces = [StoredFace(stored.face, stored.masks | {MASKERS.name_of(masker): masker.mask(aligned) for masker in maskers})
-                 for stored, aligned in zip(faces, whole)]
     if job.write:
         for number, stored in enumerate(faces):
-            aligned = crop(image, stored.face, size, sink.coverage)
-            sink.write(aligned, Origin(source, job.frame.index, number, job.frame.name, job.frame.time))
+            origin = Origin(source, frame.index, number, frame.name, frame.time)
+            sink.write(crop(frame.image, stored.face, size, coverage), origin, coverage)
+    if maskers:
+        faces = [_masked(frame.image, stored, maskers) for stored in faces]
     return job, faces
+
+
+def _masked(image: np.ndarray, stored: StoredFace, maskers: Sequence[Masker]) -> StoredFace:
+    aligned = crop(image, stored.face, MASK_SIZE)
+    return StoredFace(stored.face, stored.masks | {MASKERS.name_of(masker): masker.mask(aligned) for masker in maskers})
 
 
 def _on_all_cores(work: Callable, jobs: Iterable[_Job], detector: Detector, aligner: Aligner, workers: int | None) -> Iterator:

@@ -110,10 +110,9 @@ def is_face_folder(folder: Path) -> bool:
 class FaceFolder:
     """Where extract puts faces."""
 
-    def __init__(self, path: Path, coverage: str = DEFAULT_COVERAGE):
+    def __init__(self, path: Path):
         """Makes the folder `path`; FaceswapError if it cannot be written."""
         self.path = path
-        self.coverage = coverage
         try:
             path.mkdir(parents=True, exist_ok=True)
             probe = path / ".writable"
@@ -125,8 +124,8 @@ class FaceFolder:
     def is_empty(self) -> bool:
         return not list_faces(self.path)
 
-    def write(self, aligned: AlignedFace, origin: Origin) -> Path:
-        return write_face(self.path, aligned, origin, self.coverage)
+    def write(self, aligned: AlignedFace, origin: Origin, coverage: str = DEFAULT_COVERAGE) -> Path:
+        return write_face(self.path, aligned, origin, coverage)
 
 
 def _free_name(folder: Path, origin: Origin) -> Path:

@@ -36,7 +36,7 @@ CREATE TABLE frames(frame INTEGER PRIMARY KEY, name TEXT NOT NULL, time REAL);
 CREATE TABLE faces(frame INTEGER NOT NULL, number INTEGER NOT NULL, box BLOB NOT NULL, score REAL NOT NULL, landmarks BLOB NOT NULL,
     PRIMARY KEY(frame, number)) WITHOUT ROWID;
 CREATE TABLE masks(frame INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, pixels BLOB NOT NULL,
-    PRIMARY KEY(frame, number, name)) WITHOUT ROWID;
+    PRIMARY KEY(frame, number, name));
 CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY(folder, frame)) WITHOUT ROWID;
 """
 LARGEST_MASK = 4096
@@ -123,7 +123,8 @@ class AlignmentStore:
 
     def faces(self, index: int) -> list[StoredFace]:
         """The faces of frame `index`, best score first; none if it has none or was not looked at."""
-        self._flush_for_reading()
+        if index in self._frames:
+            self.commit()
         faces = self._rows("SELECT number, box, score, landmarks FROM faces WHERE frame = ? ORDER BY number", (index,))
         masks: dict[int, dict[str, np.ndarray]] = {}
         if faces:
@@ -217,7 +218,7 @@ class AlignmentStore:
                         index, number, _floats(detection.box), float(detection.score), _floats(stored.face.landmarks)))
                     for masker, mask in stored.masks.items():
                         pixels = np.rint(mask * 255).astype(np.uint8).tobytes()
-                        database.execute("INSERT INTO masks VALUES (?, ?, ?, ?, ?)", (index, number, masker, len(mask), zlib.compress(pixels, 1)))
+                        database.execute("INSERT INTO masks VALUES (?, ?, ?, ?, ?)", (index, number, masker, len(mask), zlib.compress(pixels)))
             database.executemany("INSERT OR REPLACE INTO written VALUES (?, ?)", self._written)
         self._frames.clear()
         self._written.clear()
