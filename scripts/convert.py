@@ -31,7 +31,7 @@ def run(options: Convert) -> int:
     began = time.monotonic()
     source = open_source(options.input)
     check_output(options.output, source)
-    maskers, predicted = _masks(options.mask)
+    maskers, predicted = masks(options.mask)
     color, blender = options.create("color"), options.create("blender")
     writer = WRITERS.create(options.writer or writer_for(options.output), **options.settings.get("writer", {}))
     swapper = _swapper(options)
@@ -59,7 +59,7 @@ def run(options: Convert) -> int:
     return SOME_FAILED if troubles else DONE
 
 
-def _masks(text: str) -> tuple[list[Masker], bool]:
+def masks(text: str) -> tuple[list[Masker], bool]:
     """The maskers that "predicted*hull" names, and whether the model's own mask is one of its factors."""
     names = [name.strip() for name in text.split("*")]
     known = [PREDICTED, *MASKERS.names()]

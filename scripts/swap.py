@@ -32,7 +32,8 @@ def run(options: Swap) -> int:
             raise UsageError(f"-{name} and -o are both {path}. Choose another output: the original is never overwritten.")
     if same_path(*inputs.values()):
         raise UsageError(f"-A and -B are both {options.input_a}. Name two people's footage.")
-    sources = {name: open_source(path) for name, path in inputs.items()}  # what cannot be read is told before the work begins
+    sources = {name: open_source(path) for name, path in inputs.items()}  # mistakes are told before the work begins
+    convert.masks(options.mask)
 
     work = options.work or _work_folder(options.output)
     record = Record(work / "swap.json", {name: _identity(source.path) for name, source in sources.items()})
@@ -59,8 +60,11 @@ def run(options: Swap) -> int:
             settings=_chosen(options, *finding, "color", "blender", "writer")), [options.output]),
     ]
 
-    logger.info("Done in %s (%s).", _duration(sum(record.seconds.values())),
-                ", ".join(f"{name} {_duration(seconds)}" for name, seconds in record.seconds.items()))
+    if record.seconds:
+        logger.info("Done in %s (%s).", _duration(sum(record.seconds.values())),
+                    ", ".join(f"{name} {_duration(seconds)}" for name, seconds in record.seconds.items()))
+    else:
+        logger.info("All was done before.")
     logger.info("Result:  %s", options.output)
     logger.info("Preview: %s", model_dir / "preview.png")
     logger.info("Not sharp enough yet? Run it again with more --minutes or -i: it trains on from here.")
