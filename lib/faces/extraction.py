@@ -125,18 +125,19 @@ def _find(job: _Job, detector: Detector, aligner: Aligner, source: str, sink: Fa
         faces = [StoredFace(Face(*pair)) for pair in zip(detections, landmarks) if np.ptp(pair[1][INNER], axis=0).max() >= SMALLEST_SPREAD]
     else:
         faces = job.known
-    if job.write:
-        for number, stored in enumerate(faces):
-            origin = Origin(source, frame.index, number, frame.name, frame.time)
-            sink.write(crop(frame.image, stored.face, size, coverage), origin, coverage)
-    if maskers:
-        faces = [_masked(frame.image, stored, maskers) for stored in faces]
+    for number, stored in enumerate(faces):
+        aligned = crop(frame.image, stored.face, size, coverage) if job.write or maskers else None
+        if job.write:
+            sink.write(aligned, Origin(source, frame.index, number, frame.name, frame.time), coverage)
+        if maskers:
+            whole = aligned if coverage == DEFAULT_COVERAGE else crop(frame.image, stored.face, size)
+            faces[number] = StoredFace(stored.face, stored.masks | {MASKERS.name_of(masker): _small(masker.mask(whole)) for masker in maskers})
     return job, faces
 
 
-def _masked(image: np.ndarray, stored: StoredFace, maskers: Sequence[Masker]) -> StoredFace:
-    aligned = crop(image, stored.face, MASK_SIZE)
-    return StoredFace(stored.face, stored.masks | {MASKERS.name_of(masker): masker.mask(aligned) for masker in maskers})
+def _small(mask: np.ndarray) -> np.ndarray:
+    side = min(len(mask), MASK_SIZE)
+    return mask if side == len(mask) else cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)[..., None]
 
 
 def _on_all_cores(work: Callable, jobs: Iterable[_Job], detector: Detector, aligner: Aligner, workers: int | None) -> Iterator:

@@ -66,22 +66,41 @@ def template_matrix(size: int, coverage: str = DEFAULT_COVERAGE) -> np.ndarray:
 
 
 def crop(image: np.ndarray, face: Face, size: int = DEFAULT_SIZE, coverage: str = DEFAULT_COVERAGE) -> AlignedFace:
-    """The aligned face of `image` (H, W, 3) uint8 RGB; pixels outside the frame repeat its edge.
-
-    Where the crop shrinks the frame by more than 1.5, the frame is warped at a whole multiple of the size and then averaged
-    down, because `cv2.warpAffine` ignores INTER_AREA and would alias.
-    """
+    """The aligned face of `image` (H, W, 3) uint8 RGB; pixels outside the frame repeat its edge."""
     matrix = crop_matrix(face.landmarks, size, coverage)
     return AlignedFace(face, warp(image, matrix, size), matrix)
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """`image` seen through `matrix` (2, 3), frame -> crop pixels, as a `size` x `size` crop without aliasing."""
-    factor = int(np.clip(np.ceil(1 / scale_of(matrix) - 0.5), 1, 8))
-    larger = upsampled(matrix, factor)
-    warped = cv2.warpAffine(image, larger, (size * factor, size * factor),
-                            flags=cv2.INTER_CUBIC if scale_of(larger) > 1 else cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    """`image` seen through `matrix` (2, 3), frame -> crop pixels, as a `size` x `size` crop without aliasing.
+
+    `cv2.warpAffine` looks at 2 x 2 pixels however much it shrinks. So what shrinks to a half or less is averaged over whole blocks
+    of pixels first, and what shrinks to between a half and two thirds is warped twice as large and then averaged.
+    """
+    shrink = 1 / scale_of(matrix)
+    if shrink >= 2:
+        image, matrix = _reduced(image, matrix, size, int(shrink))
+        shrink /= int(shrink)
+    factor = 2 if shrink > 1.5 else 1
+    warped = cv2.warpAffine(image, upsampled(matrix, factor), (size * factor, size * factor),
+                            flags=cv2.INTER_CUBIC if shrink < 1 else cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return warped if factor == 1 else cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _reduced(image: np.ndarray, matrix: np.ndarray, size: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """The part of `image` that the crop shows, averaged over `block` x `block` pixels, and the matrix from it to the crop."""
+    height, width = image.shape[:2]
+    corners = transform_points(np.array([(-1, -1), (size, -1), (-1, size), (size, size)], np.float64), invert(matrix))
+    margin = 2 * block
+    left, top = np.clip(np.floor(corners.min(0)) - margin, 0, (max(width - block, 0), max(height - block, 0))).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(0)) + margin, (left + block, top + block), (width, height)).astype(int)
+    columns, rows = -(-(right - left) // block), -(-(bottom - top) // block)
+    part = cv2.copyMakeBorder(image[top:bottom, left:right], 0, rows * block - (bottom - top), 0, columns * block - (right - left),
+                              cv2.BORDER_REPLICATE)
+    small = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+    linear = matrix[:, :2] * block
+    shift = matrix[:, 2] + matrix[:, :2] @ (np.array([left, top]) + (block - 1) / 2)
+    return small, np.hstack([linear, shift[:, None]])
 
 
 def upsampled(matrix: np.ndarray, factor: float) -> np.ndarray:
