@@ -59,3 +59,34 @@ def faceswap():
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def own_plugins() -> dict[str, str]:
+    """What to give to `faceswap(...)` so that it finds the plugins of the tests: the model "tiny"."""
+    return {"FACESWAP_PLUGINS": str(ROOT / "tests" / "own_plugins")}
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory) -> tuple[Path, Path]:
+    """Two videos of 16 frames, 256 pixels wide, one person in each."""
+    from lib.media.portraits import MovingCamera, admiral, astronaut as astronaut_portrait
+    from lib.plugin import WRITERS
+
+    folder = tmp_path_factory.mktemp("clips")
+    paths = []
+    for portrait in astronaut_portrait(), admiral():
+        camera = MovingCamera(portrait, seconds=16 / 25, side=256)
+        paths.append(folder / f"{portrait.name}.mp4")
+        with WRITERS.create("video").open(paths[-1], camera) as sink:
+            for frame in camera:
+                sink.write(frame, frame.image)
+    return tuple(paths)
+
+
+@pytest.fixture(scope="session")
+def tiny_swap(clips, faceswap, own_plugins, tmp_path_factory) -> Path:
+    """A folder that `swap` was run in: out.mp4 and out.faceswap/, with a model that learnt next to nothing. Copy it to change it."""
+    folder = tmp_path_factory.mktemp("swap")
+    faceswap("swap", "-A", clips[0], "-B", clips[1], "-o", folder / "out.mp4", "-t", "tiny", "-i", 3, "-D", "hog", **own_plugins)
+    return folder
