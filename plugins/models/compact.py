@@ -1,0 +1,116 @@
+"""Our default network: small, quick to a good swap on any hardware."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from lib.nn.blocks import DepthToSpace, SpaceToDepth, residual
+from lib.options import option
+from lib.plugin import MODELS
+from lib.training.losses import mean_absolute
+from lib.training.model import FaceModel, Losses
+
+STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution costs a sixteenth
+MOST_FILTERS = 160
+
+# What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
+OUTSIDE, EYES, MOUTH = 0.3, 3.0, 1.5
+MASK_LOSS, LANDMARK_LOSS = 0.1, 0.5
+
+
+def _landmark_weights() -> np.ndarray:
+    """(68, 1): eyelids and lips move most and say most."""
+    weights = np.ones((68, 1), np.float32)
+    weights[:17], weights[36:48], weights[48:] = 0.3, 4.0, 2.0
+    return weights / weights.mean()
+
+
+@MODELS.register
+@dataclass
+class Compact(FaceModel):
+    """Small residual autoencoder, 64 to 256 pixels, that learns the mask too: the default, a good swap far sooner on any hardware.
+
+    The code that both identities share also has to tell where the landmarks are, which makes eyes and mouth of one person
+    move those of the other within minutes.
+    """
+
+    size: int = option(128, "Side of the face, pixels.", choices=(64, 96, 128, 160, 192, 256))
+    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    width: int = option(48, "Filters in the first stage; each deeper stage doubles them, up to 160.", low=8, high=512)
+    latent: int = option(256, "Length of the code that both identities share.", low=16, high=4096)
+    batch = 8
+    learning_rate = 1e-3
+    decays = True
+    averaged = 0.999
+    flip = False
+
+    def networks(self) -> dict[str, keras.Model]:
+        return {"encoder": self.encoder(), "decoder_a": self.decoder("a"), "decoder_b": self.decoder("b"), "landmarks": self.landmarks()}
+
+    def stages(self) -> list[tuple[int, int]]:
+        """(side of the grid, filters), from the finest to the coarsest."""
+        stages = [(self.size // STEM, self.width)]
+        while stages[-1][0] > 4 and stages[-1][0] % 2 == 0:
+            grid, filters = stages[-1]
+            stages.append((grid // 2, max(self.width, min(2 * filters, MOST_FILTERS))))
+        return stages
+
+    def encoder(self) -> keras.Model:
+        """(N, size, size, 3) RGB in [0, 1] -> (N, latent)."""
+        face = keras.Input((self.size, self.size, 3))
+        x = SpaceToDepth(STEM)(layers.Rescaling(1.0, -0.5)(face))
+        for number, (_, filters) in enumerate(self.stages()):
+            x = layers.Conv2D(filters, 3, strides=min(number + 1, 2), padding="same", activation="relu", kernel_initializer="he_uniform")(x)
+            x = residual(x)
+        return keras.Model(face, layers.Dense(self.latent)(layers.Flatten()(x)), name="encoder")
+
+    def decoder(self, identity: str) -> keras.Model:
+        """(N, latent) -> (N, size, size, 4): RGB in [0, 1] and the mask, not clipped."""
+        *finer, (grid, filters) = self.stages()
+        code = keras.Input((self.latent,))
+        x = layers.Dense(grid * grid * filters, activation="relu")(code)
+        x = layers.Reshape((grid, grid, filters))(x)
+        for _, filters in reversed(finer):
+            x = residual(self._upscale(x, filters))
+        x = self._upscale(x, 32)
+        small = keras.initializers.VarianceScaling(0.1)
+        x = layers.Conv2D(4 * 4, 3, padding="same", kernel_initializer=small, dtype="float32")(x)  # less than float32 bands skin
+        x = layers.Rescaling(1.0, 0.5, dtype="float32")(DepthToSpace(2, dtype="float32")(x))
+        return keras.Model(code, x, name=f"decoder_{identity}")
+
+    def landmarks(self) -> keras.Model:
+        """(N, latent) -> (N, 68, 2) x, y in [0, 1] of the crop's side."""
+        code = keras.Input((self.latent,))
+        points = layers.Reshape((68, 2), dtype="float32")(layers.Dense(136, dtype="float32")(code))
+        return keras.Model(code, layers.Rescaling(1.0, 0.5, dtype="float32")(points), name="landmarks")
+
+    def optimizer(self, group: str, learning_rate: float) -> keras.optimizers.Optimizer:
+        return keras.optimizers.Adam(learning_rate, beta_2=0.99, global_clipnorm=1.0)
+
+    def losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
+        codes = networks["encoder"](ops.concatenate([side.input for side in batch.values()]), training=True)
+        count = batch["a"].input.shape[0]
+        minimise, report = {}, {}
+        for number, (identity, side) in enumerate(batch.items()):
+            found = networks[f"decoder_{identity}"](codes[number * count:(number + 1) * count], training=True)
+            face, eyes, mouth = side.regions[..., :1], side.regions[..., 1:2], side.regions[..., 2:]
+            weight = OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth
+            minimise[f"face {identity}"] = mean_absolute(found[..., :3], side.target, weight)
+            minimise[f"mask {identity}"] = MASK_LOSS * mean_absolute(found[..., 3:], face)
+            report[identity] = mean_absolute(found[..., :3], side.target)
+        landmarks = ops.concatenate([side.landmarks for side in batch.values()])
+        minimise["landmarks"] = LANDMARK_LOSS * ops.mean(_landmark_weights() * ops.abs(networks["landmarks"](codes) - landmarks))
+        return Losses({"all": minimise}, report)
+
+    def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
+        face = keras.Input((self.size, self.size, 3))
+        return keras.Model(face, networks[f"decoder_{to}"](networks["encoder"](face)), name=f"swapper_{to}")
+
+    @staticmethod
+    def _upscale(x, filters: int):
+        x = layers.Conv2D(4 * filters, 3, padding="same", activation="relu", kernel_initializer="he_uniform")(x)
+        return DepthToSpace(2)(x)
