@@ -88,7 +88,7 @@ class Record:
 
     def step(self, name: str, run: Callable[[Any], int], options: Any, results: list[Path]) -> int:
         """Runs a step, unless it was finished with the same options and its results are there. Returns its exit code."""
-        wanted = json.loads(json.dumps(asdict(options), default=str))
+        wanted = json.loads(json.dumps(asdict(options), default=self._place))
         before = self._steps.get(name)
         if before and before["options"] == wanted and all(path.exists() for path in results):
             logger.info("%s: done before, in %s.", name, _duration(before["seconds"]))
@@ -111,6 +111,11 @@ class Record:
         self._save()
         logger.info("%s: %s.", name, _duration(self.seconds[name]))
         return code
+
+    def _place(self, path: Path) -> str:
+        """A path as it is recorded: beside the work folder where it lies there, so that all may be moved together; else its name."""
+        beside = self.path.parent.parent.resolve()
+        return str(path.resolve().relative_to(beside)) if beside in path.resolve().parents else path.resolve().name
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
