@@ -71,8 +71,8 @@ class Compositor:
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
         scale = swapped.image.shape[0] / mask.shape[0]
-        face = _into_region(self._recolored(swapped), geometry.upsampled(matrix, scale), rows, columns, cv2.INTER_CUBIC)
-        mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR)
+        face = _into_region(self._recolored(swapped), geometry.upsampled(matrix, scale), rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         image[rows, columns] = self.blender.blend(image[rows, columns], np.clip(face, 0, 1, out=face), mask[..., None])
 
     def mask(self, swapped: SwappedFace) -> np.ndarray:
@@ -148,8 +148,8 @@ def _region(mask: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> tup
     return slice(max(top, 0), min(bottom, shape[0])), slice(max(left, 0), min(right, shape[1]))
 
 
-def _into_region(crop: np.ndarray, matrix: np.ndarray, rows: slice, columns: slice, interpolation: int) -> np.ndarray:
-    """`crop`, made by `matrix`, as it lies over the given rows and columns of the frame."""
+def _into_region(crop: np.ndarray, matrix: np.ndarray, rows: slice, columns: slice, interpolation: int, border: int) -> np.ndarray:
+    """`crop`, made by `matrix`, as it lies over the given rows and columns of the frame; `border` says what lies beyond the crop."""
     factor = int(geometry.scale_of(matrix))
     if factor > 1:  # the frame's face is smaller than the crop: average first, since warpAffine would alias
         side = round(crop.shape[0] / factor)
@@ -158,4 +158,4 @@ def _into_region(crop: np.ndarray, matrix: np.ndarray, rows: slice, columns: sli
     matrix = matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ (columns.start, rows.start)
     return cv2.warpAffine(crop, matrix, (columns.stop - columns.start, rows.stop - rows.start),
-                          flags=interpolation | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+                          flags=interpolation | cv2.WARP_INVERSE_MAP, borderMode=border)

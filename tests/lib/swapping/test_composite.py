@@ -99,6 +99,19 @@ def test_a_turned_face_at_the_edge_of_the_frame_is_pasted_in_part(portrait):
     assert (result[inside] != turned[inside]).mean() > 0.5
 
 
+def test_nothing_beyond_the_crop_is_changed(portrait):
+    """Also where the mask is full up to the crop's edge and the crop stands askew in the frame."""
+    image, face = portrait
+    matrix = cv2.getRotationMatrix2D(tuple(map(float, face.landmarks.mean(0))), 40, 1.0)
+    turned = cv2.warpAffine(image, matrix, image.shape[1::-1])
+    crop = swapped(turned, Face(face.detection, geometry.transform_points(face.landmarks, matrix).astype(np.float32)), 64, lambda crop: 1 - crop)
+    result = turned.copy()
+    Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [], feather=0.0).paste(result, crop)
+    covered = cv2.warpAffine(np.ones(crop.aligned.image.shape[:2], np.uint8), crop.aligned.matrix, turned.shape[1::-1], flags=cv2.WARP_INVERSE_MAP)
+    changed = (result != turned).any(-1)
+    assert changed.mean() > 0.05 and not changed[cv2.dilate(covered, np.ones((3, 3), np.uint8)) == 0].any()
+
+
 def test_a_face_outside_the_frame_changes_nothing(portrait):
     image, face = portrait
     away = Face(face.detection, face.landmarks + np.float32([0, 3000]))
