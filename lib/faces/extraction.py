@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from lib import device
 from lib.errors import FaceswapError
 from lib.faces.faceset import FaceFolder, Origin
 from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE, INNER, crop
@@ -142,7 +143,7 @@ def _small(mask: np.ndarray) -> np.ndarray:
 
 def _on_all_cores(work: Callable, jobs: Iterable[_Job], detector: Detector, aligner: Aligner, workers: int | None) -> Iterator:
     """`work(job, detector, aligner)` of all jobs in order; no two threads use one detector at a time."""
-    workers = workers or os.cpu_count() or 1
+    workers = workers or device.cores()
     kits = queue.SimpleQueue()
     for kit in [(detector, aligner)] + [(dataclasses.replace(detector), dataclasses.replace(aligner)) for _ in range(workers - 1)]:
         kits.put(kit)
@@ -234,7 +235,7 @@ def _identity(source: FrameSource) -> dict[str, Any]:
     path = os.path.abspath(source.path)
     if source.rate is None:
         return {"path": path, "video": None, "pictures": len(source.files)}
-    return {"path": path, "video": {"bytes": os.path.getsize(path), "size": list(source.size)}, "pictures": None}
+    return {"path": path, "video": {"bytes": os.path.getsize(path) if os.path.isfile(path) else None, "size": list(source.size)}, "pictures": None}
 
 
 def _check_wishes(store: AlignmentStore, recorded: dict[str, Any], wishes: dict[str, Any]) -> None:
