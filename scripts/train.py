@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from lib.parallel import ordered_map
 from lib.plugin import MODELS, RECOGNIZERS
 from lib.progress import progress
 from lib.training import checkpoint
-from lib.training.data import Augmentation, Faces
+from lib.training.data import Faces
 from lib.training.model import FaceModel
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ def run(options: Train) -> int:
     faces_folders = {identity: _face_folder(path, folder / f"faces_{identity}", options)
                      for identity, path in (("a", options.input_a), ("b", options.input_b))}
     files = {identity: _read(path) for identity, path in faces_folders.items()}
-    faces = {identity: Faces([file.image for file in these], [file.landmarks for file in these], these[0].coverage, model.size, model.coverage)
+    faces = {identity: Faces([file.image for file in these], [file.landmarks for file in these], these[0].coverage,
+                             model.size, model.coverage)
              for identity, these in files.items()}
     _write_description(folder, settings, faces_folders, files)
 
@@ -82,8 +83,8 @@ def _settings(options: Train) -> dict[str, Any]:
 def _plan(options: Train, model: FaceModel, seed: int):
     from lib.training.loop import Plan
 
-    augmentation = Augmentation(model.warp if options.warp is None else options.warp, options.rotation, options.scale, options.shift,
-                                model.flip if options.flip is None else options.flip, options.color)
+    given = {name: getattr(options, name) for name in asdict(model.augmentation) if getattr(options, name) is not None}
+    augmentation = replace(model.augmentation, **given)
     return Plan(batch=options.batch_size or model.batch, learning_rate=options.learning_rate or model.learning_rate,
                 augmentation=augmentation, seed=seed, iterations=options.iterations, minutes=options.minutes,
                 save_minutes=options.save_minutes, preview_seconds=20.0 if options.preview else None)
@@ -153,13 +154,13 @@ class Train(Command):
     save_minutes: float = option(5.0, "Minutes of training between saves.", low=0.01)
     preview: bool = option(False, "Make preview.png every 20 seconds, not only at each save.", short="-p")
     learning_rate: float | None = option(None, "Learning rate; by default the model's own.", low=1e-8, high=1.0)
-    precision: str = option("auto", "Arithmetic of the networks; auto is bfloat16 where the machine has it.", choices=("auto", "float32", "bfloat16"))
+    precision: str = option("auto", "Arithmetic of the networks; auto: bfloat16 where the machine has it.", choices=("auto", "float32", "bfloat16"))
     seed: int | None = option(None, "Makes a run on a CPU repeatable: weights, order of faces and augmentation follow from it.", low=0)
-    warp: float | None = option(None, "Strength of the random warp of the input, 1 = classic; by default what suits the model.", low=0.0, high=3.0)
-    rotation: float = option(6.0, "Largest random rotation, degrees.", low=0.0, high=180.0)
-    scale: float = option(0.05, "Largest random change of scale, as a share.", low=0.0, high=0.5)
-    shift: float = option(0.04, "Largest random shift, as a share of the crop.", low=0.0, high=0.5)
-    flip: bool | None = option(None, "Mirror half of the faces; by default what suits the model.")
-    color: float = option(0.06, "Strength of random brightness, contrast and tint.", low=0.0, high=0.5)
+    warp: float | None = option(None, "Strength of the random warp of the input, 1 = classic; by default, as below, what suits the model.", low=0.0, high=3.0)
+    rotation: float | None = option(None, "Largest random rotation, degrees.", low=0.0, high=180.0)
+    scale: float | None = option(None, "Largest random change of scale, as a share.", low=0.0, high=0.5)
+    shift: float | None = option(None, "Largest random shift, as a share of the crop.", low=0.0, high=0.5)
+    flip: bool | None = option(None, "Mirror half of the faces.")
+    color: float | None = option(None, "Strength of random brightness, contrast and tint.", low=0.0, high=0.5)
     detector: str = option("auto", "Detector, where a video or pictures are given.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Aligner, likewise.", plugin="aligners")

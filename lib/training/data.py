@@ -36,15 +36,16 @@ Batch = dict[str, Side]  # by identity, "a" and "b"
 class Augmentation:
     """How far training crops are moved about: the options of the same names of the command `train`."""
 
-    warp: float  # strength of the random warp of the input, 1 = classic
-    rotation: float  # largest, degrees
-    scale: float  # largest change, as a share
-    shift: float  # largest, as a share of the crop's side
-    flip: bool  # mirror half of the faces
-    color: float  # strength of random brightness, contrast and tint
+    warp: float = 0.0  # strength of the random warp of the input, 1 = classic
+    rotation: float = 0.0  # largest, degrees
+    scale: float = 0.0  # largest change, as a share
+    shift: float = 0.0  # largest, as a share of the crop's side
+    flip: bool = False  # mirror half of the faces
+    color: float = 0.0  # strength of random brightness, contrast and tint
 
 
-NONE = Augmentation(0.0, 0.0, 0.0, 0.0, False, 0.0)
+NONE = Augmentation()
+CLASSIC = Augmentation(warp=1.0, rotation=10.0, scale=0.05, shift=0.05, flip=True)
 
 
 class Faces:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lib.training.data import CLASSIC, Augmentation
+
 if TYPE_CHECKING:
     import keras
 
@@ -31,8 +33,7 @@ class FaceModel(ABC):
     learning_rate: float = 5e-5
     decays: bool = False  # warm the learning rate up, and let it fall towards the end of a run of known length
     averaged: float = 0.0  # how slowly the averaged weights follow, 0 = none are kept
-    warp: float = 1.0  # default strength of the random warp
-    flip: bool = True  # mirror half of the faces by default
+    augmentation: Augmentation = CLASSIC
 
     @abstractmethod
     def networks(self) -> Networks:

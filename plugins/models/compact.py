@@ -11,6 +11,7 @@ from keras import layers, ops
 from lib.nn.blocks import DepthToSpace, SpaceToDepth, residual
 from lib.options import option
 from lib.plugin import MODELS
+from lib.training.data import Augmentation
 from lib.training.losses import mean_absolute
 from lib.training.model import FaceModel, Losses
 
@@ -43,10 +44,12 @@ class Compact(FaceModel):
     width: int = option(48, "Filters in the first stage; each deeper stage doubles them, up to 160.", low=8, high=512)
     latent: int = option(256, "Length of the code that both identities share.", low=16, high=4096)
     batch = 8
-    learning_rate = 1e-3
+    learning_rate = 2e-3
     decays = True
     averaged = 0.999
-    flip = False
+    # Crops stand where the landmarks put them in training and in convert alike: a third of the classic warp and small moves are
+    # enough, and three minutes then do what a quarter of an hour did with the classic ones.
+    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, color=0.06)
 
     def networks(self) -> dict[str, keras.Model]:
         return {"encoder": self.encoder(), "decoder_a": self.decoder("a"), "decoder_b": self.decoder("b"), "landmarks": self.landmarks()}
