@@ -127,12 +127,12 @@ def _fetch(wanted: Weights, part: Path) -> None:
 
 
 def _open(request: urllib.request.Request):
-    """The answer to `request`, or TimeoutError: urlopen's own limit leaves out name look-up and starts anew for each address of a host."""
+    """The answer to `request`, or TimeoutError: the opener's own limit leaves out name look-up and starts anew for each address of a host."""
     results = queue.SimpleQueue()
 
     def ask():
         try:
-            results.put(urllib.request.urlopen(request, timeout=TIMEOUT))
+            results.put(urllib.request.build_opener().open(request, timeout=TIMEOUT))
         except Exception as error:
             results.put(error)
 

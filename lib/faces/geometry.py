@@ -74,14 +74,13 @@ def crop(image: np.ndarray, face: Face, size: int = DEFAULT_SIZE, coverage: str 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """`image` seen through `matrix` (2, 3), frame -> crop pixels, as a `size` x `size` crop without aliasing.
 
-    `cv2.warpAffine` looks at 2 x 2 pixels however much it shrinks. So what shrinks to a half or less is averaged over whole blocks
-    of pixels first, and what shrinks to between a half and two thirds is warped twice as large and then averaged.
+    `cv2.warpAffine` looks at 2 x 2 pixels however much it shrinks. So what shrinks is warped twice as large and then
+    averaged, and where that is not enough, the frame is first averaged over whole blocks of pixels, which is cheaper than warping larger still.
     """
     shrink = 1 / scale_of(matrix)
-    if shrink >= 2:
-        image, matrix = _reduced(image, matrix, size, int(shrink))
-        shrink /= int(shrink)
-    factor = 2 if shrink > 1.5 else 1
+    if shrink >= 4:
+        image, matrix = _reduced(image, matrix, size, int(shrink / 2))
+    factor = 2 if shrink > 1.25 else 1
     warped = cv2.warpAffine(image, upsampled(matrix, factor), (size * factor, size * factor),
                             flags=cv2.INTER_CUBIC if shrink < 1 else cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return warped if factor == 1 else cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)

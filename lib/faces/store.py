@@ -302,7 +302,7 @@ class AlignmentStore:
                              "or name another file with -p.")
 
     def _damaged(self, why: Any) -> FaceswapError:
-        return FaceswapError(f"The alignments file {self.path} is damaged ({why}). Delete it, or move it away, and run extract again.")
+        return FaceswapError(f"The alignments file {self.path} is damaged ({' '.join(str(why).split())}). Delete it, or move it away, and run extract again.")
 
     def _folder_key(self, folder: Path) -> str:
         """Relative to the store, so that the two may be moved together."""
