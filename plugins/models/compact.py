@@ -19,7 +19,7 @@ STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution cos
 MOST_FILTERS = 160
 
 # What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
-OUTSIDE, EYES, MOUTH = 0.3, 3.0, 1.5
+OUTSIDE, EYES, MOUTH = 0.3, 6.0, 2.0
 MASK_LOSS, LANDMARK_LOSS = 0.1, 0.5
 
 
