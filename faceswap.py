@@ -55,8 +55,20 @@ def _run(command: str, argv: list[str]) -> int:
     declaration = cli.declaration(command)
     values = cli.parse(command, declaration, argv)
     logs.set_up("json" if _wants_json(argv) else "text")
-    module = importlib.import_module(f"scripts.{command}")
-    return module.run(getattr(module, declaration.name)(**values))
+    try:
+        module = importlib.import_module(f"scripts.{command}")
+        return module.run(getattr(module, declaration.name)(**values))
+    except Exception as error:
+        if _is_interruption(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether `error` was made of a KeyboardInterrupt: modules written in C answer with an ImportError where their import is interrupted."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _overview() -> str:
