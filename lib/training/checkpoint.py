@@ -12,9 +12,11 @@ good save is there. `state.json` holds the SHA-256 of every file of its save.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -87,6 +89,7 @@ def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, ker
     for leftover in parent.glob(".*"):
         shutil.rmtree(leftover, ignore_errors=True)
     beside = parent / f".{iteration:08d}"
+    _check_room(parent, networks, averages, optimizers)
     beside.mkdir()
     try:
         for name, network in networks.items():
@@ -173,6 +176,14 @@ def _load_variables(path: Path, variables) -> None:
                 variable.assign(file[name][()])
     except (OSError, ValueError, KeyError) as error:
         raise FaceswapError(f"{path} does not hold this model's optimizer ({error}). Restore the model folder from a copy.") from error
+
+
+def _check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) -> None:
+    """Raises OSError where a save would not fit: a disk that fills up under HDF5 takes the process down when the file is freed."""
+    variables = [variable for holder in (*networks.values(), *averages.values(), *optimizers.values()) for variable in holder.variables]
+    needed = sum(4 * math.prod(variable.shape) + 4096 for variable in variables)  # each has a header of its own
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, f"No space left on the disk, {needed / 1e6:.1f} MB are needed")
 
 
 def _checked_state(save: Path) -> State:
