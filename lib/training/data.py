@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from lib.faces import geometry, masks
+from lib.training import retarget
 
 EYES = (slice(36, 42), slice(42, 48))
 MOUTH = slice(48, 60)
@@ -42,6 +43,7 @@ class Augmentation:
     shift: float = 0.0  # largest, as a share of the crop's side
     flip: bool = False  # mirror half of the faces
     color: float = 0.0  # strength of random brightness, contrast and tint
+    retarget: float = 0.0  # share of the faces that are bent to pose and expression of a face of the other identity
 
 
 NONE = Augmentation()
@@ -65,25 +67,31 @@ class Faces:
         self.regions = np.stack([region_map(points, side) for points in self.landmarks])
         to_unit = geometry.template_matrix(side, stored)
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
+        # (N, 68, 2) float32: the landmarks in [0, 1] of the model's crop
+        self.shapes = np.stack([(geometry.transform_points(points, self.matrix) + 0.5) / size for points in self.landmarks]).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, indices: Sequence[int], augmentation: Augmentation, random: np.random.Generator) -> Side:
-        """The faces at `indices`, augmented."""
+    def batch(self, indices: Sequence[int], augmentation: Augmentation, random: np.random.Generator,
+              others: Faces | None = None) -> Side:
+        """The faces at `indices`, augmented; where some are to be retargeted, others of this identity stand in for them."""
         size, count = self.size, len(indices)
         side = Side(*(np.empty((count, size, size, 3), np.uint8) for _ in range(3)), np.empty((count, 68, 2), np.float32))
         for row, index in enumerate(indices):
-            matrix = _moved(self.matrix, size, augmentation, random)
-            target = cv2.warpAffine(self.images[index], matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-            source = target
-            if augmentation.warp:
-                source = cv2.remap(self.images[index], *_warp_maps(matrix, size, augmentation.warp, random), cv2.INTER_LINEAR,
-                                   borderMode=cv2.BORDER_REPLICATE)
-            regions = cv2.warpAffine(self.regions[index], matrix, (size, size), flags=cv2.INTER_LINEAR)
-            points = (geometry.transform_points(self.landmarks[index], matrix) + 0.5) / size
-            flip = augmentation.flip and random.random() < 0.5
-            if flip:
+            move = _random_move(size, augmentation, random)
+            bent = None
+            if others is not None and random.random() < augmentation.retarget:
+                wanted = _between(others.shapes[random.integers(len(others))], self.shapes.mean(0) - others.shapes.mean(0), random)
+                index = retarget.nearest(self.shapes, wanted, random)
+                points = _moved(wanted, move, size)
+                bent = retarget.bend(points, _moved(self.shapes[index], move, size), size)
+            else:
+                points = _moved(self.shapes[index], move, size)
+            matrix = move @ np.vstack([self.matrix, [0, 0, 1]])
+            target, regions = self._drawn(index, matrix, bent)
+            source = target if not augmentation.warp else _warped(target, augmentation.warp, random)
+            if augmentation.flip and random.random() < 0.5:
                 source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
                 points = points[MIRRORED] * (-1, 1) + (1, 0)
             if augmentation.color:
@@ -92,6 +100,18 @@ class Faces:
                 source = cv2.LUT(np.ascontiguousarray(source), table)
             side.input[row], side.target[row], side.regions[row], side.landmarks[row] = source, target, regions, points
         return side
+
+    def _drawn(self, index: int, matrix: np.ndarray, bent: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """The face and its regions through `matrix`, stored -> crop pixels, after the bend."""
+        image, regions, size = self.images[index], self.regions[index], self.size
+        if bent is None:
+            return (cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
+                    cv2.warpAffine(regions, matrix, (size, size), flags=cv2.INTER_LINEAR))
+        back = geometry.invert(matrix).astype(np.float32)
+        grid = np.arange(size, dtype=np.float32)
+        x, y = grid[None] + bent[..., 0], grid[:, None] + bent[..., 1]
+        maps = back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[1, 2]
+        return (cv2.remap(image, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), cv2.remap(regions, *maps, cv2.INTER_LINEAR))
 
 
 class Batches:
@@ -123,7 +143,8 @@ class Batches:
             orders = {epoch: np.random.default_rng((self._seed, which, epoch)).permutation(len(faces)) for epoch in set(passes.tolist())}
             indices = [orders[epoch][place] for epoch, place in zip(passes.tolist(), places)]
             random = np.random.default_rng((self._seed, which, number))
-            batch[identity] = faces.batch(indices, self._augmentation, random)
+            others = next((these for name, these in self._faces.items() if name != identity), None)
+            batch[identity] = faces.batch(indices, self._augmentation, random, others)
         return batch
 
 
@@ -145,27 +166,37 @@ def _resize(image: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if image.shape[0] > side else cv2.INTER_CUBIC)
 
 
-def _moved(matrix: np.ndarray, size: int, augmentation: Augmentation, random: np.random.Generator) -> np.ndarray:
+def _random_move(size: int, augmentation: Augmentation, random: np.random.Generator) -> np.ndarray:
+    """(2, 3) crop pixels -> crop pixels."""
     angle, scale, right, down = random.uniform(-1, 1, 4) * (augmentation.rotation, augmentation.scale, augmentation.shift, augmentation.shift)
     centre = (size - 1) / 2
     move = cv2.getRotationMatrix2D((centre, centre), angle, 1 + scale)
     move[:, 2] += np.array((right, down)) * size
-    return move @ np.vstack([matrix, [0, 0, 1]])
+    return move
 
 
-def _warp_maps(matrix: np.ndarray, size: int, strength: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Maps of `cv2.remap` for the crop of `matrix`, bent by a 5 x 5 grid of random shifts.
+def _moved(shape: np.ndarray, move: np.ndarray, size: int) -> np.ndarray:
+    """(68, 2) in [0, 1] of the crop, through a (2, 3) matrix of its pixels."""
+    return (geometry.transform_points(shape * size - 0.5, move) + 0.5) / size
+
+
+def _between(shape: np.ndarray, towards_own: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The other's shape, by chance moved some of the way to this identity's build: a decoder has to draw both."""
+    return shape + random.random() * towards_own
+
+
+def _warped(picture: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
+    """`picture` bent by a 5 x 5 grid of random shifts.
 
     The classic warp of the deepfakes autoencoder: normal, sigma 5 pixels of 160; the outermost grid points lie beyond the crop.
     """
+    size = picture.shape[0]
     shifts = random.normal(0, strength * size * 5 / 160, (5, 5, 2)).astype(np.float32)
     side = round(size * 1.25)
     edge = (side - size) // 2
     shifts = cv2.resize(shifts, (side, side), interpolation=cv2.INTER_LINEAR)[edge:edge + size, edge:edge + size]
-    back = geometry.invert(matrix).astype(np.float32)
     grid = np.arange(size, dtype=np.float32)
-    x, y = grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1]
-    return back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[1, 2]
+    return cv2.remap(picture, grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _color_table(strength: float, random: np.random.Generator) -> np.ndarray:
