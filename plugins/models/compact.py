@@ -49,7 +49,7 @@ class Compact(FaceModel):
     averaged = 0.999
     # Crops stand where the landmarks put them in training and in convert alike: a third of the classic warp and small moves are
     # enough, and three minutes then do what a quarter of an hour did with the classic ones.
-    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, color=0.06)
+    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, color=0.06, retarget=0.5)
 
     def networks(self) -> dict[str, keras.Model]:
         return {"encoder": self.encoder(), "decoder_a": self.decoder("a"), "decoder_b": self.decoder("b"), "landmarks": self.landmarks()}
