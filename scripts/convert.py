@@ -71,11 +71,11 @@ def masks(text: str) -> tuple[list[Masker], bool]:
 
 
 def _swapper(options: Convert) -> Swapper:
-    swapper = load_swapper(options.model, to="a" if options.swap_model else "b")
+    swapper = load_swapper(options.model_dir, to="a" if options.swap_model else "b")
     if options.mask.strip() == PREDICTED:
         blank = np.zeros((1, swapper.size, swapper.size, 3), np.float32)
         if swapper(blank)[1] is None:
-            raise FaceswapError(f"The model in {options.model} predicts no mask. Choose another -M/--mask, such as hull.")
+            raise FaceswapError(f"The model in {options.model_dir} predicts no mask. Choose another -M/--mask, such as hull.")
     return swapper
 
 
@@ -98,7 +98,7 @@ def _chooser(options: Convert, swapper: Swapper) -> Choose:
         return lambda faces: faces
     replaced = "b" if options.swap_model else "a"
     if replaced not in swapper.identity:
-        raise FaceswapError(f"The model {options.model} does not know what person {replaced} looks like. Choose --faces all or largest.")
+        raise FaceswapError(f"The model {options.model_dir} does not know what person {replaced} looks like. Choose --faces all or largest.")
     return nearest(np.asarray(swapper.identity[replaced]), lambda: RECOGNIZERS.create("dlib_resnet"))
 
 
@@ -113,7 +113,7 @@ class Convert(Command):
 
     input: Path = option(help="A video, a folder of pictures, or a picture.", short="-i")
     output: Path = option(help="A video, or a folder for pictures.", short="-o")
-    model: Path = option(help="The folder of a trained model.", short="-m")
+    model_dir: Path = option(help="The folder of a trained model.", short="-m")
     alignments: Path | None = option(None, "The alignments file of the input, if it is not in its usual place.", short="-p")
     swap_model: bool = option(False, "Swap the other way round: B becomes A.", short="-s")
     faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like the person to be replaced, if it does.",

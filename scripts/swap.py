@@ -55,7 +55,7 @@ def run(options: Swap) -> int:
             iterations=options.iterations, minutes=options.minutes, precision=options.precision, seed=options.seed,
             preview=options.preview, settings=_chosen(options, "model")), [model_dir]),
         record.step("convert", convert.run, convert.Convert(
-            **finding, input=options.input_a, output=options.output, model=model_dir, alignments=alignments, faces=options.faces,
+            **finding, input=options.input_a, output=options.output, model_dir=model_dir, alignments=alignments, faces=options.faces,
             color=options.color, mask=options.mask, blender=options.blender, writer=options.writer,
             settings=_chosen(options, *finding, "color", "blender", "writer")), [options.output]),
     ]
