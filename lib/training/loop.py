@@ -25,6 +25,7 @@ from lib.training.model import FaceModel
 logger = logging.getLogger(__name__)
 
 WARM_UP = 100  # iterations
+LONG = 10_000  # iterations after which a run without an end slows its learning
 STEADY = 0.3  # share of a run of known length before the learning rate begins to fall
 
 
@@ -147,9 +148,12 @@ def _share_done(plan: Plan, iteration: int, seconds: float) -> float | None:
 
 
 def _rate(plan: Plan, iteration: int, seconds: float) -> float:
-    """Share of the learning rate: a linear warm-up, then level, then half a cosine down to 2 % at the end of a run of known length."""
+    """Share of the learning rate: a linear warm-up, then level, then half a cosine down to 2 % at the end of a run of known length;
+    without an end, a slow fall with the square root of the iterations."""
     warm = min(1.0, (iteration + 1) / WARM_UP)
-    done = _share_done(plan, iteration, seconds) or 0.0
+    done = _share_done(plan, iteration, seconds)
+    if done is None:
+        return warm * math.sqrt(min(1.0, LONG / (iteration + 1)))
     falling = max(0.0, (done - STEADY) / (1 - STEADY))
     return warm * max(0.02, 0.5 * (1 + math.cos(math.pi * min(1.0, falling))))
 
