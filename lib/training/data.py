@@ -43,7 +43,7 @@ class Augmentation:
     shift: float = 0.0  # largest, as a share of the crop's side
     flip: bool = False  # mirror half of the faces
     color: float = 0.0  # strength of random brightness, contrast and tint
-    retarget: float = 0.0  # share of the faces that are bent to pose and expression of a face of the other identity
+    retarget: float = 0.0  # share of the faces that are bent to pose and expression, and lit in the colours, of a face of the other identity
 
 
 NONE = Augmentation()
@@ -67,6 +67,7 @@ class Faces:
         self.regions = np.stack([region_map(points, side) for points in self.landmarks])
         to_unit = geometry.template_matrix(side, stored)
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
+        self.colors = np.stack([_mean_and_deviation(*face) for face in zip(self.images, self.regions)])  # (N, 2, 3), 0 to 255
         # (N, 68, 2) float32: the landmarks in [0, 1] of the model's crop
         self.shapes = np.stack([(geometry.transform_points(points, self.matrix) + 0.5) / size for points in self.landmarks]).astype(np.float32)
 
@@ -80,12 +81,14 @@ class Faces:
         side = Side(*(np.empty((count, size, size, 3), np.uint8) for _ in range(3)), np.empty((count, 68, 2), np.float32))
         for row, index in enumerate(indices):
             move = _random_move(size, augmentation, random)
-            bent = None
+            bent, light = None, np.arange(256)[:, None]
             if others is not None and random.random() < augmentation.retarget:
-                wanted = _between(others.shapes[random.integers(len(others))], self.shapes.mean(0) - others.shapes.mean(0), random)
+                model = random.integers(len(others))
+                wanted = _between(others.shapes[model], self.shapes.mean(0) - others.shapes.mean(0), random)
                 index = retarget.nearest(self.shapes, wanted, random)
                 points = _moved(wanted, move, size)
                 bent = retarget.bend(points, _moved(self.shapes[index], move, size), size)
+                light = _light(self.colors[index], others.colors[model], random.random())
             else:
                 points = _moved(self.shapes[index], move, size)
             matrix = move @ np.vstack([self.matrix, [0, 0, 1]])
@@ -94,8 +97,8 @@ class Faces:
             if augmentation.flip and random.random() < 0.5:
                 source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
                 points = points[MIRRORED] * (-1, 1) + (1, 0)
-            if augmentation.color:
-                table = _color_table(augmentation.color, random)
+            if bent is not None or augmentation.color:
+                table = _color_table(light, augmentation.color, random)
                 target = cv2.LUT(np.ascontiguousarray(target), table)
                 source = cv2.LUT(np.ascontiguousarray(source), table)
             side.input[row], side.target[row], side.regions[row], side.landmarks[row] = source, target, regions, points
@@ -181,8 +184,8 @@ def _moved(shape: np.ndarray, move: np.ndarray, size: int) -> np.ndarray:
 
 
 def _between(shape: np.ndarray, towards_own: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The other's shape, by chance moved some of the way to this identity's build: a decoder has to draw both."""
-    return shape + random.random() * towards_own
+    """The other's shape, moved half of the way to this identity's build or more: the likeness lives by it."""
+    return shape + random.uniform(0.5, 1.0) * towards_own
 
 
 def _warped(picture: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
@@ -199,11 +202,21 @@ def _warped(picture: np.ndarray, strength: float, random: np.random.Generator) -
     return cv2.remap(picture, grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _color_table(strength: float, random: np.random.Generator) -> np.ndarray:
-    """(1, 256, 3) uint8 look-up table: brightness, contrast and a tint per channel."""
+def _mean_and_deviation(image: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """(2, 3): of the face's colours."""
+    return np.stack(cv2.meanStdDev(image, mask=(regions[..., 0] > 127).astype(np.uint8)))[..., 0]
+
+
+def _light(own: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    """(256, 3): levels that bring mean and deviation of the colours `share` of the way from `own` to `other`, both (2, 3)."""
+    mean, deviation = own + share * (other - own)
+    return (np.arange(256)[:, None] - own[0]) * (deviation / np.maximum(own[1], 1)) + mean
+
+
+def _color_table(levels: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
+    """(1, 256, 3) uint8 look-up table: `levels` with random brightness, contrast and a tint per channel."""
     gain = 1 + random.uniform(-strength, strength) + random.uniform(-strength, strength, 3) / 3
     lift = random.uniform(-strength, strength) * 128
-    levels = np.arange(256)[:, None]
     return np.clip((levels - 128) * gain + 128 + lift, 0, 255).round().astype(np.uint8)[None]
 
 
