@@ -1,0 +1,232 @@
+"""`convert` as its users run it, with a model that learnt next to nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from lib.faces.store import AlignmentStore, default_store
+from lib.media import pictures
+from lib.media.source import open_source
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def spoken(value) -> str | None:
+    return " ".join(value) if isinstance(value, list) else ""
+
+
+@pytest.fixture(scope="module")
+def model(tiny_swap) -> Path:
+    return tiny_swap / "out.faceswap" / "model"
+
+
+@pytest.fixture
+def convert(model, faceswap, own_plugins):
+    """`convert(input, output, "-s")` runs the command and returns what it said."""
+
+    def run(source, output, *more, code=0, model=model, **options) -> str:
+        return faceswap("convert", "-i", source, "-o", output, "-m", model, "-D", "hog", *more, code=code, **own_plugins, **options).stderr
+
+    return run
+
+
+@pytest.fixture
+def clip(clips, tmp_path) -> Path:
+    """The astronaut's clip, never searched before."""
+    return Path(shutil.copy(clips[0], tmp_path / "clip.mp4"))
+
+
+@pytest.fixture(scope="module")
+def talking(clips, tmp_path_factory) -> Path:
+    """The astronaut's clip with sound; frames 5 to 8 show no face, and frames 10 and 11 were dropped."""
+    path = tmp_path_factory.mktemp("talking") / "talking.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"crf": "12", "bf": "0"})
+        video.width, video.height, video.pix_fmt = 256, 256, "yuv420p"
+        sound = container.add_stream("aac", rate=16000, layout="mono")
+        for frame in open_source(clips[0]):
+            if frame.index not in (10, 11):
+                picture = av.VideoFrame.from_ndarray(frame.image if not 5 <= frame.index <= 8 else np.full_like(frame.image, 90))
+                picture.pts = frame.index
+                container.mux(video.encode(picture))
+        wave = (np.sin(np.arange(16000 * 16 // 25) / 5) * 8000).astype(np.int16)[None]
+        samples = av.AudioFrame.from_ndarray(wave, "s16", "mono")
+        samples.sample_rate = 16000
+        container.mux(sound.encode(samples))
+        container.mux([*video.encode(None), *sound.encode(None)])
+    return path
+
+
+def sound_of(path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.hstack([frame.to_ndarray() for frame in container.decode(audio=0)])
+
+
+def box_of(landmarks, shape) -> np.ndarray:
+    """The face's surroundings as a mask: no pixel outside may change."""
+    mask = np.zeros(shape[:2], bool)
+    (left, top), (right, bottom) = landmarks.min(0), landmarks.max(0)
+    height = bottom - top
+    mask[max(0, int(top - 0.3 * height)):int(bottom + 0.05 * height), max(0, int(left - 0.05 * height)):int(right + 0.05 * height)] = True
+    return mask
+
+
+def test_a_video_keeps_its_sound_frames_and_times_and_changes_in_the_face_alone(talking, convert, tmp_path):
+    shutil.copy(talking, tmp_path)
+    talking = tmp_path / talking.name
+    said = convert(talking, tmp_path / "out.mkv", "-w", "video", "--writer.codec", "ffv1")
+    assert "Swapped 10 faces in 10 of 14 frames" in said
+    before, after = list(open_source(talking)), list(open_source(tmp_path / "out.mkv"))
+    assert [frame.time for frame in after] == [frame.time for frame in before] and len(after) == 14
+    assert (sound_of(tmp_path / "out.mkv") == sound_of(talking)).all()
+
+    convert(talking, tmp_path / "pictures")  # lossless, so that pixels can be compared one by one
+    with AlignmentStore.open(default_store(talking), read_only=True) as store:
+        for frame, file in zip(before, sorted((tmp_path / "pictures").iterdir()), strict=True):
+            changed = (pictures.read(file) != frame.image).any(-1)
+            faces = store.faces(frame.index)
+            if not faces:
+                assert not changed.any()
+            else:
+                inside = box_of(faces[0].face.landmarks, frame.image.shape)
+                assert not changed[~inside].any() and changed[inside].mean() > 0.3
+
+
+def test_alignments_are_kept_and_used_again(clip, convert, tmp_path):
+    assert "Finding faces" in convert(clip, tmp_path / "out.mp4", "-p", tmp_path / "found.db")
+    assert "Finding faces" not in convert(clip, tmp_path / "again.mp4", "-p", tmp_path / "found.db", "-c", "none")
+    assert not default_store(clip).exists()
+
+
+def test_pictures_never_extracted_before_keep_their_names_as_the_article_has_it(clips, model, own_plugins, tmp_path):
+    """`convert -i ./data/test/ -o ./data/output/ -m ./models/x2y/`, with the frames that ffmpeg numbers without zeros."""
+    (tmp_path / "data" / "test").mkdir(parents=True)
+    shutil.copytree(model, tmp_path / "models" / "x2y")
+    for frame in open_source(clips[0]).frames(0, 11):
+        pictures.write(tmp_path / "data" / "test" / f"video-{frame.index + 1}.png", frame.image)
+    done = subprocess.run([sys.executable, ROOT / "faceswap.py", "convert", "-i", "./data/test/", "-o", "./data/output/", "-m", "./models/x2y/"],
+                          cwd=tmp_path, env=os.environ | own_plugins, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = {f"video-{number}.png" for number in range(1, 12)}
+    assert {file.name for file in (tmp_path / "data" / "output").iterdir()} == names
+    for name in names:
+        before, after = (pictures.read(tmp_path / "data" / folder / name) for folder in ("test", "output"))
+        assert 0.02 < (before != after).any(-1).mean() < 0.6
+    with AlignmentStore.open(default_store(tmp_path / "data" / "test"), read_only=True) as store:
+        assert store.names()[1] == "video-2.png" and store.names()[9] == "video-10.png"
+
+
+@pytest.fixture(scope="module")
+def couple(clips, tmp_path_factory) -> Path:
+    """A folder of one picture: person A of the model on the left, person B on the right and larger."""
+    folder = tmp_path_factory.mktemp("couple")
+    left, right = (next(iter(open_source(path))).image for path in clips)
+    image = np.zeros((512, 512 + 256, 3), np.uint8)
+    image[:256, :256], image[:, 256:] = left, np.kron(right, np.ones((2, 2, 1), np.uint8))
+    pictures.write(folder / "couple.png", image)
+    return folder
+
+
+@pytest.mark.parametrize("choice, left, right", [
+    (["--faces", "all"], True, True), (["--faces", "largest"], False, True),
+    (["--faces", "nearest-a"], True, False), (["--faces", "nearest-a", "-s"], False, True)], ids=spoken)
+def test_faces_are_chosen(couple, convert, tmp_path, choice, left, right):
+    convert(couple, tmp_path / "out", *choice)
+    changed = (pictures.read(tmp_path / "out" / "couple.png") != pictures.read(couple / "couple.png")).any(-1)
+    assert (changed[:, :256].any(), changed[:, 256:].any()) == (left, right)
+
+
+def test_swapped_both_ways_differs(couple, convert, tmp_path):
+    convert(couple, tmp_path / "b")
+    convert(couple, tmp_path / "a", "--swap-model")
+    assert (pictures.read(tmp_path / "a" / "couple.png") != pictures.read(tmp_path / "b" / "couple.png")).any()
+
+
+def test_a_picture_that_cannot_be_read_is_told_and_the_others_are_converted(clips, convert, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for frame in open_source(clips[0]).frames(0, 3):
+        pictures.write(folder / f"{frame.index}.png", frame.image)
+    whole = (folder / "1.png").read_bytes()
+    (folder / "1.png").write_bytes(whole[:len(whole) // 2])
+    said = convert(folder, tmp_path / "out", code=3)
+    assert "Not converted: " in said and "1.png" in said
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"0.png", "2.png"}
+
+
+def interrupted(clip, model, output, number, own_plugins) -> int:
+    """Runs convert, sends signal `number` once the output is begun, and returns the exit code."""
+    process = subprocess.Popen([sys.executable, ROOT / "faceswap.py", "convert", "-i", clip, "-o", output, "-m", model, "-D", "hog"],
+                               env=os.environ | own_plugins, stderr=subprocess.DEVNULL)
+    part = output.with_name(output.name + ".part")
+    while not part.exists() and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.3)  # into the search for faces, or the swap
+    process.send_signal(number)
+    return process.wait(60)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_killed_runs_leave_nothing_broken_and_the_next_succeeds(clip, model, convert, own_plugins, tmp_path):
+    output = tmp_path / "out.mp4"
+    output.write_bytes(b"the result of an earlier run")
+    assert interrupted(clip, model, output, signal.SIGTERM, own_plugins) == 130
+    assert output.read_bytes() == b"the result of an earlier run"
+    assert not output.with_name("out.mp4.part").exists()
+    assert interrupted(clip, model, output, signal.SIGKILL, own_plugins) == -9
+    assert output.read_bytes() == b"the result of an earlier run"
+    convert(clip, output)
+    assert len(list(open_source(output))) == 16
+    assert not output.with_name("out.mp4.part").exists()
+
+
+def damage(model, tmp_path, change) -> Path:
+    copy = tmp_path / "model"
+    shutil.copytree(model, copy)
+    for file in copy.glob("saves/*/*.h5"):
+        change(file)
+    return copy
+
+
+def test_a_damaged_model_is_told_before_anything_is_done(clip, model, convert, tmp_path):
+    broken = damage(model, tmp_path, lambda file: file.write_bytes(file.read_bytes()[:1000]))
+    said = convert(clip, tmp_path / "out.mp4", model=broken, code=1)
+    assert str(broken) in said and said.count("error: ") == 1
+    assert not (tmp_path / "out.mp4").exists() and not default_store(clip).exists()
+
+
+@pytest.mark.parametrize("more, code, words", [
+    (["-m", "nowhere"], 1, "no model folder nowhere"),
+    (["-m", "."], 1, "holds no model"),
+    (["-M", "hul"], 2, "Did you mean 'hull'"),
+    (["-M", "predicted"], 1, "predicts no mask"),
+    (["-c", "reinhart"], 2, "Did you mean 'reinhard'"),
+    (["--faces", "some"], 2, "must be one of all, largest, nearest-a"),
+    (["--feather", "2"], 2, "at most 0.5"),
+    (["-i", "nothing.mp4"], 1, "nothing.mp4 does not exist"),
+    (["-o", "clip.mp4"], 1, "the original is never overwritten"),
+    (["-p", "clip.mp4"], 1, "not an alignments file"),
+], ids=spoken)
+def test_mistakes_are_told_in_a_line_and_nothing_is_written(clip, convert, monkeypatch, more, code, words):
+    monkeypatch.chdir(clip.parent)
+    before = clip.read_bytes()
+    said = convert("clip.mp4", "out.mp4", *more, code=code)
+    assert words in said.splitlines()[-1]
+    assert {file.name for file in clip.parent.iterdir()} <= {"clip.mp4", "clip.mp4.alignments.db"} and clip.read_bytes() == before
+
+
+def test_an_input_without_faces_is_told(convert, tmp_path):
+    (tmp_path / "in").mkdir()
+    pictures.write(tmp_path / "in" / "grey.png", np.full((256, 256, 3), 90, np.uint8))
+    assert "No faces found in" in convert(tmp_path / "in", tmp_path / "out.mp4", code=1)
+    assert not (tmp_path / "out.mp4").exists()
