@@ -54,6 +54,7 @@ class VideoSink(FrameSink):
             self._time_base = 1 / (self._video.steady_rate or self._rate if self._video else self._rate)
         else:
             self._time_base = self._video.time_base if self._video else 1 / self._rate
+        self._precise = VideoReformatter()
         self._size: tuple[int, int] | None = None
         self._queue: queue.Queue[tuple[Frame, np.ndarray] | None] = queue.Queue(AHEAD)
         self._error: BaseException | None = None
@@ -62,9 +63,11 @@ class VideoSink(FrameSink):
     def __enter__(self) -> VideoSink:
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(part_of(self.path), "wb")
+            self._file = _File(part_of(self.path))
         try:
-            self._container = av.open(self._file, "w", format=self._format)
+            # MP4 rounds the time of the first frame to its "movie" clock, which ticks 1000 times a second where nothing is said
+            clock = {"movie_timescale": str(max(1000, self._time_base.denominator))} if self._format in EDIT_LISTS else {}
+            self._container = av.open(self._file, "w", format=self._format, container_options=clock)
             self._stream = self._container.add_stream(self._encoder, rate=self._rate.limit_denominator(1 << 16), time_base=self._time_base)
         except ValueError as error:
             self._remove()
@@ -99,8 +102,8 @@ class VideoSink(FrameSink):
             except queue.Full:
                 continue
         self._thread.join()
-        finished = kind is None and self._error is None and self._size is not None
-        if not finished:
+        self._error = self._error or self._file.error
+        if kind is not None or self._error or self._size is None:
             self._remove()
             if kind is None:
                 if self._error is None:
@@ -137,6 +140,7 @@ class VideoSink(FrameSink):
         except BaseException as error:
             self._error = error
         finally:
+            self._error = self._error or self._file.error
             try:
                 self._container.close()  # writes the index
             except BaseException as error:
@@ -152,11 +156,12 @@ class VideoSink(FrameSink):
         stream = self._stream
         self._set_up(stream, held[1].shape[1::-1])
         start = self._start(first)
-        tracks = Sound(self._video.path, self._container, self._format, start) if self._with_sound else None
+        whole = first.index == 0
+        tracks = Sound(self._video.path, self._container, self._format, start, whole) if self._with_sound else None
         convert = VideoReformatter()
         position = count = 0
         tick, last = -1, held[0]
-        while held is not None and not self._abandoned:
+        while held is not None and not self._abandoned and not self._file.error:
             (frame, image), held = held, self._queue.get()
             shown = self._seconds(frame, count) - start
             tick = max(tick + 1, round(shown / self._time_base))
@@ -168,7 +173,7 @@ class VideoSink(FrameSink):
             position, last, count = shown + lasts, frame, count + 1
             if tracks:
                 tracks.write_until(float(shown))
-        if self._abandoned:
+        if self._abandoned or self._file.error:
             return
         self._container.mux(stream.encode(None))
         if tracks:
@@ -199,8 +204,10 @@ class VideoSink(FrameSink):
         if stream.pix_fmt.startswith("yuv"):
             context.colorspace, context.color_range = self._colours.matrix, self._colours.range
             context.color_primaries, context.color_trc = self._colours.primaries, self._colours.transfer
-        if self._format == "avi":
-            context.max_b_frames = 0  # AVI knows no order but that of storage
+        if self._format in ("avi", "flv", "asf"):
+            context.max_b_frames = 0  # AVI knows no order but that of storage; the others would begin later
+        if self._encoder == "libx265" and self._format in EDIT_LISTS:
+            context.codec_tag = "hvc1"  # Apple's players take no other
         stream.options = self._options()
 
     def _options(self) -> dict[str, str]:
@@ -226,19 +233,46 @@ class VideoSink(FrameSink):
         if not stream.pix_fmt.startswith("yuv"):
             return convert.reformat(rgb, format=stream.pix_fmt, threads=1)
         rgb.colorspace = self._colours.assumed_matrix(image.shape[1::-1])
-        picture = convert.reformat(rgb, format=stream.pix_fmt, interpolation=BICUBIC | EXACT, threads=1,
-                                   dst_color_range=self._colours.range or LIMITED)
+        to = self._colours.range or LIMITED
+        if to == FULL:  # on its direct way swscale moves the colours of the full range by half a level
+            rgb = self._precise.reformat(rgb, format=f"{stream.pix_fmt}12le", dst_color_range=to, interpolation=BICUBIC | EXACT, threads=1)
+        picture = convert.reformat(rgb, format=stream.pix_fmt, src_color_range=FULL, dst_color_range=to,
+                                   interpolation=BICUBIC | EXACT, threads=1)
         picture.colorspace, picture.color_range = self._colours.matrix, self._colours.range
         picture.color_primaries, picture.color_trc = self._colours.primaries, self._colours.transfer
         return picture
 
 
-class Sound:
-    """The audio tracks of the video at `path`, from second `start` of it on, for the output container `output`."""
+class _File:
+    """The file under the muxer. FFmpeg drops errors of some writes, so the first is kept here until somebody looks."""
 
-    def __init__(self, path: Path, output: av.container.OutputContainer, format: str, start: Fraction):
+    def __init__(self, path: Path):
+        self._file = open(path, "wb")
+        self.error: OSError | None = None
+        self.seek, self.tell = self._file.seek, self._file.tell
+
+    def write(self, data: bytes) -> int:
+        if self.error is None:
+            try:
+                return self._file.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Sound:
+    """The audio tracks of the video at `path`, from second `start` of it on, for the output container `output`.
+
+    `whole` where that is the beginning: then the lead-in is kept that encoders put before time 0 and players skip.
+    """
+
+    def __init__(self, path: Path, output: av.container.OutputContainer, format: str, start: Fraction, whole: bool):
         self._output = output
         self._start = start
+        self._whole = whole
         self._lead_in = format in EDIT_LISTS
         self._input = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
         self._tracks = {}
@@ -262,13 +296,12 @@ class Sound:
             packet, self._waiting = self._waiting or self._next(), None
             if packet is None:
                 return
-            begins = packet.pts * packet.time_base - self._start
+            begins = (packet.pts - round(self._start / packet.time_base)) * packet.time_base
             if begins >= second:
                 self._waiting = packet
                 return
-            # encoders put a lead-in before time 0, which players skip; elsewhere than in MP4 it would delay the video
-            keeps = self._start == 0 and (self._lead_in or packet.stream.codec_context.name in ("opus", "libopus"))
-            if begins >= 0 or keeps:
+            # where no stream may begin before time 0, the lead-in would delay the video instead; Opus has its own way
+            if begins >= 0 or self._whole and (self._lead_in or packet.stream.codec_context.name in ("opus", "libopus")):
                 self._tracks[packet.stream_index].write(packet, self._start, self._output)
 
     def close(self) -> None:

@@ -122,10 +122,11 @@ class PictureSource(FrameSource):
         """(width, height) of all pictures, or None where they differ; reads every file's header."""
         sizes = set()
         for file in self.files:
-            sizes.add(_shown_size(file))
+            if (size := _shown_size(file)) is not None:  # what cannot be read has no say
+                sizes.add(size)
             if len(sizes) > 1:
                 return None
-        return sizes.pop()
+        return sizes.pop() if sizes else None
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
@@ -206,8 +207,9 @@ def _shown_size(file: Path) -> tuple[int, int] | None:
         with Image.open(file) as picture:
             turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             return picture.size[::-1] if turned else picture.size
-    except Exception:  # see read()
-        return None
+    except Exception:  # see read(), which may know more
+        image = _read_or_error(file)
+        return None if isinstance(image, FaceswapError) else image.shape[1::-1]
 
 
 def _read_heic(path: Path) -> np.ndarray:

@@ -44,6 +44,8 @@ class PictureSink(FrameSink):
                                 f"{source.count or 'many'} frames. Name a folder or a video.")
         if self._single and path.suffix.lower() not in pictures.WRITTEN:
             raise FaceswapError(f"Pictures are not written as {path.suffix}. Choose one of {', '.join(sorted(pictures.WRITTEN))}.")
+        if not self._single and isinstance(source, pictures.PictureSource) and same_path(path, source.files[0].parent):
+            raise FaceswapError(f"{path} holds the input, which would be overwritten. Choose another folder.")
         self.path = path
         self._source = source
         self._ending = ending
@@ -53,7 +55,7 @@ class PictureSink(FrameSink):
 
     def __enter__(self) -> PictureSink:
         folder = self.path.parent if self._single else self.path
-        with disk_errors(folder / "pictures"):
+        with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise FaceswapError(f"{folder} may not be written. Choose another output or change its permissions.")

@@ -29,6 +29,7 @@ BILINEAR, BICUBIC = 0x02, 0x04
 EXACT = 0x40000 | 0x2000  # ACCURATE_RND, FULL_CHR_H_INT
 SCANNED = 1 << 30  # bytes; in larger files without a frame count, the frames are not counted beforehand
 LARGEST = 32768  # pixels of a side
+STATES_LENGTH = ("matroska", "mov", "flv", "asf")  # containers that say at their beginning how long they are
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,11 @@ class VideoSource(FrameSource):
             self.colours = Colours(first.colorspace, first.color_range, first.color_primaries, first.color_trc)
             # these start their clocks anywhere
             self.origin = (container.start_time or 0) / av.time_base if container.format.name in ("mpegts", "mpeg") else 0.0
-            self._duration = None if container.duration is None else container.duration / av.time_base
+            states = container.format.name.startswith(STATES_LENGTH) and container.duration is not None
+            self._length = container.duration / av.time_base if states else None
             self._indexed = _indexed_count(stream)
+            # AVI knows no other order than that of storage, so with B-frames of these codecs times come out shuffled
+            self._shuffled = container.format.name == "avi" and stream.codec_context.name in ("h264", "hevc")
         self.frames_read: int | None = None  # known once an iteration has come to the end
         self._losses: list[str] = []
 
@@ -86,19 +90,20 @@ class VideoSource(FrameSource):
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         self._losses = []
-        index, careful, damaged = start, False, []
+        index, time, careful, damaged = start, 0.0, False, []
         reformatter = VideoReformatter()
         while stop is None or index < stop:
             try:
                 for frame in self._decoded_from(index, careful):
                     if frame.is_corrupt:
                         damaged.append(index)
-                    yield Frame(index, self._rgb(frame, reformatter), time=self._time(frame, index))
+                    time = self._time(frame, index)
+                    yield Frame(index, self._rgb(frame, reformatter), time=time)
                     index += 1
                     if index == stop:
                         return
                 self.frames_read = index
-                self._losses = self._lost(index, damaged)
+                self._losses = self._lost(index, time, damaged)
                 return
             except _Damaged:  # decoding on many threads loses more than it must, and not the same each time
                 careful = True
@@ -141,14 +146,28 @@ class VideoSource(FrameSource):
                 for packet in container.demux(stream):
                     if not packet.size or packet.is_discard or hides and not bytes(packet)[0] & 0x10:  # VP8's frames that only help others
                         continue
-                    complete = complete and packet.pts is not None
-                    times.append(packet.pts if packet.pts is not None else len(times))
+                    time = packet.dts if self._shuffled else packet.pts
+                    complete = complete and time is not None
+                    times.append(time if time is not None else len(times))
                     if packet.is_keyframe:
                         keys.append(times[-1])
             except av.error.FFmpegError:
                 pass  # the packets up to the damage count; reading the frames tells the loss
-        complete = complete and len(set(times)) == len(times)
+        complete = complete and len(set(times)) == len(times) and not self._shuffled
         return _Packets(sorted(times), sorted(keys), complete)
+
+    def _end(self, last: float) -> float:
+        """Second at which the last packet of any stream ends; `last` is the time of the last frame."""
+        end = last
+        with _opened(self.path) as (container, stream):
+            try:
+                container.seek(int(last / self.time_base), stream=stream)
+                for packet in container.demux():
+                    if packet.pts is not None:
+                        end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            except av.error.FFmpegError:
+                pass  # here it ends
+        return end
 
     def _rgb(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
         if frame.colorspace in (UNSPECIFIED, 3) or frame.colorspace == 0 and not frame.format.is_rgb:
@@ -159,14 +178,18 @@ class VideoSource(FrameSource):
         return _upright(rgb.to_ndarray(), self._matrix)
 
     def _time(self, frame: av.VideoFrame, index: int) -> float:
+        if self._shuffled and index < len(self._packets.times):
+            return float(self._packets.times[index] * self.time_base)
         if frame.pts is None:  # bare streams have no clock
             return float(index / (self.rate or 25))
         return float(frame.pts * self.time_base)
 
-    def _lost(self, read: int, damaged: list[int]) -> list[str]:
+    def _lost(self, read: int, last: float, damaged: list[int]) -> list[str]:
         lost = []
         if self.count is not None and read < self.count:
             lost.append(f"{self.path.name}: {read} of {self.count} frames could be read")
+        elif self._length is not None and last + 0.5 < self._length and (end := self._end(last)) + 0.5 < self._length:
+            lost.append(f"{self.path.name}: breaks off after {end:.2f} of {self._length:.2f} seconds")
         if damaged:
             lost.append(f"{self.path.name}: {len(damaged)} of {read} frames are damaged, the first is frame {damaged[0]}")
         return lost

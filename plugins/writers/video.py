@@ -16,7 +16,7 @@ from lib.plugin import WRITERS, Writer
 class Video(Writer):
     """A video file; its ending chooses the container (.mp4, .mov, .mkv, .webm, .avi ...). Sound is kept."""
 
-    codec: str = option("auto", "auto is H.264, or VP9 in .webm; ffv1 (.mkv, .avi, .mov) and h264rgb (.mp4) keep every pixel exactly.",
+    codec: str = option("auto", "auto is H.264, or VP9 in .webm; ffv1 (.mkv, .avi, .mp4) and h264rgb (also .mov) keep every pixel exactly.",
                         choices=("auto", "h264", "hevc", "vp9", "ffv1", "h264rgb"))
     crf: int = option(18, "Quality: lower is better and larger; 18 looks like the original.", low=0, high=51)
     preset: str = option("veryfast", "Effort of H.264 and HEVC: slower ones make smaller files.",
