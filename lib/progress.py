@@ -1,13 +1,21 @@
-"""Progress on stderr: a bar where it is a terminal, a JSON line every few seconds with `--log json`, else nothing."""
+"""Progress on stderr: a bar where it is a terminal, a JSON line every few seconds with `--log json`, else nothing.
+
+What has no end to count towards, as training, has a status line instead.
+"""
 
 from __future__ import annotations
 
+import logging
+import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from lib import logs
+
+logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_JSON_LINES = 2.0
@@ -22,6 +30,18 @@ def progress(items: Iterable[Item], what: str, total: int | None = None, start: 
 
     yield from tqdm(items, desc=what, total=total, initial=start, unit=unit, file=sys.stderr, dynamic_ncols=True,
                     smoothing=0.1, disable=not sys.stderr.isatty())
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str, dict[str, Any]], None]]:
+    """Gives `tell(line, fields)`: each line takes the place of the one before on a terminal; elsewhere it is logged, with `fields` in JSON."""
+    if logs.is_json() or not sys.stderr.isatty():
+        yield lambda line, fields: logger.info(line, extra={"data": fields})
+        return
+    from tqdm import tqdm
+
+    with tqdm(bar_format="{desc}", file=sys.stderr) as shown:
+        yield lambda line, fields: shown.set_description_str(line[:shutil.get_terminal_size().columns - 1])
 
 
 def _json_lines(items: Iterable[Item], what: str, total: int | None, start: int, unit: str) -> Iterator[Item]:

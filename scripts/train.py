@@ -34,12 +34,17 @@ EMBEDDED_FACES = 16  # enough for a steady mean
 
 
 def run(options: Train) -> int:
-    folder = options.model_dir
     for path in options.input_a, options.input_b:
         if not path.exists():
             raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a video, or a folder of pictures.")
+    with checkpoint.alone(options.model_dir):
+        return _train(options)
+
+
+def _train(options: Train) -> int:
     from lib.training import backend, loop  # these import Keras, which takes seconds: mistakes are answered before
 
+    folder = options.model_dir
     settings = _settings(options)
     model = MODELS.create(options.model, **settings["options"])
     faces_folders = {identity: _face_folder(path, folder / f"faces_{identity}", options)
@@ -122,7 +127,6 @@ def _read(folder: Path) -> list[FaceFile]:
 def _write_description(folder: Path, settings: dict[str, Any], faces_folders: dict[str, Path], files: dict[str, list[FaceFile]]) -> None:
     """options.json and identities.json, written before the first iteration."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         checkpoint.write_json(folder / "options.json", settings | {
             "faces": {identity: {"folder": str(path.resolve()), "count": len(files[identity])} for identity, path in faces_folders.items()}})
     except OSError as error:

@@ -95,6 +95,10 @@ class Step:
         values = self._run(batch, np.float32(share))
         self._sums = (values, 1) if self._sums is None else (self._sums[0] + values, self._sums[1] + 1)
 
+    def wait(self) -> None:
+        """Returns when the device has done all it was given."""
+        np.asarray(self._sums[0])
+
     def report(self) -> dict[str, float]:
         """Mean of every loss since the last report; waits for the device."""
         values, count = self._sums

@@ -5,6 +5,7 @@
     log.jsonl                 a line per report
     preview.png, loss.png     made anew at each save
     identities.json           mean identity embeddings of the training faces
+    .lock                     held while a training is at work
 
 A save is written beside, flushed to the disk and renamed, and the one before it is kept: whenever the power fails, the last
 good save is there. `state.json` holds the SHA-256 of every file of its save.
@@ -12,6 +13,7 @@ good save is there. `state.json` holds the SHA-256 of every file of its save.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -19,11 +21,14 @@ import logging
 import math
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import FaceswapError
+from lib.lock import Lock, Locked
+from lib.media.files import part_of, publish
 
 if TYPE_CHECKING:
     import keras
@@ -43,14 +48,31 @@ class State:
     files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Makes a model folder and keeps other trainings out of it. Raises FaceswapError where one is at work, or nothing can be written."""
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder / ".lock")
+    except Locked:
+        raise FaceswapError(f"Another training is at work in {folder}. Wait for it to end, or name another folder with -m.") from None
+    except OSError as error:
+        raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where a mistake ended it before anything was written
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` beside `path`, flushes it and renames it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(beside, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    part = part_of(path)
+    part.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
+    publish(part, path)
 
 
 def read_json(path: Path) -> Any:
@@ -83,15 +105,18 @@ def saves(folder: Path) -> list[Path]:
 
 def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, keras.Model],
          optimizers: dict[str, keras.optimizers.Optimizer], iteration: int, seconds: float) -> Path:
-    """Writes a save and takes away those older than the one before it. Raises OSError, leaving all earlier saves as they were."""
+    """Writes a save and takes away those older than the one before it. There is none of this iteration yet.
+
+    Raises OSError, leaving all earlier saves as they were.
+    """
     parent = folder / "saves"
     parent.mkdir(parents=True, exist_ok=True)
     for leftover in parent.glob(".*"):
         shutil.rmtree(leftover, ignore_errors=True)
     beside = parent / f".{iteration:08d}"
-    _check_room(parent, networks, averages, optimizers)
     beside.mkdir()
     try:
+        _check_room(beside, networks, averages, optimizers)
         for name, network in networks.items():
             network.save_weights(beside / f"{name}.weights.h5")
         for name, network in averages.items():
@@ -100,9 +125,8 @@ def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, ker
             _save_variables(beside / f"{group}.optimizer.h5", optimizer.variables)
         files = {path.name: _flushed_sum(path) for path in sorted(beside.iterdir())}
         write_json(beside / "state.json", {"iteration": iteration, "seconds": seconds, "files": files})
+        _flush_folder(beside)
         final = parent / f"{iteration:08d}"
-        if final.exists():
-            shutil.rmtree(final)
         beside.replace(final)
         _flush_folder(parent)
     except BaseException:
@@ -127,6 +151,15 @@ def newest(folder: Path) -> tuple[Path, State] | None:
     if found:
         raise FaceswapError(f"Every save in {folder / 'saves'} is damaged. Restore the folder from a copy, or train anew in another.")
     return None
+
+
+def set_aside_newer(folder: Path, iteration: int) -> None:
+    """Renames the saves beyond `iteration`: damaged ones, which must not count among those kept, nor stand where new ones will."""
+    for path in saves(folder):
+        if int(path.name) > iteration:
+            aside = path.with_name(f"{path.name}.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.replace(aside)
 
 
 def load_networks(save: Path, networks: dict[str, keras.Model], averaged: bool) -> None:
@@ -184,10 +217,21 @@ def _check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) 
     needed = sum(4 * math.prod(variable.shape) + 4096 for variable in variables)  # each has a header of its own
     if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, f"No space left on the disk, {needed / 1e6:.1f} MB are needed")
+    if hasattr(os, "posix_fallocate"):  # which knows of quotas too
+        room = folder / "room"
+        with open(room, "wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, needed)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise
+        room.unlink()
 
 
 def _checked_state(save: Path) -> State:
     state = State(**json.loads((save / "state.json").read_text(encoding="utf-8")))
+    if state.iteration != int(save.name):
+        raise FaceswapError(f"state.json says iteration {state.iteration}")
     for name, expected in state.files.items():
         with open(save / Path(name).name, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != expected:

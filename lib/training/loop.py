@@ -6,8 +6,8 @@ import contextlib
 import json
 import logging
 import math
+import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import device
+from lib import device, logs
 from lib.errors import FaceswapError
+from lib.progress import status
 from lib.training import backend, checkpoint, preview
 from lib.training.data import Augmentation, Batches, Faces
 from lib.training.model import FaceModel
@@ -63,50 +64,67 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan) -
     optimizers = {group: model.optimizer(group, plan.learning_rate) for group in model.groups()}
     step = backend.Step(model, networks, averages, optimizers)
     iteration, seconds = _restore(folder, networks, averages, optimizers)
+    log = folder / "log.jsonl"
+    with _unessential(log):
+        preview.forget_after(log, iteration)
     if _over(plan, iteration, seconds):
         logger.info("%s is trained already: %d iterations, %.1f minutes. Ask for more with -i/--iterations or --minutes.",
                     folder, iteration, seconds / 60)
         return Outcome(iteration, seconds, False)
 
+    saved = reported = iteration
     shown = {to: model.swapper(averages or networks, to) for to in faces}
 
     def show() -> None:
-        preview.write_png(folder / "preview.png", preview.sheet(faces, lambda pictures, to: shown[to].predict_on_batch(pictures)))
+        with _unessential(folder / "preview.png"):
+            preview.write_png(folder / "preview.png", preview.sheet(faces, lambda pictures, to: shown[to].predict_on_batch(pictures)))
 
     def save() -> None:
+        nonlocal saved
+        _check_weights(networks, iteration, folder)
         try:
             checkpoint.save(folder, networks, averages, optimizers, iteration, seconds)
         except OSError as error:
-            raise FaceswapError(f"Cannot save into {folder}: {error.strerror or error}. The save before this one is untouched; "
+            reason = str(error.strerror or error).splitlines()[0]
+            raise FaceswapError(f"Cannot save into {folder}: {reason}. The save before this one is untouched; "
                                 "make room and run the same command again.") from error
+        saved = iteration
         show()
-        preview.plot(folder / "log.jsonl", folder / "loss.png")
+        with _unessential(folder / "loss.png"):
+            preview.plot(log, folder / "loss.png")
 
-    clock = _Clock(plan)
+    clock = _Clock(plan, seconds)
     batches = iter(Batches(faces, plan.batch, plan.augmentation, plan.seed, start=iteration, threads=device.cores()))
-    with _stop_on_signals() as stopped, open(folder / "log.jsonl", "a", encoding="utf-8") as log, contextlib.closing(batches):
-        began, before, reported = time.monotonic(), seconds, iteration
+    with _stop_on_signals() as stopped, status() as tell, contextlib.closing(batches):
         while not (stopped.is_set() or _over(plan, iteration, seconds)):
             rate = plan.learning_rate * (_rate(plan, iteration, seconds) if model.decays else 1.0)
             for optimizer in optimizers.values():
                 optimizer.learning_rate = rate
             step(next(batches), iteration)
             iteration += 1
-            seconds = before + time.monotonic() - began
+            if not clock.runs:  # compiling the first step takes long and teaches nothing
+                step.wait()
+                clock.start()
+                reported = iteration
+            seconds = clock.seconds()
 
             if clock.report(seconds) or _over(plan, iteration, seconds) or stopped.is_set():
                 losses = step.report()
                 _check(losses, iteration, folder)
                 speed = clock.speed(iteration - reported)
                 reported = iteration
-                log.write(json.dumps({"iteration": iteration, "seconds": round(seconds, 2), **losses, "rate": rate, "speed": speed}) + "\n")
-                log.flush()
-                _tell(plan, iteration, seconds, losses, speed)
+                row = {"iteration": iteration, "seconds": round(seconds, 2), **losses, "rate": rate, "speed": speed}
+                with _unessential(log):
+                    _append(log, row)
+                tell(_line(plan, iteration, seconds, losses, speed), row)
             if clock.save(seconds):
-                save()
+                with clock.stopped():
+                    save()
             elif clock.preview(seconds):
-                show()
-        save()
+                with clock.stopped():
+                    show()
+        if iteration > saved:
+            save()
     return Outcome(iteration, seconds, stopped.is_set())
 
 
@@ -128,6 +146,7 @@ def _restore(folder: Path, networks: dict, averages: dict, optimizers: dict) -> 
     if averages:
         checkpoint.load_networks(path, averages, averaged=True)
     checkpoint.load_optimizers(path, optimizers)
+    checkpoint.set_aside_newer(folder, state.iteration)
     logger.info("Going on from iteration %d (%.1f minutes of training).", state.iteration, state.seconds / 60)
     return state.iteration, state.seconds
 
@@ -164,7 +183,28 @@ def _check(losses: dict[str, float], iteration: int, folder: Path) -> None:
                             "run again with a lower --learning-rate or with --precision float32.")
 
 
-def _tell(plan: Plan, iteration: int, seconds: float, losses: dict[str, float], speed: float) -> None:
+def _check_weights(networks: dict, iteration: int, folder: Path) -> None:
+    """A loss tells of the weights before its step: the last step may have broken them."""
+    if not all(np.isfinite(weight).all() for network in networks.values() for weight in network.get_weights()):
+        raise FaceswapError(f"A weight is no number any more at iteration {iteration}. The last good save in {folder} is untouched: "
+                            "run again with a lower --learning-rate or with --precision float32.")
+
+
+def _append(log: Path, row: dict) -> None:
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+@contextlib.contextmanager
+def _unessential(path: Path) -> Iterator[None]:
+    """What the disk refuses of logs and previews is told, and ends no training; what it refuses of a save does."""
+    try:
+        yield
+    except OSError as error:
+        logger.warning("Cannot write %s: %s. Training goes on.", path, error.strerror or error)
+
+
+def _line(plan: Plan, iteration: int, seconds: float, losses: dict[str, float], speed: float) -> str:
     parts = [f"iteration {iteration}", "loss " + " ".join(f"{name} {losses[name]:.4f}" for name in ("a", "b") if name in losses),
              f"{speed:.1f} it/s", f"{2 * plan.batch * speed:.0f} images/s"]
     share = _share_done(plan, iteration, seconds)
@@ -174,16 +214,34 @@ def _tell(plan: Plan, iteration: int, seconds: float, losses: dict[str, float], 
         minutes, rest = divmod(max(0, round(min(left))), 60)
         hours, minutes = divmod(minutes, 60)
         parts.append(f"{hours}:{minutes:02d}:{rest:02d} left")
-    logger.info("  ".join(parts))
+    return "  ".join(parts)
 
 
 class _Clock:
-    """When to report, save and show, in seconds of training."""
+    """Seconds of training, in which saving does not count, and when to report, save and show by them."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan, seconds: float):
+        """`seconds` were trained before. It stands until `start`."""
         self._plan = plan
         self._next: dict[str, float] = {}
-        self._asked = time.monotonic()
+        self._before = self._asked = seconds
+        self._began = None
+
+    @property
+    def runs(self) -> bool:
+        return self._began is not None
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+
+    def seconds(self) -> float:
+        return self._before + (time.monotonic() - self._began if self.runs else 0.0)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        self._before, self._began = self.seconds(), None
+        yield
+        self.start()
 
     def report(self, seconds: float) -> bool:
         return self._due("report", seconds, self._plan.report_seconds)
@@ -196,7 +254,7 @@ class _Clock:
 
     def speed(self, iterations: int) -> float:
         """Iterations a second since this was last asked."""
-        now = time.monotonic()
+        now = self.seconds()
         speed, self._asked = iterations / max(now - self._asked, 1e-9), now
         return round(speed, 3)
 
@@ -211,19 +269,23 @@ class _Clock:
 
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """The event is set by Ctrl-C or SIGTERM, so that the iteration in hand ends and is saved. A second signal ends at once."""
+    """The event is set by Ctrl-C, SIGTERM or a lost terminal, so that the iteration in hand ends and is saved. A second signal ends at once."""
     stopped = threading.Event()
+    words = "Stopping: saving first. Once more to stop without saving."
 
     def stop(number, frame):
         if stopped.is_set():
             raise KeyboardInterrupt
         stopped.set()
-        print("Stopping: saving first. Once more to stop without saving.", file=sys.stderr, flush=True)
+        line = logs.json_line(level="info", message=words) if logs.is_json() else f"\n{words}"
+        with contextlib.suppress(OSError):
+            os.write(2, f"{line}\n".encode())  # not print: the signal may have come in the midst of another
 
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    watched = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, stop) for number in watched if signal.getsignal(number) is not signal.SIG_IGN}
     try:
         yield stopped
     finally:

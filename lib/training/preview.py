@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from lib.media.files import part_of, publish
 from lib.training.data import NONE, Faces
 
 TILE = 128  # pixels
@@ -40,9 +40,9 @@ def sheet(faces: dict[str, Faces], rebuild) -> np.ndarray:
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Writes (H, W, 3) uint8 RGB beside `path` and renames it."""
     coded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(coded.tobytes())
-    beside.replace(path)
+    part = part_of(path)
+    part.write_bytes(coded.tobytes())
+    part.replace(path)
 
 
 def plot(log: Path, path: Path) -> None:
@@ -67,9 +67,19 @@ def plot(log: Path, path: Path) -> None:
 def read_log(log: Path) -> list[dict]:
     """The lines of log.jsonl; one that a kill cut short is left out."""
     rows = []
-    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             continue
+        if isinstance(row, dict) and isinstance(row.get("iteration"), int):
+            rows.append(row)
     return rows
+
+
+def forget_after(log: Path, iteration: int) -> None:
+    """Takes the lines beyond `iteration` out of log.jsonl: a run that was killed told of iterations that no save holds."""
+    kept = [json.dumps(row) for row in read_log(log) if row["iteration"] <= iteration]
+    if log.exists() and len(kept) < len(log.read_bytes().splitlines()):
+        part_of(log).write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        publish(part_of(log), log)
