@@ -20,14 +20,14 @@ import numpy as np
 from lib import device
 from lib.errors import FaceswapError
 from lib.faces.faceset import FaceFolder, Origin
-from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE, INNER, crop
+from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE, INNER, crop, upsampled
 from lib.faces.store import AlignmentStore, StoredFace
 from lib.media.base import FrameSource
 from lib.parallel import ordered_map
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS, Aligner, Detector, Masker
 from lib.progress import progress
 from lib.registry import Registry
-from lib.types import Face, Frame
+from lib.types import AlignedFace, Face, Frame
 
 logger = logging.getLogger(__name__)
 
@@ -131,14 +131,18 @@ def _find(job: _Job, detector: Detector, aligner: Aligner, source: str, sink: Fa
         if job.write:
             sink.write(aligned, Origin(source, frame.index, number, frame.name, frame.time), coverage)
         if maskers:
-            whole = aligned if coverage == DEFAULT_COVERAGE else crop(frame.image, stored.face, size)
-            faces[number] = StoredFace(stored.face, stored.masks | {MASKERS.name_of(masker): _small(masker.mask(whole)) for masker in maskers})
+            small = _shrunk(aligned if coverage == DEFAULT_COVERAGE else crop(frame.image, stored.face, size))
+            faces[number] = StoredFace(stored.face, stored.masks | {MASKERS.name_of(masker): masker.mask(small) for masker in maskers})
     return job, faces
 
 
-def _small(mask: np.ndarray) -> np.ndarray:
-    side = min(len(mask), MASK_SIZE)
-    return mask if side == len(mask) else cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)[..., None]
+def _shrunk(aligned: AlignedFace) -> AlignedFace:
+    """`aligned` at the size of the stored masks, if it is larger."""
+    size = len(aligned.image)
+    if size <= MASK_SIZE:
+        return aligned
+    image = cv2.resize(aligned.image, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA)
+    return AlignedFace(aligned.face, image, upsampled(aligned.matrix, MASK_SIZE / size))
 
 
 def _on_all_cores(work: Callable, jobs: Iterable[_Job], detector: Detector, aligner: Aligner, workers: int | None) -> Iterator:
