@@ -69,8 +69,9 @@ def write_face(folder: Path, aligned: AlignedFace, origin: Origin, coverage: str
     text = json.dumps({
         "format": FORMAT, "coverage": coverage, "landmarks": face.landmarks.astype(float).round(3).tolist(), "matrix": aligned.matrix.tolist(),
         "box": face.detection.box.astype(float).round(3).tolist(), "score": round(face.detection.score, 5), "origin": asdict(origin)})
-    # Huffman coding alone takes half the time of the other strategies and makes faces no larger
-    _, png = cv2.imencode(".png", cv2.cvtColor(aligned.image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY])
+    # one filter and Huffman coding alone: half the time of OpenCV's choice, and faces hardly larger
+    _, png = cv2.imencode(".png", cv2.cvtColor(aligned.image, cv2.COLOR_RGB2BGR), [
+        cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY])
     part = path.with_name(f".{path.name}.part")  # a run that was killed here leaves it to the next, which makes it anew
     with open(part, "wb") as file:
         file.write(png[:AFTER_HEADER])
