@@ -127,7 +127,7 @@ def _fetch(wanted: Weights, part: Path) -> None:
 
 
 def _open(request: urllib.request.Request):
-    """The answer to `request`, or TimeoutError: the opener's own limit leaves out name look-up and starts anew for each address of a host."""
+    """The answer to `request`, or TimeoutError: the opener's own limit leaves out name look-up and starts anew for each address."""
     results = queue.SimpleQueue()
 
     def ask():

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -81,6 +82,7 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
     Raises FaceswapError if the store belongs to another source or was begun with other settings.
     """
     began = time.monotonic()
+    path = os.path.abspath(source.path)
     _check_source(source, store)
     recorded = store.settings
     detector, aligner = make_detector(), make_aligner()
@@ -97,8 +99,8 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
         detector = detector.settle(before["name"], **before["options"]) if before else detector.settle(None)
         if not before:
             store.update(wishes | {"detector": _description(detector, DETECTORS), "source": _identity(source)})
-        logger.info("Finding faces in %s with %s.", source.path.name, DETECTORS.name_of(detector))
-        work = partial(_find, source=str(source.path), sink=sink, maskers=maskers, size=size, coverage=coverage,
+        logger.info("Finding faces in %s with %s.", os.path.basename(path), DETECTORS.name_of(detector))
+        work = partial(_find, source=path, sink=sink, maskers=maskers, size=size, coverage=coverage,
                        min_size=wishes["min_size"])
         jobs = _jobs(source, store, plan, every, bool(sink), losses)
         for job, faces in progress(_on_all_cores(work, jobs, detector, aligner, workers), "extract", plan.total,
@@ -109,8 +111,10 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
             if job.write:
                 store.add_written(sink.path, job.frame.index)
                 written += len(faces)
-        if not losses:
-            store.update({"complete": sorted({*recorded.get("complete", []), every})})
+        if not searched and not losses:  # what was lost before was lost between frames that were read
+            losses = recorded.get("losses", [])
+        complete = set(recorded.get("complete", []))
+        store.update({"losses": losses, "complete": sorted(complete if losses else complete | {every})})
     faces, with_face, frames = store.counts(every)
     return Summary(faces, with_face, frames, searched, written, losses, store.settings.get("detector", {}).get("name", ""),
                    time.monotonic() - began)
@@ -197,7 +201,7 @@ def _plan(source: FrameSource, store: AlignmentStore, sink: FaceFolder | None, m
     wanted = [index for index in range(0, end, every) if not complete or index in done]
     needed = [index for index in wanted if index not in done or index in unmasked or sink and index not in written]
 
-    gap = 1 if source.rate is None else GAP
+    gap = 1 if _pictures(source) else GAP
     segments: list[tuple[int, int | None]] = []
     for index in needed:
         if segments and index - segments[-1][1] < gap:
@@ -219,27 +223,34 @@ def _check_source(source: FrameSource, store: AlignmentStore) -> None:
         return
     other = FaceswapError(f"{store.path} belongs to {recorded['path']}, which is not the same as {source.path} now. "
                           "Delete that file to start anew, or name another with -p.")
-    if source.rate is not None:
+    pictures = _pictures(source)
+    if not pictures:
         if recorded["video"] != _identity(source)["video"]:
             raise other
         return
-    names = [file.name for file in source.files]
+    names = [file.name for file in pictures]
     before = store.names()
     if all(index < len(names) and names[index] == name for index, name in before.items()) and recorded["pictures"] == len(names):
         return
     if before and not set(before.values()) & set(names):
         raise other
-    logger.info("%s has other pictures than before: those already searched keep their faces.", source.path.name)
+    logger.info("%s has other pictures than before: those already searched keep their faces.", source.path)
     store.renumber(names)
-    store.update({"complete": [], "source": _identity(source)})
+    store.update({"complete": [], "losses": [], "source": _identity(source)})
+
+
+def _pictures(source: FrameSource) -> list[Path]:
+    """The files of a source that reads one for each frame; none for a video."""
+    return getattr(source, "files", [])
 
 
 def _identity(source: FrameSource) -> dict[str, Any]:
     """What tells one source from another, wherever it is moved."""
     path = os.path.abspath(source.path)
-    if source.rate is None:
-        return {"path": path, "video": None, "pictures": len(source.files)}
-    return {"path": path, "video": {"bytes": os.path.getsize(path) if os.path.isfile(path) else None, "size": list(source.size)}, "pictures": None}
+    if pictures := _pictures(source):
+        return {"path": path, "video": None, "pictures": len(pictures)}
+    size = os.path.getsize(path) if os.path.isfile(path) else None  # frames may be made, not read
+    return {"path": path, "video": {"bytes": size, "size": list(source.size)}, "pictures": None}
 
 
 def _check_wishes(store: AlignmentStore, recorded: dict[str, Any], wishes: dict[str, Any]) -> None:

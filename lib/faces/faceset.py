@@ -67,8 +67,9 @@ def write_face(folder: Path, aligned: AlignedFace, origin: Origin, coverage: str
     path = _free_name(folder, origin)
     face = aligned.face
     text = json.dumps({
-        "format": FORMAT, "coverage": coverage, "landmarks": face.landmarks.astype(float).round(3).tolist(), "matrix": aligned.matrix.tolist(),
-        "box": face.detection.box.astype(float).round(3).tolist(), "score": round(face.detection.score, 5), "origin": asdict(origin)})
+        "format": FORMAT, "coverage": coverage, "landmarks": face.landmarks.astype(float).round(3).tolist(),
+        "matrix": aligned.matrix.tolist(), "box": face.detection.box.astype(float).round(3).tolist(),
+        "score": round(face.detection.score, 5), "origin": asdict(origin)})
     # one filter and Huffman coding alone: half the time of OpenCV's choice, and faces hardly larger
     _, png = cv2.imencode(".png", cv2.cvtColor(aligned.image, cv2.COLOR_RGB2BGR), [
         cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY])

@@ -75,7 +75,8 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """`image` seen through `matrix` (2, 3), frame -> crop pixels, as a `size` x `size` crop without aliasing.
 
     `cv2.warpAffine` looks at 2 x 2 pixels however much it shrinks. So what shrinks is warped twice as large and then
-    averaged, and where that is not enough, the frame is first averaged over whole blocks of pixels, which is cheaper than warping larger still.
+    averaged; where that is not enough, the frame is first averaged over whole blocks of pixels, which is cheaper than
+    warping larger still.
     """
     shrink = 1 / scale_of(matrix)
     if shrink >= 4:

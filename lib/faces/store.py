@@ -2,7 +2,8 @@
 
 Format 1 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 1; numbers little-endian; coordinates in frame pixels):
 - `settings(key, value)`: JSON values: `source` and how the faces were found.
-- `frames(frame, name, time)`: one row for each frame looked at, with or without faces; `name` of a picture, `time` in seconds of a video's frame.
+- `frames(frame, name, time)`: one row for each frame looked at, with or without faces; the `name` of a picture, the `time` in
+  seconds of a video's frame.
 - `faces(frame, number, box, score, landmarks)`: `box` 4 float32, `landmarks` 68 x 2 float32; `number` from 0, best score first.
 - `masks(frame, number, name, size, pixels)`: `size` squared bytes, zlib-compressed, 255 = face, over the crop of coverage "whole".
 - `written(folder, frame)`: frames whose faces lie in a face folder, so that what a user deletes there stays deleted.
@@ -157,7 +158,7 @@ class AlignmentStore:
         """Sets settings to JSON values and commits."""
         self.commit()
         with self._transaction() as database:
-            database.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", [(key, json.dumps(value)) for key, value in values.items()])
+            database.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", [(key, json.dumps(values[key])) for key in values])
 
     # Writing
 
@@ -217,8 +218,8 @@ class AlignmentStore:
                     database.execute("INSERT INTO faces VALUES (?, ?, ?, ?, ?)", (
                         index, number, _floats(detection.box), float(detection.score), _floats(stored.face.landmarks)))
                     for masker, mask in stored.masks.items():
-                        pixels = np.rint(mask * 255).astype(np.uint8).tobytes()
-                        database.execute("INSERT INTO masks VALUES (?, ?, ?, ?, ?)", (index, number, masker, len(mask), zlib.compress(pixels)))
+                        pixels = zlib.compress(np.rint(mask * 255).astype(np.uint8).tobytes(), 1)
+                        database.execute("INSERT INTO masks VALUES (?, ?, ?, ?, ?)", (index, number, masker, len(mask), pixels))
             database.executemany("INSERT OR REPLACE INTO written VALUES (?, ?)", self._written)
         self._frames.clear()
         self._written.clear()
@@ -302,7 +303,8 @@ class AlignmentStore:
                              "or name another file with -p.")
 
     def _damaged(self, why: Any) -> FaceswapError:
-        return FaceswapError(f"The alignments file {self.path} is damaged ({' '.join(str(why).split())}). Delete it, or move it away, and run extract again.")
+        reason = " ".join(str(why).split())
+        return FaceswapError(f"The alignments file {self.path} is damaged ({reason}). Delete it, or move it away, and run extract again.")
 
     def _folder_key(self, folder: Path) -> str:
         """Relative to the store, so that the two may be moved together."""
@@ -317,7 +319,8 @@ def _lock(path: Path) -> Lock:
         path.parent.mkdir(parents=True, exist_ok=True)
         return Lock(path.with_name(path.name + ".lock"))
     except Locked:
-        raise FaceswapError(f"Another run is writing the alignments file {path}. Wait for it to end, or name another file with -p.") from None
+        raise FaceswapError(f"Another run is writing the alignments file {path}. Wait for it to end, "
+                            "or name another file with -p.") from None
     except OSError as error:
         raise FaceswapError(f"Cannot write the alignments file {path}: {error.strerror}. Name a file in another folder with -p.") from error
 

@@ -21,8 +21,8 @@ class Hog(Detector):
     "Max-Margin Object Detection", 2015, over histograms of oriented gradients.
     """
 
-    search: int = option(640, "Longer side in pixels at which a frame is searched; more finds smaller faces, more slowly.", low=64, high=8192)
-    upsample: int = option(1, "How often that size is doubled; each time finds faces half as large and takes four times as long.", low=0, high=3)
+    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds smaller faces.", low=64, high=8192)
+    upsample: int = option(1, "How often that is doubled: finds faces half as large in four times the time.", low=0, high=3)
     min_score: float = option(0.55, "Ignore faces below this score; dlib itself takes 0.5.", low=0.0, high=1.0)
 
     def __post_init__(self):

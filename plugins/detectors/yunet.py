@@ -24,7 +24,7 @@ class YuNet(Detector):
     """
 
     min_score: float = option(0.8, "Ignore faces below this score.", low=0.0, high=1.0)
-    search: int = option(640, "Longer side in pixels at which a frame is searched; more finds smaller faces, more slowly.", low=64, high=8192)
+    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds smaller faces.", low=64, high=8192)
 
     def __post_init__(self):
         level = cv2.utils.logging.getLogLevel()
