@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(options: Extract) -> int:
-    source = open_source(options.input)
+    source = open_source(Path(os.path.abspath(options.input)))  # "." has no name to speak of
     if options.output and same_path(options.input, options.output):
         raise FaceswapError(f"Input and output are the same, {options.input}. Name another folder with -o.")
     sink = FaceFolder(options.output) if options.output else None
