@@ -66,7 +66,7 @@ def contact_sheet(original: Path, swapped: Path) -> np.ndarray:
             frame = next(source.frames(int(index), int(index) + 1))
             tiles.append(cv2.resize(frame.image, (TILE, height), interpolation=cv2.INTER_AREA))
             label = f"{title}, {frame.time:.1f} s"
-            cv2.putText(tiles[-1], label, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA)
+            tiles[-1][:24] //= 3  # a dark strip to read the label on
             cv2.putText(tiles[-1], label, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         rows.append(np.hstack(tiles))
     return np.vstack(rows)

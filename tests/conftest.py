@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ SHARED = Path(os.environ.get("FACESWAP_TEST_DATA", ROOT.parent / "shared" / "dat
 if (SHARED / "weights" / "yunet").is_dir():  # before any test imports lib.weights: no test downloads
     os.environ.setdefault("FACESWAP_WEIGHTS", str(SHARED / "weights" / "yunet"))
 sys.path.insert(0, str(ROOT))
+# A shell that starts the tests in the background ignores Ctrl-C for them, and for what they start: heard again, for the tests of it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +85,23 @@ def clips(tmp_path_factory) -> tuple[Path, Path]:
             for frame in camera:
                 sink.write(frame, frame.image)
     return tuple(paths)
+
+
+@pytest.fixture(scope="session")
+def face_folders(tmp_path_factory) -> dict[str, Path]:
+    """Face folders of two people, "a" and "b", 12 faces each."""
+    from lib.faces.extraction import extract
+    from lib.faces.faceset import FaceFolder
+    from lib.faces.store import AlignmentStore
+    from lib.media.portraits import MovingCamera, admiral, astronaut as astronaut_portrait
+    from lib.plugin import ALIGNERS, DETECTORS
+
+    folder = tmp_path_factory.mktemp("people")
+    for identity, portrait in (("a", astronaut_portrait()), ("b", admiral())):
+        with AlignmentStore.open(folder / f"{identity}.db") as store:
+            extract(MovingCamera(portrait, seconds=12 / 25, side=256), store, lambda: DETECTORS.create("hog"),
+                    lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(folder / identity))
+    return {identity: folder / identity for identity in "ab"}
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(server, cached):
 
 
 def test_a_server_that_does_not_answer_is_given_up(server, cached, monkeypatch):
-    monkeypatch.setattr(weights, "TIMEOUT", 0.3)
+    monkeypatch.setattr(weights, "TIMEOUT", 1.0)
     server.silent = True
     with pytest.raises(FaceswapError, match="no answer within.*place it in"):
         weights.weights("test")

@@ -1,0 +1,188 @@
+"""Batches: what the network is shown, and that it is repeatable."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+
+from lib.faces import geometry
+from lib.faces.faceset import list_faces, read_face
+from lib.plugin import ALIGNERS, DETECTORS
+from lib.training.data import CLASSIC, MIRRORED, NONE, Augmentation, Batches, Faces, region_map
+from lib.types import Face
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def files(face_folders):
+    return [read_face(path) for path in list_faces(face_folders["a"])]
+
+
+@pytest.fixture(scope="module")
+def faces(files) -> Faces:
+    return Faces([file.image for file in files], [file.landmarks for file in files], "whole", SIZE, "full")
+
+
+@pytest.fixture(scope="module")
+def face(astronaut) -> Face:
+    """The face of the portrait, seen large."""
+    (detection, *_), = DETECTORS.create("hog").detect([astronaut])
+    return Face(detection, ALIGNERS.create("dlib68").align(astronaut, detection.box[None])[0])
+
+
+def two(faces: Faces, augmentation: Augmentation = CLASSIC, seed: int = 7, **options) -> Batches:
+    return Batches({"a": faces, "b": faces}, batch=5, augmentation=augmentation, seed=seed, **options)
+
+
+def first(batches: Batches, count: int) -> list:
+    with contextlib.closing(iter(batches)) as iterator:
+        return list(itertools.islice(iterator, count))
+
+
+def assert_same(one, other) -> None:
+    for identity in "ab":
+        for field in one[identity]._fields:
+            np.testing.assert_array_equal(getattr(one[identity], field), getattr(other[identity], field))
+
+
+def test_mirroring_twice_gives_the_same_points():
+    np.testing.assert_array_equal(MIRRORED[MIRRORED], np.arange(68))
+
+
+def test_points_of_a_mirrored_face_are_those_of_its_mirror_image(astronaut, face):
+    mirrored = np.ascontiguousarray(astronaut[:, ::-1])
+    (detection, *_), = DETECTORS.create("hog").detect([mirrored])
+    found = ALIGNERS.create("dlib68").align(mirrored, detection.box[None])[0]
+    expected = face.landmarks[MIRRORED] * (-1, 1) + (astronaut.shape[1] - 1, 0)
+    between_eyes = np.linalg.norm(expected[36] - expected[45])
+    distance = np.linalg.norm(found - expected, axis=1) / between_eyes
+    assert np.median(distance) < 0.05 and distance.max() < 0.25
+    right_names = np.linalg.norm(found[:, None] - expected[None], axis=2).argmin(1) == np.arange(68)
+    assert right_names.mean() > 0.7, "points of the mouth lie near each other, yet most must be nearest to their own"
+
+
+def test_what_a_model_is_given(faces):
+    batch = first(two(faces), 1)[0]
+    assert list(batch) == ["a", "b"]
+    for side in batch.values():
+        for picture in (side.input, side.target, side.regions):
+            assert picture.shape == (5, SIZE, SIZE, 3) and picture.dtype == np.uint8
+        assert side.landmarks.shape == (5, 68, 2) and side.landmarks.dtype == np.float32
+        assert 0 < side.landmarks[:, geometry.INNER].min() and side.landmarks[:, geometry.INNER].max() < 1
+
+
+def test_batches_follow_from_seed_and_number_alone(faces):
+    one, other = first(two(faces, threads=1), 6), first(two(faces, threads=3, ahead=2), 6)
+    for batch, same in zip(one, other):
+        assert_same(batch, same)
+    assert_same(first(two(faces, start=4), 2)[1], one[5])
+    assert (first(two(faces, seed=8), 1)[0]["a"].target != one[0]["a"].target).any()
+    assert (one[0]["a"].target != one[0]["b"].target).any(), "the sides are drawn apart"
+
+
+@pytest.mark.parametrize("size", [5, 4, 7, 24])
+def test_every_face_is_seen_equally_often(faces, size):
+    batches = Batches({"a": faces}, size, NONE, seed=1)
+    plain = faces.batch(range(len(faces)), NONE, np.random.default_rng(0)).target
+    seen = np.zeros(len(faces), int)
+    for number in range(len(faces)):
+        for target in batches.make(number)["a"].target:
+            seen += (plain == target).all(axis=(1, 2, 3))
+    assert (seen == size).all()
+
+
+def test_without_augmentation_a_target_is_the_crop(astronaut, face):
+    crop = geometry.crop(astronaut, face, SIZE, "whole")
+    points = geometry.transform_points(face.landmarks, crop.matrix)
+    side = Faces([crop.image], [points], "whole", SIZE, "whole").batch([0], NONE, np.random.default_rng(0))
+    np.testing.assert_array_equal(side.target[0], crop.image)
+    np.testing.assert_array_equal(side.input[0], crop.image)
+    np.testing.assert_allclose(side.landmarks[0] * SIZE - 0.5, points, atol=1e-3)
+
+
+@pytest.mark.parametrize("coverage", ["half", "full"])
+def test_a_narrower_crop_is_cut_out_of_a_stored_one(astronaut, face, coverage):
+    stored = geometry.crop(astronaut, face, 256, "whole")
+    points = geometry.transform_points(face.landmarks, stored.matrix)
+    side = Faces([stored.image], [points], "whole", SIZE, coverage).batch([0], NONE, np.random.default_rng(0))
+    direct = geometry.crop(astronaut, face, SIZE, coverage)
+    assert np.abs(side.target[0].astype(int) - direct.image).mean() < 4  # of 255: taken from the frame with other interpolation
+    moved = np.roll(direct.image, 1, axis=1).astype(int)
+    assert np.abs(side.target[0] - moved).mean() > 2 * np.abs(side.target[0].astype(int) - direct.image).mean(), "not a pixel aside"
+    np.testing.assert_allclose(side.landmarks[0] * SIZE - 0.5, geometry.transform_points(face.landmarks, direct.matrix), atol=1e-2)
+
+
+@pytest.mark.parametrize("augmentation", [
+    Augmentation(rotation=20.0), Augmentation(scale=0.2), Augmentation(shift=0.1), Augmentation(flip=True), CLASSIC,
+], ids=["rotation", "scale", "shift", "flip", "classic"])
+def test_landmarks_and_regions_move_with_the_picture(faces, augmentation):
+    side = faces.batch(range(len(faces)), augmentation, np.random.default_rng(3))
+    for points, regions in zip(side.landmarks, side.regions):
+        drawn = region_map(points * SIZE - 0.5, SIZE)
+        for channel, least in enumerate((0.95, 0.6, 0.75)):  # the eyes are a few pixels
+            one, other = regions[..., channel] > 127, drawn[..., channel] > 127
+            assert (one & other).sum() / (one | other).sum() > least
+
+
+def test_landmarks_lie_where_the_aligner_finds_them_in_an_augmented_picture(files):
+    large = Faces([file.image for file in files[:1]], [file.landmarks for file in files[:1]], "whole", 256, "whole")
+    side = large.batch([0], Augmentation(rotation=8.0, scale=0.1, shift=0.05, flip=True), np.random.default_rng(5))
+    picture = np.ascontiguousarray(side.target[0])
+    (detection, *_), = DETECTORS.create("hog").detect([picture])
+    found = ALIGNERS.create("dlib68").align(picture, detection.box[None])[0]
+    expected = side.landmarks[0] * 256 - 0.5
+    assert np.median(np.linalg.norm(found - expected, axis=1)) < 0.06 * np.linalg.norm(expected[36] - expected[45])
+
+
+def test_the_warp_bends_the_input_and_leaves_the_target(faces):
+    plain = faces.batch([0, 1], NONE, np.random.default_rng(0))
+    warped = faces.batch([0, 1], Augmentation(warp=1.0), np.random.default_rng(0))
+    np.testing.assert_array_equal(warped.target, plain.target)
+    np.testing.assert_array_equal(warped.landmarks, plain.landmarks)
+    differs = np.abs(warped.input.astype(int) - plain.input).mean()
+    stronger = np.abs(faces.batch([0, 1], Augmentation(warp=3.0), np.random.default_rng(0)).input.astype(int) - plain.input).mean()
+    assert 1 < differs < stronger
+
+
+def test_a_flip_mirrors_everything(faces):
+    plain = faces.batch(range(12), NONE, np.random.default_rng(0))
+    flipped = faces.batch(range(12), Augmentation(flip=True), np.random.default_rng(0))
+    mirrored = (flipped.target == plain.target[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert 2 < mirrored.sum() < 10
+    np.testing.assert_array_equal(flipped.target[~mirrored], plain.target[~mirrored])
+    np.testing.assert_array_equal(flipped.regions[mirrored], plain.regions[mirrored][:, :, ::-1])
+    np.testing.assert_allclose(flipped.landmarks[mirrored], plain.landmarks[mirrored][:, MIRRORED] * (-1, 1) + (1, 0), atol=1e-6)
+
+
+def test_colours_change_alike_in_input_and_target(faces):
+    plain = faces.batch(range(12), NONE, np.random.default_rng(0))
+    coloured = faces.batch(range(12), Augmentation(color=0.2), np.random.default_rng(0))
+    np.testing.assert_array_equal(coloured.input, coloured.target)
+    assert np.abs(coloured.target.astype(int) - plain.target).mean() > 5
+    for before, after in zip(plain.target, coloured.target):
+        assert cv2.matchTemplate(before, after, cv2.TM_CCOEFF_NORMED)[0, 0] > 0.9, "the same picture still"
+
+
+def test_faces_of_any_stored_size_and_coverage_serve(astronaut, face):
+    for stored, coverage in itertools.product(("full", "whole", "head"), ("half", "full", "head")):
+        crop = geometry.crop(astronaut, face, 100, stored)
+        points = geometry.transform_points(face.landmarks, crop.matrix)
+        side = Faces([crop.image], [points], stored, SIZE, coverage).batch([0], NONE, np.random.default_rng(0))
+        expected = geometry.transform_points(face.landmarks, geometry.crop_matrix(face.landmarks, SIZE, coverage))
+        np.testing.assert_allclose(side.landmarks[0] * SIZE - 0.5, expected, atol=0.05)
+
+
+def test_no_thread_is_left_behind(faces):
+    import threading
+
+    before = threading.active_count()
+    iterator = iter(two(faces, threads=3))
+    next(iterator)
+    assert threading.active_count() > before
+    iterator.close()
+    assert threading.active_count() == before
