@@ -124,9 +124,9 @@ def test_landmarks_and_regions_move_with_the_picture(faces, augmentation):
     side = faces.batch(range(len(faces)), augmentation, np.random.default_rng(3))
     for points, regions in zip(side.landmarks, side.regions):
         drawn = region_map(points * SIZE - 0.5, SIZE)
-        for channel, least in enumerate((0.95, 0.6, 0.75)):  # the eyes are a few pixels
-            one, other = regions[..., channel] > 127, drawn[..., channel] > 127
-            assert (one & other).sum() / (one | other).sum() > least
+        for channel in range(3):  # drawn at the crop's coarse pixels, regions are some pixels off at their rims, not in their middle
+            one, other = (np.argwhere(drawing[..., channel] > 127).mean(0) for drawing in (regions, drawn))
+            assert np.linalg.norm(one - other) < 1
 
 
 def test_landmarks_lie_where_the_aligner_finds_them_in_an_augmented_picture(files):
