@@ -140,7 +140,9 @@ def _open(request: urllib.request.Request):
     try:
         result = results.get(timeout=TIMEOUT)
     except queue.Empty:
-        raise TimeoutError(f"no answer within {TIMEOUT:g} seconds") from None
+        result = TimeoutError()
+    if isinstance(getattr(result, "reason", result), TimeoutError):  # the opener's own limit can be the first to run out
+        raise TimeoutError(f"no answer within {TIMEOUT:g} seconds")
     if isinstance(result, Exception):
         raise result
     return result
