@@ -18,7 +18,9 @@ from lib.plugin import Blender, Color, Masker
 from lib.types import AlignedFace, Face, SwappedFace
 
 MASK_SIZE = 256  # least side, pixels, of the crop on which masks are made
+BROW_MARGIN = 0.08  # of the face's size, by which the predicted mask is grown; less left dark ends of the old brows beside the new
 LEAST_VISIBLE = 1 / 512  # a mask below this changes no 8-bit pixel
+SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 # Landmarks of bare skin that hair, beard and glasses seldom cover: cheeks up to the eyes, nose; counted round.
 CHEEKS_AND_NOSE = [1, 2, 3, 4, 48, 50, 52, 54, 12, 13, 14, 15, 45, 42, 27, 39, 36]
@@ -80,11 +82,16 @@ class Compositor:
         size = swapped.aligned.image.shape[0]
         mask = np.ones((size, size), np.float32)
         if self.predicted:
-            mask = cv2.resize(np.clip(swapped.mask, 0, 1), (size, size), interpolation=cv2.INTER_LINEAR)
+            mask = cv2.resize(self._predicted(swapped), (size, size), interpolation=cv2.INTER_LINEAR)
         for masker in self.maskers:
             mask = mask * masker.mask(swapped.aligned)[..., 0]
         unit = size / COVERAGES[self.coverage][0]
         return _feathered(_eroded(mask, self.erosion * unit), self.feather * unit)
+
+    def _predicted(self, swapped: SwappedFace) -> np.ndarray:
+        """(S, S): the model's mask, its haze cleared. It has the new face's outline, whose brows may end before the old ones."""
+        clear = np.clip(2 * swapped.mask[..., 0] - 0.5, 0, 1)
+        return _eroded(clear, -BROW_MARGIN * clear.shape[0] / COVERAGES[self.coverage][0])
 
     def _recolored(self, swapped: SwappedFace) -> np.ndarray:
         size = swapped.image.shape[0]
@@ -104,10 +111,6 @@ def inner_skin(landmarks: np.ndarray, size: int) -> np.ndarray:
         _fill(skin, landmarks[part], 0)
         cv2.polylines(skin, [_fixed(landmarks[part])], True, 0, 2 * width, cv2.LINE_8, SHIFT)
     return (skin * np.float32(1 / 255))[..., None]
-
-
-SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
-
 
 def _fixed(points: np.ndarray) -> np.ndarray:
     return np.round(points * (1 << SHIFT)).astype(np.int32)

@@ -134,6 +134,19 @@ def test_brows_are_replaced_whole(portrait):
     assert min(mask[round(y), round(x)] for x, y in brows) > 0.5
 
 
+def test_old_brows_go_where_the_models_mask_ends_before_them(portrait):
+    """The predicted mask has the new face's outline; here it is narrower by 5 % of the face's size all round, and hazy."""
+    image, face = portrait
+    crop = swapped(image, face, 128)
+    size = crop.aligned.image.shape[0]
+    narrow = compositor(predicted=False, feather=0.0, erosion=0.05).mask(crop)
+    hazy = 0.85 * cv2.resize(narrow, (128, 128), interpolation=cv2.INTER_AREA)[..., None]
+    mask = compositor().mask(SwappedFace(crop.aligned, crop.image, hazy))
+    brows = geometry.transform_points(face.landmarks[18:26], crop.aligned.matrix)
+    assert min(mask[round(y), round(x)] for x, y in brows) > 0.5
+    assert mask[size // 2, size // 2] == 1
+
+
 def test_erosion_shrinks_and_feather_softens_the_mask(portrait):
     image, face = portrait
     crop = swapped(image, face, 128)
