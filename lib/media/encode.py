@@ -204,7 +204,7 @@ class VideoSink(FrameSink):
         if stream.pix_fmt.startswith("yuv"):
             context.colorspace, context.color_range = self._colours.matrix, self._colours.range
             context.color_primaries, context.color_trc = self._colours.primaries, self._colours.transfer
-        if self._format in ("avi", "flv", "asf"):
+        if self._format in ("avi", "flv", "asf", "nut"):
             context.max_b_frames = 0  # AVI knows no order but that of storage; the others would begin later
         if self._encoder == "libx265" and self._format in EDIT_LISTS:
             context.codec_tag = "hvc1"  # Apple's players take no other
@@ -356,6 +356,7 @@ class _Transcoded:
         if rates and rate not in rates:
             rate = min((possible for possible in rates if possible >= rate), default=max(rates))
         self._decoder = stream.codec_context
+        self._end = Fraction(0)
         channels = stream.codec_context.layout.nb_channels
         self.stream = output.add_stream(codec, rate=rate, layout=stream.codec_context.layout.name if channels > 2 and codec == "aac" or
                                         codec == "libopus" and channels in (1, 6) else "mono" if channels == 1 else "stereo",
@@ -367,7 +368,12 @@ class _Transcoded:
         except av.error.FFmpegError:
             return  # a damaged packet: the rest keeps its times
         for frame in frames:
-            frame.pts = round((frame.pts * frame.time_base - start) / frame.time_base)
+            if frame.pts is None:  # what a decoder held back follows what it gave last
+                frame.time_base = Fraction(1, frame.sample_rate)
+                frame.pts = round(self._end / frame.time_base)
+            else:
+                frame.pts -= round(start / frame.time_base)
+            self._end = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
             output.mux(self.stream.encode(frame))
 
     def finish(self, output) -> None:
