@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -223,7 +224,10 @@ class VideoSink(FrameSink):
     def _chosen_colours(self, size: tuple[int, int]) -> Colours:
         """Those of the source, untagged where it is untagged, so that any player shows both alike; usual ones for pictures and RGB."""
         if self._video and self._video.colours.matrix != 0:
-            return self._video.colours
+            colours, read_with = self._video.colours, self._video.matrix
+            if colours.assumed_matrix(size) != read_with:  # a turned video: now the size would mislead players
+                return replace(colours, matrix=read_with)
+            return colours
         matrix = Colours().assumed_matrix(size)
         return Colours(matrix, LIMITED, BT709 if matrix == BT709 else BT601, BT709 if matrix == BT709 else BT601)
 
@@ -356,25 +360,32 @@ class _Transcoded:
         if rates and rate not in rates:
             rate = min((possible for possible in rates if possible >= rate), default=max(rates))
         self._decoder = stream.codec_context
-        self._end = Fraction(0)
-        channels = stream.codec_context.layout.nb_channels
-        self.stream = output.add_stream(codec, rate=rate, layout=stream.codec_context.layout.name if channels > 2 and codec == "aac" or
-                                        codec == "libopus" and channels in (1, 6) else "mono" if channels == 1 else "stereo",
-                                        bit_rate=96_000 * max(1, channels))
+        self._end, self._start = Fraction(0), Fraction(0)
+        self._clock: Fraction | None = None
+        layout = stream.codec_context.layout
+        surround = codec == "aac" and layout.nb_channels > 2 or codec == "libopus" and layout.name == "5.1"
+        name = layout.name if surround else "mono" if layout.nb_channels == 1 else "stereo"
+        self.stream = output.add_stream(codec, rate=rate, layout=name, bit_rate=96_000 * max(1, layout.nb_channels))
 
     def write(self, packet: av.Packet, start: Fraction, output) -> None:
         try:
             frames = self._decoder.decode(packet)
         except av.error.FFmpegError:
             return  # a damaged packet: the rest keeps its times
-        for frame in frames:
-            if frame.pts is None:  # what a decoder held back follows what it gave last
-                frame.time_base = Fraction(1, frame.sample_rate)
-                frame.pts = round(self._end / frame.time_base)
-            else:
-                frame.pts -= round(start / frame.time_base)
-            self._end = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
-            output.mux(self.stream.encode(frame))
+        self._start = start
+        self._encode(frames, output)
 
     def finish(self, output) -> None:
+        self._encode(self._decoder.decode(None), output)
         output.mux(self.stream.encode(None))
+
+    def _encode(self, frames: list[av.AudioFrame], output) -> None:
+        for frame in frames:
+            if frame.pts is None:  # what a decoder held back follows what it gave last, on the clock that the encoder knows
+                frame.time_base = self._clock or Fraction(1, frame.sample_rate)
+                frame.pts = round(self._end / frame.time_base)
+            else:
+                frame.pts -= round(self._start / frame.time_base)
+            self._clock = frame.time_base
+            self._end = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
+            output.mux(self.stream.encode(frame))

@@ -68,6 +68,7 @@ class VideoSource(FrameSource):
             self.steady_rate = stream.guessed_rate or self.rate  # of which the times of a variable rate are usually multiples
             self.time_base: Fraction = stream.time_base
             self.colours = Colours(first.colorspace, first.color_range, first.color_primaries, first.color_trc)
+            self.matrix = self.colours.assumed_matrix(self._stored)  # with which RGB is calculated
             # these start their clocks anywhere
             self.origin = (container.start_time or 0) / av.time_base if container.format.name in ("mpegts", "mpeg") else 0.0
             states = container.format.name.startswith(STATES_LENGTH) and container.duration is not None
@@ -102,10 +103,12 @@ class VideoSource(FrameSource):
                     index += 1
                     if index == stop:
                         return
-                self.frames_read = index
-                self._losses = self._lost(index, time, damaged)
-                return
-            except _Damaged:  # decoding on many threads loses more than it must, and not the same each time
+                if careful or self.count is None or index >= self.count:
+                    self.frames_read = index
+                    self._losses = self._lost(index, time, damaged)
+                    return
+                careful = True  # many threads may lose frames without a word
+            except _Damaged:  # or lose more than they must, and not the same each time
                 careful = True
 
     @property
@@ -171,7 +174,7 @@ class VideoSource(FrameSource):
 
     def _rgb(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
         if frame.colorspace in (UNSPECIFIED, 3) or frame.colorspace == 0 and not frame.format.is_rgb:
-            frame.colorspace = self.colours.assumed_matrix(self._stored)
+            frame.colorspace = self.matrix
         scales = self._scaled != (frame.width, frame.height)
         rgb = reformatter.reformat(frame, *self._scaled, format="rgb24", interpolation=(BICUBIC if scales else BILINEAR) | EXACT,
                                    threads=min(4, os.cpu_count() or 1))
@@ -235,8 +238,9 @@ def _frames_of(container, stream, careful: bool, from_key: bool = False) -> Iter
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:  # the file ends here, or cannot be read on
-            packet = None
+        except av.error.FFmpegError:  # the file cannot be read on: what the decoder holds back is the last
+            packet = av.Packet()
+            packet.stream, packets = stream, iter(())
         if packet is None:
             return
         if from_key and packet.size:

@@ -264,6 +264,16 @@ def test_odd_media_pass_through(name, ending, shared, tmp_path):
         assert abs(len(before) - len(after)) <= 2 and np.corrcoef(before[:both], after[:both])[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("name", ["formats/rotated_0.mp4", "people/woman_720p.mp4", "people/stage_and_audience.mp4", "people/obama.mp4"])
+def test_readers_that_take_tags_at_their_word_see_the_same_colours(name, shared, tmp_path):
+    source = open_source(shared(f"videos/{name}"))
+    passed_through(source, tmp_path / "out.mp4", 0, 3)
+    with av.open(str(source.path)) as before, av.open(str(tmp_path / "out.mp4")) as after:
+        for frame, again in zip(before.decode(video=0), after.decode(video=0)):  # swscale takes untagged for BT.601
+            error = again.to_ndarray(format="rgb24").astype(float) - frame.to_ndarray(format="rgb24")
+            assert np.abs(error.mean((0, 1))).max() < 1 and np.abs(error).mean() < 3
+
+
 def packets_or_none(path: Path) -> list:
     with av.open(str(path)) as container:
         return [] if not container.streams.audio else packets(path)
