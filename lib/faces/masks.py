@@ -5,9 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from lib.faces.geometry import template_matrix
+
 BROWS = slice(17, 27)
 EYES = slice(36, 48)
 BROW_HEIGHT = 0.45  # of the distance from the eyes to the brow points, which run through the hairs: above them is as much brow again
+SPOT = 0.25  # standard deviation of `middle`, in sides of the mean face's unit square
 SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 
 
@@ -23,3 +26,11 @@ def hull(landmarks: np.ndarray, size: int) -> np.ndarray:
     mask = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(mask, outline, 255, cv2.LINE_AA, SHIFT)
     return (mask / np.float32(255))[..., None]
+
+
+def middle(size: int, coverage: str) -> np.ndarray:
+    """A soft spot, (size, size, 1) float32 with 1 at its top, on the middle of any face in an aligned crop: mostly skin."""
+    matrix = template_matrix(size, coverage)
+    scale, centre = matrix[0, 0], matrix @ (0.5, 0.5, 1)
+    x, y = np.exp(-0.5 * ((np.arange(size) - centre[:, None]) / (SPOT * scale)) ** 2)
+    return (x[None] * y[:, None]).astype(np.float32)[..., None]

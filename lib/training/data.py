@@ -43,7 +43,9 @@ class Augmentation:
     shift: float = 0.0  # largest, as a share of the crop's side
     flip: bool = False  # mirror half of the faces
     color: float = 0.0  # strength of random brightness, contrast and tint
-    retarget: float = 0.0  # share of the faces that are bent to pose and expression, and lit in the colours, of a face of the other identity
+    light: float = 0.0  # strength of a random light from one side
+    blur: float = 0.0  # largest random blur of the input, sigma as a share of the crop's side
+    retarget: float = 0.0  # share of the faces that are bent to pose and expression of a face of the other identity
 
 
 NONE = Augmentation()
@@ -67,9 +69,10 @@ class Faces:
         self.regions = np.stack([region_map(points, side) for points in self.landmarks])
         to_unit = geometry.template_matrix(side, stored)
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
-        self.colors = np.stack([_mean_and_deviation(*face) for face in zip(self.images, self.regions)])  # (N, 2, 3), 0 to 255
         # (N, 68, 2) float32: the landmarks in [0, 1] of the model's crop
         self.shapes = np.stack([(geometry.transform_points(points, self.matrix) + 0.5) / size for points in self.landmarks]).astype(np.float32)
+        # (68, 2): what is this person's own in them; with its mirror image, so that it does not look to a side
+        self.build = (self.shapes.mean(0) + self.shapes.mean(0)[MIRRORED] * (-1, 1) + (1, 0)) / 2
 
     def __len__(self) -> int:
         return len(self.images)
@@ -81,26 +84,27 @@ class Faces:
         side = Side(*(np.empty((count, size, size, 3), np.uint8) for _ in range(3)), np.empty((count, 68, 2), np.float32))
         for row, index in enumerate(indices):
             move = _random_move(size, augmentation, random)
-            bent, light = None, np.arange(256)[:, None]
+            bent = None
             if others is not None and random.random() < augmentation.retarget:
                 model = random.integers(len(others))
-                wanted = _between(others.shapes[model], self.shapes.mean(0) - others.shapes.mean(0), random)
+                wanted = others.shapes[model] + random.random() * (self.build - others.build)  # the likeness lives by a person's build
                 index = retarget.nearest(self.shapes, wanted, random)
                 points = _moved(wanted, move, size)
                 bent = retarget.bend(points, _moved(self.shapes[index], move, size), size)
-                light = _light(self.colors[index], others.colors[model], random.random())
             else:
                 points = _moved(self.shapes[index], move, size)
             matrix = move @ np.vstack([self.matrix, [0, 0, 1]])
             target, regions = self._drawn(index, matrix, bent)
-            source = target if not augmentation.warp else _warped(target, augmentation.warp, random)
+            if augmentation.light:
+                target = _lit(target, augmentation.light, random)
+            if augmentation.color:
+                target = cv2.LUT(target, _color_table(augmentation.color, random))
+            source = _warped(target, augmentation.warp, random) if augmentation.warp else target
+            if augmentation.blur:
+                source = cv2.GaussianBlur(source, (0, 0), max(0.1, size * random.uniform(0, augmentation.blur)))
             if augmentation.flip and random.random() < 0.5:
                 source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
                 points = points[MIRRORED] * (-1, 1) + (1, 0)
-            if bent is not None or augmentation.color:
-                table = _color_table(light, augmentation.color, random)
-                target = cv2.LUT(np.ascontiguousarray(target), table)
-                source = cv2.LUT(np.ascontiguousarray(source), table)
             side.input[row], side.target[row], side.regions[row], side.landmarks[row] = source, target, regions, points
         return side
 
@@ -184,11 +188,6 @@ def _moved(shape: np.ndarray, move: np.ndarray, size: int) -> np.ndarray:
     return (geometry.transform_points(shape * size - 0.5, move) + 0.5) / size
 
 
-def _between(shape: np.ndarray, towards_own: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The other's shape, moved half of the way to this identity's build or more: the likeness lives by it."""
-    return shape + random.uniform(0.5, 1.0) * towards_own
-
-
 def _warped(picture: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
     """`picture` bent by a 5 x 5 grid of random shifts.
 
@@ -203,22 +202,19 @@ def _warped(picture: np.ndarray, strength: float, random: np.random.Generator) -
     return cv2.remap(picture, grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _mean_and_deviation(image: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """(2, 3): of the face's colours."""
-    return np.stack(cv2.meanStdDev(image, mask=(regions[..., 0] > 127).astype(np.uint8)))[..., 0]
+def _lit(picture: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
+    """`picture` in a light that grows from one side to the other."""
+    across, down = random.uniform(-strength, strength, 2)
+    axis = np.linspace(-1, 1, picture.shape[0], dtype=np.float32)
+    gain = 1 + np.float32(across) * axis[None] + np.float32(down) * axis[:, None]
+    return cv2.multiply(picture, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
 
 
-def _light(own: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
-    """(256, 3): levels that bring mean and deviation of the colours `share` of the way from `own` to `other`, both (2, 3)."""
-    mean, deviation = own + share * (other - own)
-    return (np.arange(256)[:, None] - own[0]) * (deviation / np.maximum(own[1], 1)) + mean
-
-
-def _color_table(levels: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
-    """(1, 256, 3) uint8 look-up table: `levels` with random brightness, contrast and a tint per channel."""
+def _color_table(strength: float, random: np.random.Generator) -> np.ndarray:
+    """(1, 256, 3) uint8 look-up table: random brightness, contrast and a tint per channel."""
     gain = 1 + random.uniform(-strength, strength) + random.uniform(-strength, strength, 3) / 3
     lift = random.uniform(-strength, strength) * 128
-    return np.clip((levels - 128) * gain + 128 + lift, 0, 255).round().astype(np.uint8)[None]
+    return np.clip((np.arange(256)[:, None] - 128) * gain + 128 + lift, 0, 255).round().astype(np.uint8)[None]
 
 
 def _mirrored() -> np.ndarray:

@@ -19,7 +19,7 @@ _centres = (np.arange(GRID) + 0.5) / GRID
 GRID_POINTS = np.stack(np.meshgrid(_centres, _centres), axis=-1).reshape(-1, 2)
 
 WEIGHTS = np.ones(68, np.float32)
-WEIGHTS[:17], WEIGHTS[36:48], WEIGHTS[48:] = 0.5, 2.0, 1.5
+WEIGHTS[:17], WEIGHTS[36:48], WEIGHTS[48:60], WEIGHTS[60:] = 0.3, 4.0, 2.0, 6.0
 
 
 def nearest(shapes: np.ndarray, wanted: np.ndarray, random: np.random.Generator) -> int:

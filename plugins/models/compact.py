@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from lib.faces.masks import middle
 from lib.nn.blocks import DepthToSpace, SpaceToDepth, residual
 from lib.options import option
 from lib.plugin import MODELS
@@ -19,14 +20,16 @@ STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution cos
 MOST_FILTERS = 160
 
 # What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
-OUTSIDE, EYES, MOUTH = 0.3, 6.0, 2.0
+OUTSIDE, EYES, MOUTH = 0.3, 6.0, 3.0
 MASK_LOSS, LANDMARK_LOSS = 0.1, 0.5
+SPREAD = 4.0  # standard deviations of a face's colours that make 1 inside the networks
+LEAST_DEVIATION = 0.02  # of a channel, so that noise in a dark face is not blown up
 
 
 def _landmark_weights() -> np.ndarray:
     """(68, 1): eyelids and lips move most and say most."""
     weights = np.ones((68, 1), np.float32)
-    weights[:17], weights[36:48], weights[48:] = 0.3, 4.0, 2.0
+    weights[:17], weights[36:48], weights[48:60], weights[60:] = 0.3, 4.0, 2.0, 4.0
     return weights / weights.mean()
 
 
@@ -36,7 +39,8 @@ class Compact(FaceModel):
     """Small residual autoencoder, 64 to 256 pixels, that learns the mask too: the default, a good swap far sooner on any hardware.
 
     The code that both identities share also has to tell where the landmarks are, which makes eyes and mouth of one person
-    move those of the other within minutes.
+    move those of the other within minutes. The networks see every face with its colours at the same mean and deviation, and
+    what they draw gets those of the face that went in: so it comes in the scene's light, whatever light B was filmed in.
     """
 
     size: int = option(128, "Side of the face, pixels.", choices=(64, 96, 128, 160, 192, 256))
@@ -49,7 +53,7 @@ class Compact(FaceModel):
     averaged = 0.999
     # Crops stand where the landmarks put them in training and in convert alike: a third of the classic warp and small moves are
     # enough, and three minutes then do what a quarter of an hour did with the classic ones.
-    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, color=0.06, retarget=0.5)
+    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, light=0.3, blur=0.01, retarget=0.5)
 
     def networks(self) -> dict[str, keras.Model]:
         return {"encoder": self.encoder(), "decoder_a": self.decoder("a"), "decoder_b": self.decoder("b"), "landmarks": self.landmarks()}
@@ -63,16 +67,16 @@ class Compact(FaceModel):
         return stages
 
     def encoder(self) -> keras.Model:
-        """(N, size, size, 3) RGB in [0, 1] -> (N, latent)."""
+        """(N, size, size, 3) RGB of even colours -> (N, latent)."""
         face = keras.Input((self.size, self.size, 3))
-        x = SpaceToDepth(STEM)(layers.Rescaling(1.0, -0.5)(face))
+        x = SpaceToDepth(STEM)(face)
         for number, (_, filters) in enumerate(self.stages()):
             x = layers.Conv2D(filters, 3, strides=min(number + 1, 2), padding="same", activation="relu", kernel_initializer="he_uniform")(x)
             x = residual(x)
         return keras.Model(face, layers.Dense(self.latent)(layers.Flatten()(x)), name="encoder")
 
     def decoder(self, identity: str) -> keras.Model:
-        """(N, latent) -> (N, size, size, 4): RGB in [0, 1] and the mask, not clipped."""
+        """(N, latent) -> (N, size, size, 4): RGB of even colours, and the mask less 0.5."""
         *finer, (grid, filters) = self.stages()
         code = keras.Input((self.latent,))
         x = layers.Dense(grid * grid * filters, activation="relu")(code)
@@ -82,7 +86,7 @@ class Compact(FaceModel):
         x = self._upscale(x, 32)
         small = keras.initializers.VarianceScaling(0.1)
         x = layers.Conv2D(4 * 4, 3, padding="same", kernel_initializer=small, dtype="float32")(x)  # less than float32 bands skin
-        x = layers.Rescaling(1.0, 0.5, dtype="float32")(DepthToSpace(2, dtype="float32")(x))
+        x = DepthToSpace(2, dtype="float32")(x)
         return keras.Model(code, x, name=f"decoder_{identity}")
 
     def landmarks(self) -> keras.Model:
@@ -95,23 +99,41 @@ class Compact(FaceModel):
         return keras.optimizers.Adam(learning_rate, beta_2=0.99, global_clipnorm=1.0)
 
     def losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
-        codes = networks["encoder"](ops.concatenate([side.input for side in batch.values()]), training=True)
+        faces = ops.concatenate([side.input for side in batch.values()])
+        mean, deviation = self._colors(faces)
+        codes = networks["encoder"]((faces - mean) / deviation, training=True)
         count = batch["a"].input.shape[0]
         minimise, report = {}, {}
         for number, (identity, side) in enumerate(batch.items()):
-            found = networks[f"decoder_{identity}"](codes[number * count:(number + 1) * count], training=True)
+            these = slice(number * count, (number + 1) * count)
+            drawn = self._in_color(networks[f"decoder_{identity}"](codes[these], training=True), mean[these], deviation[these])
             face, eyes, mouth = side.regions[..., :1], side.regions[..., 1:2], side.regions[..., 2:]
             weight = OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth
-            minimise[f"face {identity}"] = mean_absolute(found[..., :3], side.target, weight)
-            minimise[f"mask {identity}"] = MASK_LOSS * mean_absolute(found[..., 3:], face)
-            report[identity] = mean_absolute(found[..., :3], side.target)
+            minimise[f"face {identity}"] = mean_absolute(drawn[..., :3], side.target, weight)
+            minimise[f"mask {identity}"] = MASK_LOSS * mean_absolute(drawn[..., 3:], face)
+            report[identity] = mean_absolute(drawn[..., :3], side.target)
         landmarks = ops.concatenate([side.landmarks for side in batch.values()])
         minimise["landmarks"] = LANDMARK_LOSS * ops.mean(_landmark_weights() * ops.abs(networks["landmarks"](codes) - landmarks))
         return Losses({"all": minimise}, report)
 
     def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
         face = keras.Input((self.size, self.size, 3))
-        return keras.Model(face, networks[f"decoder_{to}"](networks["encoder"](face)), name=f"swapper_{to}")
+        mean, deviation = self._colors(face)
+        drawn = networks[f"decoder_{to}"](networks["encoder"]((face - mean) / deviation))
+        return keras.Model(face, self._in_color(drawn, mean, deviation), name=f"swapper_{to}")
+
+    def _colors(self, faces):
+        """Mean and scaled deviation (N, 1, 1, 3) of each of `faces` (N, size, size, 3), from the middle of the face."""
+        weight = middle(self.size, self.coverage)
+        weight = weight / weight.sum()
+        mean = ops.sum(faces * weight, (1, 2), keepdims=True)
+        variance = ops.sum(ops.square(faces - mean) * weight, (1, 2), keepdims=True)
+        return mean, SPREAD * ops.sqrt(variance + LEAST_DEVIATION ** 2)
+
+    @staticmethod
+    def _in_color(drawn, mean, deviation):
+        """What a decoder drew, (N, size, size, 4) -> RGB in [0, 1] in the given colours and the mask in [0, 1], not clipped."""
+        return ops.concatenate([drawn[..., :3] * deviation + mean, drawn[..., 3:] + 0.5], -1)
 
     @staticmethod
     def _upscale(x, filters: int):

@@ -168,6 +168,29 @@ def test_colours_change_alike_in_input_and_target(faces):
         assert cv2.matchTemplate(before, after, cv2.TM_CCOEFF_NORMED)[0, 0] > 0.9, "the same picture still"
 
 
+def test_a_light_from_one_side_falls_on_input_and_target_alike(faces):
+    plain = faces.batch(range(12), NONE, np.random.default_rng(0)).target.astype(float)
+    lit = faces.batch(range(12), Augmentation(light=0.5), np.random.default_rng(0))
+    np.testing.assert_array_equal(lit.input, lit.target)
+    y, x = np.mgrid[:SIZE, :SIZE] / (SIZE - 1) * 2 - 1
+    for before, after in zip(plain, lit.target):
+        clear = (before > 30) & (before < 120)  # neither rounded to nothing nor clipped
+        gain = (after / np.maximum(before, 1))[clear]
+        plane = np.stack([np.ones_like(before), *np.broadcast_arrays(x[..., None], y[..., None], before)[:2]], -1)[clear]
+        (middle, *sides), *_ = np.linalg.lstsq(plane, gain, rcond=None)
+        assert abs(middle - 1) < 0.02 and 0 < np.abs(sides).max() < 0.51
+        assert np.abs(plane @ (middle, *sides) - gain).max() < 0.04
+
+
+def test_the_blur_softens_the_input_and_leaves_the_target(faces):
+    plain = faces.batch(range(12), NONE, np.random.default_rng(0))
+    blurred = faces.batch(range(12), Augmentation(blur=0.03), np.random.default_rng(0))
+    np.testing.assert_array_equal(blurred.target, plain.target)
+    sharpness = [[cv2.Laplacian(picture, cv2.CV_32F).std() for picture in pictures] for pictures in (plain.input, blurred.input)]
+    shares = np.divide(sharpness[1], sharpness[0])
+    assert shares.max() <= 1.001 and shares.min() < 0.6 and shares.std() > 0.1, "by another strength each"
+
+
 def test_faces_of_any_stored_size_and_coverage_serve(astronaut, face):
     for stored, coverage in itertools.product(("full", "whole", "head"), ("half", "full", "head")):
         crop = geometry.crop(astronaut, face, 100, stored)
