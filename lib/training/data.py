@@ -87,7 +87,7 @@ class Faces:
             bent = None
             if others is not None and random.random() < augmentation.retarget:
                 model = random.integers(len(others))
-                wanted = others.shapes[model] + random.random() * (self.build - others.build)  # the likeness lives by a person's build
+                wanted = others.shapes[model] + random.uniform(0.3, 1.0) * (self.build - others.build)  # the likeness lives by a person's build
                 index = retarget.nearest(self.shapes, wanted, random)
                 points = _moved(wanted, move, size)
                 bent = retarget.bend(points, _moved(self.shapes[index], move, size), size)

@@ -20,16 +20,16 @@ STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution cos
 MOST_FILTERS = 160
 
 # What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
-OUTSIDE, EYES, MOUTH = 0.3, 6.0, 3.0
+OUTSIDE, EYES, MOUTH = 0.3, 6.0, 2.0
 MASK_LOSS, LANDMARK_LOSS = 0.1, 0.5
 SPREAD = 4.0  # standard deviations of a face's colours that make 1 inside the networks
-LEAST_DEVIATION = 0.02  # of a channel, so that noise in a dark face is not blown up
+LEAST_DEVIATION = 0.02  # so that noise in a dark face is not blown up
 
 
 def _landmark_weights() -> np.ndarray:
     """(68, 1): eyelids and lips move most and say most."""
     weights = np.ones((68, 1), np.float32)
-    weights[:17], weights[36:48], weights[48:60], weights[60:] = 0.3, 4.0, 2.0, 4.0
+    weights[:17], weights[36:48], weights[48:] = 0.3, 4.0, 2.0
     return weights / weights.mean()
 
 
@@ -123,11 +123,11 @@ class Compact(FaceModel):
         return keras.Model(face, self._in_color(drawn, mean, deviation), name=f"swapper_{to}")
 
     def _colors(self, faces):
-        """Mean and scaled deviation (N, 1, 1, 3) of each of `faces` (N, size, size, 3), from the middle of the face."""
+        """Mean (N, 1, 1, 3) and scaled deviation (N, 1, 1, 1) of each of `faces` (N, size, size, 3), from the middle of the face."""
         weight = middle(self.size, self.coverage)
         weight = weight / weight.sum()
         mean = ops.sum(faces * weight, (1, 2), keepdims=True)
-        variance = ops.sum(ops.square(faces - mean) * weight, (1, 2), keepdims=True)
+        variance = ops.mean(ops.sum(ops.square(faces - mean) * weight, (1, 2), keepdims=True), -1, keepdims=True)  # one: teeth stay grey
         return mean, SPREAD * ops.sqrt(variance + LEAST_DEVIATION ** 2)
 
     @staticmethod

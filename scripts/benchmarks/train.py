@@ -85,7 +85,7 @@ def _bare(name: str, precision: str) -> float:
     model = MODELS.create(name)
     networks = model.networks()
     inputs = {identity: keras.Input((model.size, model.size, 3)) for identity in "ab"}
-    outputs = [networks[f"decoder_{identity}"](networks["encoder"](face))[..., :3] for identity, face in inputs.items()]
+    outputs = [model.swapper(networks, identity)(face)[..., :3] for identity, face in inputs.items()]
     both = keras.Model(list(inputs.values()), outputs)
     both.compile(model.optimizer("all", model.learning_rate), loss=["mean_absolute_error"] * 2)
     pictures = [np.random.default_rng(0).random((model.batch, model.size, model.size, 3), np.float32) for _ in inputs]
