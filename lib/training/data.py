@@ -18,6 +18,7 @@ from lib.training import retarget
 
 EYES = (slice(36, 42), slice(42, 48))
 MOUTH = slice(48, 60)
+LIPS = slice(48, 68)
 REGIONS = 3  # channels of the region map: face, eyes, mouth
 
 
@@ -71,6 +72,7 @@ class Faces:
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
         # (N, 68, 2) float32: the landmarks in [0, 1] of the model's crop
         self.shapes = np.stack([(geometry.transform_points(points, self.matrix) + 0.5) / size for points in self.landmarks]).astype(np.float32)
+        self.colors = np.stack([retarget.face_colors(image, regions[..., 0]) for image, regions in zip(self.images, self.regions)])
         # (68, 2): what is this person's own in them; with its mirror image, so that it does not look to a side
         self.build = (self.shapes.mean(0) + self.shapes.mean(0)[MIRRORED] * (-1, 1) + (1, 0)) / 2
 
@@ -95,6 +97,9 @@ class Faces:
                 points = _moved(self.shapes[index], move, size)
             matrix = move @ np.vstack([self.matrix, [0, 0, 1]])
             target, regions = self._drawn(index, matrix, bent)
+            if bent is not None:
+                retarget.fill_mouth(target, points[LIPS] * size - 0.5, self.colors[index],
+                                    others.images[model], others.landmarks[model][LIPS], others.colors[model])
             if augmentation.light:
                 target = _lit(target, augmentation.light, random)
             if augmentation.color:

@@ -1,7 +1,8 @@
 """Faces of one person bent to the pose and expression of another's.
 
 A decoder has to draw what its person was never filmed doing: the other's turned head, the other's open mouth. So some training
-faces of each identity are warped until their landmarks stand like those of a face of the other identity.
+faces of each identity are warped until their landmarks stand like those of a face of the other identity. No warp opens closed lips
+on teeth: what is between them comes from the other face, in the colours of the first.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import numpy as np
 
 GRID = 16  # the bend is solved at 16 x 16 points and interpolated
 CANDIDATES = 6  # the face to be bent is one of so many that stand nearest
+LEAST_OPEN = 0.06  # height of the opening between the lips as a share of the mouth's width: below this nothing is seen of it
+BRIGHTEST = 2.0  # deviations from a face's mean colour that are believed of a mouth: more is a lamp's reflection
 STIFFNESS = 1e-3  # landmarks are noisy: the bend need not meet each exactly
 
 _angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
@@ -24,7 +27,8 @@ WEIGHTS[:17], WEIGHTS[36:48], WEIGHTS[48:60], WEIGHTS[60:] = 0.3, 4.0, 2.0, 6.0
 
 def nearest(shapes: np.ndarray, wanted: np.ndarray, random: np.random.Generator) -> int:
     """Index of one of the few `shapes` (N, 68, 2) that are most like `wanted` (68, 2)."""
-    distances = (((shapes - wanted) ** 2).sum(-1) * WEIGHTS).sum(-1)
+    apart = shapes - wanted
+    distances = np.einsum("npc,npc,p->n", apart, apart, WEIGHTS)
     count = min(CANDIDATES, len(shapes))
     return int(np.argpartition(distances, count - 1)[random.integers(count)])
 
@@ -49,6 +53,36 @@ def bend(wanted: np.ndarray, present: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
+def fill_mouth(picture: np.ndarray, lips: np.ndarray, colors: np.ndarray, other: np.ndarray, other_lips: np.ndarray, other_colors: np.ndarray) -> None:
+    """Draws what is between the lips of the face `other` between those of `picture`, in place, where these are open.
+
+    Both (H, W, 3) uint8 RGB; lips (20, 2) in pixels, the last eight round the opening; colours as `face_colors` gives them.
+    """
+    opening = lips[12:]
+    width, height = np.linalg.norm(lips[6] - lips[0]), np.linalg.norm(opening[2] - opening[6])
+    if height < LEAST_OPEN * width:
+        return
+    matrix = np.linalg.lstsq(np.column_stack([lips, np.ones(len(lips))]), other_lips, rcond=None)[0].T
+    (left, top), (right, bottom) = np.floor(opening.min(0)).astype(int) - 2, np.ceil(opening.max(0)).astype(int) + 3
+    left, top = max(left, 0), max(top, 0)
+    area = picture[top:bottom, left:right]
+    if not area.size:
+        return
+    matrix[:, 2] += matrix[:, :2] @ (left, top)
+    inside = cv2.warpAffine(other, matrix, area.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    inside = np.clip((inside - other_colors[0]) / other_colors[1], -BRIGHTEST, BRIGHTEST) * colors[1] + colors[0]
+    mask = np.zeros(area.shape[:2], np.float32)
+    cv2.fillPoly(mask, [np.rint((opening - (left, top)) * 16).astype(np.int32)], 1.0, cv2.LINE_8, 4)
+    mask = cv2.GaussianBlur(mask, (3, 3), 0)[..., None]
+    area[...] = np.clip(area + mask * (inside - area), 0, 255)
+
+
+def face_colors(image: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """(2, 3): mean of the colours of `image` where `face` (H, W) uint8 is set, and their deviation, one for all channels."""
+    mean, deviation = cv2.meanStdDev(image, mask=(face > 127).astype(np.uint8))
+    return np.stack([mean[:, 0], np.full(3, max(1.0, np.sqrt(np.mean(deviation ** 2))))])
+
+
 def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    squares = ((one[:, None] - other[None]) ** 2).sum(-1)
+    squares = (one[:, :1] - other[:, 0]) ** 2 + (one[:, 1:] - other[:, 1]) ** 2
     return squares * np.log(squares + 1e-9)

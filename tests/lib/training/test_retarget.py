@@ -63,3 +63,31 @@ def test_bent_faces_show_what_their_landmarks_and_regions_say(people):
             found = (aligner.align(large, detection.box[None])[0] + 0.5) / 4 - 0.5
             errors.append(np.linalg.norm(found - points, axis=1)[17:].mean() / np.linalg.norm(points[36] - points[45]))
     assert len(errors) > 6 and np.median(errors) < 0.06
+
+
+def test_between_open_lips_is_what_the_other_shows_there(people):
+    picture, lips = people["a"].images[0].copy(), people["a"].landmarks[0][48:].copy()
+    colors = people["a"].colors[0]
+    lips[12:], closed = lips[:12:2][[0, 1, 2, 3, 3, 4, 5, 0]], lips.copy()  # the opening reaches the lips' outline
+    closed[12:, 1] = closed[12:, 1].mean()
+    before = picture.copy()
+    red = np.zeros_like(picture) + np.uint8((250, 10, 10))
+    retarget.fill_mouth(picture, closed, colors, red, lips, np.array([[250, 10, 10], [50, 50, 50]]))
+    np.testing.assert_array_equal(picture, before)
+
+    retarget.fill_mouth(picture, lips, colors, red, lips, np.array([[200, 60, 60], [50, 50, 50]]))  # one deviation above, two ones below
+    changed = (picture != before).any(-1)
+    ys, xs = np.nonzero(changed)
+    assert changed.sum() > 20 and lips.min(0)[0] - 3 <= xs.min() and xs.max() <= lips.max(0)[0] + 3
+    assert lips.min(0)[1] - 3 <= ys.min() and ys.max() <= lips.max(0)[1] + 3
+    x, y = np.round(lips[[14, 18]].mean(0)).astype(int)
+    np.testing.assert_allclose(picture[y, x], np.clip(colors[0] + colors[1] * (1, -1, -1), 0, 255), atol=2)
+
+
+def test_the_colours_of_a_face_are_those_of_its_skin():
+    image = np.full((10, 10, 3), 9, np.uint8)
+    face = np.zeros((10, 10), np.uint8)
+    image[2:6, :, :], image[2:4, :, 1], face[2:6] = (100, 50, 20), 70, 255
+    mean, deviation = retarget.face_colors(image, face)
+    np.testing.assert_allclose(mean, (100, 60, 20))
+    np.testing.assert_allclose(deviation, np.sqrt(100 / 3))
