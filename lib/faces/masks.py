@@ -10,7 +10,7 @@ from lib.faces.geometry import template_matrix
 BROWS = slice(17, 27)
 EYES = slice(36, 48)
 BROW_HEIGHT = 0.45  # of the distance from the eyes to the brow points, which run through the hairs: above them is as much brow again
-SPOT = 0.25  # standard deviation of `middle`, in sides of the mean face's unit square
+SPOT = ((0.22,), (0.13,))  # standard deviations of `middle`, across and down, in sides of the mean face's unit square
 SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 
 
@@ -29,8 +29,8 @@ def hull(landmarks: np.ndarray, size: int) -> np.ndarray:
 
 
 def middle(size: int, coverage: str) -> np.ndarray:
-    """A soft spot, (size, size, 1) float32 with 1 at its top, on the middle of any face in an aligned crop: mostly skin."""
+    """A soft spot, (size, size, 1) float32 with 1 at its top, on nose and cheeks of any face in an aligned crop: mostly skin."""
     matrix = template_matrix(size, coverage)
     scale, centre = matrix[0, 0], matrix @ (0.5, 0.5, 1)
-    x, y = np.exp(-0.5 * ((np.arange(size) - centre[:, None]) / (SPOT * scale)) ** 2)
+    x, y = np.exp(-0.5 * ((np.arange(size) - centre[:, None]) / (np.array(SPOT) * scale)) ** 2)
     return (x[None] * y[:, None]).astype(np.float32)[..., None]
