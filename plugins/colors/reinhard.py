@@ -17,7 +17,8 @@ LEAST_SKIN = 0.002  # share of the crop below which statistics mean nothing: a f
 class Reinhard(Color):
     """Mean and spread of the skin's colours, in Lab. "Color Transfer between Images", IEEE Computer Graphics and Applications, 2001.
 
-    The ratio of spreads is bounded: a shadow, a hand or a beard on one of the two faces would else stretch every colour.
+    The ratio of spreads is bounded: a shadow, a hand or a beard on one of the two faces would else flatten every colour, and
+    make-up on the old face would blacken the eyes and lips of the new one.
     """
 
     def recolor(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -26,7 +27,7 @@ class Reinhard(Color):
         lab = cv2.cvtColor(swapped, cv2.COLOR_RGB2LAB)
         mean, spread = _statistics(lab, mask)
         wanted_mean, wanted_spread = _statistics(cv2.cvtColor(original, cv2.COLOR_RGB2LAB), mask)
-        ratio = np.clip(wanted_spread / np.maximum(spread, 1e-3), 0.8, 1.25)
+        ratio = np.clip(wanted_spread / np.maximum(spread, 1e-3), 0.8, 1.0)
         lab = lab * ratio + (wanted_mean - mean * ratio)
         return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
 

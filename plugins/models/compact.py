@@ -22,8 +22,8 @@ MOST_FILTERS = 160
 # What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
 OUTSIDE, EYES, MOUTH = 0.3, 6.0, 2.0
 MASK_LOSS, LANDMARK_LOSS = 0.1, 0.5
-SPREAD = 4.0  # standard deviations of a face's colours that make 1 inside the networks
-LEAST_DEVIATION = 0.02  # so that noise in a dark face is not blown up
+SPREAD = 1.8  # makes the lightest and darkest of a face about 0.5 and -0.5 inside the networks
+LEAST = 0.02  # brightness and deviation, so that noise in a dark face is not blown up
 
 
 def _landmark_weights() -> np.ndarray:
@@ -39,7 +39,7 @@ class Compact(FaceModel):
     """Small residual autoencoder, 64 to 256 pixels, that learns the mask too: the default, a good swap far sooner on any hardware.
 
     The code that both identities share also has to tell where the landmarks are, which makes eyes and mouth of one person
-    move those of the other within minutes. The networks see every face with its colours at the same mean and deviation, and
+    move those of the other within minutes. The networks see every face with its colours at the same mean and spread, and
     what they draw gets those of the face that went in: so it comes in the scene's light, whatever light B was filmed in.
     """
 
@@ -100,13 +100,13 @@ class Compact(FaceModel):
 
     def losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
         faces = ops.concatenate([side.input for side in batch.values()])
-        mean, deviation = self._colors(faces)
-        codes = networks["encoder"]((faces - mean) / deviation, training=True)
+        mean, scale = self._colors(faces)
+        codes = networks["encoder"]((faces - mean) / scale, training=True)
         count = batch["a"].input.shape[0]
         minimise, report = {}, {}
         for number, (identity, side) in enumerate(batch.items()):
             these = slice(number * count, (number + 1) * count)
-            drawn = self._in_color(networks[f"decoder_{identity}"](codes[these], training=True), mean[these], deviation[these])
+            drawn = self._in_color(networks[f"decoder_{identity}"](codes[these], training=True), mean[these], scale[these])
             face, eyes, mouth = side.regions[..., :1], side.regions[..., 1:2], side.regions[..., 2:]
             weight = OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth
             minimise[f"face {identity}"] = mean_absolute(drawn[..., :3], side.target, weight)
@@ -118,22 +118,26 @@ class Compact(FaceModel):
 
     def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
         face = keras.Input((self.size, self.size, 3))
-        mean, deviation = self._colors(face)
-        drawn = networks[f"decoder_{to}"](networks["encoder"]((face - mean) / deviation))
-        return keras.Model(face, self._in_color(drawn, mean, deviation), name=f"swapper_{to}")
+        mean, scale = self._colors(face)
+        drawn = networks[f"decoder_{to}"](networks["encoder"]((face - mean) / scale))
+        return keras.Model(face, self._in_color(drawn, mean, scale), name=f"swapper_{to}")
 
     def _colors(self, faces):
-        """Mean (N, 1, 1, 3) and scaled deviation (N, 1, 1, 1) of each of `faces` (N, size, size, 3), from the middle of the face."""
+        """Mean (N, 1, 1, 3) and scale (N, 1, 1, 1) of the colours of `faces` (N, size, size, 3), from the middle of the face.
+
+        The scale follows brightness and deviation half each: the first is the light's, the second a person's own too.
+        """
         weight = middle(self.size, self.coverage)
         weight = weight / weight.sum()
         mean = ops.sum(faces * weight, (1, 2), keepdims=True)
-        variance = ops.mean(ops.sum(ops.square(faces - mean) * weight, (1, 2), keepdims=True), -1, keepdims=True)  # one: teeth stay grey
-        return mean, SPREAD * ops.sqrt(variance + LEAST_DEVIATION ** 2)
+        variance = ops.mean(ops.sum(ops.square(faces - mean) * weight, (1, 2), keepdims=True), -1, keepdims=True)
+        brightness = ops.mean(mean, -1, keepdims=True)
+        return mean, SPREAD * ops.sqrt((brightness + LEAST) * ops.sqrt(variance + LEAST ** 2))
 
     @staticmethod
-    def _in_color(drawn, mean, deviation):
+    def _in_color(drawn, mean, scale):
         """What a decoder drew, (N, size, size, 4) -> RGB in [0, 1] in the given colours and the mask in [0, 1], not clipped."""
-        return ops.concatenate([drawn[..., :3] * deviation + mean, drawn[..., 3:] + 0.5], -1)
+        return ops.concatenate([drawn[..., :3] * scale + mean, drawn[..., 3:] + 0.5], -1)
 
     @staticmethod
     def _upscale(x, filters: int):
