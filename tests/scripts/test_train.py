@@ -116,7 +116,7 @@ def test_it_learns(faceswap, own_plugins, line, tmp_path):
     faceswap(*line, "-m", tmp_path / "model", "-i", 1, **own_plugins)
     faceswap(*line, "-m", tmp_path / "model", "-i", 600, **own_plugins)
     first, last = rows(tmp_path / "model")[0], rows(tmp_path / "model")[-1]
-    assert last["a"] < 0.75 * first["a"] and last["b"] < 0.75 * first["b"]
+    assert last["a"] < 0.7 * first["a"] and last["b"] < 0.7 * first["b"]
 
 
 def test_minutes_of_training_are_counted_over_all_runs(faceswap, own_plugins, line, tmp_path):
