@@ -169,5 +169,6 @@ class Train(Command):
     light: float | None = option(None, "Strength of a random light from one side.", low=0.0, high=1.0)
     blur: float | None = option(None, "Largest random blur of the input, sigma as a share of the crop.", low=0.0, high=0.1)
     retarget: float | None = option(None, "Share of the faces that are bent to pose and expression of the other person.", low=0.0, high=1.0)
+    crossed: float | None = option(None, "Share of these that are drawn from that picture of the other person, as in the swap.", low=0.0, high=1.0)
     detector: str = option("auto", "Detector, where a video or pictures are given.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Aligner, likewise.", plugin="aligners")

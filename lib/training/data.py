@@ -19,6 +19,7 @@ from lib.training import retarget
 EYES = (slice(36, 42), slice(42, 48))
 MOUTH = slice(48, 60)
 LIPS = slice(48, 68)
+CANDIDATES = 6  # a face to be bent is one of so many that stand nearest
 REGIONS = 3  # channels of the region map: face, eyes, mouth
 
 
@@ -47,6 +48,7 @@ class Augmentation:
     light: float = 0.0  # strength of a random light from one side
     blur: float = 0.0  # largest random blur of the input, sigma as a share of the crop's side
     retarget: float = 0.0  # share of the faces that are bent to pose and expression of a face of the other identity
+    crossed: float = 0.0  # share of these whose input is that face of the other identity itself
 
 
 NONE = Augmentation()
@@ -67,6 +69,7 @@ class Faces:
         self.images = np.stack([_resize(image, side) for image in images])  # (N, side, side, 3) uint8
         factors = [side / image.shape[0] for image in images]
         self.landmarks = np.stack([(points + 0.5) * factor - 0.5 for points, factor in zip(landmarks, factors)]).astype(np.float32)
+        self.images = np.stack([masks.without_hair(image, points) for image, points in zip(self.images, self.landmarks)])
         self.regions = np.stack([region_map(points, side) for points in self.landmarks])
         to_unit = geometry.template_matrix(side, stored)
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
@@ -86,11 +89,13 @@ class Faces:
         side = Side(*(np.empty((count, size, size, 3), np.uint8) for _ in range(3)), np.empty((count, 68, 2), np.float32))
         for row, index in enumerate(indices):
             move = _random_move(size, augmentation, random)
-            bent = None
+            bent, crossed = None, False
             if others is not None and random.random() < augmentation.retarget:
+                crossed = random.random() < augmentation.crossed
                 model = random.integers(len(others))
-                wanted = others.shapes[model] + random.uniform(0.3, 1.0) * (self.build - others.build)  # the likeness lives by a person's build
-                index = retarget.nearest(self.shapes, wanted, random)
+                share = 0.45 if crossed else random.uniform(0.3, 1.0)
+                wanted = others.shapes[model] + share * (self.build - others.build)  # the likeness lives by a person's build
+                index = retarget.nearest(self.shapes, wanted, 1 if crossed else CANDIDATES, random)
                 points = _moved(wanted, move, size)
                 bent = retarget.bend(points, _moved(self.shapes[index], move, size), size)
             else:
@@ -100,11 +105,17 @@ class Faces:
             if bent is not None:
                 retarget.fill_mouth(target, points[LIPS] * size - 0.5, self.colors[index],
                                     others.images[model], others.landmarks[model][LIPS], others.colors[model])
+            source = target
+            if crossed:
+                source, _ = others._drawn(model, move @ np.vstack([others.matrix, [0, 0, 1]]), None)
+                points = _moved(others.shapes[model], move, size)
+                target = retarget.lit_like(target, source, regions[..., 0])
             if augmentation.light:
-                target = _lit(target, augmentation.light, random)
+                lit = _light(size, augmentation.light, random)
+                target, source = (cv2.multiply(x, lit, dtype=cv2.CV_8U) for x in (target, source))
             if augmentation.color:
                 target = cv2.LUT(target, _color_table(augmentation.color, random))
-            source = _warped(target, augmentation.warp, random) if augmentation.warp else target
+            source = _warped(source, augmentation.warp, random) if augmentation.warp else source
             if augmentation.blur:
                 source = cv2.GaussianBlur(source, (0, 0), max(0.1, size * random.uniform(0, augmentation.blur)))
             if augmentation.flip and random.random() < 0.5:
@@ -207,12 +218,12 @@ def _warped(picture: np.ndarray, strength: float, random: np.random.Generator) -
     return cv2.remap(picture, grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _lit(picture: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
-    """`picture` in a light that grows from one side to the other."""
+def _light(size: int, strength: float, random: np.random.Generator) -> np.ndarray:
+    """(size, size, 3) float32 gain of a light that grows from one side to the other."""
     across, down = random.uniform(-strength, strength, 2)
-    axis = np.linspace(-1, 1, picture.shape[0], dtype=np.float32)
+    axis = np.linspace(-1, 1, size, dtype=np.float32)
     gain = 1 + np.float32(across) * axis[None] + np.float32(down) * axis[:, None]
-    return cv2.multiply(picture, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
+    return cv2.merge([gain] * 3)
 
 
 def _color_table(strength: float, random: np.random.Generator) -> np.ndarray:

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 GRID = 16  # the bend is solved at 16 x 16 points and interpolated
-CANDIDATES = 6  # the face to be bent is one of so many that stand nearest
 LEAST_OPEN = 0.06  # height of the opening between the lips as a share of the mouth's width: below this nothing is seen of it
 BRIGHTEST = 2.0  # deviations from a face's mean colour that are believed of a mouth: more is a lamp's reflection
+STEEPEST = 1.0  # growth of a light's logarithm over half a crop
 STIFFNESS = 1e-3  # landmarks are noisy: the bend need not meet each exactly
 
 _angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
@@ -25,11 +25,11 @@ WEIGHTS = np.ones(68, np.float32)
 WEIGHTS[:17], WEIGHTS[36:48], WEIGHTS[48:60], WEIGHTS[60:] = 0.3, 4.0, 2.0, 6.0
 
 
-def nearest(shapes: np.ndarray, wanted: np.ndarray, random: np.random.Generator) -> int:
-    """Index of one of the few `shapes` (N, 68, 2) that are most like `wanted` (68, 2)."""
+def nearest(shapes: np.ndarray, wanted: np.ndarray, count: int, random: np.random.Generator) -> int:
+    """Index of one of the `count` of `shapes` (N, 68, 2) that are most like `wanted` (68, 2)."""
     apart = shapes - wanted
     distances = np.einsum("npc,npc,p->n", apart, apart, WEIGHTS)
-    count = min(CANDIDATES, len(shapes))
+    count = min(count, len(shapes))
     return int(np.argpartition(distances, count - 1)[random.integers(count)])
 
 
@@ -75,6 +75,18 @@ def fill_mouth(picture: np.ndarray, lips: np.ndarray, colors: np.ndarray, other:
     cv2.fillPoly(mask, [np.rint((opening - (left, top)) * 16).astype(np.int32)], 1.0, cv2.LINE_8, 4)
     mask = cv2.GaussianBlur(mask, (3, 3), 0)[..., None]
     area[...] = np.clip(area + mask * (inside - area), 0, 255)
+
+
+def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """`picture` (S, S, 3) uint8 RGB in a light that grows from left to right as it does on `other`; of both, `face` (S, S) uint8 counts."""
+    places = np.linspace(-1, 1, picture.shape[1], dtype=np.float32)
+    weights = face.sum(0, dtype=np.float32)
+    places -= weights @ places / weights.sum()
+    brighter = np.log1p(other.sum(-1, dtype=np.float32)) - np.log1p(picture.sum(-1, dtype=np.float32))
+    brighter = np.clip(brighter - np.median(brighter[face > 127]), -STEEPEST, STEEPEST)
+    slope = (face * brighter).sum(0) @ places / (weights @ places ** 2)
+    gain = np.exp(np.clip(slope, -STEEPEST, STEEPEST) * places)
+    return np.clip(picture * gain[None, :, None], 0, 255).astype(np.uint8)
 
 
 def face_colors(image: np.ndarray, face: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ class Compact(FaceModel):
     averaged = 0.999
     # Crops stand where the landmarks put them in training and in convert alike: a third of the classic warp and small moves are
     # enough, and three minutes then do what a quarter of an hour did with the classic ones.
-    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, light=0.3, blur=0.01, retarget=0.5)
+    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, light=0.3, blur=0.01, retarget=0.5, crossed=0.5)
 
     def networks(self) -> dict[str, keras.Model]:
         return {"encoder": self.encoder(), "decoder_a": self.decoder("a"), "decoder_b": self.decoder("b"), "landmarks": self.landmarks()}
@@ -106,7 +106,7 @@ class Compact(FaceModel):
         minimise, report = {}, {}
         for number, (identity, side) in enumerate(batch.items()):
             these = slice(number * count, (number + 1) * count)
-            drawn = self._in_color(networks[f"decoder_{identity}"](codes[these], training=True), mean[these], scale[these])
+            drawn = self._in_color(networks[f"decoder_{identity}"](codes[these], training=True), *self._colors(side.target))
             face, eyes, mouth = side.regions[..., :1], side.regions[..., 1:2], side.regions[..., 2:]
             weight = OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth
             minimise[f"face {identity}"] = mean_absolute(drawn[..., :3], side.target, weight)
