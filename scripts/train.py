@@ -50,15 +50,16 @@ def _train(options: Train) -> int:
     faces_folders = {identity: _face_folder(path, folder / f"faces_{identity}", options)
                      for identity, path in (("a", options.input_a), ("b", options.input_b))}
     files = {identity: _read(path) for identity, path in faces_folders.items()}
+    plan = _plan(options, model, settings["seed"])
     faces = {identity: Faces([file.image for file in these], [file.landmarks for file in these], these[0].coverage,
-                             model.size, model.coverage)
+                             model.size, model.coverage, plan.augmentation.paint_hair)
              for identity, these in files.items()}
     _write_description(folder, settings, faces_folders, files)
 
     backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None)
     logger.info("Training %s (%d pixels) on %d faces of A and %d of B in %s; Ctrl-C saves and ends.", options.model, model.size,
                 len(faces["a"]), len(faces["b"]), settings["precision"])
-    outcome = loop.train(model, faces, folder, _plan(options, model, settings["seed"]))
+    outcome = loop.train(model, faces, folder, plan)
     logger.info("%s at iteration %d after %.1f minutes of training: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
                 outcome.iteration, outcome.seconds / 60, folder, folder / "preview.png")
     return INTERRUPTED if outcome.interrupted else DONE
@@ -168,7 +169,8 @@ class Train(Command):
     color: float | None = option(None, "Strength of random brightness, contrast and tint.", low=0.0, high=0.5)
     light: float | None = option(None, "Strength of a random light from one side.", low=0.0, high=1.0)
     blur: float | None = option(None, "Largest random blur of the input, sigma as a share of the crop.", low=0.0, high=0.1)
+    paint_hair: bool | None = option(None, "Paint skin over hair that hangs over brow and temples: it would be a dark patch on the other face.")
     retarget: float | None = option(None, "Share of the faces that are bent to pose and expression of the other person.", low=0.0, high=1.0)
-    crossed: float | None = option(None, "Share of these that are drawn from that picture of the other person, as in the swap.", low=0.0, high=1.0)
+    crossed: float | None = option(None, "Share of these whose input is the other person's picture itself, as in the swap.", low=0.0, high=1.0)
     detector: str = option("auto", "Detector, where a video or pictures are given.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Aligner, likewise.", plugin="aligners")

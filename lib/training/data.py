@@ -14,12 +14,15 @@ import cv2
 import numpy as np
 
 from lib.faces import geometry, masks
-from lib.training import retarget
+from lib.training import hair, retarget
 
 EYES = (slice(36, 42), slice(42, 48))
 MOUTH = slice(48, 60)
 LIPS = slice(48, 68)
 CANDIDATES = 6  # a face to be bent is one of so many that stand nearest
+# How much of the own person's build a bent face has, where the rest is the other's: the likeness lives by it. Where the other's
+# face is the input, one share, so that there is one answer: less is less like B, more moves the landmarks away from A's.
+BUILD, CROSSED_BUILD = (0.3, 1.0), 0.45
 REGIONS = 3  # channels of the region map: face, eyes, mouth
 
 
@@ -47,6 +50,7 @@ class Augmentation:
     color: float = 0.0  # strength of random brightness, contrast and tint
     light: float = 0.0  # strength of a random light from one side
     blur: float = 0.0  # largest random blur of the input, sigma as a share of the crop's side
+    paint_hair: bool = False  # paint skin over hair that hangs over brow and temples
     retarget: float = 0.0  # share of the faces that are bent to pose and expression of a face of the other identity
     crossed: float = 0.0  # share of these whose input is that face of the other identity itself
 
@@ -59,17 +63,19 @@ class Faces:
     """Aligned faces of one identity, kept as crops a little wider than the model's, with their region maps.
 
     `images` are aligned crops (S, S, 3) uint8 RGB of coverage `stored`, `landmarks` (68, 2) in their pixels. The
-    model sees crops of `size` pixels and the given `coverage` cut out of them.
+    model sees crops of `size` pixels and the given `coverage` cut out of them, with `paint_hair` those of `hair.painted_over`.
     """
 
-    def __init__(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], stored: str, size: int, coverage: str):
+    def __init__(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], stored: str, size: int, coverage: str,
+                 paint_hair: bool = False):
         self.size = size
         wide = geometry.COVERAGES[stored][0] / geometry.COVERAGES[coverage][0]
         side = int(np.ceil(size * max(wide, 1.0)))
-        self.images = np.stack([_resize(image, side) for image in images])  # (N, side, side, 3) uint8
         factors = [side / image.shape[0] for image in images]
         self.landmarks = np.stack([(points + 0.5) * factor - 0.5 for points, factor in zip(landmarks, factors)]).astype(np.float32)
-        self.images = np.stack([masks.without_hair(image, points) for image, points in zip(self.images, self.landmarks)])
+        self.images = np.stack([_resize(image, side) for image in images])  # (N, side, side, 3) uint8
+        if paint_hair:
+            self.images = np.stack([hair.painted_over(image, points) for image, points in zip(self.images, self.landmarks)])
         self.regions = np.stack([region_map(points, side) for points in self.landmarks])
         to_unit = geometry.template_matrix(side, stored)
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
@@ -85,48 +91,56 @@ class Faces:
     def batch(self, indices: Sequence[int], augmentation: Augmentation, random: np.random.Generator,
               others: Faces | None = None) -> Side:
         """The faces at `indices`, augmented; where some are to be retargeted, others of this identity stand in for them."""
-        size, count = self.size, len(indices)
-        side = Side(*(np.empty((count, size, size, 3), np.uint8) for _ in range(3)), np.empty((count, 68, 2), np.float32))
-        for row, index in enumerate(indices):
-            move = _random_move(size, augmentation, random)
-            bent, crossed = None, False
-            if others is not None and random.random() < augmentation.retarget:
-                crossed = random.random() < augmentation.crossed
-                model = random.integers(len(others))
-                share = 0.45 if crossed else random.uniform(0.3, 1.0)
-                wanted = others.shapes[model] + share * (self.build - others.build)  # the likeness lives by a person's build
-                index = retarget.nearest(self.shapes, wanted, 1 if crossed else CANDIDATES, random)
-                points = _moved(wanted, move, size)
-                bent = retarget.bend(points, _moved(self.shapes[index], move, size), size)
-            else:
-                points = _moved(self.shapes[index], move, size)
-            matrix = move @ np.vstack([self.matrix, [0, 0, 1]])
-            target, regions = self._drawn(index, matrix, bent)
-            if bent is not None:
-                retarget.fill_mouth(target, points[LIPS] * size - 0.5, self.colors[index],
-                                    others.images[model], others.landmarks[model][LIPS], others.colors[model])
-            source = target
-            if crossed:
-                source, _ = others._drawn(model, move @ np.vstack([others.matrix, [0, 0, 1]]), None)
-                points = _moved(others.shapes[model], move, size)
-                target = retarget.lit_like(target, source, regions[..., 0])
-            if augmentation.light:
-                lit = _light(size, augmentation.light, random)
-                target, source = (cv2.multiply(x, lit, dtype=cv2.CV_8U) for x in (target, source))
-            if augmentation.color:
-                target = cv2.LUT(target, _color_table(augmentation.color, random))
-            source = _warped(source, augmentation.warp, random) if augmentation.warp else source
-            if augmentation.blur:
-                source = cv2.GaussianBlur(source, (0, 0), max(0.1, size * random.uniform(0, augmentation.blur)))
-            if augmentation.flip and random.random() < 0.5:
-                source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
-                points = points[MIRRORED] * (-1, 1) + (1, 0)
-            side.input[row], side.target[row], side.regions[row], side.landmarks[row] = source, target, regions, points
-        return side
+        rows = [self._sample(index, augmentation, random, others) for index in indices]
+        return Side(*map(np.stack, zip(*rows)))
 
-    def _drawn(self, index: int, matrix: np.ndarray, bent: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """The face and its regions through `matrix`, stored -> crop pixels, after the bend."""
+    def _sample(self, index: int, augmentation: Augmentation, random: np.random.Generator,
+                others: Faces | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """One row of each field of a `Side`."""
+        size, move = self.size, _random_move(self.size, augmentation, random)
+        if others is not None and random.random() < augmentation.retarget:
+            source, target, regions, points = self._retargeted(others, move, random.random() < augmentation.crossed, random)
+        else:
+            target, regions = self._drawn(index, move)
+            source, points = target, _moved(self.shapes[index], move, size)
+        if augmentation.light:
+            light = _light(size, augmentation.light, random)
+            source, target = (cv2.multiply(picture, light, dtype=cv2.CV_8U) for picture in (source, target))
+        if augmentation.color:
+            table = _color_table(augmentation.color, random)
+            source, target = cv2.LUT(source, table), cv2.LUT(target, table)
+        if augmentation.warp:
+            source = _warped(source, augmentation.warp, random)
+        if augmentation.blur:
+            source = cv2.GaussianBlur(source, (0, 0), max(0.1, size * random.uniform(0, augmentation.blur)))
+        if augmentation.flip and random.random() < 0.5:
+            source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
+            points = points[MIRRORED] * (-1, 1) + (1, 0)
+        return source, target, regions, points.astype(np.float32)
+
+    def _retargeted(self, others: Faces, move: np.ndarray, crossed: bool,
+                    random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Input, target, its regions, and landmarks of the input: a face bent to pose and expression of one of `others`.
+
+        The input is the bent face itself or, `crossed`, that other face: then network and loss see what a swap is to do.
+        """
+        size, other = self.size, random.integers(len(others))
+        share = CROSSED_BUILD if crossed else random.uniform(*BUILD)
+        wanted = others.shapes[other] + share * (self.build - others.build)
+        index = retarget.nearest(self.shapes, wanted, 1 if crossed else CANDIDATES, random)
+        points = _moved(wanted, move, size)
+        target, regions = self._drawn(index, move, retarget.bend(points, _moved(self.shapes[index], move, size), size))
+        retarget.fill_mouth(target, points[LIPS] * size - 0.5, self.colors[index],
+                            others.images[other], others.landmarks[other][LIPS], others.colors[other])
+        if not crossed:
+            return target, target, regions, points
+        source, _ = others._drawn(other, move)
+        return source, retarget.lit_like(target, source, regions[..., 0]), regions, _moved(others.shapes[other], move, size)
+
+    def _drawn(self, index: int, move: np.ndarray, bent: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The face and its regions as a crop, moved by `move` (2, 3) and bent."""
         image, regions, size = self.images[index], self.regions[index], self.size
+        matrix = move @ np.vstack([self.matrix, [0, 0, 1]])
         if bent is None:
             return (cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
                     cv2.warpAffine(regions, matrix, (size, size), flags=cv2.INTER_LINEAR))

@@ -81,6 +81,8 @@ def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.nda
     """`picture` (S, S, 3) uint8 RGB in a light that grows from left to right as it does on `other`; of both, `face` (S, S) uint8 counts."""
     places = np.linspace(-1, 1, picture.shape[1], dtype=np.float32)
     weights = face.sum(0, dtype=np.float32)
+    if not (face > 127).any():
+        return picture
     places -= weights @ places / weights.sum()
     brighter = np.log1p(other.sum(-1, dtype=np.float32)) - np.log1p(picture.sum(-1, dtype=np.float32))
     brighter = np.clip(brighter - np.median(brighter[face > 127]), -STEEPEST, STEEPEST)

@@ -53,7 +53,8 @@ class Compact(FaceModel):
     averaged = 0.999
     # Crops stand where the landmarks put them in training and in convert alike: a third of the classic warp and small moves are
     # enough, and three minutes then do what a quarter of an hour did with the classic ones.
-    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, light=0.3, blur=0.01, retarget=0.5, crossed=0.5)
+    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, light=0.3, blur=0.01, paint_hair=True, retarget=0.5,
+                                crossed=0.5)
 
     def networks(self) -> dict[str, keras.Model]:
         return {"encoder": self.encoder(), "decoder_a": self.decoder("a"), "decoder_b": self.decoder("b"), "landmarks": self.landmarks()}

@@ -45,9 +45,9 @@ def test_equal_landmarks_bend_nothing(people):
 
 def test_one_of_the_faces_that_stand_most_alike_is_bent(people):
     shapes, random = people["a"].shapes, np.random.default_rng(0)
-    chosen = [retarget.nearest(shapes, shapes[3], random) for _ in range(60)]
-    assert 3 in chosen and 1 < len(set(chosen)) <= retarget.CANDIDATES
-    assert retarget.nearest(shapes[:1], shapes[3], random) == 0
+    chosen = [retarget.nearest(shapes, shapes[3], 6, random) for _ in range(60)]
+    assert 3 in chosen and 1 < len(set(chosen)) <= 6
+    assert retarget.nearest(shapes[:1], shapes[3], 6, random) == 0
 
 
 def test_bent_faces_show_what_their_landmarks_and_regions_say(people):
@@ -91,3 +91,27 @@ def test_the_colours_of_a_face_are_those_of_its_skin():
     mean, deviation = retarget.face_colors(image, face)
     np.testing.assert_allclose(mean, (100, 60, 20))
     np.testing.assert_allclose(deviation, np.sqrt(100 / 3))
+
+
+def test_a_crossed_face_is_drawn_from_the_other_person_whom_it_stands_like(people):
+    crossed = people["a"].batch(range(12), Augmentation(retarget=1.0, crossed=1.0), np.random.default_rng(4), people["b"])
+    others = people["b"].batch(range(len(people["b"])), Augmentation(), np.random.default_rng(0))
+    for source, target, regions, points in zip(*crossed):
+        same = (others.input == source).all(axis=(1, 2, 3))
+        assert same.any() and (target != source).any()
+        np.testing.assert_allclose(points, others.landmarks[same][0], atol=1e-6)
+        brow, chin = (np.argwhere(drawn[..., 0] > 127)[[0, -1], 0] for drawn in (regions, region_map(points * SIZE - 0.5, SIZE)))
+        assert np.abs(brow - chin).max() < 0.1 * SIZE, "target and input have their faces in the same place"
+
+
+def test_light_grows_across_a_crossed_face_as_on_the_other(people):
+    side = people["a"].batch([0], Augmentation(), np.random.default_rng(0))
+    dark, face = side.target[0] // 2, side.regions[0, ..., 0]  # no pixel is clipped
+    x = np.linspace(-1, 1, SIZE)[None, :, None]
+    other = np.rint(dark * np.exp(0.4 * x)).astype(np.uint8)
+    lit = retarget.lit_like(dark, other, face)
+    clear = (face > 127) & (dark.min(-1) > 30)  # rounding matters little
+    brighter = np.log(lit[clear].sum(-1) / dark[clear].sum(-1))
+    slope, _ = np.polyfit(np.broadcast_to(x[..., 0], face.shape)[clear], brighter, 1)
+    assert abs(slope - 0.4) < 0.08 and np.abs(brighter).max() < 0.4, "brighter on one side and darker on the other"
+    np.testing.assert_array_equal(retarget.lit_like(dark, other, np.zeros_like(face)), dark)

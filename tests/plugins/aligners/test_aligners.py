@@ -65,3 +65,11 @@ def test_error_on_hand_marked_faces(aligner, detector, shared):
             errors.append(min(np.linalg.norm(fit - points, axis=1).mean() / eyes for fit in fits))
     assert len(errors) >= 20 and np.mean(errors) <= 0.05
     assert np.mean(np.array(errors) > 0.1) <= 0.05
+
+
+def test_further_fits_make_the_points_steadier(hopper):
+    box = DETECTORS.create("hog").detect([hopper])[0][0].box
+    random = np.random.default_rng(0)
+    boxes = box + random.normal(0, 0.02 * (box[2] - box[0]), (24, 1)) + random.normal(0, 0.02 * (box[2] - box[0]), (24, 4))
+    spread = [ALIGNERS.create("dlib68", refeed=refeed).align(hopper, boxes).std(0).mean() for refeed in (0, 8)]
+    assert spread[1] < 0.7 * spread[0]

@@ -1,0 +1,65 @@
+"""Hair that hangs over a face is painted over, and nothing else is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from lib.faces.geometry import crop, transform_points
+from lib.faces.masks import hull
+from lib.plugin import ALIGNERS, DETECTORS
+from lib.training import hair
+from lib.types import Face
+
+
+@pytest.fixture(scope="module")
+def portrait(hopper) -> tuple[np.ndarray, np.ndarray]:
+    """A crop of 256 pixels without hair over the face, and its landmarks."""
+    found = DETECTORS.create("hog").detect([hopper])[0][0]
+    aligned = crop(hopper, Face(found, ALIGNERS.create("dlib68").align(hopper, found.box[None])[0]))
+    return aligned.image, transform_points(aligned.face.landmarks, aligned.matrix)
+
+
+def _strand(image: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`image` with a brown strand from `start` to `end`, and where that is."""
+    strand = np.zeros(image.shape[:2], np.uint8)
+    cv2.line(strand, start.round().astype(int).tolist(), end.round().astype(int).tolist(), 1, 9)
+    return np.where(strand[..., None] > 0, np.uint8((70, 40, 20)), image), strand > 0
+
+
+def test_a_strand_over_the_temple_becomes_skin(portrait):
+    image, points = portrait
+    up = points[27] - points[33]
+    hung, strand = _strand(image, points[26] + 0.8 * up, points[16])
+    face = hull(points, 256)[..., 0] > 0.5
+    away = np.ones_like(face)
+    for brow in (points[17:22], points[22:27]):
+        away &= np.abs(np.stack(np.meshgrid(np.arange(256), np.arange(256)), -1)[..., None, :] - brow).max(-1).min(-1) > 10
+    hidden = strand & face & away
+    assert hidden.sum() > 50
+    skin = np.median(image[cv2.fillConvexPoly(np.zeros((256, 256), np.uint8), np.int32(points[[1, 3, 31]]), 1) > 0], 0)
+    painted = hair.painted_over(hung, points)
+    assert np.abs(hung[hidden].astype(float) - skin).mean() > 80
+    assert np.abs(painted[hidden].astype(float) - skin).mean() < 40
+
+
+def test_what_is_no_hair_is_left_alone(portrait):
+    image, points = portrait
+    up, right = points[27] - points[33], points[45] - points[36]
+    plain = hair.painted_over(image, points).astype(int)
+    for start, end in ((points[8] - 0.3 * right, points[8] + 0.3 * right),  # a beard
+                       (points[27] + 0.1 * up - 0.05 * right, points[27] + 0.1 * up + 0.05 * right)):  # not joined to the rim
+        hung, strand = _strand(image, start, end)
+        painted = hair.painted_over(hung, points)
+        assert np.abs(painted[strand].astype(int) - hung[strand]).mean() < 3
+    features = np.zeros((256, 256), np.uint8)
+    for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
+        cv2.fillConvexPoly(features, cv2.convexHull(np.int32(points[part])), 1)
+    assert np.abs(plain - image)[features > 0].mean() < 1
+
+
+def test_a_face_of_one_colour_passes(portrait):
+    flat = np.full((256, 256, 3), 120, np.uint8)
+    np.testing.assert_array_equal(hair.painted_over(flat, portrait[1]), flat)
+    np.testing.assert_array_equal(hair.painted_over(flat, np.zeros((68, 2))), flat)
