@@ -52,7 +52,7 @@ def _train(options: Train) -> int:
     files = {identity: _read(path) for identity, path in faces_folders.items()}
     plan = _plan(options, model, settings["seed"])
     faces = {identity: Faces([file.image for file in these], [file.landmarks for file in these], these[0].coverage,
-                             model.size, model.coverage, plan.augmentation.paint_hair)
+                             model.size, model.coverage, paint_hair=identity == "b" and plan.augmentation.paint_hair)
              for identity, these in files.items()}
     _write_description(folder, settings, faces_folders, files)
 
@@ -169,7 +169,7 @@ class Train(Command):
     color: float | None = option(None, "Strength of random brightness, contrast and tint.", low=0.0, high=0.5)
     light: float | None = option(None, "Strength of a random light from one side.", low=0.0, high=1.0)
     blur: float | None = option(None, "Largest random blur of the input, sigma as a share of the crop.", low=0.0, high=0.1)
-    paint_hair: bool | None = option(None, "Paint skin over hair that hangs over brow and temples: it would be a dark patch on the other face.")
+    paint_hair: bool | None = option(None, "Paint skin over hair that hangs over B's brow and temples: it would be a dark patch on A.")
     retarget: float | None = option(None, "Share of the faces that are bent to pose and expression of the other person.", low=0.0, high=1.0)
     crossed: float | None = option(None, "Share of these whose input is the other person's picture itself, as in the swap.", low=0.0, high=1.0)
     detector: str = option("auto", "Detector, where a video or pictures are given.", short="-D", plugin="detectors")

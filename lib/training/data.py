@@ -50,7 +50,7 @@ class Augmentation:
     color: float = 0.0  # strength of random brightness, contrast and tint
     light: float = 0.0  # strength of a random light from one side
     blur: float = 0.0  # largest random blur of the input, sigma as a share of the crop's side
-    paint_hair: bool = False  # paint skin over hair that hangs over brow and temples
+    paint_hair: bool = False  # paint skin over hair that hangs over B's brow and temples
     retarget: float = 0.0  # share of the faces that are bent to pose and expression of a face of the other identity
     crossed: float = 0.0  # share of these whose input is that face of the other identity itself
 
