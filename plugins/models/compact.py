@@ -20,7 +20,7 @@ STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution cos
 MOST_FILTERS = 160
 
 # What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
-OUTSIDE, EYES, MOUTH = 0.3, 6.0, 2.0
+OUTSIDE, EYES, MOUTH = 0.3, 10.0, 2.0
 MASK_LOSS, LANDMARK_LOSS = 0.1, 0.5
 SPREAD = 1.8  # makes the lightest and darkest of a face about 0.5 and -0.5 inside the networks
 LEAST = 0.02  # brightness and deviation, so that noise in a dark face is not blown up
