@@ -30,9 +30,9 @@ class Side(NamedTuple):
     """One identity's share of a batch, on the host; the model gets the same fields as tensors."""
 
     input: np.ndarray  # (N, S, S, 3) uint8 RGB, warped
-    target: np.ndarray  # (N, S, S, 3) uint8 RGB: what `input` shows, unwarped
+    target: np.ndarray  # (N, S, S, 3) uint8 RGB: what `input` shows, unwarped; a crossed one is of the other identity
     regions: np.ndarray  # (N, S, S, 3) uint8: face, eyes and mouth of `target`, 255 = inside
-    landmarks: np.ndarray  # (N, 68, 2) float32 x, y of `target` in [0, 1] of its side
+    landmarks: np.ndarray  # (N, 68, 2) float32 x, y of what `input` shows, unwarped, in [0, 1] of its side
 
 
 Batch = dict[str, Side]  # by identity, "a" and "b"

@@ -86,7 +86,7 @@ def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.nda
     places -= weights @ places / weights.sum()
     brighter = np.log1p(other.sum(-1, dtype=np.float32)) - np.log1p(picture.sum(-1, dtype=np.float32))
     brighter = np.clip(brighter - np.median(brighter[face > 127]), -STEEPEST, STEEPEST)
-    slope = (face * brighter).sum(0) @ places / (weights @ places ** 2)
+    slope = (face * brighter).sum(0) @ places / max(weights @ places ** 2, 1e-6)
     gain = np.exp(np.clip(slope, -STEEPEST, STEEPEST) * places)
     return np.clip(picture * gain[None, :, None], 0, 255).astype(np.uint8)
 

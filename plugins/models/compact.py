@@ -41,6 +41,8 @@ class Compact(FaceModel):
     The code that both identities share also has to tell where the landmarks are, which makes eyes and mouth of one person
     move those of the other within minutes. The networks see every face with its colours at the same mean and spread, and
     what they draw gets those of the face that went in: so it comes in the scene's light, whatever light B was filmed in.
+    A quarter of the training is the swap itself: a face of one person goes in, one of the other's, bent to stand like it, is
+    wanted.
     """
 
     size: int = option(128, "Side of the face, pixels.", choices=(64, 96, 128, 160, 192, 256))
@@ -106,8 +108,8 @@ class Compact(FaceModel):
         count = batch["a"].input.shape[0]
         minimise, report = {}, {}
         for number, (identity, side) in enumerate(batch.items()):
-            these = slice(number * count, (number + 1) * count)
-            drawn = self._in_color(networks[f"decoder_{identity}"](codes[these], training=True), *self._colors(side.target))
+            code = codes[number * count:(number + 1) * count]
+            drawn = self._in_color(networks[f"decoder_{identity}"](code, training=True), *self._colors(side.target))
             face, eyes, mouth = side.regions[..., :1], side.regions[..., 1:2], side.regions[..., 2:]
             weight = OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth
             minimise[f"face {identity}"] = mean_absolute(drawn[..., :3], side.target, weight)
