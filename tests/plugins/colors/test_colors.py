@@ -80,3 +80,17 @@ def test_reinhard_is_steady_when_the_landmarks_shake(face, other, skin):
     reinhard = COLORS.create("reinhard")
     still, shaken = (reinhard.recolor(other, face, mask) for mask in (skin, np.roll(skin, 1, 1)))
     assert np.abs(still - shaken).mean() < 0.006
+
+
+def test_reinhard_follows_a_light_of_two_colours(face, skin):
+    across = np.linspace(-1, 1, 160, dtype=np.float32)[None, :]
+    tinted = cv2.cvtColor(face, cv2.COLOR_RGB2LAB)
+    tinted[..., 2] += 25 * across
+    original = np.clip(cv2.cvtColor(tinted, cv2.COLOR_LAB2RGB), 0, 1)
+    result = COLORS.create("reinhard").recolor(face, original, skin)
+    for side in (slice(50, 75), slice(85, 110)):
+        here = skin.copy()
+        here[:, :side.start], here[:, side.stop:] = 0, 0
+        wanted = lab(original, here)[:, 2].mean()
+        before, after = (abs(lab(picture, here)[:, 2].mean() - wanted) for picture in (face, result))
+        assert after < 0.5 * before
