@@ -101,11 +101,11 @@ def test_the_classic_measure_is_the_mean_absolute_error(model, networks, batch):
 
 def test_one_batch_can_be_learnt_by_heart(model, step, batch):
     losses = []
-    for number in range(40 if model.size < 100 else 20):
+    for number in range(120):
         step(batch, number)
         losses.append(step.report())
     for identity in "ab":
-        assert np.mean([row[identity] for row in losses[-3:]]) < 0.7 * losses[0][identity]
+        assert np.mean([row[identity] for row in losses[-3:]]) < 0.5 * losses[0][identity]
 
 
 def test_every_network_learns(model, batch):
