@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from lib.faces.geometry import MEAN_FACE, template_matrix, transform_points
 from lib.faces.masks import middle
 from lib.nn.blocks import DepthToSpace, SpaceToDepth, residual
 from lib.options import option
@@ -19,8 +20,13 @@ from lib.training.model import FaceModel, Losses
 STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution costs a sixteenth
 MOST_FILTERS = 160
 
+# An eye opens and shuts within a pixel or two, which coarse grids lose: eyes have a way of their own into the code and out of it.
+EYES_OF_MEAN = slice(36 - 17, 48 - 17)
+EYE_MARGIN = 0.08  # of the face's size, around the mean face's eyes
+EYE_FILTERS = 16
+
 # What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
-OUTSIDE, EYES, MOUTH = 0.3, 10.0, 2.0
+OUTSIDE, EYES, MOUTH = 0.7, 8.0, 2.0
 MASK_LOSS, LANDMARK_LOSS = 0.1, 0.5
 SPREAD = 1.8  # makes the lightest and darkest of a face about 0.5 and -0.5 inside the networks
 LEAST = 0.02  # brightness and deviation, so that noise in a dark face is not blown up
@@ -39,7 +45,7 @@ class Compact(FaceModel):
     """Small residual autoencoder, 64 to 256 pixels, that learns the mask too: the default, a good swap far sooner on any hardware.
 
     The code that both identities share also has to tell where the landmarks are, which makes eyes and mouth of one person
-    move those of the other within minutes. The networks see every face with its colours at the same mean and spread, and
+    move those of the other within minutes; the eyes have a short way into the code and out of it. The networks see every face with its colours at the same mean and spread, and
     what they draw gets those of the face that went in: so it comes in the scene's light, whatever light B was filmed in.
     A quarter of the training is the swap itself: a face of one person goes in, one of the other's, bent to stand like it, is
     wanted.
@@ -76,7 +82,10 @@ class Compact(FaceModel):
         for number, (_, filters) in enumerate(self.stages()):
             x = layers.Conv2D(filters, 3, strides=min(number + 1, 2), padding="same", activation="relu", kernel_initializer="he_uniform")(x)
             x = residual(x)
-        return keras.Model(face, layers.Dense(self.latent)(layers.Flatten()(x)), name="encoder")
+            if number == 0:
+                eyes = layers.Cropping2D(self.around_eyes())(x)
+        codes = [layers.Dense(self.latent)(layers.Flatten()(each)) for each in (x, eyes)]
+        return keras.Model(face, layers.Add()(codes), name="encoder")
 
     def decoder(self, identity: str) -> keras.Model:
         """(N, latent) -> (N, size, size, 4): RGB of even colours, and the mask less 0.5."""
@@ -84,13 +93,25 @@ class Compact(FaceModel):
         code = keras.Input((self.latent,))
         x = layers.Dense(grid * grid * filters, activation="relu")(code)
         x = layers.Reshape((grid, grid, filters))(x)
-        for _, filters in reversed(finer):
-            x = residual(self._upscale(x, filters))
+        for grid, filters in reversed(finer):
+            x = self._upscale(x, filters)
+            if grid == self.size // STEM:
+                x = layers.Add()([x, self._eyes(code, filters)])
+            x = residual(x)
         x = self._upscale(x, 32)
         small = keras.initializers.VarianceScaling(0.1)
         x = layers.Conv2D(4 * 4, 3, padding="same", kernel_initializer=small, dtype="float32")(x)  # less than float32 bands skin
         x = DepthToSpace(2, dtype="float32")(x)
         return keras.Model(code, x, name=f"decoder_{identity}")
+
+    def around_eyes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Cells (above, below), (left, right) of a band of the finest grid that holds both eyes of any aligned face."""
+        grid = self.size // STEM
+        matrix = template_matrix(grid, self.coverage)
+        eyes, margin = transform_points(MEAN_FACE[EYES_OF_MEAN], matrix), EYE_MARGIN * matrix[0, 0]
+        left, top = np.floor(eyes.min(0) - margin).clip(0).astype(int).tolist()
+        right, bottom = np.floor(eyes.max(0) + margin).clip(max=grid - 1).astype(int).tolist()
+        return (top, grid - 1 - bottom), (left, grid - 1 - right)
 
     def landmarks(self) -> keras.Model:
         """(N, latent) -> (N, 68, 2) x, y in [0, 1] of the crop's side."""
@@ -141,6 +162,14 @@ class Compact(FaceModel):
     def _in_color(drawn, mean, scale):
         """What a decoder drew, (N, size, size, 4) -> RGB in [0, 1] in the given colours and the mask in [0, 1], not clipped."""
         return ops.concatenate([drawn[..., :3] * scale + mean, drawn[..., 3:] + 0.5], -1)
+
+    def _eyes(self, code, filters: int):
+        """(N, latent) -> (N, grid, grid, filters): what the code says of the eyes, without the way through the coarse grids."""
+        around = self.around_eyes()
+        height, width = (self.size // STEM - sum(cells) for cells in around)
+        x = layers.Dense(height * width * EYE_FILTERS, activation="relu")(code)
+        x = layers.Conv2D(filters, 1)(layers.Reshape((height, width, EYE_FILTERS))(x))
+        return layers.ZeroPadding2D(around)(x)
 
     @staticmethod
     def _upscale(x, filters: int):

@@ -7,6 +7,7 @@ import pytest
 
 from lib.errors import UsageError
 from lib.faces.faceset import list_faces, read_face
+from lib.faces.geometry import crop_matrix, transform_points
 from lib.plugin import MODELS
 from lib.training import backend, checkpoint
 from lib.training.data import NONE, Faces, Side
@@ -101,11 +102,11 @@ def test_the_classic_measure_is_the_mean_absolute_error(model, networks, batch):
 
 def test_one_batch_can_be_learnt_by_heart(model, step, batch):
     losses = []
-    for number in range(120):
+    for number in range(40 if model.size < 100 else 20):
         step(batch, number)
         losses.append(step.report())
     for identity in "ab":
-        assert np.mean([row[identity] for row in losses[-3:]]) < 0.5 * losses[0][identity]
+        assert np.mean([row[identity] for row in losses[-3:]]) < 0.7 * losses[0][identity]
 
 
 def test_every_network_learns(model, batch):
@@ -117,6 +118,18 @@ def test_every_network_learns(model, batch):
     for name, network in networks.items():
         changed = [not np.array_equal(one, other) for one, other in zip(before[name], network.get_weights())]
         assert np.mean(changed) > 0.9, name
+
+
+@pytest.mark.parametrize("coverage, size", [("half", 64), ("full", 128), ("whole", 96), ("head", 256)])
+def test_the_eyes_of_any_face_lie_in_their_band(face_folders, coverage, size):
+    (above, below), (left, right) = MODELS.create("compact", coverage=coverage, size=size).around_eyes()
+    grid = size // 4
+    assert grid - above - below < grid / 2
+    for folder in face_folders.values():
+        for file in map(read_face, list_faces(folder)):
+            matrix = crop_matrix(file.landmarks, size, coverage)
+            x, y = transform_points(file.landmarks[36:48], matrix).T / 4
+            assert left <= x.min() and x.max() < grid - right and above <= y.min() and y.max() < grid - below
 
 
 def test_compact_draws_in_the_light_of_what_it_is_given(pictures):
