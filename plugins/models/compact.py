@@ -45,10 +45,10 @@ class Compact(FaceModel):
     """Small residual autoencoder, 64 to 256 pixels, that learns the mask too: the default, a good swap far sooner on any hardware.
 
     The code that both identities share also has to tell where the landmarks are, which makes eyes and mouth of one person
-    move those of the other within minutes; the eyes have a short way into the code and out of it. The networks see every face with its colours at the same mean and spread, and
-    what they draw gets those of the face that went in: so it comes in the scene's light, whatever light B was filmed in.
-    A quarter of the training is the swap itself: a face of one person goes in, one of the other's, bent to stand like it, is
-    wanted.
+    move those of the other within minutes; the eyes have a short way into the code and out of it. The networks see every
+    face with its colours at the same mean and spread, and what they draw gets those of the face that went in: so it comes
+    in the scene's light, whatever light B was filmed in. A quarter of the training is the swap itself: a face of one person
+    goes in, one of the other's, bent to stand like it, is wanted.
     """
 
     size: int = option(128, "Side of the face, pixels.", choices=(64, 96, 128, 160, 192, 256))
