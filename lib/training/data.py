@@ -21,10 +21,10 @@ MOUTH = slice(48, 60)
 LIPS = slice(48, 68)
 CANDIDATES = 6  # a face to be bent is one of so many that stand nearest
 # How much of the own person's build a bent face has, where the rest is the other's: the likeness lives by it. Where the other's
-# face is the input, one share, so that there is one answer: less is less like B, more moves the landmarks away from A's. Nose and
-# brows say most of who it is; the jaw is the other's most of all, since a swapped face has to end where the other's ends.
+# face is the input, one share, so that there is one answer: less is less like B, more moves the landmarks away from A's. The nose
+# says most of who it is; the jaw is the other's alone, since a swapped face has to end where the other's ends.
 BUILD = (0.3, 1.0)
-CROSSED_BUILD = np.repeat([0.1, 0.7, 0.8, 0.55], [17, 10, 9, 32])[:, None]  # jaw, brows, nose, eyes and mouth
+CROSSED_BUILD = np.repeat([0.0, 0.55, 0.65, 0.45, 0.55], [17, 10, 9, 12, 20])[:, None]  # jaw, brows, nose, eyes, mouth
 REGIONS = 3  # channels of the region map: face, eyes, mouth
 
 
