@@ -16,13 +16,13 @@ MOVED, RESIZED = 0.03, 0.02  # how far the boxes of further fits are moved and h
 @ALIGNERS.register
 @dataclass
 class Dlib68(Aligner):
-    """dlib's 68 points; three milliseconds a face, no download.
+    """dlib's 68 points; two milliseconds a face, no download.
 
     A fit follows its box a little, and the eyelids of a dark or small face most: the mean of several fits is steadier.
     "One Millisecond Face Alignment with an Ensemble of Regression Trees", CVPR, 2014.
     """
 
-    refeed: int = option(4, "Further fits of each face, from its box moved a little; the points are the mean of all.", low=0, high=64)
+    refeed: int = option(2, "Further fits of each face, from its box moved a little; the points are the mean of all.", low=0, high=64)
 
     def __post_init__(self):
         self._predictor = _predictor()
