@@ -49,9 +49,10 @@ def run(options: Convert) -> int:
             faces += done.swapped
             if done.failure:
                 troubles.append(f"{done.frame.name or f'Frame {done.frame.index}'} was passed through as it was: {done.failure}.")
-    troubles += [f"Not converted: {loss}" for loss in source.losses]
+    troubles += [f"Incomplete input: {loss}" for loss in source.losses]
 
-    logger.info("Swapped %d faces in %d of %d frames in %.0f s: %s", faces, touched, frames, time.monotonic() - began, options.output)
+    logger.info("Swapped %d faces in %d of %d frames in %.0f s: %s%s", faces, touched, frames, time.monotonic() - began,
+                options.output, " (a folder of pictures)" if options.output.is_dir() else "")
     if not faces and options.faces == "nearest-a":
         logger.warning("No face looked like the person to be replaced. Try --faces all, or -s/--swap-model if it is the other way round.")
     for trouble in troubles:

@@ -29,7 +29,7 @@ def run(options: Extract) -> int:
                              maskers=[options.create("masker")] if options.masker else [], size=options.size,
                              coverage=options.coverage, every=options.extract_every_n, min_size=options.min_size)
         for loss in summary.losses:
-            logger.warning("Not read: %s", loss)
+            logger.warning("Incomplete input: %s", loss)
         if not summary.faces:
             raise FaceswapError(_nothing_found(source, summary, options))
         _tell(source, summary, store.path, options)

@@ -115,6 +115,8 @@ class FaceFolder:
     def __init__(self, path: Path):
         """Makes the folder `path`; FaceswapError if it cannot be written."""
         self.path = path
+        if path.exists() and not path.is_dir():
+            raise FaceswapError(f"Cannot write faces into {path}: it is a file. Name a folder with -o.")
         try:
             path.mkdir(parents=True, exist_ok=True)
             probe = path / ".writable"

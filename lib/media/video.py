@@ -190,11 +190,11 @@ class VideoSource(FrameSource):
     def _lost(self, read: int, last: float, damaged: list[int]) -> list[str]:
         lost = []
         if self.count is not None and read < self.count:
-            lost.append(f"{self.path.name}: {read} of {self.count} frames could be read")
+            lost.append(f"{self.path.name}: only {read} of {self.count} frames could be read; use a whole copy if there is one")
         elif self._length is not None and last + 0.5 < self._length and (end := self._end(last)) + 0.5 < self._length:
             lost.append(f"{self.path.name}: breaks off after {end:.2f} of {self._length:.2f} seconds")
         if damaged:
-            lost.append(f"{self.path.name}: {len(damaged)} of {read} frames are damaged, the first is frame {damaged[0]}")
+            lost.append(f"{self.path.name}: {len(damaged)} of {read} frames are damaged, the first is frame {damaged[0]}; they were used as they are")
         return lost
 
 

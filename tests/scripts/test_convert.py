@@ -160,7 +160,7 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_others_are_converted(clip
     whole = (folder / "1.png").read_bytes()
     (folder / "1.png").write_bytes(whole[:len(whole) // 2])
     said = convert(folder, tmp_path / "out", code=3)
-    assert "Not converted: " in said and "1.png" in said
+    assert "Incomplete input: " in said and "1.png" in said
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"0.png", "2.png"}
 
 

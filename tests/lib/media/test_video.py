@@ -109,7 +109,7 @@ def test_a_truncated_video_gives_what_can_be_read_and_tells_the_loss(shared):
     frames = list(source)
     assert 24 <= len(frames) < 50
     assert all(np.array_equal(frame.image, right.image) for frame, right in zip(frames, whole)), "only whole frames are given"
-    assert source.losses == [f"truncated_at_60_percent.mp4: {len(frames)} of 50 frames could be read"]
+    assert source.losses == [f"truncated_at_60_percent.mp4: only {len(frames)} of 50 frames could be read; use a whole copy if there is one"]
 
 
 @pytest.mark.parametrize("name", ["vp9.webm", "two_audio_tracks_subtitles.mkv", "h264_fragmented.mp4"])
