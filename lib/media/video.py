@@ -194,7 +194,8 @@ class VideoSource(FrameSource):
         elif self._length is not None and last + 0.5 < self._length and (end := self._end(last)) + 0.5 < self._length:
             lost.append(f"{self.path.name}: breaks off after {end:.2f} of {self._length:.2f} seconds")
         if damaged:
-            lost.append(f"{self.path.name}: {len(damaged)} of {read} frames are damaged, the first is frame {damaged[0]}; they were used as they are")
+            lost.append(f"{self.path.name}: {len(damaged)} of {read} frames are damaged, the first is frame {damaged[0]}; "
+                        "they were used as they are")
         return lost
 
 
