@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import dlib
 import numpy as np
 
-from lib.faces.search import shrunk
+from lib.faces.search import resized
 from lib.options import option
 from lib.plugin import DETECTORS, Detector
 from lib.types import Detection
@@ -21,7 +21,7 @@ class Hog(Detector):
     "Max-Margin Object Detection", 2015, over histograms of oriented gradients.
     """
 
-    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds smaller faces.", low=64, high=8192)
+    search: int = option(640, "Longer side, in pixels, of the frames searched; more finds smaller faces.", low=64, high=8192)
     upsample: int = option(1, "How often that is doubled: finds faces half as large in four times the time.", low=0, high=3)
     min_score: float = option(0.55, "Ignore faces below this score; dlib itself takes 0.5.", low=0.0, high=1.0)
 
@@ -33,8 +33,9 @@ class Hog(Detector):
         return [self._detect(image) for image in images]
 
     def _detect(self, image: np.ndarray) -> list[Detection]:
-        small, scale = shrunk(image, self.search)
-        boxes, margins, _ = self._detector.run(small, self.upsample, self._threshold)
+        # in one step: dlib's own upsampling would enlarge what was shrunk before
+        searched, scale = resized(image, min(max(image.shape[:2]), self.search) << self.upsample)
+        boxes, margins, _ = self._detector.run(searched, 0, self._threshold)
         # they come best first; the margin, 0 at dlib's own threshold, as a probability
         return [Detection(np.array([box.left(), box.top(), box.right(), box.bottom()], np.float32) * scale + np.float32((scale - 1) / 2),
                           1 / (1 + math.exp(-margin))) for box, margin in zip(boxes, margins)]
