@@ -65,7 +65,7 @@ def _run(command: str, argv: list[str]) -> int:
 
 
 def _is_interruption(error: BaseException | None) -> bool:
-    """Whether `error` was made of a KeyboardInterrupt: modules written in C answer with an ImportError where their import is interrupted."""
+    """Whether `error` was made of a KeyboardInterrupt: modules written in C answer an interrupted import with an ImportError."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
     return error is not None
@@ -100,4 +100,6 @@ def _report(level: str, message: str, argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_code = main(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: Ctrl-C has nothing to break off
+    sys.exit(exit_code)

@@ -202,7 +202,8 @@ def _check_table(path: Path, name: str, options: Sequence[Option], table: Any) -
     for key, value in _as_table(path, name, table).items():
         key = key.replace("-", "_")
         if key not in known:
-            raise UsageError(f"{path}: there is no {key!r} in [{name}].{nearest(key, known)} There are: {', '.join(sorted(known)) or 'none'}.")
+            raise UsageError(f"{path}: there is no {key!r} in [{name}].{nearest(key, known)} "
+                             f"There are: {', '.join(sorted(known)) or 'none'}.")
         checked[key] = known[key].value(value, f"{path}: {key} in [{name}]")
     return checked
 

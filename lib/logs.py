@@ -32,6 +32,11 @@ def json_line(**fields) -> str:
     return json.dumps({"time": round(time.time(), 3)} | fields, ensure_ascii=False, default=str)
 
 
+def counted(number: int, what: str) -> str:
+    """ "1 face", "2 faces"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 class TextHandler(logging.StreamHandler):
     """The message alone; a warning or an error says so in front. Writes above a running progress bar."""
 

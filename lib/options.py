@@ -25,7 +25,7 @@ def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None,
 
     `default` may be left out: then the option is required. `low` and `high` are inclusive bounds of a number,
     `choices` the values allowed, `short` the one-letter flag ("-i"), and `plugin` the kind of plugin that is chosen
-    by name ("detectors"). A `positional` option has no flag. All arguments must be literals, because declarations are read without importing.
+    by name ("detectors"). A `positional` option has no flag. All arguments must be literals: declarations are read without importing.
     """
     metadata = {"plugin": plugin}
     if isinstance(default, list):
@@ -89,7 +89,7 @@ class Declaration:
     registered: bool  # decorated with a registry's `register`: a plugin
 
     def check(self, values: dict[str, Any], prefix: str) -> dict[str, Any]:
-        """`values` by option name, converted and within bounds; none that is required may be missing. UsageError names "--PREFIX.option"."""
+        """`values` by option name, converted and within bounds, none missing that is required. UsageError names "--PREFIX.option"."""
         known = {item.name: item for item in self.options}
         checked = {}
         for name, value in values.items():

@@ -34,7 +34,7 @@ def progress(items: Iterable[Item], what: str, total: int | None = None, start: 
 
 @contextmanager
 def status() -> Iterator[Callable[[str, dict[str, Any]], None]]:
-    """Gives `tell(line, fields)`: each line takes the place of the one before on a terminal; elsewhere it is logged, with `fields` in JSON."""
+    """Gives `tell(line, fields)`: on a terminal each line takes the place of the one before; elsewhere it is logged, `fields` in JSON."""
     if logs.is_json() or not sys.stderr.isatty():
         yield lambda line, fields: logger.info(line, extra={"data": fields})
         return

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,14 @@ from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces.extraction import extract
 from lib.faces.store import AlignmentStore, default_store
-from lib.media.base import FrameSource
-from lib.media.sink import check_output, writer_for
+from lib.logs import counted
+from lib.media.base import FrameSink, FrameSource
+from lib.media.sink import writer_for
 from lib.media.source import open_source
 from lib.options import nearest as nearest_name
 from lib.options import option
 from lib.parallel import prefetch
-from lib.plugin import MASKERS, RECOGNIZERS, WRITERS, Masker
+from lib.plugin import MASKERS, RECOGNIZERS, Masker
 from lib.progress import progress
 from lib.swapping.composite import Compositor
 from lib.swapping.pipeline import Choose, largest, nearest, swap_frames
@@ -30,17 +31,16 @@ PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
 def run(options: Convert) -> int:
     began = time.monotonic()
     source = open_source(options.input)
-    check_output(options.output, source)
     maskers, predicted = masks(options.mask)
     color, blender = options.create("color"), options.create("blender")
-    writer = WRITERS.create(options.writer or writer_for(options.output), **options.settings.get("writer", {}))
+    sink = sink_of(options, source)
     swapper = _swapper(options)
     compositor = Compositor(color, blender, maskers, predicted, options.erosion, options.feather, swapper.coverage)
     choose = _chooser(options, swapper)
 
     frames = touched = faces = 0
     troubles = []
-    with writer.open(options.output, source) as sink, _alignments(options, source) as store:
+    with sink, _alignments(options, source) as store:
         found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
         for done in progress(swap_frames(found, swapper, compositor, choose), "convert", source.count):
             sink.write(done.frame, done.image)
@@ -51,13 +51,18 @@ def run(options: Convert) -> int:
                 troubles.append(f"{done.frame.name or f'Frame {done.frame.index}'} was passed through as it was: {done.failure}.")
     troubles += [f"Incomplete input: {loss}" for loss in source.losses]
 
-    logger.info("Swapped %d faces in %d of %d frames in %.0f s: %s%s", faces, touched, frames, time.monotonic() - began,
-                options.output, " (a folder of pictures)" if options.output.is_dir() else "")
+    logger.info("Swapped %s in %d of %s in %.0f s: %s%s", counted(faces, "face"), touched, counted(frames, "frame"),
+                time.monotonic() - began, options.output, " (a folder of pictures)" if options.output.is_dir() else "")
     if not faces and options.faces == "nearest-a":
         logger.warning("No face looked like the person to be replaced. Try --faces all, or -s/--swap-model if it is the other way round.")
     for trouble in troubles:
         logger.warning("%s", trouble)
     return SOME_FAILED if troubles else DONE
+
+
+def sink_of(options: Convert, source: FrameSource) -> FrameSink:
+    """Where the frames go, as -o and -w say; nothing is written yet. Raises FaceswapError if they cannot go there."""
+    return replace(options, writer=options.writer or writer_for(options.output)).create("writer").open(options.output, source)
 
 
 def masks(text: str) -> tuple[list[Masker], bool]:
@@ -99,7 +104,8 @@ def _chooser(options: Convert, swapper: Swapper) -> Choose:
         return lambda faces: faces
     replaced = "b" if options.swap_model else "a"
     if replaced not in swapper.identity:
-        raise FaceswapError(f"The model {options.model_dir} does not know what person {replaced} looks like. Choose --faces all or largest.")
+        raise FaceswapError(f"The model {options.model_dir} does not know what person {replaced} looks like. "
+                            "Choose --faces all or largest.")
     return nearest(np.asarray(swapper.identity[replaced]), lambda: RECOGNIZERS.create("dlib_resnet"))
 
 
@@ -117,8 +123,8 @@ class Convert(Command):
     model_dir: Path = option(help="The folder of a trained model.", short="-m")
     alignments: Path | None = option(None, "The alignments file of the input, if it is not in its usual place.", short="-p")
     swap_model: bool = option(False, "Swap the other way round: B becomes A.", short="-s")
-    faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like the person to be replaced, if it does.",
-                        choices=("all", "largest", "nearest-a"))
+    faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like the person to be replaced, "
+                               "if it does.", choices=("all", "largest", "nearest-a"))
     color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")
     mask: str = option("predicted*hull", "Which part of the face is replaced: predicted (by the model, where it can) or the name of a "
                                          "masker; joined by * where all must agree.", short="-M")

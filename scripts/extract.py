@@ -11,6 +11,7 @@ from lib.faces.extraction import Summary
 from lib.faces.extraction import extract as find_faces
 from lib.faces.faceset import FaceFolder
 from lib.faces.store import AlignmentStore, default_store
+from lib.logs import counted
 from lib.media.base import FrameSource
 from lib.media.files import same_path
 from lib.media.source import open_source
@@ -45,11 +46,12 @@ def _nothing_found(source: FrameSource, summary: Summary, options: Extract) -> s
 
 
 def _tell(source: FrameSource, summary: Summary, store: Path, options: Extract) -> None:
-    logger.info("Found %d faces in %d of %d frames of %s.", summary.faces, summary.frames_with_face, summary.frames, source.path.name)
+    logger.info("Found %s in %d of %s of %s.", counted(summary.faces, "face"), summary.frames_with_face,
+                counted(summary.frames, "frame"), source.path.name)
     if summary.searched:
         rate = summary.searched / max(summary.seconds, 1e-9)
         before = f" ({summary.frames - summary.searched} had been searched before)" if summary.searched < summary.frames else ""
-        logger.info("Searched %d frames in %.1f s, %.0f a second%s.", summary.searched, summary.seconds, rate, before)
+        logger.info("Searched %s in %.1f s, %.0f a second%s.", counted(summary.searched, "frame"), summary.seconds, rate, before)
     else:
         logger.info("All frames had been searched before.")
     logger.info("Alignments: %s", store)

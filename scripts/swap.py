@@ -32,17 +32,22 @@ def run(options: Swap) -> int:
             raise UsageError(f"-{name} and -o are both {path}. Choose another output: the original is never overwritten.")
     if same_path(*inputs.values()):
         raise UsageError(f"-A and -B are both {options.input_a}. Name two people's footage.")
-    sources = {name: open_source(path) for name, path in inputs.items()}  # mistakes are told before the work begins
-    convert.masks(options.mask)
+    sources = {name: open_source(path) for name, path in inputs.items()}
 
     work = options.work or _work_folder(options.output)
-    record = Record(work / "swap.json", {name: _identity(source.path) for name, source in sources.items()})
-    logger.info("Swapping the face of %s onto the person in %s. Everything but the result is kept in %s.",
-                options.input_b, options.input_a, work)
     faces_a, faces_b, alignments = work / "faces_a", work / "faces_b", work / "a.alignments.db"
     model_dir = options.model_dir or work / "model"
 
     finding = {"detector": options.detector, "aligner": options.aligner}
+    converting = convert.Convert(
+        **finding, input=options.input_a, output=options.output, model_dir=model_dir, alignments=alignments, faces=options.faces,
+        color=options.color, mask=options.mask, blender=options.blender, writer=options.writer,
+        settings=_chosen(options, *finding, "color", "blender", "writer"))
+    convert.masks(options.mask)  # mistakes are told before the work begins
+    convert.sink_of(converting, sources["A"])
+    record = Record(work / "swap.json", {name: _identity(source.path) for name, source in sources.items()})
+    logger.info("Swapping the face of %s onto the person in %s. Everything but the result is kept in %s.",
+                options.input_b, options.input_a, work)
     codes = [
         record.step("extract A", extract.run, extract.Extract(
             **finding, input=options.input_a, output=faces_a, alignments=alignments, min_size=options.min_size,
@@ -54,10 +59,7 @@ def run(options: Swap) -> int:
             input_a=faces_a, input_b=faces_b, model_dir=model_dir, model=options.model, batch_size=options.batch_size,
             iterations=options.iterations, minutes=options.minutes, precision=options.precision, seed=options.seed,
             preview=options.preview, settings=_chosen(options, "model")), [model_dir]),
-        record.step("convert", convert.run, convert.Convert(
-            **finding, input=options.input_a, output=options.output, model_dir=model_dir, alignments=alignments, faces=options.faces,
-            color=options.color, mask=options.mask, blender=options.blender, writer=options.writer,
-            settings=_chosen(options, *finding, "color", "blender", "writer")), [options.output]),
+        record.step("convert", convert.run, converting, [options.output]),
     ]
 
     if record.seconds:
@@ -91,7 +93,7 @@ class Record:
         wanted = json.loads(json.dumps(asdict(options), default=self._place))
         before = self._steps.get(name)
         if before and before["options"] == wanted and all(path.exists() for path in results):
-            logger.info("%s: done before, in %s.", name, _duration(before["seconds"]))
+            logger.info("%s: was done before; it took %s.", name, _duration(before["seconds"]))
             return before["code"]
         if before:
             changes = [f"{key} was {before['options'].get(key)}, is {value}" for key, value in wanted.items()
@@ -179,15 +181,17 @@ class Swap(Command):
     iterations: int | None = option(None, "Train this many iterations in all.", short="-i", low=1)
     model: str = option("compact", "Kind of model.", short="-t", plugin="models")
     batch_size: int | None = option(None, "Faces of each person in a batch; by default what suits the model.", short="-b", low=1, high=4096)
-    precision: str = option("auto", "Arithmetic of the networks; auto is bfloat16 where the machine has it.", choices=("auto", "float32", "bfloat16"))
+    precision: str = option("auto", "Arithmetic of the networks; auto is bfloat16 where the machine has it.",
+                            choices=("auto", "float32", "bfloat16"))
     seed: int | None = option(None, "Makes training on a CPU repeatable.", low=0)
     preview: bool = option(False, "Make the training preview every 20 seconds, not only at each save.", short="-p")
     detector: str = option("auto", "Finds the faces.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Fits the landmarks.", plugin="aligners")
     min_size: int | None = option(None, "Leave out faces with a side under N pixels of the frame.", low=0)
-    faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like A.", choices=("all", "largest", "nearest-a"))
+    faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like A.",
+                        choices=("all", "largest", "nearest-a"))
     color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")
-    mask: str = option("predicted*hull", "Which part of the face is replaced: predicted, or the name of a masker; joined by * where all must agree.",
-                       short="-M")
+    mask: str = option("predicted*hull", "Which part of the face is replaced: predicted, or the name of a masker; joined by * where "
+                                         "all must agree.", short="-M")
     blender: str = option("alpha", "How the face is joined to the frame.", plugin="blenders")
     writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")

@@ -17,6 +17,7 @@ from lib.errors import DONE, INTERRUPTED, FaceswapError
 from lib.faces.extraction import extract
 from lib.faces.faceset import FaceFile, FaceFolder, is_face_folder, list_faces, read_face
 from lib.faces.store import AlignmentStore, default_store
+from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import option
 from lib.parallel import ordered_map
@@ -37,6 +38,8 @@ def run(options: Train) -> int:
     for path in options.input_a, options.input_b:
         if not path.exists():
             raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a video, or a folder of pictures.")
+    if same_path(options.input_a, options.input_b):
+        raise FaceswapError(f"-A and -B are both {options.input_a}. Name two people's faces.")
     with checkpoint.alone(options.model_dir):
         return _train(options)
 
@@ -129,7 +132,8 @@ def _write_description(folder: Path, settings: dict[str, Any], faces_folders: di
     """options.json and identities.json, written before the first iteration."""
     try:
         checkpoint.write_json(folder / "options.json", settings | {
-            "faces": {identity: {"folder": str(path.resolve()), "count": len(files[identity])} for identity, path in faces_folders.items()}})
+            "faces": {identity: {"folder": str(path.resolve()), "count": len(files[identity])}
+                      for identity, path in faces_folders.items()}})
     except OSError as error:
         raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
     if not (folder / "identities.json").exists():
@@ -159,9 +163,11 @@ class Train(Command):
     save_minutes: float = option(5.0, "Minutes of training between saves.", low=0.01)
     preview: bool = option(False, "Make preview.png every 20 seconds, not only at each save.", short="-p")
     learning_rate: float | None = option(None, "Learning rate; by default the model's own.", low=1e-8, high=1.0)
-    precision: str = option("auto", "Arithmetic of the networks; auto: bfloat16 where the machine has it.", choices=("auto", "float32", "bfloat16"))
+    precision: str = option("auto", "Arithmetic of the networks; auto: bfloat16 where the machine has it.",
+                            choices=("auto", "float32", "bfloat16"))
     seed: int | None = option(None, "Makes a run on a CPU repeatable: weights, order of faces and augmentation follow from it.", low=0)
-    warp: float | None = option(None, "Strength of the random warp of the input, 1 = classic; by default, as below, what suits the model.", low=0.0, high=3.0)
+    warp: float | None = option(None, "Strength of the random warp of the input, 1 = classic; by default, as below, what suits the model.",
+                                low=0.0, high=3.0)
     rotation: float | None = option(None, "Largest random rotation, degrees.", low=0.0, high=180.0)
     scale: float | None = option(None, "Largest random change of scale, as a share.", low=0.0, high=0.5)
     shift: float | None = option(None, "Largest random shift, as a share of the crop.", low=0.0, high=0.5)
@@ -171,6 +177,7 @@ class Train(Command):
     blur: float | None = option(None, "Largest random blur of the input, sigma as a share of the crop.", low=0.0, high=0.1)
     paint_hair: bool | None = option(None, "Paint skin over hair that hangs over B's brow and temples: it would be a dark patch on A.")
     retarget: float | None = option(None, "Share of the faces that are bent to pose and expression of the other person.", low=0.0, high=1.0)
-    crossed: float | None = option(None, "Share of these whose input is the other person's picture itself, as in the swap.", low=0.0, high=1.0)
+    crossed: float | None = option(None, "Share of these whose input is the other person's picture itself, as in the swap.",
+                                   low=0.0, high=1.0)
     detector: str = option("auto", "Detector, where a video or pictures are given.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Aligner, likewise.", plugin="aligners")

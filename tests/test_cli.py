@@ -124,7 +124,8 @@ def test_a_second_signal_ends_at_once():
 @pytest.mark.parametrize("error, answer", [
     (OSError(errno.ENOSPC, "No space left on device", "out.mp4"), "The disk is full. Make room and run the same command again: out.mp4."),
     (OSError("Unable to write: No space left on device"), "The disk is full"),  # as h5py puts it
-    (PermissionError(errno.EACCES, "Permission denied", "/root/x"), "Permission denied. Choose another place or change its permissions: /root/x."),
+    (PermissionError(errno.EACCES, "Permission denied", "/root/x"),
+     "Permission denied. Choose another place or change its permissions: /root/x."),
     (OSError(errno.EROFS, "Read-only file system", "/x"), "This disk is read-only"),
     (MemoryError(), "Out of memory"),
     (FileNotFoundError(errno.ENOENT, "No such file", "x"), None),  # a stage should have looked: our bug

@@ -141,6 +141,21 @@ def test_the_same_folder_for_input_and_output(faceswap, astronaut, model, tmp_pa
     assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == ["a.png"]
 
 
+@pytest.mark.parametrize("name, words", [("out.png", "one picture"), ("out.ogv", ".mp4"), ("photos.mp4/out.mp4", "photos.mp4")])
+def test_an_output_that_cannot_be_is_told_before_the_work_begins(faceswap, own_plugins, place, clips, model, tmp_path, name, words):
+    (tmp_path / "photos.mp4").touch()
+    swap = faceswap("swap", "-A", clips[0], "-B", clips[1], "-o", tmp_path / name, "-t", "tiny", "-i", 1, code=1, **own_plugins)
+    convert = faceswap("convert", "-i", clips[0], "-o", tmp_path / name, "-m", model, "-p", tmp_path / "x.db", code=1, **own_plugins)
+    for done in swap, convert:
+        assert words in answer(done) and "Finding" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["photos.mp4"]
+
+
+def test_one_person_for_both(faceswap, own_plugins, faces, tmp_path):
+    done = faceswap("train", "-A", faces[0], "-B", faces[0] / ".", "-m", tmp_path / "m", "-t", "tiny", "-i", 1, code=1, **own_plugins)
+    assert "two people" in answer(done) and not (tmp_path / "m").exists()
+
+
 def unwritable(folder: Path) -> list[Path]:
     """Places where nothing can be written: inside a file and, unless rights do not bind this user, in a read-only folder."""
     places = [folder / "a_file" / "inside"]
@@ -223,8 +238,8 @@ def test_a_damaged_model(faceswap, own_plugins, clips, model, tiny_swap, tmp_pat
     else:
         shutil.rmtree(folder)
         folder.write_text("a file")
-    done = faceswap("convert", "-i", clips[0], "-o", tmp_path / "out.mp4", "-m", folder, "-p", tiny_swap / "out.faceswap" / "a.alignments.db",
-                    "-D", "hog", code=1, **own_plugins)
+    done = faceswap("convert", "-i", clips[0], "-o", tmp_path / "out.mp4", "-m", folder,
+                    "-p", tiny_swap / "out.faceswap" / "a.alignments.db", "-D", "hog", code=1, **own_plugins)
     assert "model" in answer(done)
     assert not (tmp_path / "out.mp4").exists()
 

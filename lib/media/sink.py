@@ -12,7 +12,7 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.base import FrameSink, FrameSource
-from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, disk_errors, same_path
+from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, disk_errors, same_path
 from lib.types import Frame
 
 
@@ -23,9 +23,12 @@ def writer_for(path: Path) -> str:
 
 
 def check_output(path: Path, source: FrameSource) -> None:
-    """Raises FaceswapError where writing `path` would destroy what is read."""
+    """Raises FaceswapError where writing `path` would destroy what is read, or its ending is that of a video we do not write."""
     if same_path(path, source.path):
         raise FaceswapError(f"{path} is the input. Choose another output: the original is never overwritten.")
+    ending = path.suffix.lower()
+    if ending in VIDEO_ENDINGS - VIDEO_FORMATS.keys() and not path.is_dir():
+        raise FaceswapError(f"Videos are not written as {ending}. Choose one of {', '.join(sorted(VIDEO_FORMATS))}.")
 
 
 class PictureSink(FrameSink):

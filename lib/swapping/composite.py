@@ -73,7 +73,8 @@ class Compositor:
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
         scale = swapped.image.shape[0] / mask.shape[0]
-        face = _into_region(self._recolored(swapped), geometry.upsampled(matrix, scale), rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        face = _into_region(self._recolored(swapped), geometry.upsampled(matrix, scale), rows, columns,
+                            cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
         mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         image[rows, columns] = self.blender.blend(image[rows, columns], np.clip(face, 0, 1, out=face), mask[..., None])
 

@@ -82,7 +82,8 @@ class Faces:
         to_unit = geometry.template_matrix(side, stored)
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
         # (N, 68, 2) float32: the landmarks in [0, 1] of the model's crop
-        self.shapes = np.stack([(geometry.transform_points(points, self.matrix) + 0.5) / size for points in self.landmarks]).astype(np.float32)
+        shapes = [(geometry.transform_points(points, self.matrix) + 0.5) / size for points in self.landmarks]
+        self.shapes = np.stack(shapes).astype(np.float32)
         self.colors = np.stack([retarget.face_colors(image, regions[..., 0]) for image, regions in zip(self.images, self.regions)])
         # (68, 2): what is this person's own in them; with its mirror image, so that it does not look to a side
         self.build = (self.shapes.mean(0) + self.shapes.mean(0)[MIRRORED] * (-1, 1) + (1, 0)) / 2
@@ -208,7 +209,8 @@ def _resize(image: np.ndarray, side: int) -> np.ndarray:
 
 def _random_move(size: int, augmentation: Augmentation, random: np.random.Generator) -> np.ndarray:
     """(2, 3) crop pixels -> crop pixels."""
-    angle, scale, right, down = random.uniform(-1, 1, 4) * (augmentation.rotation, augmentation.scale, augmentation.shift, augmentation.shift)
+    largest = augmentation.rotation, augmentation.scale, augmentation.shift, augmentation.shift
+    angle, scale, right, down = random.uniform(-1, 1, 4) * largest
     centre = (size - 1) / 2
     move = cv2.getRotationMatrix2D((centre, centre), angle, 1 + scale)
     move[:, 2] += np.array((right, down)) * size
@@ -231,7 +233,8 @@ def _warped(picture: np.ndarray, strength: float, random: np.random.Generator) -
     edge = (side - size) // 2
     shifts = cv2.resize(shifts, (side, side), interpolation=cv2.INTER_LINEAR)[edge:edge + size, edge:edge + size]
     grid = np.arange(size, dtype=np.float32)
-    return cv2.remap(picture, grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    across, down = grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1]
+    return cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _light(size: int, strength: float, random: np.random.Generator) -> np.ndarray:

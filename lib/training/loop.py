@@ -269,7 +269,7 @@ class _Clock:
 
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """The event is set by Ctrl-C, SIGTERM or a lost terminal, so that the iteration in hand ends and is saved. A second signal ends at once."""
+    """The event is set by Ctrl-C, SIGTERM or a lost terminal: the iteration in hand ends and is saved. A second signal ends at once."""
     stopped = threading.Event()
     words = "Stopping: saving first. Once more to stop without saving."
 

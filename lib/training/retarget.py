@@ -53,7 +53,8 @@ def bend(wanted: np.ndarray, present: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
-def fill_mouth(picture: np.ndarray, lips: np.ndarray, colors: np.ndarray, other: np.ndarray, other_lips: np.ndarray, other_colors: np.ndarray) -> None:
+def fill_mouth(picture: np.ndarray, lips: np.ndarray, colors: np.ndarray,
+               other: np.ndarray, other_lips: np.ndarray, other_colors: np.ndarray) -> None:
     """Draws what is between the lips of the face `other` between those of `picture`, in place, where these are open.
 
     Both (H, W, 3) uint8 RGB; lips (20, 2) in pixels, the last eight round the opening; colours as `face_colors` gives them.
@@ -69,7 +70,8 @@ def fill_mouth(picture: np.ndarray, lips: np.ndarray, colors: np.ndarray, other:
     if not area.size:
         return
     matrix[:, 2] += matrix[:, :2] @ (left, top)
-    inside = cv2.warpAffine(other, matrix, area.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(other, matrix, area.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                            borderMode=cv2.BORDER_REPLICATE)
     inside = np.clip((inside - other_colors[0]) / other_colors[1], -BRIGHTEST, BRIGHTEST) * colors[1] + colors[0]
     mask = np.zeros(area.shape[:2], np.float32)
     cv2.fillPoly(mask, [np.rint((opening - (left, top)) * 16).astype(np.int32)], 1.0, cv2.LINE_8, 4)

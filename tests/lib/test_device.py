@@ -63,7 +63,8 @@ def test_visible_gpus(monkeypatch, chosen, expected):
     assert device._visible(["GPU-aa11", "GPU-bb22", "GPU-cc33"]) == expected
 
 
-@pytest.mark.parametrize("flags, expected", [("fpu avx512f avx512_bf16 sse2", "bfloat16"), ("amx_bf16 amx_tile", "bfloat16"), ("avx2 fma", "float32")])
+@pytest.mark.parametrize("flags, expected", [
+    ("fpu avx512f avx512_bf16 sse2", "bfloat16"), ("amx_bf16 amx_tile", "bfloat16"), ("avx2 fma", "float32")])
 def test_precision_is_what_the_processor_has(monkeypatch, flags, expected):
     monkeypatch.setattr(device, "_cpuinfo", lambda: {"flags": flags})
     assert device.default_precision(on_gpu=False) == expected

@@ -102,6 +102,13 @@ def test_a_video_keeps_its_sound_frames_and_times_and_changes_in_the_face_alone(
                 assert not changed[~inside].any() and changed[inside].mean() > 0.3
 
 
+def test_a_table_of_the_configuration_holds_for_the_writer_that_the_name_chooses(clip, convert, tmp_path):
+    (tmp_path / "c.toml").write_text('[writer.video]\ncodec = "vp9"\n')
+    convert(clip, tmp_path / "out.mp4", "--config", tmp_path / "c.toml")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].codec_context.name.startswith(("vp9", "libvpx"))
+
+
 def test_alignments_are_kept_and_used_again(clip, convert, tmp_path):
     assert "Finding faces" in convert(clip, tmp_path / "out.mp4", "-p", tmp_path / "found.db")
     assert "Finding faces" not in convert(clip, tmp_path / "again.mp4", "-p", tmp_path / "found.db", "-c", "none")
@@ -114,7 +121,8 @@ def test_pictures_never_extracted_before_keep_their_names_as_the_article_has_it(
     shutil.copytree(model, tmp_path / "models" / "x2y")
     for frame in open_source(clips[0]).frames(0, 11):
         pictures.write(tmp_path / "data" / "test" / f"video-{frame.index + 1}.png", frame.image)
-    done = subprocess.run([sys.executable, ROOT / "faceswap.py", "convert", "-i", "./data/test/", "-o", "./data/output/", "-m", "./models/x2y/"],
+    arguments = ["-i", "./data/test/", "-o", "./data/output/", "-m", "./models/x2y/"]
+    done = subprocess.run([sys.executable, ROOT / "faceswap.py", "convert", *arguments],
                           cwd=tmp_path, env=os.environ | own_plugins, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     names = {f"video-{number}.png" for number in range(1, 12)}

@@ -63,7 +63,11 @@ def learnt(folder: Path) -> dict[str, np.ndarray]:
     arrays = {}
     for file in sorted(path.glob("*.h5")):
         with h5py.File(file) as content:
-            content.visititems(lambda name, item: arrays.update({f"{file.name} {name}": item[()]}) if isinstance(item, h5py.Dataset) else None)
+            def keep(name, item, file=file):
+                if isinstance(item, h5py.Dataset):
+                    arrays[f"{file.name} {name}"] = item[()]
+
+            content.visititems(keep)
     assert len(arrays) > 10
     return arrays
 

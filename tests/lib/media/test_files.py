@@ -26,7 +26,8 @@ def test_one_file_under_two_names(tmp_path):
     assert not same_path(tmp_path / "a" / "v.mp4", tmp_path / "a" / "w.mp4")
 
 
-@pytest.mark.parametrize("number, words", [(errno.ENOSPC, "No space left"), (errno.EROFS, "may not be written"), (errno.EIO, "cannot be written")])
+@pytest.mark.parametrize("number, words", [
+    (errno.ENOSPC, "No space left"), (errno.EROFS, "may not be written"), (errno.EIO, "cannot be written")])
 def test_what_the_disk_refuses_is_told_in_one_line(number, words, tmp_path):
     with pytest.raises(FaceswapError, match=words):
         with disk_errors(tmp_path / "out.mp4"):

@@ -13,7 +13,8 @@ import pytest
 from lib.errors import FaceswapError
 from lib.media.source import open_source
 
-FORMATS = """UPPER_CASE.MP4 anamorphic_384x512_sar4-3.mp4 audio_51_48k.mp4 audio_longer_3500ms.mp4 audio_mono_8k.mov audio_shorter_1000ms.mp4
+FORMATS = """UPPER_CASE.MP4 anamorphic_384x512_sar4-3.mp4 audio_51_48k.mp4 audio_longer_3500ms.mp4 audio_mono_8k.mov
+audio_shorter_1000ms.mp4
 audio_starts_500ms_late.mkv av1.mp4 cover_art_first_stream.mp4 cut_without_reencode_edit_list.mp4 ffv1_flac.mkv fps_10.mp4 fps_23976.mp4
 h263.3gp h264.m4v h264.ts h264_10bit.mp4 h264_422_10bit.mov h264_444.mp4 h264_8bit.mp4 h264_aac.flv h264_faststart.mp4
 h264_fragmented.mp4 h264_full_range.mp4 h264_long_gop_bframes.mp4 h264_lossless_rgb.mkv hevc_10bit.mov hevc_12bit_444.mkv hevc_8bit.mp4
@@ -109,7 +110,8 @@ def test_a_truncated_video_gives_what_can_be_read_and_tells_the_loss(shared):
     frames = list(source)
     assert 24 <= len(frames) < 50
     assert all(np.array_equal(frame.image, right.image) for frame, right in zip(frames, whole)), "only whole frames are given"
-    assert source.losses == [f"truncated_at_60_percent.mp4: only {len(frames)} of 50 frames could be read; use a whole copy if there is one"]
+    assert source.losses == [
+        f"truncated_at_60_percent.mp4: only {len(frames)} of 50 frames could be read; use a whole copy if there is one"]
 
 
 @pytest.mark.parametrize("name", ["vp9.webm", "two_audio_tracks_subtitles.mkv", "h264_fragmented.mp4"])

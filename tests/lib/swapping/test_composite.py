@@ -104,10 +104,12 @@ def test_nothing_beyond_the_crop_is_changed(portrait):
     image, face = portrait
     matrix = cv2.getRotationMatrix2D(tuple(map(float, face.landmarks.mean(0))), 40, 1.0)
     turned = cv2.warpAffine(image, matrix, image.shape[1::-1])
-    crop = swapped(turned, Face(face.detection, geometry.transform_points(face.landmarks, matrix).astype(np.float32)), 64, lambda crop: 1 - crop)
+    moved = Face(face.detection, geometry.transform_points(face.landmarks, matrix).astype(np.float32))
+    crop = swapped(turned, moved, 64, lambda crop: 1 - crop)
     result = turned.copy()
     Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [], feather=0.0).paste(result, crop)
-    covered = cv2.warpAffine(np.ones(crop.aligned.image.shape[:2], np.uint8), crop.aligned.matrix, turned.shape[1::-1], flags=cv2.WARP_INVERSE_MAP)
+    ones = np.ones(crop.aligned.image.shape[:2], np.uint8)
+    covered = cv2.warpAffine(ones, crop.aligned.matrix, turned.shape[1::-1], flags=cv2.WARP_INVERSE_MAP)
     changed = (result != turned).any(-1)
     assert changed.mean() > 0.05 and not changed[cv2.dilate(covered, np.ones((3, 3), np.uint8)) == 0].any()
 
@@ -197,6 +199,7 @@ def test_skin_gets_the_colour_of_the_face_it_replaces(portrait, other):
     (image, face), (source, model) = portrait, other
     crop = network_input(crop_face(source, model, 128), 128)
     inside = outline(face, image.shape)
-    plain, matched = (pasted(image, swapped(image, face, 128, lambda _: crop), color=color)[inside].mean(0) for color in ("none", "reinhard"))
+    plain, matched = (pasted(image, swapped(image, face, 128, lambda _: crop), color=color)[inside].mean(0)
+                      for color in ("none", "reinhard"))
     wanted = image[inside].mean(0)
     assert np.abs(matched - wanted).max() < np.abs(plain - wanted).max() / 2

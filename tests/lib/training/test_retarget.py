@@ -57,7 +57,8 @@ def test_bent_faces_show_what_their_landmarks_and_regions_say(people):
     detector, aligner = DETECTORS.create("hog"), ALIGNERS.create("dlib68")
     errors = []
     for picture, points, regions in zip(bent.target, bent.landmarks * SIZE - 0.5, bent.regions):
-        np.testing.assert_allclose(np.argwhere(regions[..., 0] > 127).mean(0), np.argwhere(region_map(points, SIZE)[..., 0] > 127).mean(0), atol=2)
+        found, expected = (np.argwhere(areas[..., 0] > 127).mean(0) for areas in (regions, region_map(points, SIZE)))
+        np.testing.assert_allclose(found, expected, atol=2)
         large = np.ascontiguousarray(cv2.resize(picture, (4 * SIZE, 4 * SIZE), interpolation=cv2.INTER_CUBIC))
         for detection in detector.detect([large])[0][:1]:
             found = (aligner.align(large, detection.box[None])[0] + 0.5) / 4 - 0.5

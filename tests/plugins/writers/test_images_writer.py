@@ -43,7 +43,8 @@ def folder(astronaut, tmp_path) -> Path:
 def test_names_and_formats_are_kept(folder, tmp_path):
     source = open_source(folder)
     written = passed_through(source, tmp_path / "out")
-    assert [frame.name for frame in source] == ["B.JPG", "bare", "video-1.png", "video-2.jpg", "video-10.webp", "x.gif", "x.tif", "имя 视频.bmp"]
+    assert [frame.name for frame in source] == [
+        "B.JPG", "bare", "video-1.png", "video-2.jpg", "video-10.webp", "x.gif", "x.tif", "имя 视频.bmp"]
     assert [frame.name for frame in written] == ["B.JPG", "bare.png", "video-1.png", "video-2.jpg", "video-10.webp", "x.png", "x.tif",
                                                  "имя 视频.bmp"]
     for frame, again in zip(source, written, strict=True):
