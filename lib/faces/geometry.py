@@ -31,6 +31,21 @@ DEFAULT_COVERAGE = "whole"
 DEFAULT_SIZE = 256
 
 
+def _mirrored() -> np.ndarray:
+    """Index of each of the 68 points in a mirrored face."""
+    pairs = [*zip(range(17), range(16, -1, -1)), *zip(range(17, 27), range(26, 16, -1)), *zip(range(27, 31), range(27, 31)),
+             *zip(range(31, 36), range(35, 30, -1)), *zip(range(36, 40), range(45, 41, -1)), *zip(range(40, 42), range(47, 45, -1)),
+             *zip(range(42, 46), range(39, 35, -1)), *zip(range(46, 48), range(41, 39, -1)), *zip(range(48, 55), range(54, 47, -1)),
+             *zip(range(55, 60), range(59, 54, -1)), *zip(range(60, 65), range(64, 59, -1)), *zip(range(65, 68), range(67, 64, -1))]
+    order = np.empty(68, int)
+    for here, there in pairs:
+        order[here] = there
+    return order
+
+
+MIRRORED = _mirrored()
+
+
 def similarity_transform(points: np.ndarray, template: np.ndarray) -> np.ndarray:
     """Least-squares rotation, uniform scale and shift that carry `points` onto `template`, both (K, 2) x, y.
 

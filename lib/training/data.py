@@ -77,7 +77,8 @@ class Faces:
         self.landmarks = np.stack([(points + 0.5) * factor - 0.5 for points, factor in zip(landmarks, factors)]).astype(np.float32)
         self.images = np.stack([_resize(image, side) for image in images])  # (N, side, side, 3) uint8
         if paint_hair:
-            self.images = np.stack([hair.painted_over(image, points) for image, points in zip(self.images, self.landmarks)])
+            hidden = hair.hidden_brow_points(self.images, self.landmarks)
+            self.images = np.stack([hair.painted_over(image, points, hidden) for image, points in zip(self.images, self.landmarks)])
         self.regions = np.stack([region_map(points, side) for points in self.landmarks])
         to_unit = geometry.template_matrix(side, stored)
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
@@ -86,7 +87,7 @@ class Faces:
         self.shapes = np.stack(shapes).astype(np.float32)
         self.colors = np.stack([retarget.face_colors(image, regions[..., 0]) for image, regions in zip(self.images, self.regions)])
         # (68, 2): what is this person's own in them; with its mirror image, so that it does not look to a side
-        self.build = (self.shapes.mean(0) + self.shapes.mean(0)[MIRRORED] * (-1, 1) + (1, 0)) / 2
+        self.build = (self.shapes.mean(0) + self.shapes.mean(0)[geometry.MIRRORED] * (-1, 1) + (1, 0)) / 2
 
     def __len__(self) -> int:
         return len(self.images)
@@ -118,7 +119,7 @@ class Faces:
             source = cv2.GaussianBlur(source, (0, 0), max(0.1, size * random.uniform(0, augmentation.blur)))
         if augmentation.flip and random.random() < 0.5:
             source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
-            points = points[MIRRORED] * (-1, 1) + (1, 0)
+            points = points[geometry.MIRRORED] * (-1, 1) + (1, 0)
         return source, target, regions, points.astype(np.float32)
 
     def _retargeted(self, others: Faces, move: np.ndarray, crossed: bool,
@@ -250,18 +251,3 @@ def _color_table(strength: float, random: np.random.Generator) -> np.ndarray:
     gain = 1 + random.uniform(-strength, strength) + random.uniform(-strength, strength, 3) / 3
     lift = random.uniform(-strength, strength) * 128
     return np.clip((np.arange(256)[:, None] - 128) * gain + 128 + lift, 0, 255).round().astype(np.uint8)[None]
-
-
-def _mirrored() -> np.ndarray:
-    """Index of each of the 68 points in a mirrored face."""
-    pairs = [*zip(range(17), range(16, -1, -1)), *zip(range(17, 27), range(26, 16, -1)), *zip(range(27, 31), range(27, 31)),
-             *zip(range(31, 36), range(35, 30, -1)), *zip(range(36, 40), range(45, 41, -1)), *zip(range(40, 42), range(47, 45, -1)),
-             *zip(range(42, 46), range(39, 35, -1)), *zip(range(46, 48), range(41, 39, -1)), *zip(range(48, 55), range(54, 47, -1)),
-             *zip(range(55, 60), range(59, 54, -1)), *zip(range(60, 65), range(64, 59, -1)), *zip(range(65, 68), range(67, 64, -1))]
-    order = np.empty(68, int)
-    for here, there in pairs:
-        order[here] = there
-    return order
-
-
-MIRRORED = _mirrored()

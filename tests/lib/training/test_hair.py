@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces.geometry import crop, transform_points
+from lib.faces.geometry import MIRRORED, crop, transform_points
 from lib.faces.masks import hull
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.training import hair
@@ -14,24 +14,24 @@ from lib.types import Face
 
 
 @pytest.fixture(scope="module")
-def portrait(hopper) -> tuple[np.ndarray, np.ndarray]:
-    """A crop of 256 pixels without hair over the face, and its landmarks."""
-    found = DETECTORS.create("hog").detect([hopper])[0][0]
-    aligned = crop(hopper, Face(found, ALIGNERS.create("dlib68").align(hopper, found.box[None])[0]))
+def portrait(astronaut) -> tuple[np.ndarray, np.ndarray]:
+    """A crop of 256 pixels and its landmarks: hair hangs over the left brow, none over the right."""
+    found = DETECTORS.create("hog").detect([astronaut])[0][0]
+    aligned = crop(astronaut, Face(found, ALIGNERS.create("dlib68").align(astronaut, found.box[None])[0]))
     return aligned.image, transform_points(aligned.face.landmarks, aligned.matrix)
 
 
-def _strand(image: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _strand(image: np.ndarray, start: np.ndarray, end: np.ndarray, width: int = 9) -> tuple[np.ndarray, np.ndarray]:
     """`image` with a brown strand from `start` to `end`, and where that is."""
     strand = np.zeros(image.shape[:2], np.uint8)
-    cv2.line(strand, start.round().astype(int).tolist(), end.round().astype(int).tolist(), 1, 9)
+    cv2.line(strand, start.round().astype(int).tolist(), end.round().astype(int).tolist(), 1, width)
     return np.where(strand[..., None] > 0, np.uint8((70, 40, 20)), image), strand > 0
 
 
 def test_a_strand_over_the_temple_becomes_skin(portrait):
     image, points = portrait
     up = points[27] - points[33]
-    hung, strand = _strand(image, points[26] + 0.8 * up, points[16])
+    hung, strand = _strand(image, points[17] + 0.8 * up, points[0])
     face = hull(points, 256)[..., 0] > 0.5
     away = np.ones_like(face)
     for brow in (points[17:22], points[22:27]):
@@ -63,3 +63,25 @@ def test_a_face_of_one_colour_passes(portrait):
     flat = np.full((256, 256, 3), 120, np.uint8)
     np.testing.assert_array_equal(hair.painted_over(flat, portrait[1]), flat)
     np.testing.assert_array_equal(hair.painted_over(flat, np.zeros((68, 2))), flat)
+
+
+def test_a_brow_under_hair_is_drawn_as_the_other_ones_mirror_image(portrait):
+    image, points = portrait
+    hidden = hair.hidden_brow_points([image] * 3, [points] * 3)
+    assert set(hidden) in ({25, 26}, {24, 25, 26})
+    other_way = (points * (-1, 1) + (255, 0))[MIRRORED]
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    assert sorted(MIRRORED[hidden]) == hair.hidden_brow_points([mirrored, mirrored, image], [other_way, other_way, points])
+
+    def brows(picture: np.ndarray) -> list[np.ndarray]:
+        """What stands on the hidden part of the brow, and on the same part of the other one."""
+        masks = []
+        for part in hidden, MIRRORED[hidden]:
+            masks.append(cv2.polylines(np.zeros((256, 256), np.uint8), [points[part].round().astype(np.int32)], False, 1, 5) > 0)
+        return [picture[mask].mean(0) for mask in masks]
+
+    hung, bare = brows(image)
+    drawn, other = brows(hair.painted_over(image, points, hidden))
+    np.testing.assert_allclose(other, bare, atol=3)
+    assert np.abs(drawn - bare).mean() < 0.5 * np.abs(hung - bare).mean()
+    assert drawn.mean() < hair.painted_over(image, points, hidden)[[int(points[27, 1])], [int(points[27, 0])]].mean() - 15  # not bare skin
