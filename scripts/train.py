@@ -175,7 +175,7 @@ class Train(Command):
     color: float | None = option(None, "Strength of random brightness, contrast and tint.", low=0.0, high=0.5)
     light: float | None = option(None, "Strength of a random light from one side.", low=0.0, high=1.0)
     blur: float | None = option(None, "Largest random blur of the input, sigma as a share of the crop.", low=0.0, high=0.1)
-    paint_hair: bool | None = option(None, "Paint skin over hair that hangs over B's brow and temples: it would be a dark patch on A.")
+    paint_hair: bool | None = option(None, "Paint skin and brow over hair that hangs over B's forehead: it would be a dark patch on A.")
     retarget: float | None = option(None, "Share of the faces that are bent to pose and expression of the other person.", low=0.0, high=1.0)
     crossed: float | None = option(None, "Share of these whose input is the other person's picture itself, as in the swap.",
                                    low=0.0, high=1.0)
