@@ -21,6 +21,7 @@ from lib.parallel import prefetch
 from lib.plugin import MASKERS, RECOGNIZERS, Masker
 from lib.progress import progress
 from lib.swapping.composite import Compositor
+from lib.swapping.eyes import EyesFollow
 from lib.swapping.pipeline import Choose, largest, nearest, swap_frames
 from lib.training.swapper import Swapper, load_swapper
 
@@ -36,13 +37,14 @@ def run(options: Convert) -> int:
     sink = sink_of(options, source)
     swapper = _swapper(options)
     compositor = Compositor(color, blender, maskers, predicted, options.erosion, options.feather, swapper.coverage)
+    follow = EyesFollow(options.create("aligner"), swapper.eyes_wider) if options.follow_eyes else None
     choose = _chooser(options, swapper)
 
     frames = touched = faces = 0
     troubles = []
     with sink, _alignments(options, source) as store:
         found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
-        for done in progress(swap_frames(found, swapper, compositor, choose), "convert", source.count):
+        for done in progress(swap_frames(found, swapper, compositor, choose, follow), "convert", source.count):
             sink.write(done.frame, done.image)
             frames += 1
             touched += done.swapped > 0
@@ -131,6 +133,7 @@ class Convert(Command):
     erosion: float = option(0.0, "Move the mask's edge inwards by this share of the face's size; less than 0 moves it outwards.",
                             low=-0.25, high=0.25)
     feather: float = option(0.1, "Width of the mask's soft edge as a share of the face's size.", low=0.0, high=0.5)
+    follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")
     blender: str = option("alpha", "How the face is joined to the frame.", short="-b", plugin="blenders")
     writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")
     detector: str = option("auto", "What finds faces where that was not done before.", short="-D", plugin="detectors")

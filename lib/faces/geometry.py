@@ -23,7 +23,7 @@ MEAN_FACE = np.array([
     (0.726104, 0.780233), (0.642159, 0.864805), (0.556721, 0.902192), (0.490127, 0.909281), (0.423532, 0.902192), (0.338094, 0.864805),
     (0.290379, 0.784792), (0.428096, 0.778746), (0.490127, 0.785343), (0.552157, 0.778746),
     (0.689874, 0.784792), (0.553364, 0.824182), (0.490127, 0.831803), (0.42689, 0.824182)])
-INNER = slice(17, 68)
+INNER, RIGHT_EYE, LEFT_EYE = slice(17, 68), slice(36, 42), slice(42, 48)
 
 # Side of the crop in unit squares of the mean face, and how far its centre moves up, in unit squares.
 COVERAGES = {"half": (1.0, 0.0), "full": (1.6, 0.0), "whole": (2.13, 0.07), "head": (2.98, 0.0)}
@@ -128,6 +128,16 @@ def upsampled(matrix: np.ndarray, factor: float) -> np.ndarray:
 def scale_of(matrix: np.ndarray) -> float:
     """How many crop pixels one frame pixel becomes."""
     return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
+def eye_openings(landmarks: np.ndarray) -> np.ndarray:
+    """(2,): how far the right and the left eye are open, height by width.
+
+    "Real-Time Eye Blink Detection using Facial Landmarks", CVWW, 2016.
+    """
+    eyes = np.stack([landmarks[RIGHT_EYE], landmarks[LEFT_EYE]])
+    heights = np.linalg.norm(eyes[:, [1, 2]] - eyes[:, [5, 4]], axis=2).mean(1)
+    return heights / np.maximum(np.linalg.norm(eyes[:, 0] - eyes[:, 3], axis=1), 1e-6)
 
 
 def transform_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:

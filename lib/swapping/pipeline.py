@@ -21,6 +21,7 @@ BATCH = 8  # faces a call of the network; also how many frames wait for it at mo
 SAME_PERSON = 0.6  # dlib's own bound for the distance of two embeddings; measured within a person at most 0.49, between two 0.75
 
 Choose = Callable[[list[AlignedFace]], list[AlignedFace]]
+Follow = Callable[[list[SwappedFace]], list[SwappedFace]]
 
 
 class Network(Protocol):
@@ -43,8 +44,9 @@ class Finished:
     failure: str = ""  # why the frame was passed through as it was
 
 
-def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], network: Network, compositor: Compositor, choose: Choose) -> Iterator[Finished]:
-    """Each of `frames` with those of its faces swapped that `choose` takes; the network runs on the caller's thread.
+def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], network: Network, compositor: Compositor, choose: Choose,
+                follow: Follow | None = None) -> Iterator[Finished]:
+    """Each of `frames` with those of its faces swapped that `choose` takes; the network and `follow` run on the caller's thread.
 
     A frame of which a face fails is passed through as it was. Memory is bounded: about 4 * BATCH frames are in the works.
     """
@@ -70,7 +72,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], network: Network, co
 
     workers = device.cores()
     cropped = ordered_map(crop, frames, workers, ahead=BATCH)
-    return ordered_map(composite, _swapped(cropped, network), workers, ahead=BATCH)
+    return ordered_map(composite, _swapped(cropped, network, follow), workers, ahead=BATCH)
 
 
 def largest(faces: list[AlignedFace]) -> list[AlignedFace]:
@@ -97,12 +99,13 @@ def nearest(identity: np.ndarray, recognizer: Callable[[], Recognizer]) -> Choos
     return choose
 
 
-def _swapped(cropped: Iterable[tuple[Frame, list[AlignedFace], str]], network: Network) -> Iterator[tuple[Frame, list[SwappedFace], str]]:
+def _swapped(cropped: Iterable[tuple[Frame, list[AlignedFace], str]], network: Network,
+             follow: Follow | None) -> Iterator[tuple[Frame, list[SwappedFace], str]]:
     """The network sees the faces of several frames at once."""
     waiting: list[tuple[Frame, list[AlignedFace], str]] = []
 
     def flush() -> Iterator[tuple[Frame, list[SwappedFace], str]]:
-        swapped = _swap([face for _, faces, _ in waiting for face in faces], network)
+        swapped = _swap([face for _, faces, _ in waiting for face in faces], network, follow)
         for frame, faces, failure in waiting:
             yield frame, [next(swapped) for _ in faces], failure
         waiting.clear()
@@ -114,10 +117,11 @@ def _swapped(cropped: Iterable[tuple[Frame, list[AlignedFace], str]], network: N
     yield from flush()
 
 
-def _swap(faces: list[AlignedFace], network: Network) -> Iterator[SwappedFace]:
+def _swap(faces: list[AlignedFace], network: Network, follow: Follow | None) -> Iterator[SwappedFace]:
     for start in range(0, len(faces), BATCH):
         batch = faces[start:start + BATCH]
         images, masks = network(np.stack([network_input(face, network.size) for face in batch]))
         if masks is None:
             masks = np.ones((*images.shape[:3], 1), np.float32)
-        yield from map(SwappedFace, batch, images, masks)
+        swapped = list(map(SwappedFace, batch, images, masks))
+        yield from follow(swapped) if follow else swapped

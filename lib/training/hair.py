@@ -10,11 +10,11 @@ from collections.abc import Collection, Sequence
 import cv2
 import numpy as np
 
-from lib.faces.geometry import MIRRORED
+from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
 from lib.faces.masks import BROWS, EYES, hull
 
 # Indices into the 68 landmarks
-RIGHT_EYE, LEFT_EYE, RIGHT_BROW, LEFT_BROW = slice(36, 42), slice(42, 48), slice(17, 22), slice(22, 27)
+RIGHT_BROW, LEFT_BROW = slice(17, 22), slice(22, 27)
 NOSE_AND_CHEEKS = [1, 3, 31, 35, 13, 15, 27]
 NOSE_TIP = 33
 

@@ -20,7 +20,8 @@ from lib.media.source import open_source
 from lib.parallel import prefetch
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, WRITERS
 from lib.swapping.composite import Compositor, crop_face, network_input
-from lib.swapping.pipeline import swap_frames
+from lib.swapping.eyes import EyesFollow
+from lib.swapping.pipeline import BATCH, swap_frames
 from lib.types import Face, Frame, SwappedFace
 from scripts.benchmarks import Figure
 
@@ -43,11 +44,13 @@ def measure(options) -> list[Figure]:
     frame, face = _portrait()
     compositor = Compositor(COLORS.create("reinhard"), BLENDERS.create("alpha"), [MASKERS.create("hull")])
     milliseconds = _compositing(frame, face, compositor)
+    following = _following(frame, face)
     with tempfile.TemporaryDirectory() as folder:
         video = options.input or _written(_Clip(frame, Path(folder)))
         plain, converted = _rates(Path(folder), video, compositor, options.repeats)
     return [
         Figure("compositing of a face of 300 pixels at 1080p on one core", milliseconds, "ms", "under 6"),
+        Figure("moving the eyelids of such a face, one core", following, "ms"),
         Figure("decoded and encoded alone", plain, "frames/s"),
         Figure("converted, network of no cost", converted, "frames/s"),
         Figure("converted / decoded and encoded alone", converted / plain, "", "at least 0.75"),
@@ -98,6 +101,19 @@ def _compositing(frame: np.ndarray, face: Face, compositor: Compositor) -> float
     return 1000 * statistics.median(seconds)
 
 
+def _following(frame: np.ndarray, face: Face) -> float:
+    """Median milliseconds of one core for the eyelids of a face, as they come: BATCH at a time."""
+    aligned = crop_face(frame, face, StubNetwork.size)
+    crop = network_input(aligned, StubNetwork.size)
+    faces, follow = [SwappedFace(aligned, crop, np.ones((*crop.shape[:2], 1), np.float32))] * BATCH, EyesFollow(ALIGNERS.create("dlib68"))
+    seconds = []
+    for _ in range(20):
+        began = time.thread_time()
+        follow(faces)
+        seconds.append(time.thread_time() - began)
+    return 1000 * statistics.median(seconds) / BATCH
+
+
 def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> tuple[float, float]:
     """Median frames/s of decoding and encoding alone, and of a conversion, of the same video in turn."""
     writer = WRITERS.create("video")
@@ -114,7 +130,7 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> t
             source = open_source(video)
             found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
             with writer.open(folder / "converted.mp4", source) as sink:
-                for done in swap_frames(found, StubNetwork(), compositor, lambda faces: faces):
+                for done in swap_frames(found, StubNetwork(), compositor, lambda faces: faces, EyesFollow(ALIGNERS.create("dlib68"))):
                     sink.write(done.frame, done.image)
 
         seconds: dict[Callable[[], None], list[float]] = {plain: [], converted: []}

@@ -12,7 +12,8 @@ import pytest
 from lib.faces import geometry
 from lib.faces.faceset import list_faces, read_face
 from lib.plugin import ALIGNERS, DETECTORS
-from lib.training.data import CLASSIC, MIRRORED, NONE, Augmentation, Batches, Faces, region_map
+from lib.faces.geometry import MIRRORED
+from lib.training.data import CLASSIC, NONE, Augmentation, Batches, Faces, region_map
 from lib.types import Face
 
 SIZE = 64

@@ -1,0 +1,77 @@
+"""Eyelids of the swapped face, moved to where those of the person filmed are.
+
+A decoder has learnt how far its person's eyes are open on the whole, and opens and shuts them less than the person filmed does.
+So the lids are measured on the face that it drew, and the picture around each eye is stretched or squeezed across the eye.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from lib.faces import geometry
+from lib.plugin import Aligner
+from lib.types import SwappedFace
+
+MEASURED_AT = 256  # least side, pixels, of the picture on which the lids are measured
+GAIN = 1.4  # of the correction: of drawn eyes an aligner sees but a part of the change, since their lids are soft
+CLOSING, OPENING = 2.5, 0.5  # a picture is squeezed and stretched by no more than this
+LEAST_OPEN = 0.02
+ACROSS, ALONG = 0.38, 0.55  # reach of the change, of the eye's width: Gaussian across the eye, flat along it
+
+
+@dataclass(frozen=True)
+class EyesFollow:
+    """`follow(faces)`: the same with their eyes as far open as the originals' are, times `wider`."""
+
+    aligner: Aligner
+    wider: float = 1.0  # how far the new person's eyes are usually open, of how far the old one's are
+
+    def __call__(self, faces: Sequence[SwappedFace]) -> list[SwappedFace]:
+        # all are measured before the first is changed: a fit is twice as fast where another went before
+        return [self._moved(face, points) for face, points in zip(faces, [self._landmarks(face) for face in faces])]
+
+    def _landmarks(self, swapped: SwappedFace) -> np.ndarray:
+        """(68, 2) in pixels of the swapped picture."""
+        size = swapped.image.shape[0]
+        factor = -(-MEASURED_AT // size)
+        picture = cv2.convertScaleAbs(np.maximum(swapped.image, 0), alpha=255)
+        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        aligned = swapped.aligned
+        matrix = geometry.upsampled(aligned.matrix, factor * size / aligned.image.shape[0])
+        corners = aligned.face.detection.box.reshape(2, 2)
+        middle = geometry.transform_points(corners.mean(0, keepdims=True), matrix)[0]
+        half = np.ptp(corners, axis=0) / 2 * geometry.scale_of(matrix)
+        points = self.aligner.align(picture, np.hstack([middle - half, middle + half])[None])[0]
+        return (points + 0.5) / factor - 0.5
+
+    def _moved(self, swapped: SwappedFace, points: np.ndarray) -> SwappedFace:
+        wanted = self.wider * geometry.eye_openings(swapped.aligned.face.landmarks)
+        image = swapped.image.copy()
+        for eye, opening, target in zip((geometry.RIGHT_EYE, geometry.LEFT_EYE), geometry.eye_openings(points), wanted):
+            target = max(opening + GAIN * (target - opening), LEAST_OPEN)
+            _squeeze(image, swapped.image, points[eye], float(np.clip(opening / target, OPENING, CLOSING)))
+        return replace(swapped, image=image)
+
+
+def _squeeze(image: np.ndarray, source: np.ndarray, eye: np.ndarray, factor: float) -> None:
+    """Draws `source` (S, S, 3) into `image` with what lies around `eye` (6, 2) squeezed across it by `factor`; below 1 stretched."""
+    middle, along = eye.mean(0), eye[3] - eye[0]
+    width = float(np.linalg.norm(along))
+    if width < 1:
+        return
+    along /= width
+    reach = 1.2 * width
+    left, top = np.clip(np.floor(middle - reach).astype(int), 0, image.shape[0])
+    right, bottom = np.clip(np.ceil(middle + reach).astype(int) + 1, 0, image.shape[0])
+    if left >= right or top >= bottom:
+        return
+    x, y = np.meshgrid(np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32))
+    u = ((x - middle[0]) * along[0] + (y - middle[1]) * along[1]) / width
+    v = ((y - middle[1]) * along[0] - (x - middle[0]) * along[1]) / width
+    shift = ((factor - 1) * width * v * np.exp(-0.5 * ((v / ACROSS) ** 2 + (u / ALONG) ** 4))).astype(np.float32)
+    image[top:bottom, left:right] = cv2.remap(source, (x - shift * along[1]).astype(np.float32), (y + shift * along[0]).astype(np.float32),
+                                              cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
