@@ -37,7 +37,7 @@ def run(options: Convert) -> int:
     sink = sink_of(options, source)
     swapper = _swapper(options)
     compositor = Compositor(color, blender, maskers, predicted, options.erosion, options.feather, swapper.coverage)
-    follow = EyesFollow(options.create("aligner"), swapper.eyes_wider) if options.follow_eyes else None
+    follow = EyesFollow(options.create("aligner")) if options.follow_eyes else None
     choose = _chooser(options, swapper)
 
     frames = touched = faces = 0

@@ -16,7 +16,6 @@ from lib.cli import Command
 from lib.errors import DONE, INTERRUPTED, FaceswapError
 from lib.faces.extraction import extract
 from lib.faces.faceset import FaceFile, FaceFolder, is_face_folder, list_faces, read_face
-from lib.faces.geometry import eye_openings
 from lib.faces.store import AlignmentStore, default_store
 from lib.media.files import same_path
 from lib.media.source import open_source
@@ -129,16 +128,11 @@ def _read(folder: Path) -> list[FaceFile]:
     return files
 
 
-def _eyes(files: list[FaceFile]) -> float:
-    """How far this person's eyes are usually open."""
-    return round(float(np.median([eye_openings(file.landmarks).mean() for file in files])), 4)
-
-
 def _write_description(folder: Path, settings: dict[str, Any], faces_folders: dict[str, Path], files: dict[str, list[FaceFile]]) -> None:
     """options.json and identities.json, written before the first iteration."""
     try:
         checkpoint.write_json(folder / "options.json", settings | {
-            "faces": {identity: {"folder": str(path.resolve()), "count": len(files[identity]), "eyes": _eyes(files[identity])}
+            "faces": {identity: {"folder": str(path.resolve()), "count": len(files[identity])}
                       for identity, path in faces_folders.items()}})
     except OSError as error:
         raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error

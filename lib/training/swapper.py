@@ -24,7 +24,6 @@ class Swapper:
     size: int  # side of the crops, pixels
     coverage: str  # of the crops
     identity: dict[str, np.ndarray] = field(default_factory=dict)  # mean embedding of the training faces, by identity "a", "b"
-    eyes_wider: float = 1.0  # how far the new person's eyes are usually open, of how far the old one's are
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(N, S, S, 3) float32 RGB in [0, 1] -> the swapped faces, likewise, and their masks (N, S, S, 1), or None where not learnt."""
@@ -49,6 +48,4 @@ def load_swapper(folder: Path, to: str = "b") -> Swapper:
     checkpoint.load_networks(found[0], networks, averaged=bool(model.averaged))
     path = folder / "identities.json"
     identity = {name: np.array(mean, np.float32) for name, mean in checkpoint.read_json(path).items()} if path.exists() else {}
-    eyes = {name: said.get("eyes") for name, said in options.get("faces", {}).items()}
-    wider = eyes[to] / eyes["a" if to == "b" else "b"] if len(eyes) == 2 and all(eyes.values()) else 1.0
-    return Swapper(model.swapper(networks, to), model.size, model.coverage, identity, wider)
+    return Swapper(model.swapper(networks, to), model.size, model.coverage, identity)

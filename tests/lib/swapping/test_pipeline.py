@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lib.faces.geometry import DEFAULT_COVERAGE
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, RECOGNIZERS
 from lib.swapping.composite import Compositor, crop_face
+from lib.swapping.eyes import EyesFollow
 from lib.swapping.pipeline import BATCH, largest, nearest, swap_frames
 from lib.types import Face, Frame
 
@@ -69,6 +72,34 @@ def test_the_network_gets_batches_across_frames_and_never_more(couple):
     network = Negative()
     list(swap_frames(stream(image, lambda index: faces * BATCH, 2), network, compositor(), everyone))
     assert sum(network.batches) == 4 * BATCH and max(network.batches) == BATCH
+
+
+def test_what_follows_the_network_gets_its_batches_and_is_what_is_pasted(couple):
+    image, faces = couple
+    seen = []
+
+    def black(batch):
+        seen.append(len(batch))
+        return [replace(face, image=np.zeros_like(face.image)) for face in batch]
+
+    for done in swap_frames(stream(image, lambda index: faces, 2 * BATCH), Negative(), compositor(), everyone, black):
+        nose = tuple(faces[0].landmarks[30].round().astype(int)[::-1])
+        assert (done.image[nose] == 0).all() and done.swapped == 2
+    assert sum(seen) == 4 * BATCH and max(seen) == BATCH
+
+
+def test_a_network_that_fails_does_not_stop_the_eyes_of_others(couple):
+    image, faces = couple
+
+    class Failing(Negative):
+        def __call__(self, faces):
+            images = 1 - faces
+            images[0] = np.nan
+            return images, None
+
+    finished = list(swap_frames(stream(image, lambda index: faces[:1], BATCH), Failing(), compositor(), everyone,
+                                EyesFollow(ALIGNERS.create("dlib68"))))
+    assert [done.swapped for done in finished] == [0] + [1] * (BATCH - 1) and "numbers" in finished[0].failure
 
 
 def test_a_frame_whose_swap_fails_is_passed_through_and_says_why(couple):
