@@ -138,8 +138,8 @@ def _feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
     """
     if pixels <= 0:
         return mask
-    sigma = pixels / 2
-    ramp = np.clip(2 * cv2.GaussianBlur(mask, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT) - 1, 0, 1)
+    blurred = cv2.GaussianBlur(mask, (0, 0), pixels / 2, borderType=cv2.BORDER_CONSTANT)
+    ramp = np.maximum(2 * blurred - 1, 0)
     return ramp * ramp * (3 - 2 * ramp)
 
 
