@@ -33,9 +33,10 @@ class Hog(Detector):
         return [self._detect(image) for image in images]
 
     def _detect(self, image: np.ndarray) -> list[Detection]:
-        # in one step: dlib's own upsampling would enlarge what was shrunk before
-        searched, scale = resized(image, min(max(image.shape[:2]), self.search) << self.upsample)
-        boxes, margins, _ = self._detector.run(searched, 0, self._threshold)
+        searched, scale, doublings = np.ascontiguousarray(image), 1.0, self.upsample
+        if max(image.shape[:2]) > self.search:  # brought to its size in one step, not shrunk and doubled
+            (searched, scale), doublings = resized(image, self.search << self.upsample), 0
+        boxes, margins, _ = self._detector.run(searched, doublings, self._threshold)
         # they come best first; the margin, 0 at dlib's own threshold, as a probability
         return [Detection(np.array([box.left(), box.top(), box.right(), box.bottom()], np.float32) * scale + np.float32((scale - 1) / 2),
                           1 / (1 + math.exp(-margin))) for box, margin in zip(boxes, margins)]
