@@ -18,7 +18,7 @@ from lib.media.source import open_source
 from lib.options import nearest as nearest_name
 from lib.options import option
 from lib.parallel import prefetch
-from lib.plugin import MASKERS, RECOGNIZERS, Masker
+from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, Masker
 from lib.progress import progress
 from lib.swapping.composite import Compositor
 from lib.swapping.eyes import EyesFollow
@@ -37,7 +37,7 @@ def run(options: Convert) -> int:
     sink = sink_of(options, source)
     swapper = _swapper(options)
     compositor = Compositor(color, blender, maskers, predicted, options.erosion, options.feather, swapper.coverage)
-    follow = EyesFollow(options.create("aligner")) if options.follow_eyes else None
+    follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0)) if options.follow_eyes else None  # drawn eyes are smooth: one fit will do
     choose = _chooser(options, swapper)
 
     frames = touched = faces = 0

@@ -105,7 +105,7 @@ def _following(frame: np.ndarray, face: Face) -> float:
     """Median milliseconds of one core for the eyelids of a face, as they come: BATCH at a time."""
     aligned = crop_face(frame, face, StubNetwork.size)
     crop = network_input(aligned, StubNetwork.size)
-    faces, follow = [SwappedFace(aligned, crop, np.ones((*crop.shape[:2], 1), np.float32))] * BATCH, EyesFollow(ALIGNERS.create("dlib68"))
+    faces, follow = [SwappedFace(aligned, crop, np.ones((*crop.shape[:2], 1), np.float32))] * BATCH, EyesFollow(ALIGNERS.create("dlib68", refeed=0))
     seconds = []
     for _ in range(20):
         began = time.thread_time()
@@ -130,7 +130,7 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> t
             source = open_source(video)
             found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
             with writer.open(folder / "converted.mp4", source) as sink:
-                for done in swap_frames(found, StubNetwork(), compositor, lambda faces: faces, EyesFollow(ALIGNERS.create("dlib68"))):
+                for done in swap_frames(found, StubNetwork(), compositor, lambda faces: faces, EyesFollow(ALIGNERS.create("dlib68", refeed=0))):
                     sink.write(done.frame, done.image)
 
         seconds: dict[Callable[[], None], list[float]] = {plain: [], converted: []}
