@@ -105,7 +105,8 @@ def _following(frame: np.ndarray, face: Face) -> float:
     """Median milliseconds of one core for the eyelids of a face, as they come: BATCH at a time."""
     aligned = crop_face(frame, face, StubNetwork.size)
     crop = network_input(aligned, StubNetwork.size)
-    faces, follow = [SwappedFace(aligned, crop, np.ones((*crop.shape[:2], 1), np.float32))] * BATCH, EyesFollow(ALIGNERS.create("dlib68", refeed=0))
+    faces = [SwappedFace(aligned, crop, np.ones((*crop.shape[:2], 1), np.float32))] * BATCH
+    follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
     seconds = []
     for _ in range(20):
         began = time.thread_time()
@@ -120,6 +121,8 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> t
     with AlignmentStore.open(folder / "alignments.db") as store:
         frames = extract(open_source(video), store, lambda: DETECTORS.create("auto"), lambda: ALIGNERS.create("dlib68")).frames
 
+        follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
+
         def plain() -> None:
             source = open_source(video)
             with writer.open(folder / "plain.mp4", source) as sink:
@@ -130,7 +133,7 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> t
             source = open_source(video)
             found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
             with writer.open(folder / "converted.mp4", source) as sink:
-                for done in swap_frames(found, StubNetwork(), compositor, lambda faces: faces, EyesFollow(ALIGNERS.create("dlib68", refeed=0))):
+                for done in swap_frames(found, StubNetwork(), compositor, lambda faces: faces, follow):
                     sink.write(done.frame, done.image)
 
         seconds: dict[Callable[[], None], list[float]] = {plain: [], converted: []}
