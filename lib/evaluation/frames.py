@@ -1,0 +1,242 @@
+"""What is measured of one pair of frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from lib.faces.geometry import COVERAGES, LEFT_EYE, RIGHT_EYE, crop_matrix, eye_openings, transform_points, warp
+from lib.faces.masks import hull
+from lib.faces.pose import angle_between, head_rotation
+from lib.plugin import Aligner, Detector, Recognizer
+from lib.swapping.composite import inner_skin
+from lib.types import AlignedFace, Face
+
+SIZE, COVERAGE = 256, "whole"  # of the crop on which pictures are compared
+UNIT = SIZE / COVERAGES[COVERAGE][0]  # pixels of the crop: the side of the mean face's unit square
+OUTSIDE = 0.08  # a mask may reach beyond the landmarks' hull by this share of the unit
+RING = 0.12  # width of the band on which the seam is looked for, likewise
+AROUND = 0.35  # width of the band in which skin around the face is looked for
+SKIN_LIKE = 3.0  # deviations of the face's skin colour
+FEWEST_SKIN = 150  # pixels of the crop: with less skin around the face there is no colour to compare
+EXACT = 99.0  # dB, for no difference at all
+CHANGED = 1.5  # 8-bit levels that the face must differ by, beyond what the frame outside differs, to count as swapped
+EYES, MOUTH = slice(36, 48), slice(48, 68)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A frame of both clips, and the original's faces."""
+
+    index: int
+    original: np.ndarray  # (H, W, 3) uint8 RGB
+    swapped: np.ndarray
+    faces: tuple[Face, ...]
+
+
+@dataclass
+class FrameScores:
+    """What one pair says. `values` by a measure's key; what cannot be told is left out."""
+
+    index: int
+    swapped: bool
+    values: dict[str, float] = field(default_factory=dict)
+    originals: dict[str, float] = field(default_factory=dict)  # the same of the original, where that says something
+    embedding: np.ndarray | None = None  # (D,) of the swapped face
+    openings: np.ndarray | None = None  # (2, 2): original and swapped; eyes and mouth
+    landmarks: np.ndarray | None = None  # (2, 68, 2) frame pixels: original and swapped
+    thumbnails: np.ndarray | None = None  # (2, SIZE, SIZE, 3) uint8 RGB
+
+
+@dataclass
+class Kit:
+    """The plugins that one thread measures with."""
+
+    detector: Detector
+    aligner: Aligner
+    recognizer: Recognizer
+
+
+def measured(pair: Pair, before: Pair | None, kit: Kit) -> FrameScores | None:
+    """The scores of the pair's face: the largest that was changed, else the largest. None where the original shows no face.
+
+    `before` is the pair of the frame before, if it was the frame before.
+    """
+    if not pair.faces:
+        return None
+    difference = np.abs(pair.original.astype(np.int16) - pair.swapped).max(-1).astype(np.uint8)
+    outside = ~_near_faces(pair)
+    beyond = float(difference[outside].mean()) if outside.any() else 0.0
+    by_size = sorted(pair.faces, key=lambda face: -float(np.prod(np.ptp(face.landmarks, axis=0))))
+    changes = [_change(face, difference) - beyond for face in by_size]
+    chosen = next((number for number, change in enumerate(changes) if change > CHANGED), 0)
+    face = by_size[chosen]
+
+    scores = FrameScores(pair.index, changes[chosen] > CHANGED)
+    scores.values["outside_psnr"] = _psnr(pair.original, pair.swapped, outside)
+    landmarks = kit.aligner.align(pair.swapped, face.detection.box[None])[0]
+    scores.landmarks = np.stack([face.landmarks, landmarks])
+    scores.values["found"] = 100.0 * _found(kit.detector, pair.swapped, face)
+    _attributes(scores, face.landmarks, landmarks)
+    matrix = crop_matrix(face.landmarks, SIZE, COVERAGE)
+    crops = np.stack([warp(image, matrix, SIZE) for image in (pair.original, pair.swapped)])
+    scores.thumbnails = crops
+    scores.embedding = kit.recognizer.embed([_aligned(pair.swapped, Face(face.detection, landmarks))])[0]
+    points = transform_points(face.landmarks, matrix)
+    mask = hull(points, SIZE)[..., 0] > 0.5
+    _gaze(scores, crops, points, transform_points(landmarks, matrix))
+    _picture(scores, crops, points, mask)
+    if before is not None:
+        earlier = np.stack([warp(image, matrix, SIZE) for image in (before.original, before.swapped)])
+        _flicker(scores, crops, earlier, mask)
+    return scores
+
+
+def openings(landmarks: np.ndarray) -> np.ndarray:
+    """(2,): how far the eyes are open, height by width, and the mouth, by the distance between the outer corners of the eyes."""
+    mouth = np.linalg.norm(landmarks[62] - landmarks[66]) / max(np.linalg.norm(landmarks[36] - landmarks[45]), 1e-6)
+    return np.array([eye_openings(landmarks).mean(), mouth])
+
+
+def between_eyes(landmarks: np.ndarray) -> float:
+    """Pixels from the middle of one eye to that of the other."""
+    return max(float(np.linalg.norm(landmarks[RIGHT_EYE].mean(0) - landmarks[LEFT_EYE].mean(0))), 1e-6)
+
+
+def _aligned(image: np.ndarray, face: Face) -> AlignedFace:
+    matrix = crop_matrix(face.landmarks, SIZE, COVERAGE)
+    return AlignedFace(face, warp(image, matrix, SIZE), matrix)
+
+
+def _near_faces(pair: Pair) -> np.ndarray:
+    """(H, W) bool: where a swap of the faces may have changed pixels."""
+    near = np.zeros(pair.original.shape[:2], np.uint8)
+    for face in pair.faces:
+        outline = _outline(face.landmarks)
+        grown = np.zeros_like(near)
+        cv2.fillConvexPoly(grown, outline, 1)
+        unit = np.ptp(face.landmarks[17:], axis=0).max()
+        cv2.polylines(grown, [outline], True, 1, max(1, round(2 * OUTSIDE * unit)))
+        near |= grown
+    return near > 0
+
+
+def _outline(landmarks: np.ndarray) -> np.ndarray:
+    """The convex hull that `hull` fills, in frame pixels."""
+    points = np.asarray(landmarks, np.float64).copy()
+    points[17:27] += 0.45 * (points[17:27].mean(0) - points[EYES].mean(0))
+    return cv2.convexHull(np.rint(points).astype(np.int32))
+
+
+def _change(face: Face, difference: np.ndarray) -> float:
+    """Mean difference, 8-bit levels, inside the middle of the face."""
+    inside = np.zeros(difference.shape, np.uint8)
+    cv2.fillConvexPoly(inside, cv2.convexHull(np.rint(face.landmarks[17:]).astype(np.int32)), 1)
+    return float(difference[inside > 0].mean()) if inside.any() else 0.0
+
+
+def _psnr(original: np.ndarray, swapped: np.ndarray, where: np.ndarray) -> float:
+    if not where.any():
+        return EXACT
+    error = float(np.square(original[where].astype(np.float32) - swapped[where]).mean())
+    return min(EXACT, 10 * np.log10(255 ** 2 / error)) if error else EXACT
+
+
+def _found(detector: Detector, image: np.ndarray, face: Face) -> bool:
+    middle, half = (face.detection.box[:2] + face.detection.box[2:]) / 2, (face.detection.box[2:] - face.detection.box[:2]) / 2
+    return any((np.abs((found.box[:2] + found.box[2:]) / 2 - middle) < half).all() for found in detector.detect([image])[0])
+
+
+def _attributes(scores: FrameScores, original: np.ndarray, swapped: np.ndarray) -> None:
+    apart = 100 * np.linalg.norm(swapped - original, axis=1) / between_eyes(original)
+    scores.values |= {"landmark_error": apart.mean(), "eyes_error": apart[EYES].mean(), "mouth_error": apart[MOUTH].mean(),
+                      "pose_error": angle_between(head_rotation(original), head_rotation(swapped))}
+    scores.openings = np.stack([openings(original), openings(swapped)])
+
+
+def _gaze(scores: FrameScores, crops: np.ndarray, original: np.ndarray, swapped: np.ndarray) -> None:
+    """Both eyes' mean; nothing where an eye is shut."""
+    errors = []
+    for eye in (RIGHT_EYE, LEFT_EYE):
+        places = [_iris(picture, points[eye]) for picture, points in zip(crops, (original, swapped))]
+        if all(place is not None for place in places):
+            errors.append(100 * float(np.linalg.norm(places[1] - places[0])))
+    if errors:
+        scores.values["gaze_error"] = float(np.mean(errors))
+
+
+def _iris(picture: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
+    """(2,): the middle of the dark between the lids, from the eye's middle, in its widths; None of an eye that is shut."""
+    across = eye[3] - eye[0]
+    width = float(np.linalg.norm(across))
+    inside = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillConvexPoly(inside, cv2.convexHull(np.rint(eye).astype(np.int32)), 1)
+    if width < 4 or inside.sum() < 0.12 * width ** 2:
+        return None
+    y, x = np.nonzero(inside)
+    light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[y, x].astype(np.float32)
+    dark = np.maximum(np.median(light) - light, 0) + 1e-3
+    place = np.array([dark @ x, dark @ y]) / dark.sum() - (eye[0] + eye[3]) / 2
+    along = across / width
+    return np.array([place @ along, place @ (-along[1], along[0])]) / width
+
+
+def _picture(scores: FrameScores, crops: np.ndarray, points: np.ndarray, mask: np.ndarray) -> None:
+    gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in crops]
+    variance = [cv2.Laplacian(picture, cv2.CV_32F)[mask].var() for picture in gray]
+    if variance[0] > 1e-6:
+        scores.values["sharpness"] = float(variance[1] / variance[0])
+    scores.values["seam"] = _seam(*gray, mask)
+    lab = [cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for picture in crops]
+    skin = inner_skin(points, SIZE)[..., 0] > 0.5
+    around = _skin_around(lab[0], skin, mask)
+    if around is not None:
+        for result, picture in zip((scores.originals, scores.values), lab):
+            result["skin_difference"] = _ciede2000(np.median(picture[skin], 0), np.median(picture[around], 0))
+
+
+def _seam(original: np.ndarray, swapped: np.ndarray, mask: np.ndarray) -> float:
+    """How much the steepness across the edge of `mask` exceeds the original's, mean over a band around it."""
+    within, beyond = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
+    distance = cv2.GaussianBlur(within - beyond, (0, 0), 2)
+    normal = np.stack([cv2.Sobel(distance, cv2.CV_32F, 1, 0), cv2.Sobel(distance, cv2.CV_32F, 0, 1)])
+    normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-6)
+    band = np.abs(distance) < RING * UNIT / 2
+    steep = []
+    for picture in (original, swapped):
+        smooth = cv2.GaussianBlur(picture, (0, 0), 1)
+        gradient = np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)]) / 8
+        steep.append(np.abs((gradient * normal).sum(0))[band])
+    return float(np.maximum(steep[1] - steep[0], 0).mean())
+
+
+def _skin_around(lab: np.ndarray, skin: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    """(SIZE, SIZE) bool: skin outside `mask`, as forehead, ears and neck, by the colours of the original's face."""
+    if skin.sum() < FEWEST_SKIN:
+        return None
+    usual = np.median(lab[skin], 0)
+    deviation = np.maximum(1.48 * np.median(np.abs(lab[skin] - usual), 0), (4, 2, 2))
+    grown = cv2.dilate(mask.astype(np.uint8), np.ones((2 * round(OUTSIDE * UNIT) + 1,) * 2)) > 0
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((2 * round(AROUND * UNIT) + 1,) * 2)) > 0
+    around = near & ~grown & (np.square((lab - usual) / deviation).sum(-1) < SKIN_LIKE ** 2)
+    return around if around.sum() >= FEWEST_SKIN else None
+
+
+def _ciede2000(one: np.ndarray, other: np.ndarray) -> float:
+    from skimage.color import deltaE_ciede2000
+
+    return float(deltaE_ciede2000(one.astype(float), other.astype(float)))
+
+
+def _flicker(scores: FrameScores, crops: np.ndarray, earlier: np.ndarray, mask: np.ndarray) -> None:
+    """Both clips' frame before is moved by the original's motion; what still differs inside `mask` is flicker."""
+    gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (crops[0], earlier[0])]
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*gray, None)
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+    changes = []
+    for now, then in zip(crops, earlier):
+        moved = cv2.remap(then, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        changes.append(float(np.abs(now.astype(np.float32) - moved)[mask].mean()))
+    scores.originals["change"], scores.values["change"] = changes

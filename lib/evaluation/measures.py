@@ -1,0 +1,69 @@
+"""What is measured of a swap: each measure's name, unit, direction, meaning and source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a frame, or of the whole clip."""
+
+    key: str
+    group: str
+    title: str
+    unit: str
+    better: str  # "higher", "lower" or "1"
+    meaning: str
+    source: str = ""  # paper
+
+
+IDENTITY, ATTRIBUTES, PICTURE, TIME, COVERAGE = "Identity", "Attributes kept", "Picture", "Time", "Coverage"
+
+MEASURES = (
+    Measure("distance_b", IDENTITY, "Distance to B", "", "lower",
+            "From the swapped face's embedding to the mean of B's; below 0.6 is the same person to the recognizer.",
+            "Deep Residual Learning for Image Recognition, CVPR, 2016 (dlib's 128 numbers)"),
+    Measure("cosine_b", IDENTITY, "Likeness to B", "cosine", "higher",
+            "Of the swapped face's embedding and the mean of B's; 1 is the same.",
+            "ArcFace: Additive Angular Margin Loss for Deep Face Recognition, CVPR, 2019 (the measure)"),
+    Measure("distance_a", IDENTITY, "Distance to A", "", "higher",
+            "From the swapped face's embedding to the mean of A's: how far the face has come from its own."),
+    Measure("cosine_a", IDENTITY, "Likeness to A", "cosine", "lower", "Of the swapped face's embedding and the mean of A's."),
+    Measure("retrieved", IDENTITY, "Taken for B", "%", "higher",
+            "Frames whose nearest identity among A, B and the gallery is B.",
+            "FaceShifter: Towards High Fidelity And Occlusion Aware Face Swapping, 2019 (ID retrieval)"),
+    Measure("pose_error", ATTRIBUTES, "Head pose error", "degrees", "lower",
+            "Angle between the head's directions in the original and in the swapped frame, from six landmarks.",
+            "FaceShifter, 2019 (pose error)"),
+    Measure("landmark_error", ATTRIBUTES, "Landmark error", "%", "lower",
+            "Mean distance of the swapped face's landmarks from the original's, of the distance between the eyes.",
+            "300 Faces in-the-Wild Challenge, ICCV Workshops, 2013 (normalisation)"),
+    Measure("eyes_error", ATTRIBUTES, "Landmark error, eyes", "%", "lower", "The same of the twelve points of the eyelids."),
+    Measure("mouth_error", ATTRIBUTES, "Landmark error, mouth", "%", "lower", "The same of the twenty points of the lips."),
+    Measure("eyes_follow", ATTRIBUTES, "Eye opening follows", "correlation", "higher",
+            "Correlation over the clip of how far the eyes are open in the original and in the swapped frames.",
+            "Real-Time Eye Blink Detection using Facial Landmarks, CVWW, 2016 (eye aspect ratio)"),
+    Measure("mouth_follow", ATTRIBUTES, "Mouth opening follows", "correlation", "higher",
+            "Correlation over the clip of how far the lips are apart."),
+    Measure("gaze_error", ATTRIBUTES, "Gaze error", "%", "lower",
+            "How far the irises (the dark between the lids) lie from where the original's lie, of the eye's width; rough."),
+    Measure("outside_psnr", PICTURE, "Exactness outside", "dB", "higher",
+            "Peak signal to noise of all pixels outside the faces: only the codec may change them. 99 is no change at all."),
+    Measure("seam", PICTURE, "Seam", "levels", "lower",
+            "How much steeper the picture is across the face's edge than in the original, in 8-bit levels a pixel of a 256-pixel face."),
+    Measure("skin_difference", PICTURE, "Skin against its surroundings", "CIEDE2000", "lower",
+            "Colour difference between the face and the skin around it that was not replaced; the original's own is given beside it.",
+            "The CIEDE2000 color-difference formula, Color Research and Application, 2005"),
+    Measure("sharpness", PICTURE, "Sharpness", "of the original", "1",
+            "Variance of the Laplacian inside the face against the original's; less than 1 is softer.",
+            "Diatom autofocusing in brightfield microscopy: a comparative study, ICPR, 2000"),
+    Measure("flicker", TIME, "Flicker", "of the original", "1",
+            "Change from frame to frame inside the face once its motion is taken out, against the original's.",
+            "Learning Blind Video Temporal Consistency, ECCV, 2018 (warping error)"),
+    Measure("jitter", TIME, "Landmark jitter", "%", "lower",
+            "Mean acceleration of the landmarks, of the distance between the eyes; the original's own is given beside it."),
+    Measure("swapped", COVERAGE, "Frames swapped", "%", "higher", "Of the frames in which the original shows a face."),
+    Measure("found", COVERAGE, "Face found again", "%", "higher", "Frames in which the detector finds a face where the original's was."),
+)
+BY_KEY = {measure.key: measure for measure in MEASURES}

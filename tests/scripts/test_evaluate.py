@@ -1,0 +1,58 @@
+"""`evaluate` as its users run it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lib.evaluation.report import ranges
+from lib.media import pictures
+from lib.media.source import open_source
+
+
+@pytest.fixture
+def clip(clips, tmp_path) -> Path:
+    return Path(shutil.copy(clips[0], tmp_path / "a.mp4"))
+
+
+def test_a_swap_gets_a_table_and_a_report(faceswap, astronaut, clip, clips, tiny_swap, tmp_path):
+    (tmp_path / "others").mkdir()
+    pictures.write(tmp_path / "others" / "someone.png", astronaut)
+    done = faceswap("evaluate", clip, tiny_swap / "out.mp4", "--reference", clips[1], "--gallery", tmp_path / "others",
+                    "-o", tmp_path / "report", "-D", "hog")
+    assert "Distance to B" in done.stdout and "Taken for B" in done.stdout
+    assert "Exactness outside" in done.stdout and "lower is better" in done.stdout
+    count = sum(1 for _ in open_source(clip))
+    said = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert said["frames"] == said["frames_with_face"] == count
+    assert said["measures"]["swapped"]["value"] == 100 and said["measures"]["outside_psnr"]["value"] > 30
+    rows = list(csv.DictReader((tmp_path / "report" / "frames.csv").open()))
+    assert [int(row["frame"]) for row in rows] == list(range(count)) and all(float(row["landmark_error"]) >= 0 for row in rows)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("<img") >= 4 and "data:image/jpeg;base64," in page and "http" not in page and "<script" not in page
+
+
+def test_pictures_are_compared_too(faceswap, astronaut, tmp_path):
+    for name in "before", "after":
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            pictures.write(tmp_path / name / f"{number}.png", astronaut)
+    done = faceswap("evaluate", tmp_path / "before", tmp_path / "after", "-D", "hog")
+    assert "Not swapped: frames 0-2" in done.stdout
+
+
+def test_mistakes(faceswap, clip, clips, tmp_path):
+    assert "needs SWAPPED" in faceswap("evaluate", clip, code=2).stderr
+    assert "does not exist" in faceswap("evaluate", clip, tmp_path / "none.mp4", "-D", "hog", code=1).stderr
+    pictures.write(tmp_path / "one.png", next(iter(open_source(clip))).image)
+    assert "not of one length" in faceswap("evaluate", clip, tmp_path / "one.png", "-D", "hog", code=1).stderr
+    done = faceswap("evaluate", clip, clip, "--reference", tmp_path / "none", "-D", "hog", code=1)
+    assert "does not exist" in done.stderr
+
+
+def test_ranges():
+    assert ranges([3, 4, 5, 9, 11, 12]) == "3-5, 9, 11-12" and ranges([]) == ""
