@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 def run(options: Evaluate) -> int:
     began = time.monotonic()
     original, swapped = open_source(options.original), open_source(options.swapped)
+    others = [open_source(options.compare)] if options.compare else []
     if same_path(options.original, options.swapped):
         logger.warning("Both are %s: everything but the share of swapped frames will be perfect.", options.original)
     path = options.alignments or default_store(options.original)
@@ -43,11 +44,14 @@ def run(options: Evaluate) -> int:
             return Kit(*(registry.create(settings[kind]["name"], **settings[kind]["options"])
                          for kind, registry in (("detector", DETECTORS), ("aligner", ALIGNERS))), RECOGNIZERS.create(options.recognizer))
 
-        clip = evaluate(original, swapped, lambda index: [stored.face for stored in store.faces(index)], make_kit,
-                        _people(options, make_kit()))
-    print(report.table(clip))
-    _tell(clip, options, time.monotonic() - began)
-    losses = original.losses + swapped.losses
+        known = _people(options, make_kit())
+        clips = [evaluate(original, source, lambda index: [stored.face for stored in store.faces(index)], make_kit, known)
+                 for source in (swapped, *others)]
+    print(report.table(clips[0]))
+    if others:
+        print(f"\n{options.swapped} against {options.compare}\n{report.comparison(*clips)}")
+    _tell(clips[0], options, time.monotonic() - began)
+    losses = [loss for source in (original, swapped, *others) for loss in source.losses]
     for loss in losses:
         logger.warning("Incomplete input: %s", loss)
     return SOME_FAILED if losses else DONE
@@ -84,6 +88,7 @@ class Evaluate(Command):
     reference: Path | None = option(None, "Faces, video or pictures of B, whose face it shall be.")
     source: Path | None = option(None, "Faces, video or pictures of A; the original itself if not given.")
     gallery: Path | None = option(None, "Folder of other people, a picture, video or folder each: the face shall not be taken for theirs.")
+    compare: Path | None = option(None, "Another swap of the same original: both are measured and their frames compared.")
     output: Path | None = option(None, "Folder for report.html, frames.csv and report.json.", short="-o")
     alignments: Path | None = option(None, "The alignments file of the original, if it is not in its usual place.", short="-p")
     detector: str = option("auto", "Finds faces in the original where that was not done before.", short="-D", plugin="detectors")

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from lib.evaluation.clip import ClipScores
+from lib.evaluation.compare import Difference, differences
 from lib.evaluation.frames import FrameScores
 from lib.evaluation.measures import BY_KEY, MEASURES, Measure
 from lib.media.files import disk_errors, part_of, publish
@@ -39,6 +40,32 @@ def table(clip: ClipScores) -> str:
     if clip.unswapped:
         lines += ["", f"Not swapped: frames {ranges(clip.unswapped)}"]
     return "\n".join(lines[1:])
+
+
+def comparison(first: ClipScores, second: ClipScores) -> str:
+    """Lines for a terminal: both swaps' totals, and by how much the second differs with 95 % confidence where frames tell."""
+    apart, lines = differences(first, second), [f"  {'':28} {'first':>8} {'second':>8}  difference"]
+    for measure in MEASURES:
+        if measure.key not in first.totals or measure.key not in second.totals:
+            continue
+        totals = [number(clip.totals[measure.key].value) for clip in (first, second)]
+        said = ""
+        if measure.key in apart:
+            found = apart[measure.key]
+            verdict = _verdict(measure, found) if found.is_clear else "no clear difference"
+            said = f"{_signed(found.mean)} ({_signed(found.low)} to {_signed(found.high)})  {verdict}"
+        lines.append(f"  {measure.title:28} {totals[0]:>8} {totals[1]:>8}  {said}".rstrip())
+    return "\n".join(lines)
+
+
+def _verdict(measure: Measure, found: Difference) -> str:
+    if measure.better == "1":
+        return "larger in the second" if found.mean > 0 else "smaller in the second"
+    return "second is better" if (found.mean > 0) == (measure.better == "higher") else "first is better"
+
+
+def _signed(value: float) -> str:
+    return ("-" if value < 0 else "+") + number(abs(value))
 
 
 def write(folder: Path, clip: ClipScores, heading: str) -> list[Path]:

@@ -36,6 +36,11 @@ def test_a_swap_gets_a_table_and_a_report(faceswap, astronaut, clip, clips, tiny
     assert page.count("<img") >= 4 and "data:image/jpeg;base64," in page and "http" not in page and "<script" not in page
 
 
+def test_two_swaps_are_compared(faceswap, clip, tiny_swap):
+    done = faceswap("evaluate", clip, tiny_swap / "out.mp4", "--compare", clip, "-D", "hog")
+    assert "Landmark error" in done.stdout.partition("against")[2] and "second is better" in done.stdout
+
+
 def test_pictures_are_compared_too(faceswap, astronaut, tmp_path):
     for name in "before", "after":
         (tmp_path / name).mkdir()
