@@ -42,7 +42,7 @@ def run(options: Convert) -> int:
 
     frames = touched = faces = 0
     troubles = []
-    with sink, _alignments(options, source) as store:
+    with sink, alignments(options, source) as store:
         found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
         for done in progress(swap_frames(found, swapper, compositor, choose, follow), "convert", source.count):
             sink.write(done.frame, done.image)
@@ -87,13 +87,13 @@ def _swapper(options: Convert) -> Swapper:
     return swapper
 
 
-def _alignments(options: Convert, source: FrameSource) -> AlignmentStore:
-    """The faces in all frames of `source`: what was found before, and the rest, found now and kept."""
-    path = options.alignments or default_store(options.input)
+def alignments(options: Command, source: FrameSource) -> AlignmentStore:
+    """The faces in all frames of `source`: what was found before, and the rest, found now and kept; -p, -D and -A as in `options`."""
+    path = options.alignments or default_store(source.path)
     with AlignmentStore.open(path) as store:
         summary = extract(source, store, lambda: options.create("detector"), lambda: options.create("aligner"))
         if not summary.faces:
-            raise FaceswapError(f"No faces found in {options.input} ({summary.frames} frames). Look whether it shows faces; "
+            raise FaceswapError(f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows faces; "
                                 "then try another -D/--detector.")
     return AlignmentStore.open(path, read_only=True)  # others may use it meanwhile
 

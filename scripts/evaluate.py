@@ -10,17 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from lib.cli import Command
-from lib.errors import DONE, SOME_FAILED, FaceswapError
+from lib.errors import DONE, SOME_FAILED
 from lib.evaluation import people, report
 from lib.evaluation.clip import ClipScores, evaluate
 from lib.evaluation.frames import Kit
-from lib.faces.extraction import extract
-from lib.faces.store import AlignmentStore, default_store
-from lib.media.base import FrameSource
 from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import option
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
+from scripts.convert import alignments
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +29,7 @@ def run(options: Evaluate) -> int:
     others = [open_source(options.compare)] if options.compare else []
     if same_path(options.original, options.swapped):
         logger.warning("Both are %s: everything but the share of swapped frames will be perfect.", options.original)
-    path = options.alignments or default_store(options.original)
-    with AlignmentStore.open(path) as store:
-        summary = extract(original, store, lambda: options.create("detector"), lambda: options.create("aligner"))
-        if not summary.faces:
-            raise FaceswapError(f"No faces found in {options.original} ({summary.frames} frames). Look whether it shows faces; "
-                                "then try another -D/--detector.")
-    with AlignmentStore.open(path, read_only=True) as store:
+    with alignments(options, original) as store:
         settings = store.settings
 
         def make_kit() -> Kit:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from lib.faces.geometry import COVERAGES, LEFT_EYE, RIGHT_EYE, crop_matrix, eye_openings, transform_points, warp
-from lib.faces.masks import hull
+from lib.faces.masks import hull, with_whole_brows
 from lib.faces.pose import angle_between, head_rotation
 from lib.plugin import Aligner, Detector, Recognizer
 from lib.swapping.composite import inner_skin
@@ -114,20 +114,13 @@ def _near_faces(pair: Pair) -> np.ndarray:
     """(H, W) bool: where a swap of the faces may have changed pixels."""
     near = np.zeros(pair.original.shape[:2], np.uint8)
     for face in pair.faces:
-        outline = _outline(face.landmarks)
+        outline = cv2.convexHull(np.rint(with_whole_brows(face.landmarks)).astype(np.int32))
         grown = np.zeros_like(near)
         cv2.fillConvexPoly(grown, outline, 1)
         unit = np.ptp(face.landmarks[17:], axis=0).max()
         cv2.polylines(grown, [outline], True, 1, max(1, round(2 * OUTSIDE * unit)))
         near |= grown
     return near > 0
-
-
-def _outline(landmarks: np.ndarray) -> np.ndarray:
-    """The convex hull that `hull` fills, in frame pixels."""
-    points = np.asarray(landmarks, np.float64).copy()
-    points[17:27] += 0.45 * (points[17:27].mean(0) - points[EYES].mean(0))
-    return cv2.convexHull(np.rint(points).astype(np.int32))
 
 
 def _change(face: Face, difference: np.ndarray) -> float:

@@ -14,15 +14,19 @@ SPOT = ((0.22,), (0.13,))  # standard deviations of `middle`, across and down, i
 SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 
 
+def with_whole_brows(landmarks: np.ndarray) -> np.ndarray:
+    """(68, 2) float64: `landmarks` with the brow points above the brows."""
+    points = np.asarray(landmarks, np.float64).copy()
+    points[BROWS] += BROW_HEIGHT * (points[BROWS].mean(0) - points[EYES].mean(0))
+    return points
+
+
 def hull(landmarks: np.ndarray, size: int) -> np.ndarray:
     """The convex hull of `landmarks` (68, 2) in crop pixels, brows included, as (size, size, 1) float32 in [0, 1], 1 = face.
 
     The brow points are moved away from the eyes first: a hull through the brows leaves those of the face below visible.
     """
-    points = np.asarray(landmarks, np.float64).copy()
-    up = points[BROWS].mean(0) - points[EYES].mean(0)
-    points[BROWS] += BROW_HEIGHT * up
-    outline = cv2.convexHull(np.rint(points * (1 << SHIFT)).astype(np.int32))
+    outline = cv2.convexHull(np.rint(with_whole_brows(landmarks) * (1 << SHIFT)).astype(np.int32))
     mask = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(mask, outline, 255, cv2.LINE_AA, SHIFT)
     return (mask / np.float32(255))[..., None]

@@ -65,8 +65,7 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
         return image
     hair |= other & upper & (cv2.dilate(face, _disc(AROUND * between_eyes)) > face)  # this face, bent, may become wider there
     hair = cv2.dilate(hair.astype(np.uint8), _disc(HAIR_MARGIN * between_eyes)) & (1 - features)
-    drawn = _around_brow(points, hidden, size, between_eyes)
-    hair |= drawn
+    hair |= _around_brow(points, hidden, size, between_eyes)
 
     skin = (face & (1 - other) & (1 - hair) & (1 - features)).astype(np.float32)
     colors, near = (cv2.GaussianBlur(part, (0, 0), SKIN_BLUR * between_eyes) for part in (image * skin[..., None], skin))
