@@ -10,21 +10,34 @@ from pathlib import Path
 import numpy as np
 
 from lib.cli import Command
-from lib.errors import DONE, SOME_FAILED
-from lib.evaluation import people, report
-from lib.evaluation.clip import ClipScores, evaluate
+from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
+from lib.evaluation import people, report, set_report, sets
+from lib.evaluation.clip import evaluate
+from lib.evaluation.distance import FEWEST, distribution
 from lib.evaluation.frames import Kit
+from lib.evaluation.set_report import SetScores
 from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import option
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
+from lib.progress import progress
 from scripts.convert import alignments
 
 logger = logging.getLogger(__name__)
 
 
+NOT_WITH_FACES = {"original": "ORIGINAL", "swapped": "SWAPPED", "compare": "--compare", "gallery": "--gallery",
+                  "alignments": "-p/--alignments"}
+
+
 def run(options: Evaluate) -> int:
+    return _faces(options) if options.faces else _swap(options)
+
+
+def _swap(options: Evaluate) -> int:
     began = time.monotonic()
+    if missing := [name.upper() for name in ("original", "swapped") if getattr(options, name) is None]:
+        raise UsageError(f"evaluate needs {' and '.join(missing)}, or --faces FOLDER. See: faceswap.py evaluate --help")
     original, swapped = open_source(options.original), open_source(options.swapped)
     others = [open_source(options.compare)] if options.compare else []
     if same_path(options.original, options.swapped):
@@ -42,7 +55,10 @@ def run(options: Evaluate) -> int:
     print(report.table(clips[0]))
     if others:
         print(f"\n{options.swapped} against {options.compare}\n{report.comparison(*clips)}")
-    _tell(clips[0], options, time.monotonic() - began)
+    logger.info("Measured %d frames, %d with a face, in %.0f s.", clips[0].frame_count, len(clips[0].frames), time.monotonic() - began)
+    if options.output:
+        names = [path.name for path in (options.original, options.swapped, options.compare) if path]
+        logger.info("Report: %s", report.write(options.output, names, *clips)[-1])
     losses = [loss for source in (original, swapped, *others) for loss in source.losses]
     for loss in losses:
         logger.warning("Incomplete input: %s", loss)
@@ -60,29 +76,55 @@ def _people(options: Evaluate, kit: Kit) -> dict[str, np.ndarray]:
     return known
 
 
-def _tell(clip: ClipScores, options: Evaluate, seconds: float) -> None:
-    logger.info("Measured %d frames, %d with a face, in %.0f s.", clip.frame_count, len(clip.frames), seconds)
+def _faces(options: Evaluate) -> int:
+    """--faces: a set of faces by itself, against the set that it must serve, and against one that it should be like."""
+    if given := [said for name, said in NOT_WITH_FACES.items() if getattr(options, name) is not None]:
+        raise UsageError(f"--faces measures a set of faces, not a swap: leave {' and '.join(given)} out. "
+                         "With it go --source, --reference and -o.")
+    tools = options.create("detector"), options.create("aligner")
+    recognizer = options.create("recognizer")
+
+    def measured(path: Path) -> sets.FaceSet:
+        found = progress(people.read_faces(path, *tools), f"measure {path.name}", unit="face")
+        faces = sets.measure(str(path), found, recognizer)
+        if not len(faces):
+            raise FaceswapError(f"No faces found in {path}. Name a folder of faces made by extract, a video, or pictures of faces.")
+        return faces
+
+    faces = measured(options.faces)
+    needed = measured(options.source) if options.source else None
+    reference = measured(options.reference) if options.reference else None
+    if reference and min(len(faces), len(reference)) < FEWEST:
+        raise FaceswapError(f"{min((faces, reference), key=len).name} has {min(len(faces), len(reference))} faces: for a distance between "
+                            f"two sets at least {FEWEST} of each are needed, and some hundreds make it steady.")
+    scores = SetScores(faces, needed, distribution(faces.embeddings, reference.embeddings) if reference else None)
+    print(set_report.table(scores))
     if options.output:
-        files = report.write(options.output, clip, f"{options.swapped.name} against {options.original.name}")
-        logger.info("Report: %s", files[-1])
+        logger.info("Report: %s", set_report.write(options.output, scores)[-1])
+    return DONE
 
 
 @dataclass(kw_only=True)
 class Evaluate(Command):
-    """Measure how good a swap is: ORIGINAL against SWAPPED, frame by frame.
+    """Measure how good a swap is, or how good the faces are that it is to be learnt from.
 
-    evaluate a.mp4 out.mp4 --reference b.mp4            a table
+    evaluate a.mp4 out.mp4 --reference b.mp4            a table: ORIGINAL against SWAPPED, frame by frame
     evaluate a.mp4 out.mp4 --reference b.mp4 -o report  and a page with plots, a CSV and JSON in the folder report
+    evaluate --faces faces_b --source faces_a           B's faces: blur, size, duplicates, and what they lack that A needs
+    evaluate --faces made --reference real              how far generated faces are from real ones, as distributions
     """
 
-    original: Path = option(help="The video, picture or folder of pictures before the swap.", positional=True)
-    swapped: Path = option(help="The same after it.", positional=True)
-    reference: Path | None = option(None, "Faces, video or pictures of B, whose face it shall be.")
-    source: Path | None = option(None, "Faces, video or pictures of A; the original itself if not given.")
+    original: Path | None = option(None, "The video, picture or folder of pictures before the swap.", positional=True)
+    swapped: Path | None = option(None, "The same after it.", positional=True)
+    faces: Path | None = option(None, "Measure this set of faces instead of a swap: a folder made by extract, a video, or pictures.")
+    reference: Path | None = option(None, "Faces, video or pictures of B, whose face it shall be; "
+                                           "with --faces the set that it should be like.")
+    source: Path | None = option(None, "Faces, video or pictures of A, the original itself if not given; "
+                                        "with --faces the set that it must serve.")
     gallery: Path | None = option(None, "Folder of other people, a picture, video or folder each: the face shall not be taken for theirs.")
     compare: Path | None = option(None, "Another swap of the same original: both are measured and their frames compared.")
-    output: Path | None = option(None, "Folder for report.html, frames.csv and report.json.", short="-o")
+    output: Path | None = option(None, "Folder for the report: a page, a CSV and JSON.", short="-o")
     alignments: Path | None = option(None, "The alignments file of the original, if it is not in its usual place.", short="-p")
-    detector: str = option("auto", "Finds faces in the original where that was not done before.", short="-D", plugin="detectors")
+    detector: str = option("auto", "Finds faces where that was not done before.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Fits landmarks, likewise.", short="-A", plugin="aligners")
     recognizer: str = option("dlib_resnet", "Says whose face it is.", plugin="recognizers")

@@ -1,7 +1,9 @@
-"""Whose face it is: mean identity embeddings of people, from face sets, footage or pictures."""
+"""Whose face it is: faces of people from face sets, footage or pictures, and their mean identity embeddings."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.faces.faceset import is_face_folder, list_faces, read_face
 from lib.faces.geometry import crop
+from lib.media.base import FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key
 from lib.media.source import open_source
 from lib.plugin import Aligner, Detector, Recognizer
@@ -17,16 +20,34 @@ from lib.types import AlignedFace, Face, Frame
 LOOKED_AT = 24  # faces of a person: enough for a steady mean
 
 
-def mean_embedding(path: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> np.ndarray:
-    """(D,) float32: the mean over up to LOOKED_AT faces of a face folder, a video, a folder of pictures or a picture.
+@dataclass(frozen=True)
+class NamedFace:
+    """A face and where it is from: the file's or picture's name, or "frame 12" of a video."""
 
-    Of several faces in a frame the largest is taken. Raises FaceswapError where there is no face.
+    name: str
+    aligned: AlignedFace
+
+
+def read_faces(path: Path, detector: Detector, aligner: Aligner, most: int | None = None) -> Iterator[NamedFace]:
+    """The faces of a face folder; or of a video, a folder of pictures or a picture, the largest of each frame.
+
+    Up to `most` files or frames are looked at, evenly spread; all where it is None.
     """
-    if is_face_folder(path):
+    if path.is_dir() and is_face_folder(path):
         files = list_faces(path)
-        faces = [read_face(files[index]).aligned for index in _spread(len(files))]
-    else:
-        faces = _faces_in_footage(path, detector, aligner)
+        for index in _spread(len(files), most):
+            yield NamedFace(files[index].name, read_face(files[index]).aligned)
+        return
+    detector = detector.settle(None)
+    for frame in _frames(open_source(path), most):
+        found = _largest(frame, detector, aligner)
+        if found is not None:
+            yield NamedFace(frame.name or f"frame {frame.index}", found)
+
+
+def mean_embedding(path: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> np.ndarray:
+    """(D,) float32: the mean over up to LOOKED_AT faces of what `read_faces` takes. Raises FaceswapError where there is no face."""
+    faces = [one.aligned for one in read_faces(path, detector, aligner, LOOKED_AT)]
     if not faces:
         raise FaceswapError(f"No faces found in {path}. Name footage, pictures or extracted faces of one person.")
     return recognizer.embed(faces).mean(0)
@@ -43,19 +64,17 @@ def gallery(folder: Path, detector: Detector, aligner: Aligner, recognizer: Reco
     return {f"gallery/{path.name}": mean_embedding(path, detector, aligner, recognizer) for path in people}
 
 
-def _spread(count: int) -> list[int]:
-    """Up to LOOKED_AT indices, evenly."""
-    return np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int).tolist()
+def _spread(count: int, most: int | None) -> list[int]:
+    """Up to `most` indices, evenly."""
+    return np.linspace(0, count - 1, min(count, most or count)).round().astype(int).tolist()
 
 
-def _faces_in_footage(path: Path, detector: Detector, aligner: Aligner) -> list[AlignedFace]:
-    source = open_source(path)
-    detector = detector.settle(None)
-    if source.count is None:
-        found = [_largest(frame, detector, aligner) for frame in source.frames(0, LOOKED_AT)]
-    else:
-        found = [_largest(frame, detector, aligner) for index in _spread(source.count) for frame in source.frames(index, index + 1)]
-    return [face for face in found if face is not None]
+def _frames(source: FrameSource, most: int | None) -> Iterator[Frame]:
+    if most is None or source.count is None:
+        yield from source.frames(0, most)
+        return
+    for index in _spread(source.count, most):
+        yield from source.frames(index, index + 1)
 
 
 def _largest(frame: Frame, detector: Detector, aligner: Aligner) -> AlignedFace | None:

@@ -40,6 +40,26 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
     assert np.mean(clear) < 0.2
 
 
+def followed(follows: float, seed: int, count: int = 300) -> ClipScores:
+    """A clip whose mouth follows the original's by a correlation of about `follows`, and flickers 1.5 times as much."""
+    random = np.random.default_rng(seed)
+    original, own = random.normal(0, 1, (2, count))
+    mouth = follows * original + np.sqrt(1 - follows ** 2) * own
+    return ClipScores({}, [FrameScores(index, True, {"change": 3.0}, {"change": 2.0}, openings=np.array([[0.3, one], [0.3, other]]))
+                           for index, (one, other) in enumerate(zip(original, mouth))], count)
+
+
+def test_what_only_a_whole_clip_has_gets_an_interval_too():
+    found = differences(followed(0.6, 1), followed(0.95, 1))
+    assert found["mouth_follow"].mean == pytest.approx(0.35, abs=0.08) and found["mouth_follow"].is_clear
+    assert found["mouth_follow"].low < 0.35 < found["mouth_follow"].high
+    assert found["eyes_follow"].mean == 0 and not found["eyes_follow"].is_clear  # they never move
+    slower = followed(0.6, 1)
+    for scores in slower.frames:
+        scores.values["change"] = 2.0
+    assert differences(followed(0.6, 1), slower)["flicker"].high == pytest.approx(-0.5)
+
+
 def test_only_frames_of_both_count():
     longer, shorter = clip(np.full(30, 2.0)), clip(np.full(30, 5.0))
     del shorter.frames[10:]
