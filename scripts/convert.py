@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from lib.media.source import open_source
 from lib.options import nearest as nearest_name
 from lib.options import option
 from lib.parallel import prefetch
-from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, Masker
+from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, REGISTRIES, Masker
 from lib.progress import progress
 from lib.swapping.composite import Compositor
 from lib.swapping.eyes import EyesFollow
@@ -32,12 +33,10 @@ PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
 def run(options: Convert) -> int:
     began = time.monotonic()
     source = open_source(options.input)
-    maskers, predicted = masks(options.mask)
-    color, blender = options.create("color"), options.create("blender")
+    compositor, follow = compositing(options)
     sink = sink_of(options, source)
     swapper = _swapper(options)
-    compositor = Compositor(color, blender, maskers, predicted, options.erosion, options.feather, swapper.coverage)
-    follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0)) if options.follow_eyes else None  # drawn eyes are smooth: one fit will do
+    compositor = replace(compositor, coverage=swapper.coverage)
     choose = _chooser(options, swapper)
 
     frames = touched = faces = 0
@@ -60,6 +59,13 @@ def run(options: Convert) -> int:
     for trouble in troubles:
         logger.warning("%s", trouble)
     return SOME_FAILED if troubles else DONE
+
+
+def compositing(options: Convert) -> tuple[Compositor, EyesFollow | None]:
+    """How faces are set into frames, and what is done to them before, as the options say."""
+    maskers, predicted = masks(options.mask)
+    follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0)) if options.follow_eyes else None  # drawn eyes are smooth: one fit will do
+    return Compositor(options.create("color"), options.create("blender"), maskers, predicted, options.erosion, options.feather), follow
 
 
 def sink_of(options: Convert, source: FrameSource) -> FrameSink:
@@ -88,10 +94,19 @@ def _swapper(options: Convert) -> Swapper:
 
 
 def alignments(options: Command, source: FrameSource) -> AlignmentStore:
-    """The faces in all frames of `source`: what was found before, and the rest, found now and kept; -p, -D and -A as in `options`."""
+    """The faces in all frames of `source`: what was found before, and the rest, found now and kept; -p, -D and -A as in `options`.
+
+    What was begun with another detector or aligner is gone on with by that, unless one was asked for.
+    """
     path = options.alignments or default_store(source.path)
     with AlignmentStore.open(path) as store:
-        summary = extract(source, store, lambda: options.create("detector"), lambda: options.create("aligner"))
+        def make(kind: str) -> Any:
+            before, default = store.settings.get(kind), next(item.default for item in fields(options) if item.name == kind)
+            if before and getattr(options, kind) == default and not options.settings.get(kind):
+                return REGISTRIES[f"{kind}s"].create(before["name"], **before["options"])
+            return options.create(kind)
+
+        summary = extract(source, store, lambda: make("detector"), lambda: make("aligner"))
         if not summary.faces:
             raise FaceswapError(f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows faces; "
                                 "then try another -D/--detector.")

@@ -24,7 +24,7 @@ STEPS = ("extract A", "extract B", "train", "convert")
 
 
 def run(options: Swap) -> int:
-    if options.minutes is None and options.iterations is None:
+    if options.minutes is None and options.iterations is None and options.until is None:
         options.minutes = DEFAULT_MINUTES
     inputs = {"A": options.input_a, "B": options.input_b}
     for name, path in inputs.items():
@@ -57,7 +57,7 @@ def run(options: Swap) -> int:
             settings=_chosen(options, *finding)), [faces_b]),
         record.step("train", train.run, train.Train(
             input_a=faces_a, input_b=faces_b, model_dir=model_dir, model=options.model, batch_size=options.batch_size,
-            iterations=options.iterations, minutes=options.minutes, precision=options.precision, seed=options.seed,
+            iterations=options.iterations, minutes=options.minutes, until=options.until, precision=options.precision, seed=options.seed,
             preview=options.preview, settings=_chosen(options, "model")), [model_dir]),
         record.step("convert", convert.run, converting, [options.output]),
     ]
@@ -177,7 +177,9 @@ class Swap(Command):
     output: Path = option(help="The result: a video, or a folder of pictures.", short="-o")
     model_dir: Path | None = option(None, "The model's folder, if it is to be kept elsewhere than in the work folder.", short="-m")
     work: Path | None = option(None, "The work folder; out.faceswap beside out.mp4 if not given.")
-    minutes: float | None = option(None, "Train this many minutes in all; 10 where neither this nor -i is given.", low=0.01)
+    minutes: float | None = option(None, "Train this many minutes in all; 10 where neither this nor -i nor --until is given.", low=0.01)
+    until: str | None = option(None, "plateau: train until the swap of a few held-out faces of A gets no better; "
+                                     "--minutes and -i still end it sooner.", choices=("plateau",))
     iterations: int | None = option(None, "Train this many iterations in all.", short="-i", low=1)
     model: str = option("compact", "Kind of model.", short="-t", plugin="models")
     batch_size: int | None = option(None, "Faces of each person in a batch; by default what suits the model.", short="-b", low=1, high=4096)

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from lib import device
 from lib.cli import Command
-from lib.errors import DONE, INTERRUPTED, FaceswapError
+from lib.errors import DONE, INTERRUPTED, FaceswapError, UsageError
+from lib.evaluation import heldout
+from lib.evaluation.frames import Kit
+from lib.evaluation.measures import BY_KEY
+from lib.evaluation.page import number
 from lib.faces.extraction import extract
 from lib.faces.faceset import FaceFile, FaceFolder, is_face_folder, list_faces, read_face
 from lib.faces.store import AlignmentStore, default_store
+from lib.logs import counted
 from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import option
 from lib.parallel import ordered_map
-from lib.plugin import MODELS, RECOGNIZERS
+from lib.plugin import ALIGNERS, MODELS, RECOGNIZERS
 from lib.progress import progress
 from lib.training import checkpoint
 from lib.training.data import Faces
 from lib.training.model import FaceModel
+from lib.types import AlignedFace
+from scripts import convert
+
+if TYPE_CHECKING:
+    from lib.training.swapper import Swapper
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +52,8 @@ def run(options: Train) -> int:
             raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a video, or a folder of pictures.")
     if same_path(options.input_a, options.input_b):
         raise FaceswapError(f"-A and -B are both {options.input_a}. Name two people's faces.")
+    if options.until and not options.progress_minutes:
+        raise UsageError("--until plateau goes by the measurements that --progress-minutes 0 turns off: leave one of them out.")
     with checkpoint.alone(options.model_dir):
         return _train(options)
 
@@ -53,18 +67,24 @@ def _train(options: Train) -> int:
     faces_folders = {identity: _face_folder(path, folder / f"faces_{identity}", options)
                      for identity, path in (("a", options.input_a), ("b", options.input_b))}
     files = {identity: _read(path) for identity, path in faces_folders.items()}
+    held_out = _held_out(settings, faces_folders["a"]) if options.progress_minutes else []
     plan = _plan(options, model, settings["seed"])
+    trained_on = files | {"a": [file for index, file in enumerate(files["a"]) if index not in held_out]}
     faces = {identity: Faces([file.image for file in these], [file.landmarks for file in these], these[0].coverage,
                              model.size, model.coverage, paint_hair=identity == "b" and plan.augmentation.paint_hair)
-             for identity, these in files.items()}
+             for identity, these in trained_on.items()}
     _write_description(folder, settings, faces_folders, files)
+    measure = _measure([files["a"][index].aligned for index in held_out], folder, model.coverage) if held_out else None
 
     backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None)
     logger.info("Training %s (%d pixels) on %d faces of A and %d of B in %s; Ctrl-C saves and ends.", options.model, model.size,
                 len(faces["a"]), len(faces["b"]), settings["precision"])
-    outcome = loop.train(model, faces, folder, plan)
-    logger.info("%s at iteration %d after %.1f minutes of training: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
-                outcome.iteration, outcome.seconds / 60, folder, folder / "preview.png")
+    outcome = loop.train(model, faces, folder, plan, measure)
+    logger.info("%s at iteration %d after %.1f minutes of training%s: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
+                outcome.iteration, outcome.seconds / 60, ", since it no longer gets better" if outcome.plateau else "", folder,
+                folder / "preview.png")
+    if outcome.progress:
+        logger.info("Of %s of A held out from training, swapped: %s.", counted(len(held_out), "face"), _words(outcome.progress))
     return INTERRUPTED if outcome.interrupted else DONE
 
 
@@ -96,7 +116,33 @@ def _plan(options: Train, model: FaceModel, seed: int):
     augmentation = replace(model.augmentation, **given)
     return Plan(batch=options.batch_size or model.batch, learning_rate=options.learning_rate or model.learning_rate,
                 augmentation=augmentation, seed=seed, iterations=options.iterations, minutes=options.minutes,
-                save_minutes=options.save_minutes, preview_seconds=20.0 if options.preview else None)
+                save_minutes=options.save_minutes, preview_seconds=20.0 if options.preview else None,
+                progress_minutes=options.progress_minutes or None, until_plateau=options.until == "plateau")
+
+
+def _held_out(settings: dict[str, Any], folder: Path) -> list[int]:
+    """Which of A's faces are not trained on but swapped and measured: as in earlier runs, as far as they are still there."""
+    names = [path.name for path in list_faces(folder)]
+    chosen = [names.index(name) for name in settings.get("held_out", []) if name in names] or heldout.held_out(len(names))
+    settings["held_out"] = [names[index] for index in chosen]
+    return chosen
+
+
+def _measure(faces: list[AlignedFace], folder: Path, coverage: str) -> Callable[[Swapper], dict[str, float]]:
+    """What says how good the swap of the held-out `faces` is; its networks are loaded when it is first asked."""
+
+    @cache
+    def made() -> heldout.HeldOut:
+        compositor, follow = convert.compositing(convert.Convert(input=folder, output=folder, model_dir=folder))
+        b = np.array(checkpoint.read_json(folder / "identities.json")["b"], np.float32)
+        kit = Kit(None, ALIGNERS.create("dlib68"), RECOGNIZERS.create("dlib_resnet"))
+        return heldout.HeldOut(faces, b, replace(compositor, coverage=coverage), follow, kit)
+
+    return lambda swapper: made().measured(swapper)
+
+
+def _words(progress: dict[str, float]) -> str:
+    return "; ".join(f"{BY_KEY[key].title} {number(value)} {BY_KEY[key].unit}".rstrip() for key, value in progress.items())
 
 
 def _face_folder(path: Path, extracted: Path, options: Train) -> Path:
@@ -161,6 +207,10 @@ class Train(Command):
     iterations: int | None = option(None, "Stop at this many iterations in all; by default train until stopped.", short="-i", low=1)
     minutes: float | None = option(None, "Stop after this many minutes of training in all.", low=0.01)
     save_minutes: float = option(5.0, "Minutes of training between saves.", low=0.01)
+    progress_minutes: float = option(1.0, "Minutes of training between measurements of the swap, on a few faces of A held out from "
+                                          "training; 0 measures nothing and trains on all.", low=0.0)
+    until: str | None = option(None, "plateau: stop when these measurements have got no better for a third of the training; "
+                                     "--minutes and -i still end it sooner.", choices=("plateau",))
     preview: bool = option(False, "Make preview.png every 20 seconds, not only at each save.", short="-p")
     learning_rate: float | None = option(None, "Learning rate; by default the model's own.", low=1e-8, high=1.0)
     precision: str = option("auto", "Arithmetic of the networks; auto: bfloat16 where the machine has it.",

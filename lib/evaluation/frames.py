@@ -54,7 +54,7 @@ class FrameScores:
 class Kit:
     """The plugins that one thread measures with."""
 
-    detector: Detector
+    detector: Detector | None  # without one it is not asked whether the face is found again
     aligner: Aligner
     recognizer: Recognizer
 
@@ -78,7 +78,8 @@ def measured(pair: Pair, before: Pair | None, kit: Kit) -> FrameScores | None:
     scores.values["outside_psnr"] = _psnr(pair.original, pair.swapped, outside)
     landmarks = kit.aligner.align(pair.swapped, face.detection.box[None])[0]
     scores.landmarks = np.stack([face.landmarks, landmarks])
-    scores.values["found"] = 100.0 * _found(kit.detector, pair.swapped, face)
+    if kit.detector:
+        scores.values["found"] = 100.0 * _found(kit.detector, pair.swapped, face)
     _attributes(scores, face.landmarks, landmarks)
     matrix = crop_matrix(face.landmarks, SIZE, COVERAGE)
     crops = np.stack([warp(image, matrix, SIZE) for image in (pair.original, pair.swapped)])

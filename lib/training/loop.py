@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,12 @@ import numpy as np
 
 from lib import device, logs
 from lib.errors import FaceswapError
+from lib.evaluation.heldout import plateau
 from lib.progress import status
 from lib.training import backend, checkpoint, preview
 from lib.training.data import Augmentation, Batches, Faces
 from lib.training.model import FaceModel
+from lib.training.swapper import Swapper
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class Plan:
     save_minutes: float = 5.0
     preview_seconds: float | None = None  # make the preview this often too, not only at saves
     report_seconds: float = 10.0
+    progress_minutes: float | None = None  # swap and measure the held-out faces this often
+    until_plateau: bool = False  # stop when these measurements get no better
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,17 @@ class Outcome:
     iteration: int
     seconds: float
     interrupted: bool
+    progress: dict[str, float] | None = None  # as last measured
+    plateau: bool = False  # it gets no better
 
 
-def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan) -> Outcome:
+Measure = Callable[[Swapper], "dict[str, float]"]
+
+
+def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, measure: Measure | None = None) -> Outcome:
     """Trains `model` on `faces` until the plan's end, Ctrl-C or SIGTERM, and saves into `folder`; goes on from its newest save.
 
+    `measure` says how good the swap of the held-out faces is; that is logged as `progress`.
     Raises FaceswapError for a damaged folder, a loss that is no number, or a full disk (what was saved before stays).
     """
     networks = model.networks()
@@ -67,13 +77,16 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan) -
     log = folder / "log.jsonl"
     with _unessential(log):
         preview.forget_after(log, iteration)
-    if _over(plan, iteration, seconds):
-        logger.info("%s is trained already: %d iterations, %.1f minutes. Ask for more with -i/--iterations or --minutes.",
-                    folder, iteration, seconds / 60)
-        return Outcome(iteration, seconds, False)
+    history = [(row["iteration"], row["progress"]) for row in preview.read_log(log) if isinstance(row.get("progress"), dict)]
+    done = plan.until_plateau and plateau(history)
+    if done or _over(plan, iteration, seconds):
+        logger.info("%s is trained already: %d iterations, %.1f minutes%s. Ask for more with -i/--iterations or --minutes.",
+                    folder, iteration, seconds / 60, ", and it no longer gets better" if done else "")
+        return Outcome(iteration, seconds, False, history[-1][1] if history else None, done)
 
     saved = reported = iteration
     shown = {to: model.swapper(averages or networks, to) for to in faces}
+    swapper = Swapper(shown["b"], model.size, model.coverage)
 
     def show() -> None:
         with _unessential(folder / "preview.png"):
@@ -96,7 +109,7 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan) -
     clock = _Clock(plan, seconds)
     batches = iter(Batches(faces, plan.batch, plan.augmentation, plan.seed, start=iteration, threads=device.cores()))
     with _stop_on_signals() as stopped, status() as tell, contextlib.closing(batches):
-        while not (stopped.is_set() or _over(plan, iteration, seconds)):
+        while not (stopped.is_set() or done or _over(plan, iteration, seconds)):
             rate = plan.learning_rate * (_rate(plan, iteration, seconds) if model.decays else 1.0)
             for optimizer in optimizers.values():
                 optimizer.learning_rate = rate
@@ -108,15 +121,22 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan) -
                 reported = iteration
             seconds = clock.seconds()
 
-            if clock.report(seconds) or _over(plan, iteration, seconds) or stopped.is_set():
+            over = _over(plan, iteration, seconds)
+            measuring = measure is not None and not stopped.is_set() and (clock.progress(seconds) or (over and bool(history)))
+            if clock.report(seconds) or measuring or over or stopped.is_set():
                 losses = step.report()
                 _check(losses, iteration, folder)
                 speed = clock.speed(iteration - reported)
                 reported = iteration
                 row = {"iteration": iteration, "seconds": round(seconds, 2), **losses, "rate": rate, "speed": speed}
+                if measuring:
+                    with clock.stopped():
+                        row["progress"] = measure(swapper)
+                    history.append((iteration, row["progress"]))
+                    done = plan.until_plateau and plateau(history)
                 with _unessential(log):
                     _append(log, row)
-                tell(_line(plan, iteration, seconds, losses, speed), row)
+                tell(_line(plan, iteration, seconds, losses, speed, history[-1][1] if history else {}), row)
             if clock.save(seconds):
                 with clock.stopped():
                     save()
@@ -125,7 +145,7 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan) -
                     show()
         if iteration > saved:
             save()
-    return Outcome(iteration, seconds, stopped.is_set())
+    return Outcome(iteration, seconds, stopped.is_set(), history[-1][1] if history else None, done)
 
 
 def _copies(model: FaceModel, networks: dict) -> dict:
@@ -204,9 +224,11 @@ def _unessential(path: Path) -> Iterator[None]:
         logger.warning("Cannot write %s: %s. Training goes on.", path, error.strerror or error)
 
 
-def _line(plan: Plan, iteration: int, seconds: float, losses: dict[str, float], speed: float) -> str:
-    parts = [f"iteration {iteration}", "loss " + " ".join(f"{name} {losses[name]:.4f}" for name in ("a", "b") if name in losses),
-             f"{speed:.1f} it/s", f"{2 * plan.batch * speed:.0f} images/s"]
+def _line(plan: Plan, iteration: int, seconds: float, losses: dict[str, float], speed: float, progress: dict[str, float]) -> str:
+    parts = [f"iteration {iteration}", "loss " + " ".join(f"{name} {losses[name]:.4f}" for name in ("a", "b") if name in losses)]
+    if progress:
+        parts.append(f"to B {progress['distance_b']:.3f} landmarks {progress['landmark_error']:.1f} %")
+    parts += [f"{speed:.1f} it/s", f"{2 * plan.batch * speed:.0f} images/s"]
     share = _share_done(plan, iteration, seconds)
     if share:
         left = [(plan.iterations - iteration) / max(speed, 1e-9)] if plan.iterations else []
@@ -248,6 +270,9 @@ class _Clock:
 
     def save(self, seconds: float) -> bool:
         return self._due("save", seconds, 60 * self._plan.save_minutes)
+
+    def progress(self, seconds: float) -> bool:
+        return self._plan.progress_minutes is not None and self._due("progress", seconds, 60 * self._plan.progress_minutes)
 
     def preview(self, seconds: float) -> bool:
         return self._plan.preview_seconds is not None and self._due("preview", seconds, self._plan.preview_seconds)

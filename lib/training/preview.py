@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lib.evaluation.measures import BY_KEY
 from lib.media.files import part_of, publish
 from lib.training.data import NONE, Faces
 
@@ -46,22 +47,37 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 
 
 def plot(log: Path, path: Path) -> None:
-    """Draws the losses that `log` (log.jsonl) tells of, over the minutes of training, on logarithmic axes."""
+    """Draws what `log` (log.jsonl) tells of over the iterations: the losses, and the progress of the swap where it was measured."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = read_log(log)
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.add_subplot(xlabel="iteration", ylabel="mean absolute error", title="Rebuilding faces of A and B", yscale="log")
+    measured = [row for row in rows if isinstance(row.get("progress"), dict)]
+    figure = Figure(figsize=(9, 8 if measured else 5), layout="constrained")
+    axes = figure.subplots(2 if measured else 1, squeeze=False)[:, 0]
+    axes[0].set(xlabel="iteration", ylabel="mean absolute error", title="Rebuilding faces of A and B", yscale="log")
     for identity, color in (("a", "tab:blue"), ("b", "tab:orange")):
-        points = [(row["iteration"], row[identity]) for row in rows if identity in row]
-        if points:
-            axes.plot(*zip(*points), color=color, label=f"loss {identity}")
-    axes.grid(True, which="both", alpha=0.3)
-    axes.legend()
+        _draw(axes[0], [(row["iteration"], row[identity]) for row in rows if identity in row], color, f"loss {identity}")
+    if measured:
+        axes[1].set(xlabel="iteration", ylabel="distance to B's embedding", title="Swapping faces of A that were held out")
+        errors = axes[1].twinx()
+        errors.set(ylabel="per cent of the distance between the eyes")
+        for axis, key, color in ((axes[1], "distance_b", "tab:green"), (errors, "landmark_error", "tab:red"),
+                                 (errors, "eyes_error", "tab:pink"), (errors, "mouth_error", "tab:brown")):
+            _draw(axis, [(row["iteration"], row["progress"][key]) for row in measured if key in row["progress"]], color,
+                  BY_KEY[key].title.lower())
+        errors.legend(loc="upper right")
+        axes[1].legend(loc="upper left")
+    axes[0].legend()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     write_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+
+
+def _draw(axis, points: list[tuple[int, float]], color: str, label: str) -> None:
+    if points:
+        axis.plot(*zip(*points), color=color, label=label)
+        axis.grid(True, which="both", alpha=0.3)
 
 
 def read_log(log: Path) -> list[dict]:

@@ -115,6 +115,13 @@ def test_alignments_are_kept_and_used_again(clip, convert, tmp_path):
     assert not default_store(clip).exists()
 
 
+def test_what_was_extracted_in_another_way_is_used_as_it_is(clip, convert, faceswap, tmp_path):
+    faceswap("extract", "-i", clip, "-D", "hog", "--aligner.refeed", 1)
+    assert "Finding faces" not in convert(clip, tmp_path / "out.mp4")
+    refused = convert(clip, tmp_path / "again.mp4", "--aligner.refeed", 4, code=1)
+    assert "refeed=1" in refused and "refeed=4" in refused
+
+
 def test_pictures_never_extracted_before_keep_their_names_as_the_article_has_it(clips, model, own_plugins, tmp_path):
     """`convert -i ./data/test/ -o ./data/output/ -m ./models/x2y/`, with the frames that ffmpeg numbers without zeros."""
     (tmp_path / "data" / "test").mkdir(parents=True)

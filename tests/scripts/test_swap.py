@@ -57,6 +57,12 @@ def test_other_colours_convert_again_and_no_more(swap):
     assert "convert: again, because color was reinhard, is none." in log
 
 
+def test_until_plateau_takes_the_place_of_the_ten_minutes(swap):
+    swap("--until", "plateau")
+    trained = json.loads((swap.folder / "out.faceswap" / "swap.json").read_text())["steps"]["train"]["options"]
+    assert trained["until"] == "plateau" and trained["minutes"] is None and trained["iterations"] == 3
+
+
 def test_more_iterations_train_on_and_convert_again(swap):
     log = swap("-i", "5")
     assert log.count(": was done before") == 2

@@ -1,0 +1,82 @@
+"""How far a training is: a few of A's faces, kept from it, are swapped and measured now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.evaluation.frames import Kit, Pair, measured
+from lib.faces.geometry import scale_of, transform_points
+from lib.swapping.composite import Compositor
+from lib.swapping.pipeline import Follow, Network, swap_frames
+from lib.types import AlignedFace, Detection, Face, Frame
+
+MOST, SHARE = 12, 0.1  # faces held out: so many, but no larger share of A's
+SHOWN = ("distance_b", "pose_error", "landmark_error", "eyes_error", "mouth_error", "sharpness")  # keys in `measures`
+WATCHED = ("distance_b", "landmark_error", "softness")  # training goes on while one of these gets better
+SMOOTH = 3  # measurements whose mean is looked at: one alone is noisy
+RECENT, FEWEST = 1 / 3, 10  # share of the iterations, and the least number of measurements, in which something must have got better
+BETTER = 0.02  # by this share
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Faces of A that are kept from training. `faces` are as a face set holds them."""
+
+    faces: Sequence[AlignedFace]
+    embedding_b: np.ndarray  # (D,)
+    compositor: Compositor
+    follow: Follow | None
+    kit: Kit
+
+    def measured(self, network: Network) -> dict[str, float]:
+        """Medians over the faces, set into their pictures as convert would, by the keys in SHOWN."""
+        frames = [(Frame(number, one.image), [in_crop(one)]) for number, one in enumerate(self.faces)]
+        found = []
+        for done, (frame, faces) in zip(swap_frames(frames, network, self.compositor, lambda faces: faces, self.follow), frames):
+            scores = measured(Pair(frame.index, frame.image, done.image, tuple(faces)), None, self.kit)
+            found.append(scores.values | {"distance_b": float(np.linalg.norm(scores.embedding - self.embedding_b))})
+        return {key: round(float(np.median([values[key] for values in found if key in values])), 5) for key in SHOWN
+                if any(key in values for values in found)}
+
+
+def held_out(count: int) -> list[int]:
+    """Which of `count` faces to keep from training: at least one, evenly spread."""
+    these = max(1, min(MOST, int(count * SHARE)))
+    return ((np.arange(these) + 0.5) / these * count).astype(int).tolist()
+
+
+def plateau(history: Sequence[tuple[int, dict[str, float]]]) -> bool:
+    """Whether nothing has got better for the last third of the iterations; `history` are iterations and what was measured then.
+
+    Watched are likeness, landmarks and sharpness. Training grows slow, so what counts as recent grows with it.
+    """
+    if len(history) < 2 * FEWEST:
+        return False
+    iterations = np.array([iteration for iteration, _ in history])
+    recent = max(FEWEST, int((iterations > (1 - RECENT) * iterations[-1]).sum()))
+    if recent > len(history) - SMOOTH:  # nothing to compare with: an earlier run did not measure
+        return False
+    for key in WATCHED:
+        values = np.array([_watched(row, key) for _, row in history])
+        smooth = np.convolve(values, np.ones(SMOOTH) / SMOOTH, "valid")
+        before, now = smooth[:-recent], smooth[-recent:]
+        if now.min() < before.min() * (1 - BETTER):
+            return False
+    return True
+
+
+def _watched(row: dict[str, float], key: str) -> float:
+    """All lower for better."""
+    return -float(np.log(np.clip(row.get("sharpness", 1.0), 1e-3, 1 - 1e-3))) if key == "softness" else row.get(key, 0.0)
+
+
+def in_crop(one: AlignedFace) -> Face:
+    """The face in pixels of its crop."""
+    box, scale = one.face.detection.box, scale_of(one.matrix)
+    middle = transform_points(((box[:2] + box[2:]) / 2)[None], one.matrix)[0]
+    half = (box[2:] - box[:2]) * scale / 2
+    return Face(Detection(np.hstack([middle - half, middle + half]).astype(np.float32), one.face.detection.score),
+                transform_points(one.face.landmarks, one.matrix).astype(np.float32))
