@@ -23,7 +23,7 @@ FEW, MANY = 100, 500  # faces: below the first a swap is stiff whatever is done;
 BLURRED = 0.65  # blur from here on: as if a face of 64 pixels were blown up to 256
 SMALL = 80  # pixels across the box: less than the default model draws
 ALIKE = 1.5  # 8-bit levels, root mean square: two faces nearer than that teach the same
-LITTLE_TURN = 20.0  # degrees from the 5th to the 95th percentile: with less there is no learning how the head looks turned
+LITTLE_TURN = 12.0  # degrees from the 5th to the 95th percentile: with less there is no learning how the head looks turned
 WORTH_SAYING = 0.02  # share of the faces
 THUMBNAIL, COMPARED = 96, 32  # pixels a side: shown; compared for likeness
 BLOCK = 512  # rows of distances at a time
@@ -48,9 +48,9 @@ QUALITIES = (
     Quality("blur", "Blur", "0 to 1", f"How little a further blur changes the face: 0 is sharp, from {BLURRED} on it is blurred.",
             "The Blur Effect: Perception and Estimation with a New No-Reference Perceptual Blur Metric, SPIE, 2007"),
     Quality("yaw", "Head turned", "degrees", "To the left (below 0) or to the right (above) of the picture.",
-            more=("turned further to the left", "turned further to the right"), reach=10),
+            more=("turned further to the left", "turned further to the right"), reach=7),
     Quality("pitch", "Head raised", "degrees", "Down (below 0) or up (above); rough.",
-            more=("looking further down", "looking further up"), reach=10),
+            more=("looking further down", "looking further up"), reach=7),
     Quality("light", "Brightness", "L*", "Median lightness (CIELAB) of cheeks and nose: 0 is black, 100 white.",
             more=("darker", "brighter"), reach=10),
     Quality("side_light", "Light from a side", "L*", "How much lighter the skin at the right of the picture is than that at the left.",
@@ -185,7 +185,7 @@ def _looked_at(one: NamedFace) -> tuple[NamedFace, dict[str, float], np.ndarray,
     points = transform_points(face.landmarks, one.aligned.matrix)
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     (left, top), (right, bottom) = np.floor(points.min(0)).astype(int).clip(0), np.ceil(points.max(0)).astype(int)
-    yaw, pitch, _ = yaw_pitch_roll(head_rotation(face.landmarks))
+    yaw, pitch, _ = yaw_pitch_roll(head_rotation(points))  # in the crop, which stands upright
     eyes, mouth = openings(face.landmarks)
     light, side_light = _light(image, points)
     values = {"size": float(face.detection.box[2] - face.detection.box[0]), "blur": float(blur_effect(gray[top:bottom, left:right])),

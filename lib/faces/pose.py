@@ -5,26 +5,51 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-# Landmarks that stand still when the face moves, and where they are on a widely published generic head: nose tip, chin, outer
-# corners of the eyes, corners of the mouth; x to the picture's right, y down, z away from the viewer
-RIGID = [30, 8, 36, 45, 48, 54]
-HEAD = np.array([(0, 0, 0), (0, 330, 65), (-225, -170, 135), (225, -170, 135), (-150, 150, 125), (150, 150, 125)], np.float64)
+# Where landmarks that move little with the face are on a widely published anthropometric head, in centimetres: x to the picture's
+# right, y down, z away from the viewer. The tip of the nose is that of another published head, of six points.
+HEAD = {17: (-6.826, -6.761, -4.402), 21: (-1.330, -7.122, -6.904), 22: (1.330, -7.122, -6.904), 26: (6.826, -6.761, -4.402),  # brows
+        36: (-5.311, -5.485, -3.988), 39: (-1.790, -5.394, -4.413), 42: (1.790, -5.394, -4.413), 45: (5.311, -5.485, -3.988),  # eyes
+        30: (0, -1.48, -7.17), 31: (-2.006, -1.410, -6.166), 35: (2.006, -1.410, -6.166),  # nose
+        48: (-2.774, 2.081, -5.049), 54: (2.774, 2.081, -5.049), 57: (0, 3.116, -6.098), 8: (0, 7.416, -4.070)}  # mouth, chin
+POINTS = list(HEAD)
+SHAPE = np.array(list(HEAD.values())) - np.mean(list(HEAD.values()), axis=0)
+WIDTHS = (0.75, 1.35)  # of faces, against the model's
 DISTANCE = 6.0  # of the camera, in sizes of the face: so far that perspective hardly counts
 
 
 def head_rotation(landmarks: np.ndarray) -> np.ndarray:
     """(3, 3) rotation of a head that faces the camera into the one whose `landmarks` (68, 2), in pixels, are given.
 
-    "Perspective-n-Point" from six points, with a camera of unknown make taken to be far away. Raises ValueError if the points
-    coincide.
+    "Perspective-n-Point", with a camera of unknown make taken to be far away. A face that is narrower than the head of the model
+    would look like one turned away, to either side alike: an affine camera, which tells width from turn, says how wide it is and
+    where the search begins. Raises ValueError if the points coincide.
     """
-    points = np.asarray(landmarks, np.float64)[RIGID]
+    points = np.asarray(landmarks, np.float64)[POINTS]
     middle, size = points.mean(0), np.ptp(points, axis=0).max()
     if not size > 1e-6:
         raise ValueError("the points coincide")
+    points = (points - middle) / size
+    rows = np.linalg.lstsq(SHAPE, points, rcond=None)[0].T  # (2, 3): the affine camera
+    width = _width(rows)
+    rows /= (width, 1, 1)
+    u, lengths, vt = np.linalg.svd(rows, full_matrices=False)
+    if not lengths.min() > 1e-6:
+        raise ValueError("the points lie on a line")
+    across = u @ vt
+    turn = cv2.Rodrigues(np.vstack([across, np.cross(*across)]))[0]
     camera = np.array([(DISTANCE, 0, 0), (0, DISTANCE, 0), (0, 0, 1)], np.float64)
-    _, turn, _ = cv2.solvePnP(HEAD, (points - middle) / size, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+    away = np.array([[0.0], [0.0], [DISTANCE / lengths.mean()]])
+    _, turn, _ = cv2.solvePnP(SHAPE * (width, 1, 1), points, camera, None, turn, away, useExtrinsicGuess=True, flags=cv2.SOLVEPNP_ITERATIVE)
     return cv2.Rodrigues(turn)[0]
+
+
+def _width(rows: np.ndarray) -> float:
+    """How wide the face is, of the model's width: so that the affine camera `rows` has two rows of one length, at right angles."""
+    (x, y), rest = rows[:, 0], rows[:, 1:]
+    by_width = np.array([x * y, x * x - y * y])
+    by_rest = np.array([rest[0] @ rest[1], rest[0] @ rest[0] - rest[1] @ rest[1]])
+    square = -(by_width @ by_rest) / max(float(by_width @ by_width), 1e-12)  # of 1 / width
+    return float(np.clip(1 / np.sqrt(max(square, 1e-6)), *WIDTHS))
 
 
 def angle_between(one: np.ndarray, other: np.ndarray) -> float:
