@@ -11,11 +11,12 @@ import numpy as np
 
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.evaluation import people, report, set_report, sets
+from lib.evaluation import page, people, report, set_report, sets
 from lib.evaluation.clip import evaluate
 from lib.evaluation.distance import FEWEST, distribution
 from lib.evaluation.frames import Kit
 from lib.evaluation.set_report import SetScores
+from lib.logs import counted
 from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import option
@@ -31,6 +32,11 @@ NOT_WITH_FACES = {"original": "ORIGINAL", "swapped": "SWAPPED", "compare": "--co
 
 
 def run(options: Evaluate) -> int:
+    for path in options.source, options.reference, options.gallery:  # mistakes are told before the work begins
+        if path and not path.exists():
+            raise FaceswapError(f"{path} does not exist. Name footage, pictures or extracted faces.")
+    if options.output:
+        page.check_folder(options.output)
     return _faces(options) if options.faces else _swap(options)
 
 
@@ -38,10 +44,14 @@ def _swap(options: Evaluate) -> int:
     began = time.monotonic()
     if missing := [name.upper() for name in ("original", "swapped") if getattr(options, name) is None]:
         raise UsageError(f"evaluate needs {' and '.join(missing)}, or --faces FOLDER. See: faceswap.py evaluate --help")
+    if options.gallery and not options.reference:
+        raise UsageError("--gallery asks whether the face is taken for B's or for one of the others: say with --reference who B is.")
     original, swapped = open_source(options.original), open_source(options.swapped)
     others = [open_source(options.compare)] if options.compare else []
     if same_path(options.original, options.swapped):
         logger.warning("Both are %s: everything but the share of swapped frames will be perfect.", options.original)
+    if others and same_path(options.swapped, options.compare):
+        logger.warning("%s is compared with itself.", options.compare)
     with alignments(options, original) as store:
         settings = store.settings
 
@@ -55,7 +65,12 @@ def _swap(options: Evaluate) -> int:
     print(report.table(clips[0]))
     if others:
         print(f"\n{options.swapped} against {options.compare}\n{report.comparison(*clips)}")
-    logger.info("Measured %d frames, %d with a face, in %.0f s.", clips[0].frame_count, len(clips[0].frames), time.monotonic() - began)
+    if clips[0].frames and len(clips[0].unswapped) == len(clips[0].frames):
+        logger.warning("Not one face was changed: the numbers are of the original itself.")
+    if len(clips[0].lost) > len(clips[0].frames) / 2:
+        logger.warning("In %d of %s no face is found where the original's was.", len(clips[0].lost), counted(len(clips[0].frames), "frame"))
+    logger.info("Measured %s, %d with a face, in %.0f s.", counted(clips[0].frame_count, "frame"), len(clips[0].frames),
+                time.monotonic() - began)
     if options.output:
         names = [path.name for path in (options.original, options.swapped, options.compare) if path]
         logger.info("Report: %s", report.write(options.output, names, *clips)[-1])
@@ -72,7 +87,8 @@ def _people(options: Evaluate, kit: Kit) -> dict[str, np.ndarray]:
     if options.reference:
         known["b"] = people.mean_embedding(options.reference, *tools)
     if options.gallery:
-        known |= people.gallery(options.gallery, *tools)
+        known |= (others := people.gallery(options.gallery, *tools))
+        logger.info("The gallery shows %s.", counted(len(others), "other person"))
     return known
 
 
@@ -112,6 +128,8 @@ class Evaluate(Command):
     evaluate a.mp4 out.mp4 --reference b.mp4 -o report  and a page with plots, a CSV and JSON in the folder report
     evaluate --faces faces_b --source faces_a           B's faces: blur, size, duplicates, and what they lack that A needs
     evaluate --faces made --reference real              how far generated faces are from real ones, as distributions
+
+    Faces of ORIGINAL that were not found before are found first, and kept in its alignments file as convert does.
     """
 
     original: Path | None = option(None, "The video, picture or folder of pictures before the swap.", positional=True)

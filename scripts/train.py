@@ -77,8 +77,9 @@ def _train(options: Train) -> int:
     measure = _measure([files["a"][index].aligned for index in held_out], folder, model.coverage) if held_out else None
 
     backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None)
-    logger.info("Training %s (%d pixels) on %d faces of A and %d of B in %s; Ctrl-C saves and ends.", options.model, model.size,
-                len(faces["a"]), len(faces["b"]), settings["precision"])
+    logger.info("Training %s (%d pixels) on %d faces of A%s and %d of B in %s; Ctrl-C saves and ends.", options.model, model.size,
+                len(faces["a"]), f" ({len(held_out)} more are held out to measure on)" if held_out else "", len(faces["b"]),
+                settings["precision"])
     outcome = loop.train(model, faces, folder, plan, measure)
     logger.info("%s at iteration %d after %.1f minutes of training%s: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
                 outcome.iteration, outcome.seconds / 60, ", since it no longer gets better" if outcome.plateau else "", folder,
@@ -152,7 +153,9 @@ def _face_folder(path: Path, extracted: Path, options: Train) -> Path:
     source = open_source(path)
     logger.info("Extracting the faces of %s into %s.", path, extracted)
     with AlignmentStore.open(default_store(path)) as store:
-        extract(source, store, lambda: options.create("detector"), lambda: options.create("aligner"), sink=FaceFolder(extracted))
+        found = extract(source, store, lambda: options.create("detector"), lambda: options.create("aligner"), sink=FaceFolder(extracted))
+    for loss in found.losses:
+        logger.warning("Incomplete input: %s", loss)
     if not list_faces(extracted):
         raise FaceswapError(f"No faces found in {path}. Try another -D/--detector, or look at what it shows.")
     return extracted

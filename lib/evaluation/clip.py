@@ -16,12 +16,16 @@ from lib.evaluation.frames import FrameScores, Kit, Pair, between_eyes, measured
 from lib.evaluation.measures import MEASURES
 from lib.media.base import FrameSource
 from lib.parallel import ordered_map
+from lib.progress import progress
 from lib.types import Face
 
-SHOWN = 4  # best and worst frames that keep their pictures
+SHOWN = 4  # best and worst frames that are shown
+KEPT = 24  # of which so many are chosen
 A_CUT = 0.6  # distances between the eyes: a face that moves further from one frame to the next is another shot's
 MEDIANS = ("distance_a", "distance_b", "cosine_a", "cosine_b", "sharpness")  # of these the median frame counts, of others the mean
-FEWEST = 3  # frames that a correlation takes
+EVERY_FRAME = ("retrieved", "flicker", "jitter", "swapped", "found")  # others are of the swapped frames alone: the rest are perfect
+FEWEST = 10  # frames that a correlation takes
+STILL = 0.01  # openings that vary by less than this deviation are noise
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,14 @@ class ClipScores:
     worst: list[FrameScores] = field(default_factory=list)
 
     @property
-    def unswapped(self) -> list[int]:
-        """Numbers of frames with a face that stayed as it was."""
-        return [scores.index for scores in self.frames if not scores.swapped]
+    def unswapped(self) -> list[FrameScores]:
+        """Frames with a face that stayed as it was."""
+        return [scores for scores in self.frames if not scores.swapped]
+
+    @property
+    def lost(self) -> list[FrameScores]:
+        """Frames with a face in the original, in which the detector finds none where it was."""
+        return [scores for scores in self.frames if not scores.found]
 
 
 def evaluate(original: FrameSource, swapped: FrameSource, faces_of: Callable[[int], list[Face]], make_kit: Callable[[], Kit],
@@ -70,14 +79,16 @@ def evaluate(original: FrameSource, swapped: FrameSource, faces_of: Callable[[in
 
     frames, count = [], 0
     shown = _Shown()
-    for scores in ordered_map(work, _with_the_one_before(_pairs(original, swapped, faces_of)), workers):
+    pairs = _with_the_one_before(_pairs(original, swapped, faces_of))
+    for scores in progress(ordered_map(work, pairs, workers), f"measure {swapped.path.name}", original.count):
         count += 1
         if scores is not None:
             _identity(scores, people)
             shown.look_at(scores)
             frames.append(scores)
     _jitter(frames)
-    return ClipScores(_totals(frames), frames, count, shown.best(), shown.worst())
+    best, worst = shown.chosen(len(frames))
+    return ClipScores(totals(frames), frames, count, best, worst)
 
 
 def _pairs(original: FrameSource, swapped: FrameSource, faces_of: Callable[[int], list[Face]]) -> Iterator[Pair]:
@@ -90,7 +101,7 @@ def _pairs(original: FrameSource, swapped: FrameSource, faces_of: Callable[[int]
             sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (first.image, second.image)]
             raise FaceswapError(f"Frame {first.index} is {sizes[0]} in {original.path} and {sizes[1]} in {swapped.path}: "
                                 "they are not of one size. Compare a clip with what was made of it.")
-        yield Pair(first.index, first.image, second.image, tuple(faces_of(first.index)))
+        yield Pair(first.index, first.image, second.image, tuple(faces_of(first.index)), first.name)
 
 
 def _with_the_one_before(pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Pair | None]]:
@@ -109,7 +120,7 @@ def _one_shot(before: tuple[Face, ...], now: tuple[Face, ...]) -> bool:
 
 
 def _identity(scores: FrameScores, people: Mapping[str, np.ndarray]) -> None:
-    if not people:
+    if not people or scores.embedding is None:
         return
     distances = {name: float(np.linalg.norm(scores.embedding - mean)) for name, mean in people.items()}
     for name in ("a", "b"):
@@ -118,13 +129,14 @@ def _identity(scores: FrameScores, people: Mapping[str, np.ndarray]) -> None:
             lengths = np.linalg.norm(scores.embedding) * np.linalg.norm(people[name])
             scores.values[f"cosine_{name}"] = float(scores.embedding @ people[name] / (lengths + 1e-9))
     if "b" in people and len(people) > 1:
-        scores.values["retrieved"] = 100.0 * (min(distances, key=distances.get) == "b")
+        scores.nearest = min(distances, key=distances.get)
+        scores.values["retrieved"] = 100.0 * (scores.nearest == "b")
 
 
 def _jitter(frames: list[FrameScores]) -> None:
     """Acceleration of the landmarks at each frame whose neighbours show the same shot."""
     for first, second, third in zip(frames, frames[1:], frames[2:]):
-        if (first.index, third.index) != (second.index - 1, second.index + 1):
+        if (first.index, third.index) != (second.index - 1, second.index + 1) or not (first.found and second.found and third.found):
             continue
         tracks = np.stack([first.landmarks, second.landmarks, third.landmarks])  # (3, 2, 68, 2)
         scale = between_eyes(second.landmarks[0])
@@ -134,27 +146,32 @@ def _jitter(frames: list[FrameScores]) -> None:
         second.originals["jitter"], second.values["jitter"] = map(float, acceleration)
 
 
-def _totals(frames: list[FrameScores]) -> dict[str, Total]:
-    totals = {}
+def counted_frames(key: str, frames: list[FrameScores]) -> list[FrameScores]:
+    """The frames that a measure is told of: the swapped ones, but for what is about all, or where not one is swapped."""
+    return frames if key in EVERY_FRAME else [scores for scores in frames if scores.swapped] or frames
+
+
+def totals(frames: list[FrameScores]) -> dict[str, Total]:
+    """Each measure over a clip, by its key; what cannot be told is left out."""
+    found = {}
     for measure in MEASURES:
-        values = [scores.values[measure.key] for scores in frames if measure.key in scores.values]
-        originals = [scores.originals[measure.key] for scores in frames if measure.key in scores.originals]
+        these = counted_frames(measure.key, frames)
+        values = [scores.values[measure.key] for scores in these if measure.key in scores.values]
+        originals = [scores.originals[measure.key] for scores in these if measure.key in scores.originals]
         if measure.key == "swapped" and frames:
-            totals["swapped"] = Total(100.0 * np.mean([scores.swapped for scores in frames]))
+            found["swapped"] = Total(100.0 * np.mean([scores.swapped for scores in frames]))
         elif measure.key == "flicker":
-            changes = np.array([(scores.originals["change"], scores.values["change"]) for scores in frames if "change" in scores.values])
+            changes = np.array([(scores.originals["change"], scores.values["change"]) for scores in these if "change" in scores.values])
             if len(changes) and changes[:, 0].sum() > 0:
-                totals["flicker"] = Total(float(changes[:, 1].sum() / changes[:, 0].sum()))
+                found["flicker"] = Total(float(changes[:, 1].sum() / changes[:, 0].sum()))
         elif measure.key in ("eyes_follow", "mouth_follow"):
-            openings = np.array([scores.openings for scores in frames])
-            if len(openings) >= FEWEST:
-                pair = openings[:, :, int(measure.key == "mouth_follow")].T
-                if pair.std(1).min() > 1e-6:
-                    totals[measure.key] = Total(float(np.corrcoef(pair)[0, 1]))
+            openings = np.array([scores.openings[:, int(measure.key == "mouth_follow")] for scores in these if scores.openings is not None])
+            if len(openings) >= FEWEST and openings[:, 0].std() > STILL:
+                found[measure.key] = Total(float(np.corrcoef(openings.T)[0, 1]) if openings[:, 1].std() > 1e-6 else 0.0)
         elif values:
             usual = np.median if measure.key in MEDIANS else np.mean
-            totals[measure.key] = Total(float(usual(values)), float(usual(originals)) if originals else None)
-    return totals
+            found[measure.key] = Total(float(usual(values)), float(usual(originals)) if originals else None)
+    return found
 
 
 class _Shown:
@@ -168,19 +185,34 @@ class _Shown:
         badness, left = _badness(scores), []
         for heap, rank in ((self._best, -badness), (self._worst, badness)):
             heapq.heappush(heap, (rank, scores.index, scores))
-            if len(heap) > SHOWN:
+            if len(heap) > KEPT:
                 left.append(heapq.heappop(heap)[-1])
         for other in left:
             if not any(other is item[-1] for item in self._best + self._worst):
                 other.thumbnails = None
 
-    def best(self) -> list[FrameScores]:
-        return [scores for _, _, scores in sorted(self._best, key=lambda item: -item[0])]
+    def chosen(self, count: int) -> tuple[list[FrameScores], list[FrameScores]]:
+        """The best and the worst of `count` frames: no unswapped frame is among the best, none is both, and they lie apart."""
+        worst = self._apart(self._worst, count, [])
+        best = [item for item in self._best if item[-1].swapped and item[-1].found]
+        return self._apart(best, count, worst), worst
 
-    def worst(self) -> list[FrameScores]:
-        return [scores for _, _, scores in sorted(self._worst, key=lambda item: -item[0])]
+    @staticmethod
+    def _apart(heap: list[tuple[float, int, FrameScores]], count: int, others: list[FrameScores]) -> list[FrameScores]:
+        ranked = [scores for _, _, scores in sorted(heap, key=lambda item: -item[0]) if not any(scores is other for other in others)]
+        found: list[FrameScores] = []
+        for distance in (count // 20, 1):  # rather neighbours than none
+            for scores in ranked:
+                near = any(abs(scores.index - other.index) < max(1, distance) for other in found)
+                if not near and len(found) < min(SHOWN, max(1, count // 2)):
+                    found.append(scores)
+        return found
 
 
 def _badness(scores: FrameScores) -> float:
-    """By identity where B is known, else by expression; a frame that was not swapped is the worst."""
-    return (0.0 if scores.swapped else 1e3) + scores.values.get("distance_b", scores.values["landmark_error"])
+    """Likeness to B, where B is known, landmarks and pose together, each in its usual size; without a swap or a face it is worst."""
+    if not (scores.swapped and scores.found):
+        return 1e3
+    values = scores.values
+    landmarks = (values["landmark_error"] + values["eyes_error"] + values["mouth_error"]) / 15
+    return values.get("distance_b", 0.0) / 0.6 + landmarks + values["pose_error"] / 10

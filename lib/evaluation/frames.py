@@ -34,6 +34,7 @@ class Pair:
     original: np.ndarray  # (H, W, 3) uint8 RGB
     swapped: np.ndarray
     faces: tuple[Face, ...]
+    name: str = ""  # of a picture
 
 
 @dataclass
@@ -42,6 +43,9 @@ class FrameScores:
 
     index: int
     swapped: bool
+    found: bool = True  # a face is where the original's was; without one only what needs none is measured
+    name: str = ""  # of a picture
+    nearest: str = ""  # whose face it is taken for: "a", "b" or a name of the gallery
     values: dict[str, float] = field(default_factory=dict)
     originals: dict[str, float] = field(default_factory=dict)  # the same of the original, where that says something
     embedding: np.ndarray | None = None  # (D,) of the swapped face
@@ -74,16 +78,18 @@ def measured(pair: Pair, before: Pair | None, kit: Kit) -> FrameScores | None:
     chosen = next((number for number, change in enumerate(changes) if change > CHANGED), 0)
     face = by_size[chosen]
 
-    scores = FrameScores(pair.index, changes[chosen] > CHANGED)
+    scores = FrameScores(pair.index, changes[chosen] > CHANGED, name=pair.name)
     scores.values["outside_psnr"] = _psnr(pair.original, pair.swapped, outside)
+    matrix = crop_matrix(face.landmarks, SIZE, COVERAGE)
+    scores.thumbnails = crops = np.stack([warp(image, matrix, SIZE) for image in (pair.original, pair.swapped)])
+    if kit.detector:
+        scores.found = _found(kit.detector, pair.swapped, face)
+        scores.values["found"] = 100.0 * scores.found
+    if not scores.found:
+        return scores
     landmarks = kit.aligner.align(pair.swapped, face.detection.box[None])[0]
     scores.landmarks = np.stack([face.landmarks, landmarks])
-    if kit.detector:
-        scores.values["found"] = 100.0 * _found(kit.detector, pair.swapped, face)
     _attributes(scores, face.landmarks, landmarks)
-    matrix = crop_matrix(face.landmarks, SIZE, COVERAGE)
-    crops = np.stack([warp(image, matrix, SIZE) for image in (pair.original, pair.swapped)])
-    scores.thumbnails = crops
     scores.embedding = kit.recognizer.embed([_aligned(pair.swapped, Face(face.detection, landmarks))])[0]
     points = transform_points(face.landmarks, matrix)
     mask = hull(points, SIZE)[..., 0] > 0.5

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lib.errors import FaceswapError
 from lib.media.files import disk_errors, part_of, publish
 
 COLORS = "#777", "#06c", "#d60"  # of the original, of what is measured, of what that is compared with
@@ -20,15 +21,29 @@ STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:64rem;margin:2rem 
 table{border-collapse:collapse;width:100%}td,th{padding:.3rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid #ddd}
 th{padding-top:1.2rem}.n{white-space:nowrap;font-variant-numeric:tabular-nums}cite,small{color:#666;font-size:.85em}
 figure{display:inline-block;margin:0 1rem 1rem 0;vertical-align:top}figcaption{font-size:.85em;color:#444}img{display:block;max-width:100%}
-svg{width:100%;height:auto;background:#fafafa}h3{margin:.8rem 0 .2rem;font-size:1rem}.key span{margin-right:1.2rem}"""
+svg{width:100%;height:auto;background:#fafafa}h3{margin:.8rem 0 .2rem;font-size:1rem}.key span{margin-right:1.2rem}
+.pairs figure{width:47%}.pairs img{width:100%;height:auto}"""
 
 
 def number(value: float | None) -> str:
-    """Three figures that count."""
+    """Three figures that count, and four decimals at most."""
     if value is None:
         return ""
     size = abs(value)
-    return f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 1 else f"{value:.3f}"
+    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.1 else 4
+    text = f"{value:.{decimals}f}"
+    return text if float(text) else "0"
+
+
+def check_folder(folder: Path) -> None:
+    """Raises FaceswapError where no report can be written into `folder`: told before the work, not after it."""
+    if folder.exists() and not folder.is_dir():
+        raise FaceswapError(f"{folder} is a file. Name a folder for the report with -o.")
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
 
 
 def write_all(folder: Path, texts: dict[str, str]) -> list[Path]:
@@ -64,15 +79,17 @@ def figure(picture: np.ndarray, caption: str, alt: str) -> str:
 
 
 def chart(title: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> str:
-    """A plot of `lines`, each a colour and its points."""
-    lines = [(color, _thinned(np.array(points, float))) for color, points in lines]
+    """A plot of `lines` over the frames, each a colour and its points; nothing where there is no line to draw."""
+    lines = [(color, _thinned(np.array(points, float))) for color, points in lines if len(points) > 1]
+    if not lines:
+        return ""
     every = np.concatenate([points for _, points in lines])
     (left, low), (right, high) = every.min(0), every.max(0)
     drawn = []
     for color, points in lines:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in _placed(points, (left, right), (low, high)))
         drawn.append(f'<polyline fill="none" stroke="{color}" stroke-width="1.2" points="{path}"/>')
-    return _svg(title, "".join(drawn), (number(high), number(low)), ("", ""))
+    return _svg(title, "".join(drawn), (number(low), number(high)), (f"frame {left:.0f}", f"frame {right:.0f}"))
 
 
 def histogram(title: str, columns: Sequence[tuple[str, np.ndarray]]) -> str:
@@ -85,7 +102,7 @@ def histogram(title: str, columns: Sequence[tuple[str, np.ndarray]]) -> str:
     drawn = [f'<rect x="{place * wide:.1f}" y="{PLOT_HEIGHT - 14 - share / highest * (PLOT_HEIGHT - 30):.1f}" width="{wide - 2:.1f}" '
              f'height="{share / highest * (PLOT_HEIGHT - 30):.1f}" fill="{color}" fill-opacity="0.55"/>'
              for color, bars in shares for place, share in enumerate(bars) if share]
-    return _svg(title, "".join(drawn), (f"{highest:.0%}", ""), (number(edges[0]), number(edges[-1])))
+    return _svg(title, "".join(drawn), ("", f"{highest:.0%}"), (number(edges[0]), number(edges[-1])))
 
 
 def scatter(title: str, clouds: Sequence[tuple[str, np.ndarray]]) -> str:
@@ -94,13 +111,14 @@ def scatter(title: str, clouds: Sequence[tuple[str, np.ndarray]]) -> str:
     (left, low), (right, high) = every.min(0), every.max(0)
     drawn = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}" fill-opacity="0.45"/>' for color, points in clouds
                     for x, y in _placed(_some(points), (left, right), (low, high), 2 * PLOT_HEIGHT))
-    return _svg(title, drawn, (number(high), ""), (number(left), number(right)), 2 * PLOT_HEIGHT)
+    return _svg(title, drawn, (number(low), number(high)), (number(left), number(right)), 2 * PLOT_HEIGHT)
 
 
 def _svg(title: str, drawn: str, up: tuple[str, str], across: tuple[str, str], height: int = PLOT_HEIGHT) -> str:
-    """`up` says what is at the top and the bottom, `across` at the left and the right."""
+    """`up` says what is at the bottom and the top, `across` at the left and the right."""
     texts = "".join(f'<text x="{x}" y="{y}" font-size="11" text-anchor="{anchor}">{text}</text>' for x, y, anchor, text in
-                    ((4, 12, "start", up[0]), (4, height - 2, "start", up[1] or across[0]), (PLOT_WIDTH - 4, height - 2, "end", across[1])))
+                    ((4, height - 16, "start", up[0]), (4, 12, "start", up[1]), (4, height - 2, "start", across[0]),
+                     (PLOT_WIDTH - 4, height - 2, "end", across[1])))
     return f'<h3>{html.escape(title)}</h3><svg viewBox="0 0 {PLOT_WIDTH} {height}" role="img">{drawn}{texts}</svg>'
 
 

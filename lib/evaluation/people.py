@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from lib.media.source import open_source
 from lib.plugin import Aligner, Detector, Recognizer
 from lib.types import AlignedFace, Face, Frame
 
+logger = logging.getLogger(__name__)
 LOOKED_AT = 24  # faces of a person: enough for a steady mean
 
 
@@ -38,11 +40,13 @@ def read_faces(path: Path, detector: Detector, aligner: Aligner, most: int | Non
         for index in _spread(len(files), most):
             yield NamedFace(files[index].name, read_face(files[index]).aligned)
         return
-    detector = detector.settle(None)
-    for frame in _frames(open_source(path), most):
+    detector, source = detector.settle(None), open_source(path)
+    for frame in _frames(source, most):
         found = _largest(frame, detector, aligner)
         if found is not None:
             yield NamedFace(frame.name or f"frame {frame.index}", found)
+    for loss in source.losses:
+        logger.warning("Incomplete input: %s", loss)
 
 
 def mean_embedding(path: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> np.ndarray:
@@ -61,7 +65,15 @@ def gallery(folder: Path, detector: Detector, aligner: Aligner, recognizer: Reco
               and (path.is_dir() or path.suffix.lower() in PICTURE_ENDINGS | VIDEO_ENDINGS)]
     if not people:
         raise FaceswapError(f"The gallery {folder} is empty. Put a picture, a video or a folder of each person into it.")
-    return {f"gallery/{path.name}": mean_embedding(path, detector, aligner, recognizer) for path in people}
+    found = {}
+    for path in people:
+        try:
+            found[f"gallery/{path.name}"] = mean_embedding(path, detector, aligner, recognizer)
+        except FaceswapError as error:
+            logger.warning("Left out of the gallery: %s", error)
+    if not found:
+        raise FaceswapError(f"Nobody in the gallery {folder} shows a face.")
+    return found
 
 
 def _spread(count: int, most: int | None) -> list[int]:

@@ -6,20 +6,24 @@ import csv
 import html
 import io
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lib.evaluation import page
-from lib.evaluation.clip import ClipScores
+from lib.evaluation.clip import MEDIANS, ClipScores
 from lib.evaluation.compare import Difference, differences
 from lib.evaluation.frames import FrameScores
 from lib.evaluation.measures import BY_KEY, MEASURES, Measure
 from lib.evaluation.page import number
+from lib.logs import counted
 
 FORMAT = 1
+NAMED = 12  # pictures
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "1": "1 is best"}
 
 
@@ -33,41 +37,64 @@ def table(clip: ClipScores) -> str:
             group = row[0]
             lines += ["", group]
         original = f"(original {row[4]})" if row[4] else ""
-        lines.append(f"  {row[1]:28} {row[2]:>8} {row[3]:15} {original:18} {row[5]}".rstrip())
+        lines.append(f"  {row[1]:30} {row[2]:>8} {row[3]:15} {original:18} {row[5]}".rstrip())
+    failures = _failures(clip)
+    return "\n".join(lines[1:] + [""] * bool(failures) + failures)
+
+
+def _failures(clip: ClipScores) -> list[str]:
+    """Frames without a swap, without a face, or with somebody else's, a sentence each."""
+    said = []
     if clip.unswapped:
-        lines += ["", f"Not swapped: frames {ranges(clip.unswapped)}"]
-    return "\n".join(lines[1:])
+        said.append(f"Not swapped: {_frames(clip.unswapped)}.")
+    if clip.unswapped and len(clip.unswapped) < len(clip.frames):
+        said.append("All but coverage, time and what the face is taken for is told of the swapped frames alone.")
+    if clip.lost:
+        said.append(f"No face found where the original's was: {_frames(clip.lost)}. Likeness, landmarks and picture are not told of these.")
+    others = Counter(scores.nearest for scores in clip.frames if scores.nearest not in ("", "b"))
+    if others:
+        names = [f"{'A' if name == 'a' else name.removeprefix('gallery/')} in {counted(count, 'frame')}"
+                 for name, count in others.most_common(5)]
+        said.append(f"Taken for somebody else than B: {', '.join(names)}.")
+    return said
+
+
+def _frames(these: Sequence[FrameScores]) -> str:
+    """Their numbers, or the names of pictures."""
+    if not these[0].name:
+        return f"frames {ranges([scores.index for scores in these])}"
+    names = [scores.name for scores in these]
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def comparison(first: ClipScores, second: ClipScores) -> str:
-    """Lines for a terminal: both swaps' totals, and by how much the second differs with 95 % confidence."""
-    lines = [f"  {'':28} {'first':>8} {'second':>8}  difference"]
-    for measure, totals, said in _compared(first, second):
-        lines.append(f"  {measure.title:28} {totals[0]:>8} {totals[1]:>8}  {said}".rstrip())
+    """Lines for a terminal: both swaps over the frames that both have, and by how much the second differs with 95 % confidence."""
+    lines = [f"  {'':30} {'first':>8} {'second':>8}  difference"]
+    for measure, (one, other), said in _compared(first, second):
+        lines.append(f"  {measure.title:30} {one:>8} {other:>8}  {said}".rstrip())
     return "\n".join(lines)
 
 
-def _compared(first: ClipScores, second: ClipScores) -> list[tuple[Measure, list[str], str]]:
-    """Each measure that both have, both totals, and what is to be said of their difference."""
-    apart, rows = differences(first, second), []
-    for measure in MEASURES:
-        if measure.key in first.totals and measure.key in second.totals:
-            said = ""
-            if found := apart.get(measure.key):
-                verdict = _verdict(measure, found) if found.is_clear else "no clear difference"
-                said = f"{_signed(found.mean)} ({_signed(found.low)} to {_signed(found.high)})  {verdict}"
-            rows.append((measure, [number(clip.totals[measure.key].value) for clip in (first, second)], said))
+def _compared(first: ClipScores, second: ClipScores) -> list[tuple[Measure, tuple[str, str], str]]:
+    """Each measure that both have, both values, and what is to be said of their difference."""
+    rows = []
+    for key, found in differences(first, second).items():
+        said = "too few frames to tell chance from difference"
+        if found.low is not None:
+            verdict = _verdict(BY_KEY[key], found) if found.is_clear else "no clear difference"
+            said = f"{_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})  {verdict}"
+        rows.append((BY_KEY[key], (number(found.first), number(found.second)), said))
     return rows
 
 
 def _verdict(measure: Measure, found: Difference) -> str:
     if measure.better == "1":
-        return "larger in the second" if found.mean > 0 else "smaller in the second"
-    return "second is better" if (found.mean > 0) == (measure.better == "higher") else "first is better"
+        return "larger in the second" if found.value > 0 else "smaller in the second"
+    return "second is better" if (found.value > 0) == (measure.better == "higher") else "first is better"
 
 
 def _signed(value: float) -> str:
-    return ("-" if value < 0 else "+") + number(abs(value))
+    return number(value) if number(value) == "0" or value < 0 else f"+{number(value)}"
 
 
 def write(folder: Path, names: Sequence[str], clip: ClipScores, other: ClipScores | None = None) -> list[Path]:
@@ -77,7 +104,7 @@ def write(folder: Path, names: Sequence[str], clip: ClipScores, other: ClipScore
     """
     said = as_json(clip)
     if other:
-        said["compared"] = as_json(other) | {"differences": {key: {"mean": found.mean, "low": found.low, "high": found.high}
+        said["compared"] = as_json(other) | {"differences": {key: asdict(found)
                                                              for key, found in differences(clip, other).items()}}
     return page.write_all(folder, {"report.json": json.dumps(said, indent=1, allow_nan=False), "frames.csv": _csv(clip),
                                    "report.html": _page(names, clip, other)})
@@ -85,7 +112,8 @@ def write(folder: Path, names: Sequence[str], clip: ClipScores, other: ClipScore
 
 def as_json(clip: ClipScores) -> dict[str, Any]:
     """The totals, for programs."""
-    return {"format": FORMAT, "frames": clip.frame_count, "frames_with_face": len(clip.frames), "not_swapped": clip.unswapped,
+    return {"format": FORMAT, "frames": clip.frame_count, "frames_with_face": len(clip.frames),
+            "not_swapped": [scores.index for scores in clip.unswapped], "no_face": [scores.index for scores in clip.lost],
             "measures": {key: {"value": total.value, "unit": BY_KEY[key].unit, "better": BY_KEY[key].better}
                          | ({} if total.original is None else {"original": total.original}) for key, total in clip.totals.items()}}
 
@@ -105,10 +133,11 @@ def _csv(clip: ClipScores) -> str:
     text = io.StringIO()
     keys = [measure.key for measure in MEASURES if any(measure.key in scores.values for scores in clip.frames)]
     writer = csv.writer(text)
-    writer.writerow(["frame", "swapped", *keys, "eyes_original", "eyes_swapped", "mouth_original", "mouth_swapped"])
+    writer.writerow(["frame", "name", "swapped", *keys, "taken_for", "eyes_original", "eyes_swapped", "mouth_original", "mouth_swapped"])
     for scores in clip.frames:
-        writer.writerow([scores.index, int(scores.swapped), *(f"{scores.values[key]:.5g}" if key in scores.values else "" for key in keys),
-                         *(f"{value:.5g}" for value in scores.openings.T.ravel())])
+        openings = ["", "", "", ""] if scores.openings is None else [f"{value:.5g}" for value in scores.openings.T.ravel()]
+        writer.writerow([scores.index, scores.name, int(scores.swapped),
+                         *(f"{scores.values[key]:.5g}" if key in scores.values else "" for key in keys), scores.nearest, *openings])
     return text.getvalue()
 
 
@@ -123,52 +152,64 @@ def _page(names: Sequence[str], clip: ClipScores, other: ClipScores | None) -> s
         total = clip.totals[measure.key]
         original = f" <small>original {number(total.original)}</small>" if total.original is not None else ""
         source = f" <cite>{html.escape(measure.source)}</cite>" if measure.source else ""
+        median = " The median frame." if measure.key in MEDIANS else ""
         rows.append(f"<tr><td>{measure.title}</td><td class=n>{number(total.value)} {measure.unit}{original}</td>"
-                    f"<td>{DIRECTIONS[measure.better]}</td><td>{html.escape(measure.meaning)}{source}</td></tr>")
-    unswapped = f"<p>Not swapped: frames {ranges(clip.unswapped)}.</p>" if clip.unswapped else ""
-    heading = f"{names[1]} against {names[0]}"
-    plots = "".join(_plot(measure, clip.frames, other.frames if other else []) for measure in MEASURES)
-    openings = "".join(_openings(clip.frames, other.frames if other else [], row, title)
-                       for row, title in enumerate(("Eye opening", "Mouth opening")))
-    return page.document(heading, (
-        f"<p>{len(clip.frames)} of {clip.frame_count} frames show a face.</p>{unswapped}<table>{''.join(rows)}</table>"
+                    f"<td>{DIRECTIONS[measure.better]}</td><td>{html.escape(measure.meaning)}{median}{source}</td></tr>")
+    failures = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in _failures(clip))
+    others = other.frames if other else []
+    plots = "".join(_plot(measure, clip.frames, others) for measure in MEASURES)
+    openings = "".join(_openings(clip.frames, others, row, title) for row, title in enumerate(("Eye opening", "Mouth opening")))
+    owners = [f"{whose}: {name}" for whose, name in zip(("original", "swapped", "second swap"), names)]
+    return page.document(f"{names[1]} against {names[0]}", (
+        f"<p>{len(clip.frames)} of {clip.frame_count} frames show a face.</p>{failures}<table>{''.join(rows)}</table>"
         f"{_beside(names, clip, other) if other else ''}"
-        f"<h2>Worst frames</h2>{_pictures(clip.worst)}<h2>Best frames</h2>{_pictures(clip.best)}"
-        f"<h2>Over time</h2>{page.key(names)}{openings}{plots}"))
+        "<h2>Worst and best frames</h2><p>Original and swapped, by likeness to B (where B is known), landmarks and pose together.</p>"
+        f"<h3>Worst</h3>{_pictures(clip.worst)}<h3>Best</h3>{_pictures(clip.best)}"
+        f"{f'<h3>Worst of the second swap</h3>{_pictures(other.worst)}' if other else ''}"
+        f"<h2>Over time</h2>{page.key(owners)}{openings}{plots}{_flicker(clip.frames, others)}"))
 
 
 def _beside(names: Sequence[str], clip: ClipScores, other: ClipScores) -> str:
-    rows = "".join(f"<tr><td>{measure.title}</td><td class=n>{totals[0]}</td><td class=n>{totals[1]}</td><td>{html.escape(said)}</td></tr>"
-                   for measure, totals, said in _compared(clip, other))
+    rows = "".join(f"<tr><td>{measure.title}</td><td class=n>{one} {measure.unit}</td><td class=n>{two}</td>"
+                   f"<td>{html.escape(said)}</td></tr>" for measure, (one, two), said in _compared(clip, other))
+    head = "<tr><th></th><th>first</th><th>second</th><th>difference</th></tr>"
     first, second = (html.escape(name) for name in names[1:])
-    return (f"<h2>{first} (first) and {second} (second)</h2><p>By how much the second is larger, and where that lies with 95 % "
-            f"confidence.</p><table><tr><th></th><th>first</th><th>second</th><th>difference</th></tr>{rows}</table>"
-            f"<h2>Worst frames of the second</h2>{_pictures(other.worst)}")
+    return (f"<h2>{first} (first) and {second} (second)</h2><p>Over the frames that both swapped; by how much the second is larger, and "
+            f"where that lies with 95 % confidence.</p><table>{head}{rows}</table>")
 
 
 def _pictures(frames: Sequence[FrameScores]) -> str:
     figures = []
     for scores in frames:
-        said = ", ".join(f"{BY_KEY[key].title.lower()} {number(scores.values[key])}"
-                         for key in ("distance_b", "landmark_error", "pose_error") if key in scores.values)
-        figures.append(page.figure(np.hstack(list(scores.thumbnails)),
-                                   f"Frame {scores.index}{'' if scores.swapped else ', not swapped'}: {said}",
-                                   f"frame {scores.index}, original and swapped"))
-    return "".join(figures)
+        said = [f"{BY_KEY[key].title} {number(scores.values[key])}" for key in ("distance_b", "landmark_error", "pose_error")
+                if key in scores.values]
+        said += ["not swapped"] * (not scores.swapped) + ["no face found"] * (not scores.found)
+        title = scores.name or f"Frame {scores.index}"
+        figures.append(page.figure(np.hstack(list(scores.thumbnails)), f"{title}: {', '.join(said)}", f"{title}, original and swapped"))
+    return f"<div class=pairs>{''.join(figures)}</div>" if figures else "<p>None.</p>"
 
 
 def _plot(measure: Measure, frames: Sequence[FrameScores], others: Sequence[FrameScores]) -> str:
-    lines = []
-    for color, part, these in zip(page.COLORS, ("originals", "values", "values"), (frames, frames, others)):
-        points = [(scores.index, getattr(scores, part)[measure.key]) for scores in these if measure.key in getattr(scores, part)]
-        if points:
-            lines.append((color, points))
-    if not lines or measure.key in ("retrieved", "found"):
+    if measure.key in ("retrieved", "found"):
         return ""
-    return page.chart(f"{measure.title} {f'({measure.unit})' if measure.unit else ''}, {DIRECTIONS[measure.better]}", lines)
+    unit = f" ({measure.unit})" if measure.unit else ""
+    return _over_time(f"{measure.title}{unit}, {DIRECTIONS[measure.better]}", frames, others,
+                      lambda scores, original: (scores.originals if original else scores.values).get(measure.key))
 
 
 def _openings(frames: Sequence[FrameScores], others: Sequence[FrameScores], row: int, title: str) -> str:
-    lines = [(color, [(scores.index, float(scores.openings[which, row])) for scores in these])
-             for color, which, these in zip(page.COLORS, (0, 1, 1), (frames, frames, others)) if these]
-    return page.chart(title, lines) if lines else ""
+    return _over_time(title, frames, others,
+                      lambda scores, original: None if scores.openings is None else float(scores.openings[int(not original), row]))
+
+
+def _flicker(frames: Sequence[FrameScores], others: Sequence[FrameScores]) -> str:
+    return _over_time("Change from frame to frame inside the face, its motion taken out (levels): more than the original's is flicker",
+                      frames, others, lambda scores, original: (scores.originals if original else scores.values).get("change"))
+
+
+def _over_time(title: str, frames: Sequence[FrameScores], others: Sequence[FrameScores],
+               of: Callable[[FrameScores, bool], float | None]) -> str:
+    """A plot of `of(scores, original)` for the original, the swap, and the other swap."""
+    parts = zip(page.COLORS, (True, False, False), (frames, frames, others))
+    return page.chart(title, [(color, [(scores.index, value) for scores in these if (value := of(scores, original)) is not None])
+                              for color, original, these in parts])

@@ -17,6 +17,7 @@ from lib.evaluation import page
 from lib.evaluation.distance import Distribution
 from lib.evaluation.page import number
 from lib.evaluation.sets import ALIKE, GROUPS, QUALITIES, FaceSet, advice
+from lib.logs import counted
 from lib.swapping.pipeline import SAME_PERSON
 
 FORMAT = 1
@@ -43,13 +44,13 @@ class SetScores:
 def table(scores: SetScores) -> str:
     """Lines for a terminal."""
     faces = scores.faces
-    lines = [f"{len(faces)} faces in {faces.name}", f"  {'':20} {'5 %':>8} {'median':>8} {'95 %':>8}"]
+    lines = [f"{counted(len(faces), 'face')} in {faces.name}", f"  {'':20} {'5 %':>8} {'median':>8} {'95 %':>8}"]
     for quality in QUALITIES:
         spread = [number(value) for value in np.percentile(faces.column(quality.key), PERCENTILES)]
         lines.append(f"  {quality.title:20} {spread[0]:>8} {spread[1]:>8} {spread[2]:>8}  {quality.unit}")
     lines += [f"  {title:20} {count:>8}" for title, count in _counts(faces).items()]
     if scores.needed:
-        lines += ["", f"Share of the {len(scores.needed)} faces in {scores.needed.name} that have one like them here"]
+        lines += ["", f"Share of the {counted(len(scores.needed), 'face')} in {scores.needed.name} that have one like them here"]
         lines += [f"  {group.capitalize():20} {share:7.0f} %" for group, share in scores.covered().items()]
     if scores.distribution:
         lines += ["", "Distance from the reference, as distributions", *(f"  {title:30} {value:>8}  {meaning}"
@@ -88,7 +89,7 @@ def _distances(found: Distribution) -> list[tuple[str, str, str]]:
     """Title, value and meaning of each."""
     few = f" {found.count} faces a set are few: more than 256 make it steady." if found.count <= 256 else ""
     return [("Frechet distance", number(found.frechet), f"of {found.count} embeddings a set; lower is better. Few faces make it too high."),
-            ("without the bias of few", number(found.frechet_unbiased), f"as endlessly many faces would have it.{few}"),
+            ("the same, bias taken out", number(found.frechet_unbiased), f"as endlessly many faces would have it.{few}"),
             ("halves of the reference", number(found.frechet_floor), "one half against the other: what chance alone makes."),
             ("KID", number(found.kid), f"+- {number(found.kid_deviation)}; lower is better, about 0 is one distribution. Free of bias.")]
 
@@ -118,22 +119,24 @@ def _page(scores: SetScores) -> str:
     colors = page.COLORS[1:]
     plots = "".join(page.histogram(f"{quality.title} ({quality.unit})",
                                    [(color, part.column(quality.key)) for color, part in zip(colors, columns)]) for quality in QUALITIES)
-    poses = page.scatter("Head turned (left to right) and raised (upwards), degrees",
+    poses = page.scatter("Head turned (from left to right) and raised (from the bottom to the top), degrees",
                          [(color, np.stack([part.column("yaw"), part.column("pitch")], 1)) for color, part in zip(colors, columns)])
     shares = "".join(f"<p>{group.capitalize()}: {share:.0f} % of the faces in {html.escape(needed.name)} have one like them here.</p>"
                      f"{_pictures(needed, faces.lacking(needed, group))}" for group, share in scores.covered().items())
     far = "".join(f"<tr><td>{title}</td><td class=n>{value}</td><td>{meaning}</td></tr>"
                   for title, value, meaning in _distances(scores.distribution)) if scores.distribution else ""
-    twins = "".join(page.figure(np.hstack([faces.faces[one].thumbnail for one in pair]), faces.faces[pair[0]].name, "two faces")
-                    for pair in _spread(faces.duplicates()))
-    return page.document(f"{len(faces)} faces in {faces.name}", (
+    twins = "".join(page.figure(np.hstack([one.thumbnail for one in pair]), " and ".join(one.name for one in pair), "two faces")
+                    for pair in [[faces.faces[place] for place in places] for places in _spread(faces.duplicates())])
+    blurry = "".join(page.figure(face.thumbnail, f"{face.name}: {number(face.values['blur'])}", "a face")
+                     for face in [faces.faces[index] for index in np.argsort(-faces.column("blur"))[:SHOWN]])
+    return page.document(f"{counted(len(faces), 'face')} in {faces.name}", (
         f"<h2>Advice</h2><ul>{sentences or f'<li>{NO_ADVICE}</li>'}</ul>"
         f"<table><tr><th></th><th>5 %</th><th>median</th><th>95 %</th><th></th></tr>{rows}</table>"
         f"{f'<h2>Faces that are lacking</h2>{shares}' if needed else ''}"
         f"{f'<h2>Distance from the reference</h2><table>{far}</table>' if far else ''}"
         f"<h2>How the faces are spread</h2>{page.key([part.name for part in columns], colors)}{poses}{plots}"
         f"<h2>Somebody else?</h2>{_pictures(faces, faces.strangers())}<h2>Most blurred</h2>"
-        f"{_pictures(faces, np.argsort(-faces.column('blur')).tolist()[:SHOWN])}<h2>Nearly the same</h2>{twins or '<p>None.</p>'}"))
+        f"{blurry}<h2>Nearly the same</h2>{twins or '<p>None.</p>'}"))
 
 
 def _pictures(faces: FaceSet, indices: Sequence[int]) -> str:

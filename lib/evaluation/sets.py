@@ -14,17 +14,18 @@ from lib.evaluation.frames import openings
 from lib.evaluation.people import NamedFace
 from lib.faces.geometry import transform_points
 from lib.faces.pose import head_rotation, yaw_pitch_roll
+from lib.logs import counted
 from lib.parallel import ordered_map
 from lib.plugin import Recognizer
 from lib.swapping.composite import inner_skin
 from lib.swapping.pipeline import SAME_PERSON
 
-FEW, MANY = 100, 500  # faces: below the first a swap is stiff whatever is done; the second make a good one
+FEW = 100  # faces: with fewer a swap is stiff whatever is done
 BLURRED = 0.65  # blur from here on: as if a face of 64 pixels were blown up to 256
 SMALL = 80  # pixels across the box: less than the default model draws
 ALIKE = 1.5  # 8-bit levels, root mean square: two faces nearer than that teach the same
 LITTLE_TURN = 12.0  # degrees from the 5th to the 95th percentile: with less there is no learning how the head looks turned
-WORTH_SAYING = 0.02  # share of the faces
+WORTH_SAYING, MANY_ALIKE, SEVERAL_PEOPLE = 0.02, 0.1, 0.2  # shares of the faces
 THUMBNAIL, COMPARED = 96, 32  # pixels a side: shown; compared for likeness
 BLOCK = 512  # rows of distances at a time
 
@@ -47,13 +48,13 @@ QUALITIES = (
     Quality("size", "Size", "pixels", "Width of the box around the face in its frame."),
     Quality("blur", "Blur", "0 to 1", f"How little a further blur changes the face: 0 is sharp, from {BLURRED} on it is blurred.",
             "The Blur Effect: Perception and Estimation with a New No-Reference Perceptual Blur Metric, SPIE, 2007"),
-    Quality("yaw", "Head turned", "degrees", "To the left (below 0) or to the right (above) of the picture.",
+    Quality("yaw", "Head turned, right +", "degrees", "To the left (below 0) or to the right (above) of the picture.",
             more=("turned further to the left", "turned further to the right"), reach=7),
-    Quality("pitch", "Head raised", "degrees", "Down (below 0) or up (above); rough.",
+    Quality("pitch", "Head raised, up +", "degrees", "Down (below 0) or up (above); rough.",
             more=("looking further down", "looking further up"), reach=7),
     Quality("light", "Brightness", "L*", "Median lightness (CIELAB) of cheeks and nose: 0 is black, 100 white.",
             more=("darker", "brighter"), reach=10),
-    Quality("side_light", "Light from a side", "L*", "How much lighter the skin at the right of the picture is than that at the left.",
+    Quality("side_light", "Light from right +", "L*", "How much lighter the skin at the right of the picture is than that at the left.",
             more=("lit more from the left", "lit more from the right"), reach=10),
     Quality("eyes", "Eyes open", "height by width", "About 0.2 and below is shut.",
             "Real-Time Eye Blink Detection using Facial Landmarks, CVWW, 2016 (eye aspect ratio)",
@@ -62,6 +63,7 @@ QUALITIES = (
             more=("more shut-mouthed", "more open-mouthed"), reach=0.06),
 )
 GROUPS = {"pose": ("yaw", "pitch"), "light": ("light", "side_light"), "expression": ("eyes", "mouth")}  # that a set must cover
+NOUNS = {"pose": "a pose", "light": "light", "expression": "an expression"}
 
 
 @dataclass(frozen=True)
@@ -135,19 +137,21 @@ def advice(faces: FaceSet, needed: FaceSet | None = None) -> list[str]:
     said = []
     strangers, blurred, duplicates = faces.strangers(), faces.blurred(), faces.duplicates()
     fresh = len(faces) - len(duplicates)
-    if strangers:
-        said.append(f"{_of(len(strangers), faces)} look like somebody else ({_names(faces, strangers)}): look at them, and delete them "
-                    "if they are.")
+    if len(strangers) > SEVERAL_PEOPLE * len(faces):
+        said.append(f"{_of(len(strangers), faces)} are unlike the rest: the set shows more than one person. Keep one person's faces.")
+    elif strangers:
+        said.append(f"{_of(len(strangers), faces)} look like somebody else ({_names(faces, strangers)}). Look at them: delete those of "
+                    "other people, and keep those that are only turned or blurred.")
     if fresh < FEW:
-        said.append(f"There are only {fresh} different faces: expect a stiff swap. Some hundreds, of many poses and expressions, "
-                    "make a good one.")
+        said.append(f"There {'is' if fresh == 1 else 'are'} only {counted(fresh, 'different face')}: expect a stiff swap. Some hundreds, "
+                    "of many poses and expressions, make a good one.")
     if len(blurred) > WORTH_SAYING * len(faces):
         said.append(f"{_of(len(blurred), faces)} are blurred ({_names(faces, blurred)}): delete them if enough others are left.")
     if (small := float((faces.column("size") < SMALL).mean())) > WORTH_SAYING:
         said.append(f"{small:.0%} are less than {SMALL} pixels wide: they have less detail than a model of 128 pixels draws. "
                     "Take footage in which the face is larger.")
-    if len(duplicates) > 0.2 * len(faces):
-        said.append(f"{_of(len(duplicates), faces)} are nearly the same as another: they cost nothing but teach nothing either. "
+    if len(duplicates) > MANY_ALIKE * len(faces):
+        said.append(f"{_of(len(duplicates), faces)} are nearly the same as another: they do no harm but teach nothing either. "
                     "More varied footage is worth more than more of this.")
     if np.ptp(np.percentile(faces.column("yaw"), (5, 95))) < LITTLE_TURN:
         said.append("The head hardly turns: add footage from the sides, or the face will be flat where the other one turns.")
@@ -155,18 +159,18 @@ def advice(faces: FaceSet, needed: FaceSet | None = None) -> list[str]:
 
 
 def wanted(faces: FaceSet, needed: FaceSet) -> list[str]:
-    """What `faces` lacks that `needed` shows, in sentences."""
+    """What `faces` lacks that `needed` shows, in sentences; left and right are those of the picture."""
     said = []
     for group in GROUPS:
         kinds = Counter(_how(needed, index, faces, group) for index in faces.lacking(needed, group))
         for words, count in kinds.most_common():
             if (share := count / len(needed)) > WORTH_SAYING:
-                said.append(f"{share:.0%} of the faces in {needed.name} {words} in {faces.name}: add such footage of the person there.")
+                said.append(f"{share:.0%} of the faces in {needed.name} {words} in {faces.name}: footage like that is lacking.")
     return said
 
 
 def _how(needed: FaceSet, index: int, faces: FaceSet, group: str) -> str:
-    """How a face that is lacking differs: "are turned further to the left, looking further up than any"."""
+    """How a face that is lacking differs: "are turned further to the left and looking further up than any"."""
     parts = []
     for quality in QUALITIES:
         if quality.key in GROUPS[group]:
@@ -175,7 +179,7 @@ def _how(needed: FaceSet, index: int, faces: FaceSet, group: str) -> str:
                 parts.append(quality.more[0])
             elif value > there.max() + quality.reach / 2:
                 parts.append(quality.more[1])
-    return f"are {', '.join(parts)} than any" if parts else f"have a {group} like none"
+    return f"are {' and '.join(parts)} than any" if parts else f"have {NOUNS[group]} like none"
 
 
 def _looked_at(one: NamedFace) -> tuple[NamedFace, dict[str, float], np.ndarray, np.ndarray]:
@@ -215,7 +219,7 @@ def _distances(rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[int, np.
 
 
 def _of(count: int, faces: FaceSet) -> str:
-    return f"{count} of {len(faces)} faces"
+    return f"{count} of {counted(len(faces), 'face')}"
 
 
 def _names(faces: FaceSet, indices: Sequence[int], most: int = 3) -> str:

@@ -80,8 +80,8 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, m
     history = [(row["iteration"], row["progress"]) for row in preview.read_log(log) if isinstance(row.get("progress"), dict)]
     done = plan.until_plateau and plateau(history)
     if done or _over(plan, iteration, seconds):
-        logger.info("%s is trained already: %d iterations, %.1f minutes%s. Ask for more with -i/--iterations or --minutes.",
-                    folder, iteration, seconds / 60, ", and it no longer gets better" if done else "")
+        more = "it no longer gets better. Leave --until plateau out to go on" if done else "ask for more with -i/--iterations or --minutes"
+        logger.info("%s is trained already, %d iterations, %.1f minutes: %s.", folder, iteration, seconds / 60, more)
         return Outcome(iteration, seconds, False, history[-1][1] if history else None, done)
 
     saved = reported = iteration
@@ -123,7 +123,7 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, m
 
             over = _over(plan, iteration, seconds)
             measuring = measure is not None and not stopped.is_set() and (clock.progress(seconds) or (over and bool(history)))
-            if clock.report(seconds) or measuring or over or stopped.is_set():
+            if clock.report(seconds, at_once=measuring) or over or stopped.is_set():
                 losses = step.report()
                 _check(losses, iteration, folder)
                 speed = clock.speed(iteration - reported)
@@ -265,7 +265,9 @@ class _Clock:
         yield
         self.start()
 
-    def report(self, seconds: float) -> bool:
+    def report(self, seconds: float, at_once: bool) -> bool:
+        if at_once:
+            self._next["report"] = seconds
         return self._due("report", seconds, self._plan.report_seconds)
 
     def save(self, seconds: float) -> bool:

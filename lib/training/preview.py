@@ -65,9 +65,9 @@ def plot(log: Path, path: Path) -> None:
         for axis, key, color in ((axes[1], "distance_b", "tab:green"), (errors, "landmark_error", "tab:red"),
                                  (errors, "eyes_error", "tab:pink"), (errors, "mouth_error", "tab:brown")):
             _draw(axis, [(row["iteration"], row["progress"][key]) for row in measured if key in row["progress"]], color,
-                  BY_KEY[key].title.lower())
+                  BY_KEY[key].title)
         errors.legend(loc="upper right")
-        axes[1].legend(loc="upper left")
+        axes[1].legend(loc="upper center")
     axes[0].legend()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -172,7 +172,7 @@ def test_killed_at_any_moment_nothing_saved_is_lost(endless, faceswap, own_plugi
 def test_the_swap_of_held_out_faces_is_measured_as_it_goes_on(faceswap, own_plugins, line, tmp_path):
     measuring = [*line, "-m", tmp_path / "model", "--minutes", 0.06, "--progress-minutes", 0.02]
     done = faceswap(*measuring, **own_plugins)
-    assert "on 11 faces of A and 12 of B" in done.stderr and "Of 1 face of A held out" in done.stderr
+    assert "on 11 faces of A (1 more are held out to measure on) and 12 of B" in done.stderr and "Of 1 face of A held out" in done.stderr
     measured = [row["progress"] for row in rows(tmp_path / "model") if "progress" in row]
     assert len(measured) >= 3 and all(0.3 < one["distance_b"] < 1.2 and one["landmark_error"] > 0 for one in measured)
     assert any("to B 0." in text and "landmarks" in text for text in done.stderr.splitlines() if text.startswith("iteration"))
@@ -188,7 +188,7 @@ def test_it_stops_when_nothing_gets_better(faceswap, own_plugins, line, tmp_path
     assert "since it no longer gets better" in done.stderr
     assert sum("progress" in row for row in rows(tmp_path / "model")) == 20
     again = faceswap(*still, **own_plugins)
-    assert "trained already" in again.stderr and "no longer gets better" in again.stderr
+    assert "trained already" in again.stderr and "Leave --until plateau out" in again.stderr
     refused = faceswap(*line, "-m", tmp_path / "model", "--progress-minutes", 0, "--until", "plateau", code=2, **own_plugins)
     assert "--progress-minutes 0" in refused.stderr
 

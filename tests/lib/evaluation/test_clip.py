@@ -68,7 +68,9 @@ def people(shared) -> dict[str, np.ndarray]:
 def scored(images, faces, people) -> Callable[[list[np.ndarray]], dict[str, float]]:
     def run(changed: list[np.ndarray]) -> dict[str, float]:
         clip = evaluate(Kept(images), Kept(changed), lambda index: faces[index], make_kit, people)
-        return {key: total.value for key, total in clip.totals.items()}
+        scores = {key: total.value for key, total in clip.totals.items()}
+        skin = clip.totals["skin_difference"]
+        return scores | {"skin_difference": skin.value - skin.original}  # of the same frames
 
     return run
 
@@ -107,11 +109,12 @@ WORSENS = {
     "blurred": {"sharpness": -0.7, "flicker": -0.2, "gaze_error": 3},
     "shifted": {"landmark_error": 1.8, "eyes_error": 1.8, "mouth_error": 1.8, "seam": 0.4},
     "recoloured": {"skin_difference": 5, "sharpness": -0.1},  # a Laplacian of darker green is smaller
-    "frozen": {"flicker": 0.8, "jitter": 1.5, "mouth_follow": -0.04, "swapped": 20},
+    "frozen": {"flicker": 0.8, "jitter": 1.5, "eyes_follow": -0.03, "mouth_follow": -0.04, "gaze_error": 1, "pose_error": 1, "seam": 0.3,
+               "landmark_error": 1.5, "eyes_error": 1.5, "mouth_error": 1.5, "swapped": 20},  # of the frozen frames alone
 }
 NOISE = {"distance_b": 0.04, "cosine_b": 0.02, "distance_a": 0.06, "cosine_a": 0.01, "retrieved": 0, "pose_error": 1, "landmark_error": 1.5,
          "eyes_error": 1.5, "mouth_error": 1.5, "eyes_follow": 0.03, "mouth_follow": 0.02, "gaze_error": 2, "outside_psnr": 0, "seam": 0.25,
-         "skin_difference": 0.5, "sharpness": 0.03, "flicker": 0.03, "jitter": 0.2, "swapped": 100, "found": 0}
+         "skin_difference": 0.5, "sharpness": 0.06, "flicker": 0.03, "jitter": 0.2, "swapped": 100, "found": 0}
 
 
 def altered(name: str, images, faces) -> list[np.ndarray]:

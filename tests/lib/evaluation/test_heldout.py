@@ -35,7 +35,8 @@ def people(face_folders):
 def measured(people):
     recognizer = RECOGNIZERS.create("dlib_resnet")
     compositor = Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")])
-    held = HeldOut(people["a"][:3], recognizer.embed(people["b"]).mean(0), compositor, None, Kit(None, ALIGNERS.create("dlib68"), recognizer))
+    kit = Kit(None, ALIGNERS.create("dlib68"), recognizer)
+    held = HeldOut(people["a"][:3], recognizer.embed(people["b"]).mean(0), compositor, None, kit)
     return lambda draw: held.measured(Drawn(draw))
 
 
