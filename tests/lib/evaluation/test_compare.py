@@ -71,6 +71,18 @@ def test_only_frames_of_both_count():
     assert (found.first, found.value) == (np.mean(np.arange(3, 40)), 5)
 
 
+def test_a_difference_is_that_of_the_numbers_beside_it():
+    """Sharpness is told as a median: a few wild frames change neither the numbers nor their difference."""
+    def sharp(values: np.ndarray) -> ClipScores:
+        frames = [FrameScores(index, True, values={"sharpness": float(value)}) for index, value in enumerate(values)]
+        return ClipScores(totals(frames), frames, len(frames))
+
+    first, second = sharp(np.linspace(0.5, 0.6, 61)), sharp(np.where(np.arange(61) < 5, 40.0, np.linspace(0.6, 0.7, 61)))
+    found = differences(first, second)["sharpness"]
+    assert (found.first, found.second) == (first.totals["sharpness"].value, second.totals["sharpness"].value)
+    assert found.value < 0.2 and found.is_clear
+
+
 def test_few_frames_get_no_verdict():
     found = differences(clip(np.full(23, 2.0)), clip(np.full(23, 5.0)))["landmark_error"]
     assert (found.value, found.low, found.is_clear) == (3, None, False)
