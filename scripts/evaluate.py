@@ -13,6 +13,7 @@ from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.evaluation import page, people, report, set_report, sets
 from lib.evaluation.clip import evaluate
+from lib.evaluation.compare import Compared, differences
 from lib.evaluation.distance import FEWEST, distribution
 from lib.evaluation.frames import Kit
 from lib.evaluation.set_report import SetScores
@@ -26,12 +27,12 @@ from scripts.convert import alignments
 
 logger = logging.getLogger(__name__)
 
-
 NOT_WITH_FACES = {"original": "ORIGINAL", "swapped": "SWAPPED", "compare": "--compare", "gallery": "--gallery",
                   "alignments": "-p/--alignments"}
 
 
 def run(options: Evaluate) -> int:
+    _check_usage(options)
     for path in options.source, options.reference, options.gallery:  # mistakes are told before the work begins
         if path and not path.exists():
             raise FaceswapError(f"{path} does not exist. Name footage, pictures or extracted faces.")
@@ -40,12 +41,20 @@ def run(options: Evaluate) -> int:
     return _faces(options) if options.faces else _swap(options)
 
 
-def _swap(options: Evaluate) -> int:
-    began = time.monotonic()
-    if missing := [name.upper() for name in ("original", "swapped") if getattr(options, name) is None]:
+def _check_usage(options: Evaluate) -> None:
+    given = [said for name, said in NOT_WITH_FACES.items() if getattr(options, name) is not None]
+    if options.faces and given:
+        raise UsageError(f"--faces measures a set of faces, not a swap: leave {' and '.join(given)} out. "
+                         "With it go --source, --reference and -o.")
+    missing = [name.upper() for name in ("original", "swapped") if getattr(options, name) is None]
+    if missing and not options.faces:
         raise UsageError(f"evaluate needs {' and '.join(missing)}, or --faces FOLDER. See: faceswap.py evaluate --help")
     if options.gallery and not options.reference:
         raise UsageError("--gallery asks whether the face is taken for B's or for one of the others: say with --reference who B is.")
+
+
+def _swap(options: Evaluate) -> int:
+    began = time.monotonic()
     original, swapped = open_source(options.original), open_source(options.swapped)
     others = [open_source(options.compare)] if options.compare else []
     if same_path(options.original, options.swapped):
@@ -63,8 +72,9 @@ def _swap(options: Evaluate) -> int:
         clips = [evaluate(original, source, lambda index: [stored.face for stored in store.faces(index)], make_kit, known)
                  for source in (swapped, *others)]
     print(report.table(clips[0]))
-    if others:
-        print(f"\n{options.swapped} against {options.compare}\n{report.comparison(*clips)}")
+    compared = Compared(clips[1], differences(*clips)) if others else None
+    if compared:
+        print(f"\n{options.swapped} against {options.compare}\n{report.comparison(compared.differences)}")
     if clips[0].frames and len(clips[0].unswapped) == len(clips[0].frames):
         logger.warning("Not one face was changed: the numbers are of the original itself.")
     if len(clips[0].lost) > len(clips[0].frames) / 2:
@@ -73,7 +83,7 @@ def _swap(options: Evaluate) -> int:
                 time.monotonic() - began)
     if options.output:
         names = [path.name for path in (options.original, options.swapped, options.compare) if path]
-        logger.info("Report: %s", report.write(options.output, names, *clips)[-1])
+        logger.info("Report: %s", report.write(options.output, names, clips[0], compared)[-1])
     losses = [loss for source in (original, swapped, *others) for loss in source.losses]
     for loss in losses:
         logger.warning("Incomplete input: %s", loss)
@@ -94,9 +104,6 @@ def _people(options: Evaluate, kit: Kit) -> dict[str, np.ndarray]:
 
 def _faces(options: Evaluate) -> int:
     """--faces: a set of faces by itself, against the set that it must serve, and against one that it should be like."""
-    if given := [said for name, said in NOT_WITH_FACES.items() if getattr(options, name) is not None]:
-        raise UsageError(f"--faces measures a set of faces, not a swap: leave {' and '.join(given)} out. "
-                         "With it go --source, --reference and -o.")
     tools = options.create("detector"), options.create("aligner")
     recognizer = options.create("recognizer")
 

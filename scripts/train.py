@@ -78,7 +78,7 @@ def _train(options: Train) -> int:
 
     backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None)
     logger.info("Training %s (%d pixels) on %d faces of A%s and %d of B in %s; Ctrl-C saves and ends.", options.model, model.size,
-                len(faces["a"]), f" ({len(held_out)} more are held out to measure on)" if held_out else "", len(faces["b"]),
+                len(faces["a"]), f" ({len(held_out)} held out to measure on)" if held_out else "", len(faces["b"]),
                 settings["precision"])
     outcome = loop.train(model, faces, folder, plan, measure)
     logger.info("%s at iteration %d after %.1f minutes of training%s: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",

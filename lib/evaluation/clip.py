@@ -146,7 +146,7 @@ def _jitter(frames: list[FrameScores]) -> None:
         second.originals["jitter"], second.values["jitter"] = map(float, acceleration)
 
 
-def counted_frames(key: str, frames: list[FrameScores]) -> list[FrameScores]:
+def _counted(key: str, frames: list[FrameScores]) -> list[FrameScores]:
     """The frames that a measure is told of: the swapped ones, but for what is about all, or where not one is swapped."""
     return frames if key in EVERY_FRAME else [scores for scores in frames if scores.swapped] or frames
 
@@ -155,7 +155,7 @@ def totals(frames: list[FrameScores]) -> dict[str, Total]:
     """Each measure over a clip, by its key; what cannot be told is left out."""
     found = {}
     for measure in MEASURES:
-        these = counted_frames(measure.key, frames)
+        these = _counted(measure.key, frames)
         values = [scores.values[measure.key] for scores in these if measure.key in scores.values]
         originals = [scores.originals[measure.key] for scores in these if measure.key in scores.originals]
         if measure.key == "swapped" and frames:

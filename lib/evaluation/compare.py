@@ -43,6 +43,14 @@ class Difference:
         return self.low is not None and (self.low > 0 or self.high < 0)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A second swap of the same original, and how it differs from the first."""
+
+    clip: ClipScores
+    differences: dict[str, Difference]  # by a measure's key
+
+
 def differences(first: ClipScores, second: ClipScores) -> dict[str, Difference]:
     """By a measure's key, each as `clip.totals` has it: paired over the frames in which both swapped, with a moving-block bootstrap.
 

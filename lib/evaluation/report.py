@@ -16,7 +16,7 @@ import numpy as np
 
 from lib.evaluation import page
 from lib.evaluation.clip import MEDIANS, ClipScores
-from lib.evaluation.compare import Difference, differences
+from lib.evaluation.compare import Compared, Difference
 from lib.evaluation.frames import FrameScores
 from lib.evaluation.measures import BY_KEY, MEASURES, Measure
 from lib.evaluation.page import number
@@ -67,18 +67,18 @@ def _frames(these: Sequence[FrameScores]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
-def comparison(first: ClipScores, second: ClipScores) -> str:
+def comparison(found: dict[str, Difference]) -> str:
     """Lines for a terminal: both swaps over the frames that both have, and by how much the second differs with 95 % confidence."""
     lines = [f"  {'':30} {'first':>8} {'second':>8}  difference"]
-    for measure, (one, other), said in _compared(first, second):
+    for measure, (one, other), said in _compared(found):
         lines.append(f"  {measure.title:30} {one:>8} {other:>8}  {said}".rstrip())
     return "\n".join(lines)
 
 
-def _compared(first: ClipScores, second: ClipScores) -> list[tuple[Measure, tuple[str, str], str]]:
+def _compared(differences: dict[str, Difference]) -> list[tuple[Measure, tuple[str, str], str]]:
     """Each measure that both have, both values, and what is to be said of their difference."""
     rows = []
-    for key, found in differences(first, second).items():
+    for key, found in differences.items():
         said = "too few frames to tell chance from difference"
         if found.low is not None:
             verdict = _verdict(BY_KEY[key], found) if found.is_clear else "no clear difference"
@@ -97,15 +97,14 @@ def _signed(value: float) -> str:
     return number(value) if number(value) == "0" or value < 0 else f"+{number(value)}"
 
 
-def write(folder: Path, names: Sequence[str], clip: ClipScores, other: ClipScores | None = None) -> list[Path]:
+def write(folder: Path, names: Sequence[str], clip: ClipScores, other: Compared | None = None) -> list[Path]:
     """`report.json`, `frames.csv` and `report.html` in `folder`; with another swap of the same original, that beside it.
 
     `names` are those of the original, the swap and the other. Raises FaceswapError where they cannot be written.
     """
     said = as_json(clip)
     if other:
-        said["compared"] = as_json(other) | {"differences": {key: asdict(found)
-                                                             for key, found in differences(clip, other).items()}}
+        said["compared"] = as_json(other.clip) | {"differences": {key: asdict(found) for key, found in other.differences.items()}}
     return page.write_all(folder, {"report.json": json.dumps(said, indent=1, allow_nan=False), "frames.csv": _csv(clip),
                                    "report.html": _page(names, clip, other)})
 
@@ -141,7 +140,7 @@ def _csv(clip: ClipScores) -> str:
     return text.getvalue()
 
 
-def _page(names: Sequence[str], clip: ClipScores, other: ClipScores | None) -> str:
+def _page(names: Sequence[str], clip: ClipScores, other: Compared | None) -> str:
     rows, group = [], None
     for measure in MEASURES:
         if measure.key not in clip.totals:
@@ -156,22 +155,22 @@ def _page(names: Sequence[str], clip: ClipScores, other: ClipScores | None) -> s
         rows.append(f"<tr><td>{measure.title}</td><td class=n>{number(total.value)} {measure.unit}{original}</td>"
                     f"<td>{DIRECTIONS[measure.better]}</td><td>{html.escape(measure.meaning)}{median}{source}</td></tr>")
     failures = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in _failures(clip))
-    others = other.frames if other else []
+    others = other.clip.frames if other else []
     plots = "".join(_plot(measure, clip.frames, others) for measure in MEASURES)
     openings = "".join(_openings(clip.frames, others, row, title) for row, title in enumerate(("Eye opening", "Mouth opening")))
     owners = [f"{whose}: {name}" for whose, name in zip(("original", "swapped", "second swap"), names)]
     return page.document(f"{names[1]} against {names[0]}", (
         f"<p>{len(clip.frames)} of {clip.frame_count} frames show a face.</p>{failures}<table>{''.join(rows)}</table>"
-        f"{_beside(names, clip, other) if other else ''}"
+        f"{_beside(names, other.differences) if other else ''}"
         "<h2>Worst and best frames</h2><p>Original and swapped, by likeness to B (where B is known), landmarks and pose together.</p>"
         f"<h3>Worst</h3>{_pictures(clip.worst)}<h3>Best</h3>{_pictures(clip.best)}"
-        f"{f'<h3>Worst of the second swap</h3>{_pictures(other.worst)}' if other else ''}"
+        f"{f'<h3>Worst of the second swap</h3>{_pictures(other.clip.worst)}' if other else ''}"
         f"<h2>Over time</h2>{page.key(owners)}{openings}{plots}{_flicker(clip.frames, others)}"))
 
 
-def _beside(names: Sequence[str], clip: ClipScores, other: ClipScores) -> str:
+def _beside(names: Sequence[str], differences: dict[str, Difference]) -> str:
     rows = "".join(f"<tr><td>{measure.title}</td><td class=n>{one} {measure.unit}</td><td class=n>{two}</td>"
-                   f"<td>{html.escape(said)}</td></tr>" for measure, (one, two), said in _compared(clip, other))
+                   f"<td>{html.escape(said)}</td></tr>" for measure, (one, two), said in _compared(differences))
     head = "<tr><th></th><th>first</th><th>second</th><th>difference</th></tr>"
     first, second = (html.escape(name) for name in names[1:])
     return (f"<h2>{first} (first) and {second} (second)</h2><p>Over the frames that both swapped; by how much the second is larger, and "

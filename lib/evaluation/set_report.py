@@ -72,7 +72,7 @@ def as_json(scores: SetScores) -> dict[str, Any]:
             "qualities": {quality.key: dict(zip(("low", "median", "high"), np.percentile(faces.column(quality.key), PERCENTILES).tolist()))
                           for quality in QUALITIES},
             **{kind: [faces.faces[index].name for index in indices] for kind, indices in
-               (("blurred", faces.blurred()), ("strangers", faces.strangers()), ("duplicates", [row for row, _ in faces.duplicates()]))}}
+               (("blurred", faces.blurred()), ("strangers", faces.strangers()), ("duplicates", [row for row, _ in faces.duplicates]))}}
     if scores.needed:
         said["covered"] = scores.covered()
         said["lacking"] = {group: [scores.needed.faces[index].name for index in faces.lacking(scores.needed, group)] for group in GROUPS}
@@ -82,7 +82,7 @@ def as_json(scores: SetScores) -> dict[str, Any]:
 
 
 def _counts(faces: FaceSet) -> dict[str, int]:
-    return {"Blurred": len(faces.blurred()), "Nearly the same": len(faces.duplicates()), "Somebody else": len(faces.strangers())}
+    return {"Blurred": len(faces.blurred()), "Nearly the same": len(faces.duplicates), "Somebody else": len(faces.strangers())}
 
 
 def _distances(found: Distribution) -> list[tuple[str, str, str]]:
@@ -97,7 +97,7 @@ def _distances(found: Distribution) -> list[tuple[str, str, str]]:
 def _csv(faces: FaceSet) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
-    twins = {row: faces.faces[other].name for row, other in faces.duplicates()}
+    twins = {row: faces.faces[other].name for row, other in faces.duplicates}
     strangers = set(faces.strangers())
     writer.writerow(["face", *(quality.key for quality in QUALITIES), "nearly_the_same_as", "somebody_else"])
     for index, face in enumerate(faces.faces):
@@ -126,7 +126,7 @@ def _page(scores: SetScores) -> str:
     far = "".join(f"<tr><td>{title}</td><td class=n>{value}</td><td>{meaning}</td></tr>"
                   for title, value, meaning in _distances(scores.distribution)) if scores.distribution else ""
     twins = "".join(page.figure(np.hstack([one.thumbnail for one in pair]), " and ".join(one.name for one in pair), "two faces")
-                    for pair in [[faces.faces[place] for place in places] for places in _spread(faces.duplicates())])
+                    for pair in [[faces.faces[place] for place in places] for places in _spread(faces.duplicates)])
     blurry = "".join(page.figure(face.thumbnail, f"{face.name}: {number(face.values['blur'])}", "a face")
                      for face in [faces.faces[index] for index in np.argsort(-faces.column("blur"))[:SHOWN]])
     return page.document(f"{counted(len(faces), 'face')} in {faces.name}", (

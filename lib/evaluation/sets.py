@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -83,13 +84,14 @@ class FaceSet:
     def __init__(self, name: str, faces: Sequence[MeasuredFace]):
         self.name, self.faces = name, faces
         self.embeddings = np.array([face.embedding for face in faces])  # (N, D)
+        self._columns = {quality.key: np.array([face.values[quality.key] for face in faces]) for quality in QUALITIES}
 
     def __len__(self) -> int:
         return len(self.faces)
 
     def column(self, key: str) -> np.ndarray:
         """(N,) of a quality."""
-        return np.array([face.values[key] for face in self.faces])
+        return self._columns[key]
 
     def compared(self, quality: Quality) -> np.ndarray:
         """(N,): what another set is compared in, the quality itself or its share of the set's median."""
@@ -106,6 +108,7 @@ class FaceSet:
         distances = np.linalg.norm(self.embeddings - np.median(self.embeddings, 0), axis=1)
         return [index for index in np.argsort(-distances).tolist() if distances[index] > SAME_PERSON]
 
+    @cached_property
     def duplicates(self) -> list[tuple[int, int]]:
         """(face, an earlier one that it is nearly the same as): without the first of each, no two are."""
         small = np.stack([face.small for face in self.faces])
@@ -126,7 +129,7 @@ class FaceSet:
 
 
 def measure(name: str, faces: Iterable[NamedFace], recognizer: Recognizer) -> FaceSet:
-    """Measures `faces`, which are made and looked at on threads."""
+    """Measures `faces` on threads; dlib's recognizer holds Python's lock, so that embedding is on this one."""
     looked_at = ordered_map(_looked_at, faces, device.cores())
     return FaceSet(name, [MeasuredFace(one.name, values, recognizer.embed([one.aligned])[0], thumbnail, small)
                           for one, values, thumbnail, small in looked_at])
@@ -135,7 +138,7 @@ def measure(name: str, faces: Iterable[NamedFace], recognizer: Recognizer) -> Fa
 def advice(faces: FaceSet, needed: FaceSet | None = None) -> list[str]:
     """What to do about the set, in sentences, the most pressing first."""
     said = []
-    strangers, blurred, duplicates = faces.strangers(), faces.blurred(), faces.duplicates()
+    strangers, blurred, duplicates = faces.strangers(), faces.blurred(), faces.duplicates
     fresh = len(faces) - len(duplicates)
     if len(strangers) > SEVERAL_PEOPLE * len(faces):
         said.append(f"{_of(len(strangers), faces)} are unlike the rest: the set shows more than one person. Keep one person's faces.")
@@ -162,24 +165,23 @@ def wanted(faces: FaceSet, needed: FaceSet) -> list[str]:
     """What `faces` lacks that `needed` shows, in sentences; left and right are those of the picture."""
     said = []
     for group in GROUPS:
-        kinds = Counter(_how(needed, index, faces, group) for index in faces.lacking(needed, group))
-        for words, count in kinds.most_common():
+        for words, count in Counter(_how(faces, needed, group)).most_common():
             if (share := count / len(needed)) > WORTH_SAYING:
                 said.append(f"{share:.0%} of the faces in {needed.name} {words} in {faces.name}: footage like that is lacking.")
     return said
 
 
-def _how(needed: FaceSet, index: int, faces: FaceSet, group: str) -> str:
-    """How a face that is lacking differs: "are turned further to the left and looking further up than any"."""
-    parts = []
+def _how(faces: FaceSet, needed: FaceSet, group: str) -> list[str]:
+    """How each face that is lacking differs: "are turned further to the left and looking further up than any"."""
+    lacking = faces.lacking(needed, group)
+    parts: list[list[str]] = [[] for _ in lacking]
     for quality in QUALITIES:
         if quality.key in GROUPS[group]:
-            value, there = needed.compared(quality)[index], faces.compared(quality)
-            if value < there.min() - quality.reach / 2:
-                parts.append(quality.more[0])
-            elif value > there.max() + quality.reach / 2:
-                parts.append(quality.more[1])
-    return f"are {' and '.join(parts)} than any" if parts else f"have {NOUNS[group]} like none"
+            there = faces.compared(quality)
+            low, high = there.min() - quality.reach / 2, there.max() + quality.reach / 2
+            for words, value in zip(parts, needed.compared(quality)[lacking]):
+                words += [quality.more[0]] * bool(value < low) + [quality.more[1]] * bool(value > high)
+    return [f"are {' and '.join(words)} than any" if words else f"have {NOUNS[group]} like none" for words in parts]
 
 
 def _looked_at(one: NamedFace) -> tuple[NamedFace, dict[str, float], np.ndarray, np.ndarray]:

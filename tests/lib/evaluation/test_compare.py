@@ -30,7 +30,7 @@ def test_a_clip_against_itself_differs_by_nothing():
 def test_a_shift_of_every_frame_is_found_whatever_the_frames_do():
     found = differences(clip(slow(1)), clip(slow(1) + 0.2))["landmark_error"]
     assert found.low == pytest.approx(0.2) and found.is_clear
-    said = comparison(clip(slow(1)), clip(slow(1) + 0.2))
+    said = comparison(differences(clip(slow(1)), clip(slow(1) + 0.2)))
     assert "first is better" in said and "+0.200" in said
 
 
@@ -86,5 +86,5 @@ def test_a_difference_is_that_of_the_numbers_beside_it():
 def test_few_frames_get_no_verdict():
     found = differences(clip(np.full(23, 2.0)), clip(np.full(23, 5.0)))["landmark_error"]
     assert (found.value, found.low, found.is_clear) == (3, None, False)
-    assert "too few frames" in comparison(clip(np.full(23, 2.0)), clip(np.full(23, 5.0)))
+    assert "too few frames" in comparison(differences(clip(np.full(23, 2.0)), clip(np.full(23, 5.0))))
     assert differences(clip(np.full(24, 2.0)), clip(np.full(24, 5.0)))["landmark_error"].is_clear

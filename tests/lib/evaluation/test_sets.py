@@ -55,8 +55,8 @@ def test_blurred_faces_are_named_worst_first(people, measured):
 def test_nearly_the_same_faces_are_found_but_for_the_first(people, measured):
     noise = np.random.default_rng(0)
     copies = changed(people["a"][:3], lambda image: image + noise.normal(0, 4, image.shape))
-    pairs = measured("pairs", people["a"][:3] + copies).duplicates()
-    apart = measured("few", people["a"][:3]).duplicates()
+    pairs = measured("pairs", people["a"][:3] + copies).duplicates
+    apart = measured("few", people["a"][:3]).duplicates
     assert {row for row, _ in pairs} - {row for row, _ in apart} == {3, 4, 5}
     assert all(other < row for row, other in pairs)
 
