@@ -16,7 +16,7 @@ test: $(INSTALLED) $(INSTALLED_DEV)
 	$(BIN)/python -m pytest
 
 bench: $(INSTALLED)
-	for what in startup extract convert train; do $(BIN)/python faceswap.py bench $$what || exit 1; done
+	for what in startup extract detectors convert train; do $(BIN)/python faceswap.py bench $$what || exit 1; done
 
 clean:
 	rm -rf demo .pytest_cache

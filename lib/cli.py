@@ -23,17 +23,19 @@ LOGS = ("text", "json")
 class Command:
     """Base of a subcommand's options. `settings` holds the options of each chosen plugin: {"detector": {"min_score": 0.8}}.
 
-    Where a plugin is left to be chosen when the command runs, it holds those of each that the configuration file
-    has a table of: {"writer.video": {"crf": 18}}.
+    Where several plugins can be chosen, it holds those of each: {"masker.hull": {"feather": 0.1}}. Where a plugin is left to be
+    chosen when the command runs, it holds those of each that the configuration file has a table of: {"writer.video": {"crf": 18}}.
     """
 
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def create(self, name: str) -> Any:
-        """The plugin that the option `name` ("detector") chooses, made with its settings."""
-        kind = next(item.metadata["plugin"] for item in dataclasses.fields(self) if item.name == name)
-        plugin = getattr(self, name)
-        return REGISTRIES[kind].create(plugin, **self.settings.get(name, self.settings.get(f"{name}.{plugin}", {})))
+        """The plugin that the option `name` ("detector") chooses, made with its settings; a list where it chooses several."""
+        registry = REGISTRIES[next(item.metadata["plugin"] for item in dataclasses.fields(self) if item.name == name)]
+        chosen = getattr(self, name)
+        if isinstance(chosen, list):
+            return [registry.create(plugin, **self.settings.get(f"{name}.{plugin}", {})) for plugin in chosen]
+        return registry.create(chosen, **self.settings.get(name, self.settings.get(f"{name}.{chosen}", {})))
 
 
 @cache
@@ -64,8 +66,8 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
 
     parser = _parser(command, declared)
     for item in selectors:
-        if chosen[item.name]:
-            _add_plugin_options(parser, item, chosen[item.name])
+        for name in chosen[item.name]:
+            _add_plugin_options(parser, item, name, alone=len(chosen[item.name]) == 1)
     given, unknown = parser.parse_known_args(argv)
     if unknown:
         raise UsageError(_unknown(unknown, parser, chosen))
@@ -79,12 +81,15 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
         values["settings"] = {}
     for item in selectors:
         from_file = tables.get(item.name, {})
-        if name := chosen[item.name]:
-            prefix = f"{item.name}."
+        for name in chosen[item.name]:
+            prefix = f"{item.name}.{name}."
             from_line = {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
-            settings = REGISTRIES[item.plugin].declaration(name).check(from_file.get(name, {}) | from_line, item.name)
-            values["settings"][item.name] = settings
-        else:
+            label = f"{item.name}.{name}" if len(chosen[item.name]) > 1 else item.name
+            settings = REGISTRIES[item.plugin].declaration(name).check(from_file.get(name, {}) | from_line, label)
+            values["settings"][f"{item.name}.{name}" if item.several else item.name] = settings
+        if item.several:
+            values[item.name] = chosen[item.name]
+        elif not chosen[item.name]:
             values["settings"] |= {f"{item.name}.{name}": settings for name, settings in from_file.items()}
     return values
 
@@ -107,11 +112,11 @@ def _parser(command: str, declared: Declaration, with_help: bool = True) -> _Par
 def _add(parser, item: Option, flags: list[str], dest: str) -> None:
     text = _help(item).replace("%", "%%")
     if item.positional:
-        parser.add_argument(dest, metavar=item.name.upper(), help=text, nargs="*" if item.kind.startswith("list[") else "?")
+        parser.add_argument(dest, metavar=item.name.upper(), help=text, nargs="*" if item.several else "?")
     elif item.kind == "bool":
         parser.add_argument(*flags, dest=dest, action=argparse.BooleanOptionalAction, help=text)
     else:
-        many = {"nargs": "+"} if item.kind.startswith("list[") else {}
+        many = {"nargs": "+"} if item.several else {}
         metavar = {"int": "N", "float": "X", "Path": "PATH", "list[Path]": "PATH"}.get(item.kind, "NAME" if item.plugin else "TEXT")
         parser.add_argument(*flags, dest=dest, metavar=metavar, help=text, **many)
 
@@ -127,29 +132,34 @@ def _help(item: Option) -> str:
     if item.default is REQUIRED:
         parts.append("Required.")
     elif item.default not in (None, "", [], False):
-        parts.append(f"Default: {'yes' if item.default is True else item.default}.")
+        shown = " ".join(map(str, item.default)) if isinstance(item.default, list) else "yes" if item.default is True else item.default
+        parts.append(f"Default: {shown}.")
     return " ".join(parts)
 
 
-def _add_plugin_options(parser: _Parser, selector: Option, name: str) -> None:
+def _add_plugin_options(parser: _Parser, selector: Option, name: str, alone: bool) -> None:
+    """--detector.OPTION; where several can be chosen --masker.NAME.OPTION, and the short form too for one that is `alone`."""
     declared = REGISTRIES[selector.plugin].declaration(name)
     if declared.options:
         group = parser.add_argument_group(f"{selector.name} {name}", declared.summary)
+        prefixes = [f"--{selector.flag}."] * alone + [f"--{selector.flag}.{name}."] * selector.several
         for item in declared.options:
-            _add(group, item, [f"--{selector.flag}.{item.flag}"], f"{selector.name}.{item.name}")
+            _add(group, item, [prefix + item.flag for prefix in prefixes], f"{selector.name}.{name}.{item.name}")
 
 
-def _chosen(item: Option, name: Any) -> str | None:
-    if name in (None, "", REQUIRED):
-        return None
-    try:
-        REGISTRIES[item.plugin].check_name(name)
-    except UsageError as error:
-        raise UsageError(f"{_label(item)}: {error}") from None
-    return name
+def _chosen(item: Option, names: Any) -> list[str]:
+    """The plugins that a selector chooses, each once."""
+    names = names if isinstance(names, list) else [names]
+    names = list(dict.fromkeys(name for name in names if name not in (None, "", REQUIRED)))
+    for name in names:
+        try:
+            REGISTRIES[item.plugin].check_name(name)
+        except UsageError as error:
+            raise UsageError(f"{_label(item)}: {error}") from None
+    return names
 
 
-def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, str | None]) -> str:
+def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[str]]) -> str:
     """What to say about arguments that no option took."""
     flag = next((item for item in unknown if item.startswith("-")), None)
     if flag is None:
@@ -157,12 +167,13 @@ def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, str |
     flag = flag.partition("=")[0]
     known = [name for action in parser._actions for name in action.option_strings]
     selector, dot, _ = flag.removeprefix("--").partition(".")
-    if dot and selector in chosen and chosen[selector] is None:
+    if dot and selector in chosen and not chosen[selector]:
         return f"{flag} belongs to a plugin: say which with --{selector} NAME."
     if dot and selector in chosen:
         of_plugin = [name for name in known if name.startswith(f"--{selector}.")]
-        return (f"The {selector} {chosen[selector]!r} has no option {flag}." + nearest(flag, of_plugin)
-                + f" It has: {', '.join(of_plugin) or 'none'}.")
+        names, one = ", ".join(map(repr, chosen[selector])), len(chosen[selector]) == 1
+        return (f"The {selector}{'' if one else 's'} {names} {'has' if one else 'have'} no option {flag}." + nearest(flag, of_plugin)
+                + f" There are: {', '.join(of_plugin) or 'none'}.")
     return f"There is no option {flag}.{nearest(flag, known)} See: {parser.prog} --help"
 
 

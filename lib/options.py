@@ -25,7 +25,8 @@ def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None,
 
     `default` may be left out: then the option is required. `low` and `high` are inclusive bounds of a number,
     `choices` the values allowed, `short` the one-letter flag ("-i"), and `plugin` the kind of plugin that is chosen
-    by name ("detectors"). A `positional` option has no flag. All arguments must be literals: declarations are read without importing.
+    by name ("detectors"), or several where the field is a list[str]. A `positional` option has no flag. All arguments must be
+    literals: declarations are read without importing.
     """
     metadata = {"plugin": plugin}
     if isinstance(default, list):
@@ -50,6 +51,11 @@ class Option:
     positional: bool = False
 
     @property
+    def several(self) -> bool:
+        """Whether it takes more than one value."""
+        return self.kind.startswith("list[")
+
+    @property
     def flag(self) -> str:
         return self.name.replace("_", "-")
 
@@ -67,9 +73,9 @@ class Option:
         if self.choices is not None and value not in self.choices:
             raise UsageError(f"{label} must be one of {', '.join(map(str, self.choices))}, not {value!r}."
                              + nearest(str(value), map(str, self.choices)))
-        outside = (self.low is not None and not value >= self.low) or (self.high is not None and not value <= self.high)
-        if outside:
-            raise UsageError(f"{label} must be {self.bounds}, not {value}.")
+        for one in value if isinstance(value, list) else [value]:
+            if (self.low is not None and not one >= self.low) or (self.high is not None and not one <= self.high):
+                raise UsageError(f"{label} must be {self.bounds}, not {one}.")
         return value
 
     @property
@@ -189,6 +195,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "Path": _path,
     "list[Path]": lambda given: _list(given, _path),
     "list[str]": lambda given: _list(given, _text),
+    "list[int]": lambda given: _list(given, lambda item: _number(item, int)),
 }
 _NAMES = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text", "Path": "a path",
-          "list[Path]": "paths", "list[str]": "texts"}
+          "list[Path]": "paths", "list[str]": "texts", "list[int]": "whole numbers"}

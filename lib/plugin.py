@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,10 @@ REGISTRIES = {registry.kind: registry for registry in
 class Detector(ABC):
     """Finds faces. One instance serves one thread; scripts make one per worker."""
 
+    search: int = 640  # pixels, longer side: pictures up to this size are searched as they are, larger ones shrunk to it
+    smallest: float = 0.0  # side in pixels of the smallest face that it is sure to find in such a picture; 0: not known
+    upright: float = 0.0  # score from which a face surely stands upright; it takes none for upright that is not, if 0
+
     @abstractmethod
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         """Faces in each of `images`, (H, W, 3) uint8 RGB of any sizes, best score first."""
@@ -57,11 +63,19 @@ class Masker(ABC):
 
     @abstractmethod
     def mask(self, aligned: AlignedFace) -> np.ndarray:
-        """(S, S, 1) float32 in [0, 1], 1 = face."""
+        """(S, S, 1) float32 in [0, 1], 1 = face. Threads share a masker."""
+
+    def made_with(self) -> dict[str, Any]:
+        """What its masks depend on, as JSON values: its options. Stored masks that were made with others are made again."""
+        return json.loads(json.dumps(dataclasses.asdict(self), default=str))
 
 
 class Recognizer(ABC):
     """Describes whose face it is."""
+
+    average: np.ndarray  # (D,) float32 mean embedding of many people: likeness is the cosine of what two embeddings differ from it
+    same: float  # likeness from which on two faces are of one person
+    telling: float  # embeddings nearer to the average say little: of blurred, small or turned faces
 
     @abstractmethod
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:

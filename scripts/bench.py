@@ -18,11 +18,12 @@ class Bench(Command):
 
     bench startup    the help of every command
     bench extract    finding and aligning faces
+    bench detectors  what each detector finds in photographs counted by hand, and its time
     bench train      iterations a second, against a bare loop of the same network
     bench convert    setting faces into frames
     """
 
-    what: str = option(help="What to measure.", positional=True, choices=("startup", "extract", "train", "convert"))
+    what: str = option(help="What to measure.", positional=True, choices=("startup", "extract", "detectors", "train", "convert"))
     input: Path | None = option(None, "A video to measure on. By default a clip made of a portrait.", short="-i")
     model: str = option("compact", "The kind of model that bench train measures.", short="-t", plugin="models")
     repeats: int = option(5, "How often each is timed; the median counts.", low=1)

@@ -16,6 +16,7 @@ from lib.logs import counted
 from lib.media.base import FrameSink, FrameSource
 from lib.media.sink import writer_for
 from lib.media.source import open_source
+from lib.options import REQUIRED
 from lib.options import nearest as nearest_name
 from lib.options import option
 from lib.parallel import prefetch
@@ -81,6 +82,8 @@ def masks(text: str) -> tuple[list[Masker], bool]:
         if name not in known:
             raise UsageError(f"-M/--mask: there is no mask {name!r}.{nearest_name(name, known)} There are: {', '.join(known)}; "
                              "several are joined by *.")
+        if name != PREDICTED and any(item.default is REQUIRED for item in MASKERS.declaration(name).options):
+            raise UsageError(f"-M/--mask: {name} needs options, which only extract and mask can give it. Choose another mask.")
     return [MASKERS.create(name) for name in names if name != PREDICTED], PREDICTED in names
 
 

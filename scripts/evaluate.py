@@ -11,12 +11,13 @@ import numpy as np
 
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.evaluation import page, people, report, set_report, sets
+from lib.evaluation import page, report, set_report, sets
 from lib.evaluation.clip import evaluate
 from lib.evaluation.compare import Compared, differences
 from lib.evaluation.distance import FEWEST, distribution
 from lib.evaluation.frames import Kit
 from lib.evaluation.set_report import SetScores
+from lib.faces import people
 from lib.logs import counted
 from lib.media.files import same_path
 from lib.media.source import open_source
@@ -65,11 +66,12 @@ def _swap(options: Evaluate) -> int:
         settings = store.settings
 
         def make_kit() -> Kit:
-            return Kit(*(registry.create(settings[kind]["name"], **settings[kind]["options"])
-                         for kind, registry in (("detector", DETECTORS), ("aligner", ALIGNERS))), RECOGNIZERS.create(options.recognizer))
+            tools = (registry.create(settings[kind]["name"], **settings[kind]["options"]) if kind in settings else options.create(kind)
+                     for kind, registry in (("detector", DETECTORS), ("aligner", ALIGNERS)))
+            return Kit(*tools, RECOGNIZERS.create(options.recognizer))
 
         known = _people(options, make_kit())
-        clips = [evaluate(original, source, lambda index: [stored.face for stored in store.faces(index)], make_kit, known)
+        clips = [evaluate(original, source, lambda index: [stored.fitted for stored in store.faces(index)], make_kit, known)
                  for source in (swapped, *others)]
     print(report.table(clips[0]))
     compared = Compared(clips[1], differences(*clips)) if others else None

@@ -2,44 +2,100 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lib.cli import Command
-from lib.errors import DONE, SOME_FAILED, FaceswapError
-from lib.faces.extraction import Summary
+from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
+from lib.faces.extraction import Shard, Summary
 from lib.faces.extraction import extract as find_faces
 from lib.faces.faceset import FaceFolder
-from lib.faces.store import AlignmentStore, default_store
+from lib.faces.finding import angles_of
+from lib.faces.identity import Wanted, embeddings_of
+from lib.faces.sheet import write_sheet
+from lib.faces.store import DROPPED, AlignmentStore, default_store
 from lib.logs import counted
 from lib.media.base import FrameSource
 from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import option
+from lib.plugin import Recognizer
+from lib.profile import Stages
 
 logger = logging.getLogger(__name__)
 
+FEW_PICTURES = 500  # people in them are told apart without being asked for
+LISTED = 6  # people named in the report
+
 
 def run(options: Extract) -> int:
-    source = open_source(Path(os.path.abspath(options.input)))  # "." has no name to speak of
+    summary, code = extracted(options)
+    logger.info(_next(summary, options), extra={"data": {"summary": asdict(summary)}})
+    return code
+
+
+def extracted(options: Extract) -> tuple[Summary, int]:
+    """What was found, and the exit code."""
+    source = open_source(Path(os.path.abspath(options.input)), exact=False)  # "." has no name to speak of
     if options.output and same_path(options.input, options.output):
         raise FaceswapError(f"Input and output are the same, {options.input}. Name another folder with -o.")
+    shard = _shard(options)
     sink = FaceFolder(options.output) if options.output else None
+    recognizer = options.create("recognizer") if _tells_people_apart(options, source) else None
+    stages = Stages()
     with AlignmentStore.open(options.alignments or default_store(options.input)) as store:
         summary = find_faces(source, store, lambda: options.create("detector"), lambda: options.create("aligner"), sink=sink,
-                             maskers=[options.create("masker")] if options.masker else [], size=options.size,
-                             coverage=options.coverage, every=options.extract_every_n, min_size=options.min_size)
+                             maskers=options.create("masker"), size=options.size, coverage=options.coverage,
+                             every=options.extract_every_n, min_face=options.min_face, smooth=options.smooth,
+                             rotate=angles_of(options.rotate), recognizer=recognizer, wanted=_wanted(options, recognizer),
+                             shard=shard, stages=stages)
         for loss in summary.losses:
             logger.warning("Incomplete input: %s", loss)
-        if not summary.faces:
+        if not summary.faces and not shard:
             raise FaceswapError(_nothing_found(source, summary, options))
         _tell(source, summary, store.path, options)
-    return SOME_FAILED if summary.losses else DONE
+        if sink and summary.faces:
+            sheet = sink.path.with_name(f"{sink.path.name}.sheet.png")
+            write_sheet(sheet, sink, source.path, store)
+            logger.info("Some of them, to look at: %s", sheet)
+        if options.profile:
+            logger.info("Processor time of each stage:\n%s", stages.table())
+    return summary, SOME_FAILED if summary.losses else DONE
+
+
+def _shard(options: Extract) -> Shard | None:
+    if options.shard is None:
+        return None
+    number, slash, count = options.shard.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise UsageError(f"--shard must be a part and how many there are, such as 3/16, not {options.shard!r}.")
+    if options.filter or options.nfilter or options.person:
+        raise UsageError("--shard searches only: choose people with -f, -n or --person in the extract after alignments merge.")
+    return Shard(int(number), int(count))
+
+
+def _tells_people_apart(options: Extract, source: FrameSource) -> bool:
+    if options.filter or options.nfilter or options.person:
+        return True
+    if options.people is None:
+        return source.rate is not None or (source.count or 0) <= FEW_PICTURES
+    return options.people
+
+
+def _wanted(options: Extract, recognizer: Recognizer | None) -> Wanted:
+    """Whose faces are asked for: what is seen in the command is what holds."""
+    if recognizer is None or not (options.filter or options.nfilter or options.person):
+        return Wanted()
+    tools = options.create("detector"), options.create("aligner"), recognizer
+    return Wanted(embeddings_of(options.filter, *tools), embeddings_of(options.nfilter, *tools), options.person, options.ref_threshold)
 
 
 def _nothing_found(source: FrameSource, summary: Summary, options: Extract) -> str:
     if not summary.frames:
         return f"Not one frame of {source.path} could be read. Play it to see whether it is whole."
+    if summary.dropped:
+        return (f"All {sum(summary.dropped.values())} faces of {source.path} were left out: {_left_out(summary)}. "
+                "Lower -l/--ref-threshold, choose other photos or people, or a smaller --min-face.")
     others = "--detector yunet, which also finds turned and covered faces" if summary.detector == "hog" else "another --detector"
     return (f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows faces; then try {others}, "
             "a lower --detector.min-score or a larger --detector.search.")
@@ -48,6 +104,15 @@ def _nothing_found(source: FrameSource, summary: Summary, options: Extract) -> s
 def _tell(source: FrameSource, summary: Summary, store: Path, options: Extract) -> None:
     logger.info("Found %s in %d of %s of %s.", counted(summary.faces, "face"), summary.frames_with_face,
                 counted(summary.frames, "frame"), source.path.name)
+    if summary.people:
+        shown = [f"person {person}: {counted(faces, 'face')}" for person, faces in list(summary.people.items())[:LISTED]]
+        rest = sum(list(summary.people.values())[LISTED:])
+        more = [f"{len(summary.people) - LISTED} more: {counted(rest, 'face')}"] if rest else []
+        logger.info("%s: %s.", "1 person" if len(summary.people) == 1 else f"{len(summary.people)} people", "; ".join(shown + more))
+    if summary.filled:
+        logger.info("Filled in %s that the detector missed for a moment.", counted(summary.filled, "face"))
+    if summary.dropped:
+        logger.info("Left out: %s.", _left_out(summary))
     if summary.searched:
         rate = summary.searched / max(summary.seconds, 1e-9)
         before = f" ({summary.frames - summary.searched} had been searched before)" if summary.searched < summary.frames else ""
@@ -57,6 +122,21 @@ def _tell(source: FrameSource, summary: Summary, store: Path, options: Extract) 
     logger.info("Alignments: %s", store)
     if options.output:
         logger.info("Faces: %d new in %s", summary.written, options.output)
+
+
+def _left_out(summary: Summary) -> str:
+    return ", ".join(f"{count} {DROPPED[reason]}" for reason, count in summary.dropped.items())
+
+
+def _next(summary: Summary, options: Extract) -> str:
+    """What to do next."""
+    if options.shard:
+        return "Next: when all parts are done, join them with faceswap.py alignments merge."
+    if not options.output:
+        return "Next: -o FOLDER writes the faces for training; convert uses the alignments as they are."
+    if len(summary.people) > 1 and not (options.filter or options.nfilter or options.person):
+        return "Next: to train on one of these people, run this again with --person NUMBER and another -o FOLDER."
+    return f"Next: look through {options.output}, delete what is not to be trained on, and train."
 
 
 @dataclass(kw_only=True)
@@ -72,9 +152,29 @@ class Extract(Command):
     alignments: Path | None = option(None, "Alignments file; INPUT.alignments.db beside the input if not given.", short="-p")
     detector: str = option("auto", "Finds the faces.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Fits the landmarks.", short="-A", plugin="aligners")
-    masker: str | None = option("hull", "Says which pixels are face.", short="-M", plugin="maskers")
+    masker: list[str] = option(["hull"], "Say which pixels are face; any number, none with \"\".", short="-M", plugin="maskers")
     extract_every_n: int = option(1, "Take every N-th frame only.", short="-N", low=1)
     size: int = option(256, "Side of the aligned faces, pixels.", short="-z", low=32, high=2048)
     coverage: str = option("whole", "How much of the head a face picture shows; training takes whole or head.",
                            choices=("half", "full", "whole", "head"))
-    min_size: int | None = option(None, "Leave out faces with a side under N pixels of the frame.", low=0)
+    smooth: bool | None = option(None, "Take the jitter out of the landmarks, per face and shot, without lag; by default in videos.")
+    min_face: int | None = option(None, "The smallest face looked for, brows to chin, in pixels of the frame; smaller ones are left out. "
+                                        "By default frames are searched at 640 pixels, where yunet finds faces of 20 (hog 36, mmod 72): of "
+                                        "60 in a 1080p frame. With 20 it finds those of 20 in any frame, in tiles: at 1080p in about 20 "
+                                        "times the time; 200 saves time.", low=0)
+    rotate: str | None = option(None, "Look for faces that lie on their side or upside down, too, by turning frames: on (90, 180 and 270 "
+                                      "degrees), a step such as 45, a list such as 90,270 (clockwise), or off. Frames are turned where no "
+                                      "face was found that surely stands upright; each angle takes the time of another search.", short="-r")
+    filter: list[Path] = option([], "Keep only the faces of these people: pictures, folders, videos or extracted faces, the "
+                                    "largest face of each picture.", short="-f")
+    nfilter: list[Path] = option([], "Leave out the faces of these people, named likewise.", short="-n")
+    ref_threshold: float | None = option(None, "How like a face must be to those of -f and -n, a cosine: higher is stricter; 1 the same "
+                                               "picture, about 0 two people. By default that of the recognizer: 0.57 for dlib_resnet.",
+                                         short="-l", low=-1.0, high=1.0)
+    person: list[int] = option([], "Keep only these people, by the numbers that an earlier run of extract gave them.", low=1)
+    people: bool | None = option(None, "Tell people apart and number them; by default in videos and in up to 500 pictures "
+                                       "(60 ms a picture, some frames of each shot of a video).")
+    recognizer: str = option("dlib_resnet", "Tells people apart.", plugin="recognizers")
+    shard: str | None = option(None, "Search a part of the frames only, such as 3/16, with an alignments file of its own (-p); "
+                                     "alignments merge joins the parts.")
+    profile: bool = option(False, "Say at the end which stage took how much of the processor's time.")

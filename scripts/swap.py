@@ -48,12 +48,16 @@ def run(options: Swap) -> int:
     record = Record(work / "swap.json", {name: _identity(source.path) for name, source in sources.items()})
     logger.info("Swapping the face of %s onto the person in %s. Everything but the result is kept in %s.",
                 options.input_b, options.input_a, work)
+
+    def find(options: extract.Extract) -> int:
+        return extract.extracted(options)[1]
+
     codes = [
-        record.step("extract A", extract.run, extract.Extract(
-            **finding, input=options.input_a, output=faces_a, alignments=alignments, min_size=options.min_size,
+        record.step("extract A", find, extract.Extract(
+            **finding, people=False, input=options.input_a, output=faces_a, alignments=alignments, min_face=options.min_face,
             settings=_chosen(options, *finding)), [faces_a, alignments]),
-        record.step("extract B", extract.run, extract.Extract(
-            **finding, input=options.input_b, output=faces_b, alignments=work / "b.alignments.db", min_size=options.min_size,
+        record.step("extract B", find, extract.Extract(
+            **finding, people=False, input=options.input_b, output=faces_b, alignments=work / "b.alignments.db", min_face=options.min_face,
             settings=_chosen(options, *finding)), [faces_b]),
         record.step("train", train.run, train.Train(
             input_a=faces_a, input_b=faces_b, model_dir=model_dir, model=options.model, batch_size=options.batch_size,
@@ -189,7 +193,7 @@ class Swap(Command):
     preview: bool = option(False, "Make the training preview every 20 seconds, not only at each save.", short="-p")
     detector: str = option("auto", "Finds the faces.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Fits the landmarks.", plugin="aligners")
-    min_size: int | None = option(None, "Leave out faces with a side under N pixels of the frame.", low=0)
+    min_face: int | None = option(None, "The smallest face looked for, brows to chin, in pixels of the frame; see extract --help.", low=0)
     faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like A.",
                         choices=("all", "largest", "nearest-a"))
     color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")

@@ -150,7 +150,7 @@ def _face_folder(path: Path, extracted: Path, options: Train) -> Path:
     """`path` if it holds aligned faces; else the faces extracted from the video or pictures there."""
     if path.is_dir() and is_face_folder(path):
         return path
-    source = open_source(path)
+    source = open_source(path, exact=False)
     logger.info("Extracting the faces of %s into %s.", path, extracted)
     with AlignmentStore.open(default_store(path)) as store:
         found = extract(source, store, lambda: options.create("detector"), lambda: options.create("aligner"), sink=FaceFolder(extracted))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +73,57 @@ def own_plugins() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def onnx_example():
+    """`onnx_example(0)`: the first TOML file in docs/onnx.md, which is OpenSeeFace's; the second is the face parser's."""
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8"), re.DOTALL)
+    return lambda number: blocks[number]
+
+
+@pytest.fixture(scope="session")
+def openseeface(shared, onnx_example, tmp_path_factory) -> Path:
+    """The TOML file of the OpenSeeFace network, as the documentation has it."""
+    pytest.importorskip("onnxruntime")
+    network = shared("weights/openseeface/lm_model0_opt.onnx")
+    folder = tmp_path_factory.mktemp("openseeface")
+    shutil.copy(network, folder)
+    (folder / "openseeface.toml").write_text(onnx_example(0))
+    return folder / "openseeface.toml"
+
+
+@pytest.fixture(scope="session")
+def make_network():
+    """`make_network(path, nodes, [batch, 3, side, side], constants)` saves an ONNX network from "pictures" to "answer"; returns `path`.
+
+    `nodes` are made with `onnx.helper.make_node`, `constants` are arrays by name; a side of None is left open.
+    """
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def make(path: Path, nodes: list, shape: list[int | None], constants: dict[str, np.ndarray]) -> Path:
+        graph = helper.make_graph(nodes, "network", [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, shape)],
+                                  [helper.make_tensor_value_info("answer", TensorProto.FLOAT, None)],
+                                  [numpy_helper.from_array(value, name) for name, value in constants.items()])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def skin_network(make_network, tmp_path_factory) -> Path:
+    """The TOML file of a network that tells skin, class 1, from all else by the colour of each pixel: redder than green and blue."""
+    from onnx import helper
+
+    folder = tmp_path_factory.mktemp("skin")
+    weights = np.float32([[0, 0, 0], [60, -30, -30]]).reshape(2, 3, 1, 1)
+    make_network(folder / "skin.onnx", [helper.make_node("Conv", ["pictures", "weights", "bias"], ["answer"])], [None, 3, None, None],
+                 {"weights": weights, "bias": np.float32([0, -6])})
+    (folder / "skin.toml").write_text('[network]\nfile = "skin.onnx"\nsize = 64\n\n[mask]\nface = [1]\n')
+    return folder / "skin.toml"
+
+
+@pytest.fixture(scope="session")
 def clips(tmp_path_factory) -> tuple[Path, Path]:
     """Two videos of 16 frames, 256 pixels wide, one person in each."""
     from lib.media.portraits import MovingCamera, admiral, astronaut as astronaut_portrait
@@ -85,6 +138,22 @@ def clips(tmp_path_factory) -> tuple[Path, Path]:
             for frame in camera:
                 sink.write(frame, frame.image)
     return tuple(paths)
+
+
+@pytest.fixture(scope="session")
+def two_people(tmp_path_factory) -> Path:
+    """A video of 14 frames of the astronaut and, after a cut, 10 of the admiral, 256 pixels wide."""
+    from lib.media.portraits import MovingCamera, admiral, astronaut as astronaut_portrait
+    from lib.plugin import WRITERS
+    from lib.types import Frame
+
+    path = tmp_path_factory.mktemp("two_people") / "two.mp4"
+    shots = [MovingCamera(astronaut_portrait(), seconds=14 / 25, side=256), MovingCamera(admiral(), seconds=10 / 25, side=256)]
+    images = [frame.image for shot in shots for frame in shot]
+    with WRITERS.create("video").open(path, shots[0]) as sink:
+        for index, image in enumerate(images):
+            sink.write(Frame(index, image, time=index / 25), image)
+    return path
 
 
 @pytest.fixture(scope="session")

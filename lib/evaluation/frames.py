@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from lib.faces.geometry import COVERAGES, LEFT_EYE, RIGHT_EYE, crop_matrix, eye_openings, transform_points, warp
+from lib.faces.geometry import COVERAGES, LEFT_EYE, RIGHT_EYE, crop_matrix, transform_points, warp
 from lib.faces.masks import hull, with_whole_brows
 from lib.faces.pose import angle_between, head_rotation
+from lib.faces.traits import openings
 from lib.plugin import Aligner, Detector, Recognizer
 from lib.swapping.composite import inner_skin
 from lib.types import AlignedFace, Face
@@ -99,12 +100,6 @@ def measured(pair: Pair, before: Pair | None, kit: Kit) -> FrameScores | None:
         earlier = np.stack([warp(image, matrix, SIZE) for image in (before.original, before.swapped)])
         _flicker(scores, crops, earlier, mask)
     return scores
-
-
-def openings(landmarks: np.ndarray) -> np.ndarray:
-    """(2,): how far the eyes are open, height by width, and the mouth, by the distance between the outer corners of the eyes."""
-    mouth = np.linalg.norm(landmarks[62] - landmarks[66]) / max(np.linalg.norm(landmarks[36] - landmarks[45]), 1e-6)
-    return np.array([eye_openings(landmarks).mean(), mouth])
 
 
 def between_eyes(landmarks: np.ndarray) -> float:

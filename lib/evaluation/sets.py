@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 
 from lib import device
-from lib.evaluation.frames import openings
-from lib.evaluation.people import NamedFace
 from lib.faces.geometry import transform_points
-from lib.faces.pose import head_rotation, yaw_pitch_roll
+from lib.faces.people import NamedFace
+from lib.faces.traits import blur, openings, width, yaw_pitch
 from lib.logs import counted
 from lib.parallel import ordered_map
 from lib.plugin import Recognizer
@@ -185,18 +184,13 @@ def _how(faces: FaceSet, needed: FaceSet, group: str) -> list[str]:
 
 
 def _looked_at(one: NamedFace) -> tuple[NamedFace, dict[str, float], np.ndarray, np.ndarray]:
-    from skimage.measure import blur_effect
-
     image, face = one.aligned.image, one.aligned.face
-    points = transform_points(face.landmarks, one.aligned.matrix)
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    (left, top), (right, bottom) = np.floor(points.min(0)).astype(int).clip(0), np.ceil(points.max(0)).astype(int)
-    yaw, pitch, _ = yaw_pitch_roll(head_rotation(points))  # in the crop, which stands upright
+    yaw, pitch = yaw_pitch(one.aligned)
     eyes, mouth = openings(face.landmarks)
-    light, side_light = _light(image, points)
-    values = {"size": float(face.detection.box[2] - face.detection.box[0]), "blur": float(blur_effect(gray[top:bottom, left:right])),
-              "yaw": float(yaw), "pitch": float(pitch), "light": light, "side_light": side_light, "eyes": float(eyes),
-              "mouth": float(mouth)}
+    light, side_light = _light(image, transform_points(face.landmarks, one.aligned.matrix))
+    values = {"size": width(face), "blur": blur(one.aligned), "yaw": yaw, "pitch": pitch, "light": light, "side_light": side_light,
+              "eyes": float(eyes), "mouth": float(mouth)}
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (COMPARED, COMPARED), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     return one, values, cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), small
 

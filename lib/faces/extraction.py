@@ -10,9 +10,9 @@ import queue
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, starmap
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,25 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
-from lib.faces.faceset import FaceFolder, Origin
-from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE, INNER, crop, upsampled
+from lib.faces import masking, tracking, tracks
+from lib.faces.cut import Cut
+from lib.faces.faceset import FaceFolder
+from lib.faces.finding import OFF, find
+from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE
+from lib.faces.identity import Wanted, recognize, tell_apart
+from lib.faces.quality import is_face
 from lib.faces.store import AlignmentStore, StoredFace
-from lib.media.base import FrameSource
+from lib.media.base import NEAR, FrameSource
 from lib.parallel import ordered_map
-from lib.plugin import ALIGNERS, DETECTORS, MASKERS, Aligner, Detector, Masker
+from lib.plugin import ALIGNERS, DETECTORS, MASKERS, RECOGNIZERS, Aligner, Detector, Masker, Recognizer
+from lib.profile import Stages
 from lib.progress import progress
 from lib.registry import Registry
-from lib.types import AlignedFace, Detection, Face, Frame
+from lib.types import Face, Frame
 
 logger = logging.getLogger(__name__)
 
-MASK_SIZE = 128  # side of the stored masks: a face's outline takes about a kilobyte
-SMALLEST_SPREAD = 2.0  # pixels: landmarks closer together than this do not tell where a face is
 BATCH, BATCH_SECONDS, BATCH_BYTES = 8, 0.25, 32 << 20  # frames that a thread takes at a time, and how long and large they may be
-GAP = 30  # frames of a video that are decoded for nothing rather than leapt over: finding a frame costs about as much
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,22 @@ class Summary:
     losses: list[str]  # what of the source could not be read, a sentence each
     detector: str
     seconds: float
+    tracks: int  # of all faces, as far as frames follow one another
+    filled: int  # faces that the detector missed within a track
+    dropped: dict[str, int]  # faces left out, by the reason: a key of `store.DROPPED`
+    people: dict[int, int]  # faces of each person; empty where people were not told apart
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of the frames: the `number`-th (from 1) of `count` stretches of about the same length."""
+
+    number: int
+    count: int
+
+    def frames(self, total: int) -> tuple[int, int]:
+        """First frame, and the one after the last."""
+        return total * (self.number - 1) // self.count, total * self.number // self.count
 
 
 @dataclass(frozen=True)
@@ -66,7 +85,7 @@ class _Plan:
 
     segments: list[tuple[int, int | None]]  # frames to decode; the last one is open where the end is not known for sure
     needed: set[int]
-    end: int  # every frame from here on is needed
+    end: int | None  # every frame from here on is needed; None where there is a last one
     done: set[int]
     written: set[int]
     total: int | None
@@ -74,89 +93,163 @@ class _Plan:
 
 def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[[], Detector], make_aligner: Callable[[], Aligner], *,
             sink: FaceFolder | None = None, maskers: Sequence[Masker] = (), size: int = DEFAULT_SIZE, coverage: str = DEFAULT_COVERAGE,
-            every: int = 1, min_size: int | None = None, workers: int | None = None) -> Summary:
+            every: int = 1, min_face: int | None = None, rotate: Sequence[int] | None = None, smooth: bool | None = None,
+            recognizer: Recognizer | None = None, wanted: Wanted | None = None, shard: Shard | None = None, workers: int | None = None,
+            stages: Stages | None = None) -> Summary:
     """Finds the faces in every `every`-th frame of `source` into `store` and, with a `sink`, writes them aligned.
 
     What the store has is not searched again, and faces are not written again that were written before. `size` and
-    `coverage` are those of the faces written. Faces whose box has a side under `min_size` frame pixels are left out; None
-    means as the store was begun. One decoder feeds `workers` threads (as many as cores by default), each with a detector of
-    its own.
+    `coverage` are those of the faces written. `min_face` is the smallest face looked for, in frame pixels, 0 what the detector finds
+    by itself, and `rotate` the angles (degrees) by which frames are turned where that may help; None means as the store was begun.
+    Pictures that show no face get a second look, closer; frames of videos do not, since their neighbours tell.
+    One decoder feeds `workers` threads (as many as cores by default), each with a detector of
+    its own. When all frames are known, faces are linked through time, and `smooth` takes the jitter out of their landmarks
+    (None: in a video, unless the store was begun otherwise). With a `recognizer` people are told apart. Faces of others than those
+    `wanted` are left out (None: as the store was begun); they are written when all frames are known. With a `shard` only its part
+    of the frames is searched, and nothing is done that needs all frames.
     Raises FaceswapError if the store belongs to another source or was begun with other settings.
     """
     began = time.monotonic()
-    path = os.path.abspath(source.path)
-    _check_source(source, store)
+    stages = stages or Stages()
+    check_source(source, store)
     recorded = store.settings
     detector, aligner = make_detector(), make_aligner()
-    wishes = {"aligner": _description(aligner, ALIGNERS), "min_size": recorded.get("min_size", 0) if min_size is None else min_size}
+    wishes = {"aligner": _description(aligner, ALIGNERS), "min_face": recorded.get("min_face", 0) if min_face is None else min_face,
+              "rotate": recorded.get("rotate", []) if rotate is None else list(rotate)}
     if type(detector).settle is Detector.settle:  # one that chooses is content with what the store was begun with
         wishes["detector"] = _description(detector, DETECTORS)
     _check_wishes(store, recorded, wishes)
+    _check_shard(store, recorded, shard)
+    wanted = _wanted(store, wanted, sink)
 
-    plan = _plan(source, store, sink, [MASKERS.name_of(masker) for masker in maskers], every)
+    masking.begin(store, maskers)
+    cut = Cut(sink, size, coverage)
+    find_all = partial(_find_all, source, store, detector, aligner, wishes, maskers=maskers, every=every, shard=shard, workers=workers,
+                       stages=stages)
+    searched, written, losses = find_all(cut=replace(cut, sink=None) if wanted else cut)
+    if not shard:
+        with stages("tracks"):
+            filled = follow(source, store, aligner, smooth, replace(cut, sink=None) if wanted else cut)
+        with stages("people"):
+            _recognize(source, store, recognizer, wanted, cut)
+        if wanted and sink or filled and maskers:
+            written += find_all(cut=cut)[1]
+        written += len(filled) if sink and not wanted else 0
+    return Summary(*store.counts(every), searched, written, losses, store.settings.get("detector", {}).get("name", ""),
+                   time.monotonic() - began, *store.track_counts(), store.dropped_counts(), store.people())
+
+
+def _find_all(source: FrameSource, store: AlignmentStore, detector: Detector, aligner: Aligner, wishes: dict[str, Any], *, cut: Cut,
+              maskers: Sequence[Masker], every: int, shard: Shard | None, workers: int | None,
+              stages: Stages) -> tuple[int, int, list[str]]:
+    """Searches what is not searched, and writes what is not written: how many frames and faces, and what could not be read."""
+    recorded = store.settings
+    plan = _plan(source, store, cut.sink, [MASKERS.name_of(masker) for masker in maskers], every, shard)
     searched = written = 0
     losses: list[str] = []
-    if plan.segments:
-        before = recorded.get("detector")
-        detector = detector.settle(before["name"], **before["options"]) if before else detector.settle(None)
-        if not before:
-            store.update(wishes | {"detector": _description(detector, DETECTORS), "source": _identity(source)})
-        logger.info("Finding faces in %s with %s.", os.path.basename(path), DETECTORS.name_of(detector))
-        work = partial(_find, source=path, sink=sink, maskers=maskers, size=size, coverage=coverage,
-                       min_size=wishes["min_size"])
-        jobs = _jobs(source, store, plan, every, bool(sink), losses)
-        for job, faces in progress(_on_all_cores(work, jobs, detector, aligner, workers), "extract", plan.total,
-                                   plan.total - len(plan.needed) if plan.total else 0):
-            if job.known is None or maskers:
-                store.add(job.frame.index, job.frame.name, job.frame.time, faces)
-            searched += job.known is None
+    if not plan.segments:
+        return searched, written, losses
+    before = recorded.get("detector")
+    detector = detector.settle(before["name"], **before["options"]) if before else detector.settle(None)
+    if not before:
+        part = {"shard": [shard.number, shard.count]} if shard else {}
+        store.update(wishes | part | {"detector": _description(detector, DETECTORS), "source": source_identity(source)})
+    if plan.segments[-1][1] is None or plan.needed - plan.done:
+        logger.info("Finding faces in %s with %s.", os.path.basename(os.path.abspath(source.path)), DETECTORS.name_of(detector))
+    search = partial(find, min_face=wishes["min_face"], angles=wishes["rotate"], again=bool(_pictures(source)), stages=stages)
+    work = partial(_find, search=search, source=source, cut=cut, maskers=maskers, stages=stages)
+    jobs = _jobs(source, store, plan, every, bool(cut.sink), losses)
+    for job, faces, look in progress(_on_all_cores(work, jobs, detector, aligner, workers), "extract", plan.total,
+                                     plan.total - len(plan.needed) if plan.total else 0):
+        with stages("store"):
+            if job.known is None:
+                store.add(job.frame.index, job.frame.name, job.frame.time, faces, look)
+                searched += 1
+            elif maskers:
+                for stored in faces:
+                    store.add_masks(job.frame.index, stored.number, stored.masks)
             if job.write:
-                store.add_written(sink.path, job.frame.index)
-                written += len(faces)
-        if not searched and not losses:  # what was lost before was lost between frames that were read
-            losses = recorded.get("losses", [])
-        complete = set(recorded.get("complete", []))
-        store.update({"losses": losses, "complete": sorted(complete if losses else complete | {every})})
-    faces, with_face, frames = store.counts(every)
-    return Summary(faces, with_face, frames, searched, written, losses, store.settings.get("detector", {}).get("name", ""),
-                   time.monotonic() - began)
+                store.add_written(cut.sink.path, job.frame.index)
+                written += sum(stored.dropped is None for stored in faces)
+    if not searched and not losses:  # what was lost before was lost between frames that were read
+        losses = recorded.get("losses", [])
+    complete = set(recorded.get("complete", []))
+    store.update({"losses": losses, "complete": sorted(complete if losses else complete | {every})})
+    return searched, written, losses
 
 
-def _find(jobs: list[_Job], detector: Detector, aligner: Aligner, source: str, sink: FaceFolder | None, maskers: Sequence[Masker],
-          size: int, coverage: str, min_size: int) -> list[tuple[_Job, list[StoredFace]]]:
+def _find(jobs: list[_Job], detector: Detector, aligner: Aligner, search: Callable[..., list[list[Face]]], source: FrameSource, cut: Cut,
+          maskers: Sequence[Masker], stages: Stages) -> list[tuple[_Job, list[StoredFace], np.ndarray | None]]:
     """The faces of each frame, masked, and written if the job says so.
 
     All frames go through one stage before the next begins, so that a stage finds its weights in the processor's cache: dlib's
     landmarks take 3 ms a frame where they took 5.
     """
-    new = [job for job in jobs if job.known is None]
-    detections = [[found for found in row if min(found.box[2:] - found.box[:2]) >= min_size]
-                  for row in (detector.detect([job.frame.image for job in new]) if new else [])]
-    aligned = iter([_aligned(aligner, job.frame.image, row) for job, row in zip(new, detections)])
-    found = [(job, next(aligned) if job.known is None else job.known) for job in jobs]
+    images = [job.frame.image for job in jobs if job.known is None]
+    rows = iter(search(images, detector, aligner) if images else [])
+    found = [(job, list(starmap(_judged, enumerate(next(rows)))) if job.known is None else job.known) for job in jobs]
     for job, faces in found:
-        for number, stored in enumerate(faces):
-            face = crop(job.frame.image, stored.face, size, coverage) if job.write or maskers else None
+        for place, stored in enumerate(faces):
+            if stored.dropped:
+                continue
+            face = None
             if job.write:
-                sink.write(face, Origin(source, job.frame.index, number, job.frame.name, job.frame.time), coverage)
-            if maskers:
-                small = _shrunk(face if coverage == DEFAULT_COVERAGE else crop(job.frame.image, stored.face, size))
-                faces[number] = StoredFace(stored.face, stored.masks | {MASKERS.name_of(masker): masker.mask(small) for masker in maskers})
-    return found
+                with stages("crop"):
+                    face = cut.crop(job.frame.image, stored.fitted)
+                with stages("write"):
+                    cut.write(source, job.frame, stored.number, face)
+            if missing := [masker for masker in maskers if MASKERS.name_of(masker) not in stored.masks]:
+                with stages("mask"):
+                    made = masking.masks(job.frame.image, stored.fitted, missing, face if cut.coverage == DEFAULT_COVERAGE else None)
+                faces[place] = replace(stored, masks=stored.masks | made)
+    return [(job, faces, tracks.look(job.frame.image) if job.known is None else None) for job, faces in found]
 
 
-def _aligned(aligner: Aligner, image: np.ndarray, detections: list[Detection]) -> list[StoredFace]:
-    landmarks = aligner.align(image, np.array([found.box for found in detections]).reshape(-1, 4))
-    return [StoredFace(Face(*pair)) for pair in zip(detections, landmarks) if np.ptp(pair[1][INNER], axis=0).max() >= SMALLEST_SPREAD]
+def follow(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool | None, cut: Cut) -> list[int]:
+    """Tracks and smoothed landmarks of all faces of the store, if they are not what they should be yet.
+
+    `smooth` None: as before; the first time, in a video. Returns the frames of the faces that had been missed, which are written.
+    """
+    recorded, pictures, frames = store.settings, bool(_pictures(source)), store.counts()[2]
+    smooth = recorded.get("smooth", not pictures) if smooth is None else smooth
+    if pictures and not smooth and "smooth" not in recorded or (recorded.get("smooth"), recorded.get("followed")) == (smooth, frames):
+        return []
+    filled = tracking.track(source, store, aligner, smooth, cut)
+    store.update({"smooth": smooth, "followed": frames})
+    return filled
 
 
-def _shrunk(aligned: AlignedFace) -> AlignedFace:
-    """`aligned` at the size of the stored masks, if it is larger."""
-    size = len(aligned.image)
-    if size <= MASK_SIZE:
-        return aligned
-    image = cv2.resize(aligned.image, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA)
-    return AlignedFace(aligned.face, image, upsampled(aligned.matrix, MASK_SIZE / size))
+def _wanted(store: AlignmentStore, wanted: Wanted | None, sink: FaceFolder | None) -> Wanted:
+    """Whose faces are wanted, by this run or as the store was begun. Raises FaceswapError if `sink` holds those of others."""
+    before = Wanted.from_json(store.settings["wanted"]) if "wanted" in store.settings else Wanted()
+    wanted = before if wanted is None else wanted
+    if wanted.to_json() != before.to_json() and sink and not sink.is_empty() and store.written(sink.path):
+        raise FaceswapError(f"{sink.path} holds the faces of another choice of people. Name another folder with -o, or empty that one.")
+    return wanted
+
+
+def _recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer | None, wanted: Wanted,
+               cut: Cut) -> None:
+    """Tells people apart and leaves out those who are not wanted, if that is not done yet for all frames."""
+    recorded, frames = store.settings, store.counts()[2]
+    if recognizer is None and wanted:
+        recognizer = RECOGNIZERS.create(recorded["recognizer"])
+    if recognizer is None:
+        if "wanted" in recorded and recorded["wanted"] != wanted.to_json():  # everybody is, again
+            store.drop("person", [])
+            store.update({"wanted": wanted.to_json()})
+        return
+    now = {"recognizer": RECOGNIZERS.name_of(recognizer), "recognized": frames, "wanted": wanted.to_json()}
+    if any(recorded.get(key) != value for key, value in now.items()):
+        recognize(source, store, recognizer, cut)
+        tell_apart(store, recognizer, wanted)
+        store.update(now)
+
+
+def _judged(number: int, face: Face) -> StoredFace:
+    """The face, left out if it is too small, which it is where it has no landmarks, or if they are no face's."""
+    dropped = "size" if not len(face.landmarks) else None if is_face(face) else "landmarks"
+    return StoredFace(face, dropped=dropped, number=number)
 
 
 class _Batches:
@@ -219,40 +312,50 @@ def _jobs(source: FrameSource, store: AlignmentStore, plan: _Plan, every: int, w
     for start, stop in plan.segments:
         for frame in source.frames(start, stop):
             index = frame.index
-            if index in plan.needed or index >= plan.end and index % every == 0:
+            if index in plan.needed or plan.end is not None and index >= plan.end and index % every == 0:
                 yield _Job(frame, store.faces(index) if index in plan.done else None, write and index not in plan.written)
         losses += source.losses
 
 
-def _plan(source: FrameSource, store: AlignmentStore, sink: FaceFolder | None, maskers: Sequence[str], every: int) -> _Plan:
+def _plan(source: FrameSource, store: AlignmentStore, sink: FaceFolder | None, maskers: Sequence[str], every: int,
+          shard: Shard | None) -> _Plan:
     done = store.done()
     complete = any(every % other == 0 for other in store.settings.get("complete", []))
-    end = max(done, default=-1) + 1
+    first, end = 0, max(done, default=-1) + 1
     if not complete and source.count is not None:
         end = max(end, source.count)
+    last_shard = True
+    if shard:
+        if source.count is None:
+            raise FaceswapError(f"How many frames {source.path} has only reading it tells, so that it cannot be cut into shards. "
+                                "Put it into a container with an index, such as MP4, first.")
+        first, stop = shard.frames(source.count)
+        last_shard = shard.number == shard.count
+        end = end if last_shard else stop
     if sink and sink.is_empty():
         store.forget_written(sink.path)
     written = store.written(sink.path) if sink else set()
     unmasked = set().union(*(store.without_mask(masker) for masker in maskers))
-    wanted = [index for index in range(0, end, every) if not complete or index in done]
+    wanted = [index for index in range(first + -first % every, end, every) if not complete or index in done]
     needed = [index for index in wanted if index not in done or index in unmasked or sink and index not in written]
 
-    gap = 1 if _pictures(source) else GAP
+    gap = 1 if _pictures(source) else NEAR
     segments: list[tuple[int, int | None]] = []
     for index in needed:
         if segments and index - segments[-1][1] < gap:
             segments[-1] = (segments[-1][0], index + 1)
         else:
             segments.append((index, index + 1))
-    if not complete:  # on to the very end: the number of frames that a video announces may be wrong
+    if not complete and last_shard:  # on to the very end: the number of frames that a video announces may be wrong
         if segments and end - segments[-1][1] < gap:
             segments[-1] = (segments[-1][0], None)
         else:
             segments.append((end, None))
-    return _Plan(segments, set(needed), end, done, written, len(wanted) if complete or source.count is not None else None)
+    return _Plan(segments, set(needed), None if not last_shard else end, done, written,
+                 len(wanted) if complete or source.count is not None else None)
 
 
-def _check_source(source: FrameSource, store: AlignmentStore) -> None:
+def check_source(source: FrameSource, store: AlignmentStore) -> None:
     """Raises FaceswapError if `store` was begun with another source; fits it to a folder with new pictures."""
     recorded = store.settings.get("source")
     if recorded is None:
@@ -261,7 +364,7 @@ def _check_source(source: FrameSource, store: AlignmentStore) -> None:
                           "Delete that file to start anew, or name another with -p.")
     pictures = _pictures(source)
     if not pictures:
-        if recorded["video"] != _identity(source)["video"]:
+        if recorded["video"] != source_identity(source)["video"]:
             raise other
         return
     names = [file.name for file in pictures]
@@ -272,7 +375,7 @@ def _check_source(source: FrameSource, store: AlignmentStore) -> None:
         raise other
     logger.info("%s has other pictures than before: those already searched keep their faces.", source.path)
     store.renumber(names)
-    store.update({"complete": [], "losses": [], "source": _identity(source)})
+    store.update({"complete": [], "losses": [], "source": source_identity(source)})
 
 
 def _pictures(source: FrameSource) -> list[Path]:
@@ -280,7 +383,7 @@ def _pictures(source: FrameSource) -> list[Path]:
     return getattr(source, "files", [])
 
 
-def _identity(source: FrameSource) -> dict[str, Any]:
+def source_identity(source: FrameSource) -> dict[str, Any]:
     """What tells one source from another, wherever it is moved."""
     path = os.path.abspath(source.path)
     if pictures := _pictures(source):
@@ -296,7 +399,20 @@ def _check_wishes(store: AlignmentStore, recorded: dict[str, Any], wishes: dict[
                                 "Ask for the same, delete that file to start anew, or name another with -p.")
 
 
+def _check_shard(store: AlignmentStore, recorded: dict[str, Any], shard: Shard | None) -> None:
+    begun = Shard(*recorded["shard"]) if "shard" in recorded else None
+    if begun == shard or "source" not in recorded:
+        return
+    if shard is None:
+        raise FaceswapError(f"{store.path} is of the part {begun.number}/{begun.count} alone. Join all parts with alignments merge, "
+                            f"or say --shard {begun.number}/{begun.count}.")
+    whole = "all frames" if begun is None else f"the part {begun.number}/{begun.count}"
+    raise FaceswapError(f"{store.path} was begun for {whole}, this run asks for {shard.number}/{shard.count}. Name another file with -p.")
+
+
 def _words(key: str, setting: Any) -> str:
+    if isinstance(setting, list):
+        setting = ",".join(map(str, setting)) or OFF
     if not isinstance(setting, dict):
         return f"--{key.replace('_', '-')} {setting}"
     return f"{key} {setting['name']}" + "".join(f" {name}={value}" for name, value in setting["options"].items())

@@ -6,12 +6,15 @@ A PNG text chunk with the keyword `faceswap` holds JSON: `format` 1, `coverage`,
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,6 +65,10 @@ class FaceFile:
         return transform_points(self.aligned.face.landmarks, self.aligned.matrix)
 
 
+class NotAFace(FaceswapError):
+    """A PNG that does not say where its face is."""
+
+
 def write_face(folder: Path, aligned: AlignedFace, origin: Origin, coverage: str = DEFAULT_COVERAGE) -> Path:
     """Writes the face into `folder`, atomically; its name tells source, frame and number. The same face replaces itself."""
     path = _free_name(folder, origin)
@@ -83,19 +90,22 @@ def write_face(folder: Path, aligned: AlignedFace, origin: Origin, coverage: str
 
 
 def read_face(path: Path) -> FaceFile:
-    """The face in a PNG that `write_face` made. Raises FaceswapError that names the file if it is not one or is damaged."""
+    """The face in a PNG that `write_face` made. Raises NotAFace if it is not one, FaceswapError if it is damaged; both name the file."""
+    data = _bytes(path)
+    said = _said(path, data)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FaceswapError(f"Cannot read {path}: {error.strerror}.") from error
-    text = _text(data)
-    if text is None:
-        raise FaceswapError(f"{path} does not say where its face is: it is not from extract, or another program saved it anew. "
-                            "Take it away, or extract the faces again.")
-    try:
-        return _parse(data, text)
+        return _parse(data, said)
     except (ValueError, TypeError, KeyError, AttributeError, cv2.error) as error:
-        raise FaceswapError(f"The face file {path} is damaged ({error}). Delete it, or extract the faces again.") from error
+        raise _damaged(path, error) from error
+
+
+def read_origin(path: Path) -> tuple[Origin, np.ndarray]:
+    """Where the face in a PNG is from, and its landmarks (68, 2) float32 there, without decoding the picture. Raises as `read_face` does."""
+    said = _said(path, _bytes(path))
+    try:
+        return _origin(said["origin"]), _array(said["landmarks"], (68, 2), np.float32)
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path, error) from error
 
 
 def list_faces(folder: Path) -> list[Path]:
@@ -125,6 +135,14 @@ class FaceFolder:
         except OSError as error:
             raise FaceswapError(f"Cannot write faces into {path}: {error.strerror}. Choose another folder with -o.") from error
 
+    def find(self, origin: Origin) -> Path | None:
+        """The file of the face from `origin` under the name that it was given, if it is there."""
+        for path in _names(self.path, origin):
+            if not path.exists():
+                return None
+            if _is_from(path, origin):
+                return path
+
     def is_empty(self) -> bool:
         return not list_faces(self.path)
 
@@ -132,14 +150,20 @@ class FaceFolder:
         return write_face(self.path, aligned, origin, coverage)
 
 
+def stem_of(origin: Origin) -> str:
+    """How the name of a face's file begins: source, frame, number."""
+    return f"{Path(origin.name or origin.source).stem}_{origin.frame:06d}_{origin.number}"
+
+
 def _free_name(folder: Path, origin: Origin) -> Path:
     """Two sources of one name may share a folder: the second's faces get a number more."""
-    stem = f"{Path(origin.name or origin.source).stem}_{origin.frame:06d}_{origin.number}"
-    path, tries = folder / f"{stem}.png", 1
-    while path.exists() and not _is_from(path, origin):
-        tries += 1
-        path = folder / f"{stem}-{tries}.png"
-    return path
+    return next(path for path in _names(folder, origin) if not path.exists() or _is_from(path, origin))
+
+
+def _names(folder: Path, origin: Origin) -> Iterator[Path]:
+    stem = stem_of(origin)
+    yield folder / f"{stem}.png"
+    yield from (folder / f"{stem}-{tries}.png" for tries in itertools.count(2))
 
 
 def _is_from(path: Path, origin: Origin) -> bool:
@@ -156,6 +180,32 @@ def _is_face(path: Path) -> bool:
     return head.startswith(SIGNATURE) and head.endswith(b"tEXt" + KEYWORD)
 
 
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FaceswapError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _said(path: Path, data: bytes) -> dict[str, Any]:
+    """What a face PNG says of itself."""
+    text = _text(data)
+    if text is None:
+        raise NotAFace(f"{path} does not say where its face is: it is not from extract, or another program saved it anew. "
+                       "Take it away, or extract the faces again.")
+    try:
+        said = json.loads(text)
+        if said["format"] != FORMAT:
+            raise ValueError(f"format {said['format']}, this program reads {FORMAT}")
+        return said
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> FaceswapError:
+    return FaceswapError(f"The face file {path} is damaged ({error}). Delete it, or extract the faces again.")
+
+
 def _text(data: bytes) -> str | None:
     """The text chunk with our keyword, wherever another program may have moved it."""
     if not data.startswith(SIGNATURE):
@@ -170,21 +220,26 @@ def _text(data: bytes) -> str | None:
     return None
 
 
-def _parse(data: bytes, text: str) -> FaceFile:
+def _parse(data: bytes, said: dict[str, Any]) -> FaceFile:
     width, height = struct.unpack(">II", data[16:24])
     if width != height or not 0 < width <= LARGEST:
         raise ValueError(f"{width}x{height} pixels")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None or b"IEND" not in data[-12:]:
         raise ValueError("its picture cannot be decoded")
-    said = json.loads(text)
-    if said["format"] != FORMAT:
-        raise ValueError(f"format {said['format']}, this program reads {FORMAT}")
     if said["coverage"] not in COVERAGES:
         raise ValueError(f"coverage {said['coverage']!r}")
     face = Face(Detection(_array(said["box"], (4,), np.float32), float(said["score"])), _array(said["landmarks"], (68, 2), np.float32))
     aligned = AlignedFace(face, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), _array(said["matrix"], (2, 3), np.float64))
-    return FaceFile(aligned, said["coverage"], Origin(**said["origin"]))
+    return FaceFile(aligned, said["coverage"], _origin(said["origin"]))
+
+
+def _origin(said: dict) -> Origin:
+    origin = Origin(**said)
+    if not all(isinstance(text, str) for text in (origin.source, origin.name)) or \
+            not all(isinstance(number, int) for number in (origin.frame, origin.number)):
+        raise ValueError("it does not say where it is from")
+    return origin
 
 
 def _array(values: list, shape: tuple[int, ...], kind: type) -> np.ndarray:

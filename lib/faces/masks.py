@@ -1,15 +1,18 @@
-"""Masks made from landmarks alone."""
+"""Masks made from landmarks alone, and what is done to the edge of any mask."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from lib.faces.geometry import template_matrix
+from lib.faces.geometry import INNER, MEAN_FACE, invert, scale_of, similarity_transform, template_matrix, transform_points
+from lib.types import AlignedFace
 
 BROWS = slice(17, 27)
 EYES = slice(36, 48)
 BROW_HEIGHT = 0.45  # of the distance from the eyes to the brow points, which run through the hairs: above them is as much brow again
+# How high above each brow point the forehead is taken in, in sides of the mean face's unit square: just below most hairlines.
+FOREHEAD = 0.35 * np.array([0.6, 0.8, 0.95, 1, 1, 1, 1, 0.95, 0.8, 0.6])
 SPOT = ((0.22,), (0.13,))  # standard deviations of `middle`, across and down, in sides of the mean face's unit square
 SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 
@@ -26,7 +29,17 @@ def hull(landmarks: np.ndarray, size: int) -> np.ndarray:
 
     The brow points are moved away from the eyes first: a hull through the brows leaves those of the face below visible.
     """
-    outline = cv2.convexHull(np.rint(with_whole_brows(landmarks) * (1 << SHIFT)).astype(np.int32))
+    return _convex(with_whole_brows(landmarks), size)
+
+
+def extended(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """The same with the forehead up to where hair begins on most heads, upwards as the face stands, however it is turned."""
+    up = -invert(similarity_transform(landmarks[INNER], MEAN_FACE))[:, 1]
+    return _convex(np.vstack([with_whole_brows(landmarks), landmarks[BROWS] + FOREHEAD[:, None] * up]), size)
+
+
+def _convex(points: np.ndarray, size: int) -> np.ndarray:
+    outline = cv2.convexHull(np.rint(points * (1 << SHIFT)).astype(np.int32))
     mask = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(mask, outline, 255, cv2.LINE_AA, SHIFT)
     return (mask / np.float32(255))[..., None]
@@ -38,3 +51,34 @@ def middle(size: int, coverage: str) -> np.ndarray:
     scale, centre = matrix[0, 0], matrix @ (0.5, 0.5, 1)
     x, y = np.exp(-0.5 * ((np.arange(size) - centre[:, None]) / (np.array(SPOT) * scale)) ** 2)
     return (x[None] * y[:, None]).astype(np.float32)[..., None]
+
+
+def shaped(mask: np.ndarray, aligned: AlignedFace, dilation: float, feather: float) -> np.ndarray:
+    """`mask` (S, S, 1) on the crop `aligned` with its edge moved outwards by `dilation` and a ramp of `feather` inside it.
+
+    Both are shares of the face's size, the side of the mean face's unit square; a `dilation` below 0 moves the edge inwards.
+    """
+    unit = 1 / scale_of(similarity_transform(transform_points(aligned.face.landmarks, aligned.matrix)[INNER], MEAN_FACE))
+    return feathered(eroded(mask[..., 0], -dilation * unit), feather * unit)[..., None]
+
+
+def eroded(mask: np.ndarray, pixels: float) -> np.ndarray:
+    """`mask` with its edge moved inwards by `pixels`, or outwards where that is negative."""
+    side = 2 * round(abs(pixels)) + 1
+    if side == 1:
+        return mask
+    change = cv2.erode if pixels > 0 else cv2.dilate
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return change((mask * 255).astype(np.uint8), kernel) * np.float32(1 / 255)
+
+
+def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
+    """`mask` with a smooth ramp of `pixels` inside its edge.
+
+    A straight edge blurred is 0.5 where it was, so the upper half of the blurred values is a ramp that ends there.
+    """
+    if pixels <= 0:
+        return mask
+    blurred = cv2.GaussianBlur(mask, (0, 0), pixels / 2, borderType=cv2.BORDER_CONSTANT)
+    ramp = np.maximum(2 * blurred - 1, 0)
+    return ramp * ramp * (3 - 2 * ramp)

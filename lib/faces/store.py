@@ -1,22 +1,28 @@
 """The alignments store: what was found in each frame of one source, in one SQLite file that is written as the work goes on.
 
-Format 1 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 1; numbers little-endian; coordinates in frame pixels):
-- `settings(key, value)`: JSON values: `source` and how the faces were found.
-- `frames(frame, name, time)`: one row for each frame looked at, with or without faces; the `name` of a picture, the `time` in
-  seconds of a video's frame.
-- `faces(frame, number, box, score, landmarks)`: `box` 4 float32, `landmarks` 68 x 2 float32; `number` from 0, best score first.
-- `masks(frame, number, name, size, pixels)`: `size` squared bytes, zlib-compressed, 255 = face, over the crop of coverage "whole".
+Format 2 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 2; numbers little-endian; coordinates in frame pixels):
+- `settings(key, value)`: JSON values: `source`, how the faces were found, and in `maskers` with which options each masker made its masks.
+- `frames(frame, name, time, look)`: one row for each frame looked at, with or without faces; the `name` of a picture, the `time` in
+  seconds of a video's frame; `look` 32 x 18 x 3 bytes RGB, by which cuts are found, or NULL.
+- `faces(frame, number, box, score, landmarks, smooth, track, filled, person, embedding, dropped)`: `box` 4 float32, `landmarks` 68 x 2
+  float32, or nothing where none were fitted; `number` from 0, best score first; `smooth` the landmarks without jitter, `track` the number
+  of the face's track, `person` whose face it is, from 1, the most frequent first, `embedding` D float32: NULL where there are none;
+  `filled` 1 where the detector missed the face and its neighbours in time told where it is; `dropped` why the face is left out
+  (a key of `DROPPED`), NULL where it is not.
+- `masks(frame, number, name, size, pixels)`: `size` squared bytes, zlib-compressed, 255 = face, over the crop of
+  coverage "whole" by `landmarks`, not by `smooth`.
 - `written(folder, frame)`: frames whose faces lie in a face folder, so that what a user deletes there stays deleted.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sqlite3
 import time as clock
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,21 +32,41 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.lock import Lock, Locked
+from lib.media.files import part_of, publish
 from lib.types import Detection, Face
 
 APPLICATION = 0x46535750
-FORMAT = 1
+FORMAT = 2
 SECONDS_BETWEEN_COMMITS = 1.0
 SCHEMA = """
 CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE frames(frame INTEGER PRIMARY KEY, name TEXT NOT NULL, time REAL);
+CREATE TABLE frames(frame INTEGER PRIMARY KEY, name TEXT NOT NULL, time REAL, look BLOB);
 CREATE TABLE faces(frame INTEGER NOT NULL, number INTEGER NOT NULL, box BLOB NOT NULL, score REAL NOT NULL, landmarks BLOB NOT NULL,
+    smooth BLOB, track INTEGER, filled INTEGER NOT NULL DEFAULT 0, person INTEGER, embedding BLOB, dropped TEXT,
     PRIMARY KEY(frame, number)) WITHOUT ROWID;
 CREATE TABLE masks(frame INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, pixels BLOB NOT NULL,
     PRIMARY KEY(frame, number, name));
 CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY(folder, frame)) WITHOUT ROWID;
 """
+FROM_FORMAT_1 = """
+ALTER TABLE frames ADD COLUMN look BLOB;
+ALTER TABLE faces ADD COLUMN smooth BLOB;
+ALTER TABLE faces ADD COLUMN track INTEGER;
+ALTER TABLE faces ADD COLUMN filled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE faces ADD COLUMN person INTEGER;
+ALTER TABLE faces ADD COLUMN embedding BLOB;
+ALTER TABLE faces ADD COLUMN dropped TEXT;
+INSERT OR IGNORE INTO settings SELECT 'maskers', '{"hull": {"dilation": 0.0, "feather": 0.0}}' WHERE EXISTS (SELECT 1 FROM masks);
+UPDATE settings SET key = 'min_face' WHERE key = 'min_size';
+PRAGMA user_version = 2
+"""
+COLUMNS = "number, box, score, landmarks, smooth, track, filled, person, dropped"
+ADD_MASK = "INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?)"
 LARGEST_MASK = 4096
+# Why a face may be left out, in words. The first two are no faces that could be followed through time.
+DROPPED = {"size": "smaller than --min-face", "landmarks": "landmarks that are no face's", "person": "of somebody else",
+           "removed": "removed by hand"}
+NO_FACES = "('size', 'landmarks')"
 
 
 @dataclass(frozen=True)
@@ -48,12 +74,46 @@ class StoredFace:
     """A face as the store keeps it."""
 
     face: Face
-    masks: dict[str, np.ndarray] = field(default_factory=dict)  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop
+    masks: dict[str, np.ndarray] = field(default_factory=dict)  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop of `fitted`
+    raw: np.ndarray | None = None  # (68, 2) landmarks as the aligner fitted them, where those of `face` are smoothed
+    track: int | None = None
+    filled: bool = False  # the detector missed it
+    person: int | None = None  # whose face it is, from 1
+    dropped: str | None = None  # why it is left out: a key of DROPPED
+    number: int = 0  # within its frame, once it is stored
+
+    @property
+    def fitted(self) -> Face:
+        """The face with the landmarks as the aligner fitted them."""
+        return self.face if self.raw is None else Face(self.face.detection, self.raw)
 
 
 def default_store(source: Path) -> Path:
     """Where the store of a video or of a folder of pictures lies: beside it, since the folder itself may be read-only."""
     return Path(os.path.abspath(source) + ".alignments.db")
+
+
+@contextmanager
+def new_store(path: Path) -> Iterator[AlignmentStore]:
+    """A store that appears at `path`, whole, when the block ends without an error. FaceswapError if something is there already."""
+    path = Path(os.path.abspath(path))
+    lock = _lock(path)
+    part = part_of(path)
+    leftovers = part, part.with_name(part.name + "-journal")  # of a run that was killed; an old journal would spoil the new store
+    try:
+        if path.exists():
+            raise FaceswapError(f"{path} exists already, and is not overwritten. Move it away, or name another file.")
+        for file in leftovers:
+            file.unlink(missing_ok=True)
+        with AlignmentStore.open(part) as store:
+            yield store
+        publish(part, path)
+    except BaseException:
+        for file in leftovers:
+            file.unlink(missing_ok=True)
+        raise
+    finally:
+        lock.release()
 
 
 class AlignmentStore:
@@ -66,8 +126,8 @@ class AlignmentStore:
         self.path = path
         self._database = database
         self._lock = lock
-        self._frames: dict[int, tuple] = {}  # what is not committed yet, by frame
-        self._written: list[tuple[str, int]] = []
+        self._frames: dict[int, tuple] = {}  # what is not committed yet, by frame: name, time, faces, look
+        self._pending: list[tuple[str, tuple]] = []  # other statements
         self._committed = clock.monotonic()
 
     @classmethod
@@ -122,29 +182,101 @@ class AlignmentStore:
         """Picture name by frame index ("" in a video)."""
         return dict(self._rows("SELECT frame, name FROM frames"))
 
-    def faces(self, index: int) -> list[StoredFace]:
-        """The faces of frame `index`, best score first; none if it has none or was not looked at."""
+    def faces(self, index: int, dropped: bool = False) -> list[StoredFace]:
+        """The faces of frame `index`, best score first; with `dropped` also those that are left out, if they have landmarks."""
         if index in self._frames:
             self.commit()
-        faces = self._rows("SELECT number, box, score, landmarks FROM faces WHERE frame = ? ORDER BY number", (index,))
+        faces = self._rows(f"SELECT {COLUMNS} FROM faces WHERE frame = ? AND {_kept(dropped)} ORDER BY number", (index,))
         masks: dict[int, dict[str, np.ndarray]] = {}
         if faces:
             for number, name, size, pixels in self._rows("SELECT number, name, size, pixels FROM masks WHERE frame = ?", (index,)):
                 masks.setdefault(number, {})[name] = self._mask(index, size, pixels)
-        return [StoredFace(self._face(index, *row), masks.get(number, {})) for number, *row in faces]
+        return [self._stored(index, row, masks.get(row[0], {})) for row in faces]
 
-    def all_faces(self) -> Iterator[tuple[int, StoredFace]]:
-        """Frame index and face of all faces, in order."""
+    def all_faces(self, dropped: bool = False) -> Iterator[tuple[int, StoredFace]]:
+        """Frame index and face of all faces, in order, without their masks; with `dropped` as `faces` has them."""
         self._flush_for_reading()
-        for (index,) in self._rows("SELECT DISTINCT frame FROM faces ORDER BY frame"):
-            for face in self.faces(index):
-                yield index, face
+        for index, *row in self._each(f"SELECT frame, {COLUMNS} FROM faces WHERE {_kept(dropped)} ORDER BY frame, number"):
+            yield index, self._stored(index, row, {})
+
+    def boxes(self) -> Iterator[tuple[int, list[int], np.ndarray]]:
+        """Frames with faces that can be followed through time, in order: the numbers of these faces and their boxes (K, 4)."""
+        self._flush_for_reading()
+        rows = self._each(f"SELECT frame, number, box FROM faces WHERE COALESCE(dropped, '') NOT IN {NO_FACES} ORDER BY frame, number")
+        for index, group in itertools.groupby(rows, lambda row: row[0]):
+            numbers, boxes = zip(*((number, self._array(index, box, (4,))) for _, number, box in group))
+            yield index, list(numbers), np.stack(boxes)
+
+    def raw_faces(self, indices: Iterable[tuple[int, int]]) -> Iterator[Face]:
+        """The faces of these (frame, number) with their landmarks as the aligner fitted them. Masks are not read."""
+        self._flush_for_reading()
+        for index, number in indices:
+            rows = self._rows("SELECT box, score, landmarks FROM faces WHERE frame = ? AND number = ?", (index, number))
+            yield self._face(index, *rows[0])
+
+    def looks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Frames that have one, in order, and their look (18, 32, 3) uint8 RGB."""
+        self._flush_for_reading()
+        for index, look in self._each("SELECT frame, look FROM frames WHERE length(look) = 1728 ORDER BY frame"):
+            yield index, np.frombuffer(look, np.uint8).reshape(18, 32, 3)
 
     def counts(self, every: int = 1) -> tuple[int, int, int]:
         """(faces, frames with a face, frames looked at) among every `every`-th frame."""
         self._flush_for_reading()
-        faces, with_face = self._rows("SELECT COUNT(*), COUNT(DISTINCT frame) FROM faces WHERE frame % ? = 0", (every,))[0]
+        faces, with_face = self._rows("SELECT COUNT(*), COUNT(DISTINCT frame) FROM faces WHERE frame % ? = 0 AND dropped IS NULL",
+                                      (every,))[0]
         return faces, with_face, self._rows("SELECT COUNT(*) FROM frames WHERE frame % ? = 0", (every,))[0][0]
+
+    def track_counts(self) -> tuple[int, int]:
+        """(tracks, faces that the detector missed)."""
+        self._flush_for_reading()
+        return self._rows("SELECT COUNT(DISTINCT track), COALESCE(SUM(filled), 0) FROM faces WHERE dropped IS NULL")[0]
+
+    def tracks(self) -> list[dict[int, int]]:
+        """For each track the number of its face in each of its frames."""
+        self._flush_for_reading()
+        found: dict[int, dict[int, int]] = {}
+        for track, frame, number in self._each("SELECT track, frame, number FROM faces WHERE track IS NOT NULL ORDER BY track, frame"):
+            found.setdefault(track, {})[frame] = number
+        return list(found.values())
+
+    def dropped_counts(self) -> dict[str, int]:
+        """How many faces are left out, by the reason."""
+        self._flush_for_reading()
+        return dict(self._rows("SELECT dropped, COUNT(*) FROM faces WHERE dropped IS NOT NULL GROUP BY dropped ORDER BY 2 DESC"))
+
+    def frame_counts(self) -> Iterator[tuple[int, str, float | None, int]]:
+        """Index, name, time and number of faces of each frame that was looked at, in order."""
+        self._flush_for_reading()
+        yield from self._each("SELECT frame, name, time, (SELECT COUNT(*) FROM faces WHERE faces.frame = frames.frame AND dropped IS NULL) "
+                              "FROM frames ORDER BY frame")
+
+    def mask_counts(self) -> dict[str, int]:
+        """How many masks there are of each masker."""
+        self._flush_for_reading()
+        return dict(self._rows("SELECT name, COUNT(*) FROM masks GROUP BY name ORDER BY name"))
+
+    def embeddings(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Frame, number and embedding (D,) float32 of the faces that have one."""
+        self._flush_for_reading()
+        for index, number, embedding in self._each("SELECT frame, number, embedding FROM faces WHERE embedding IS NOT NULL "
+                                                   "ORDER BY frame, number"):
+            yield index, number, self._array(index, embedding, (-1,))
+
+    def people(self) -> dict[int, int]:
+        """How many faces there are of each person, the most frequent first; those left out for being somebody else's count too."""
+        self._flush_for_reading()
+        return dict(self._rows("SELECT person, COUNT(*) FROM faces WHERE person IS NOT NULL AND COALESCE(dropped, 'person') = 'person' "
+                               "GROUP BY person ORDER BY person"))
+
+    def whose(self) -> dict[int | None, list[tuple[int, int]]]:
+        """The faces (frame, number) of each person, the most frequent first; nobody's, under None, come last."""
+        self._flush_for_reading()
+        found: dict[int | None, list[tuple[int, int]]] = {}
+        for person, *face in self._each("SELECT person, frame, number FROM faces WHERE dropped IS NULL "
+                                        "ORDER BY person IS NULL, person, frame, number"):
+            found.setdefault(person, []).append(tuple(face))
+        return found
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -162,14 +294,76 @@ class AlignmentStore:
 
     # Writing
 
-    def add(self, index: int, name: str, time: float | None, faces: list[StoredFace]) -> None:
-        """Notes that frame `index` was looked at and what was found; committed about every second."""
-        self._frames[index] = (name, time, faces)
+    def add(self, index: int, name: str, time: float | None, faces: list[StoredFace], look: np.ndarray | None = None) -> None:
+        """Notes that frame `index` was looked at and what was found; committed about every second.
+
+        `look` (18, 32, 3) uint8 RGB; None leaves what is known of an earlier one.
+        """
+        self._frames[index] = (name, time, faces, look)
         self._commit_now_and_then()
+
+    def add_face(self, index: int, stored: StoredFace) -> int:
+        """Adds a face to those of frame `index`, and returns its number."""
+        self.commit()
+        (number,), = self._rows("SELECT COALESCE(MAX(number) + 1, 0) FROM faces WHERE frame = ?", (index,))
+        with self._transaction():
+            self._insert(index, number, stored)
+        return number
+
+    def add_masks(self, index: int, number: int, masks: Mapping[str, np.ndarray]) -> None:
+        """Adds masks (S, S, 1) float32 in [0, 1] to a face, or replaces those of the same name; committed about every second."""
+        self._pending += [(ADD_MASK, _mask_row(index, number, name, mask)) for name, mask in masks.items()]
+        self._commit_now_and_then()
+
+    def begin_masks(self, made_with: Mapping[str, Any]) -> None:
+        """Notes what masks are made with from now on, JSON values by masker; masks that were made with anything else are forgotten."""
+        self.commit()
+        recorded = self.settings.get("maskers", {})
+        changed = {name: options for name, options in made_with.items() if recorded.get(name) != options}
+        if not changed:
+            return
+        with self._transaction() as database:
+            database.executemany("DELETE FROM masks WHERE name = ?", [(name,) for name in changed])
+            database.execute("INSERT OR REPLACE INTO settings VALUES ('maskers', ?)", (json.dumps(recorded | changed),))
+
+    def add_embedding(self, index: int, number: int, embedding: np.ndarray) -> None:
+        """Notes the embedding (D,) of a face; committed about every second."""
+        self._pending.append(("UPDATE faces SET embedding = ? WHERE frame = ? AND number = ?", (_floats(embedding), index, number)))
+        self._commit_now_and_then()
+
+    def add_look(self, index: int, time: float | None, look: np.ndarray) -> None:
+        """Notes time in seconds and look (18, 32, 3) uint8 RGB of a frame that is known already; committed about every second."""
+        self._pending.append(("UPDATE frames SET time = ?, look = ? WHERE frame = ?", (time, look.tobytes(), index)))
+        self._commit_now_and_then()
+
+    def set_tracks(self, rows: Iterable[tuple[int, int, int, np.ndarray | None]]) -> None:
+        """Sets track and smoothed landmarks (68, 2) of faces, given as (frame, number, track, landmarks); all others have none."""
+        self.commit()
+        with self._transaction() as database:
+            database.execute("UPDATE faces SET track = NULL, smooth = NULL")
+            database.executemany("UPDATE faces SET track = ?, smooth = ? WHERE frame = ? AND number = ?",
+                                 ((track, None if smooth is None else _floats(smooth), frame, number)
+                                  for frame, number, track, smooth in rows))
+
+    def set_people(self, rows: Iterable[tuple[int, int, int]]) -> None:
+        """Sets whose face it is, given as (frame, number, person); all others are nobody's."""
+        self.commit()
+        with self._transaction() as database:
+            database.execute("UPDATE faces SET person = NULL")
+            database.executemany("UPDATE faces SET person = ? WHERE frame = ? AND number = ?",
+                                 ((person, frame, number) for frame, number, person in rows))
+
+    def drop(self, reason: str, faces: Iterable[tuple[int, int]]) -> None:
+        """Leaves out these (frame, number) for `reason`, a key of DROPPED; all others left out for it come back."""
+        self.commit()
+        with self._transaction() as database:
+            database.execute("UPDATE faces SET dropped = NULL WHERE dropped = ?", (reason,))
+            database.executemany("UPDATE faces SET dropped = ? WHERE frame = ? AND number = ? AND dropped IS NULL",
+                                 ((reason, *face) for face in faces))
 
     def add_written(self, folder: Path, index: int) -> None:
         """Notes that the faces of frame `index` lie in the face folder `folder`."""
-        self._written.append((self._folder_key(folder), index))
+        self._pending.append(("INSERT OR REPLACE INTO written VALUES (?, ?)", (self._folder_key(folder), index)))
         self._commit_now_and_then()
 
     def written(self, folder: Path) -> set[int]:
@@ -177,11 +371,16 @@ class AlignmentStore:
         self._flush_for_reading()
         return {row[0] for row in self._rows("SELECT frame FROM written WHERE folder = ?", (self._folder_key(folder),))}
 
+    def folders(self) -> list[Path]:
+        """The face folders that faces were written into."""
+        self._flush_for_reading()
+        return [Path(os.path.normpath(self.path.parent / key)) for key, in self._rows("SELECT DISTINCT folder FROM written ORDER BY 1")]
+
     def without_mask(self, masker: str) -> set[int]:
         """Frames with a face of which there is no mask by `masker`."""
         self._flush_for_reading()
         return {row[0] for row in self._rows(
-            "SELECT DISTINCT frame FROM faces WHERE NOT EXISTS (SELECT 1 FROM masks WHERE masks.frame = faces.frame "
+            "SELECT DISTINCT frame FROM faces WHERE dropped IS NULL AND NOT EXISTS (SELECT 1 FROM masks WHERE masks.frame = faces.frame "
             "AND masks.number = faces.number AND masks.name = ?)", (masker,))}
 
     def forget_written(self, folder: Path) -> None:
@@ -189,6 +388,37 @@ class AlignmentStore:
         self.commit()
         with self._transaction() as database:
             database.execute("DELETE FROM written WHERE folder = ?", (self._folder_key(folder),))
+
+    def forget_written_frames(self, indices: Iterable[int]) -> None:
+        """The faces of these frames are no longer as they lie in any face folder."""
+        self.commit()
+        with self._transaction() as database:
+            database.executemany("DELETE FROM written WHERE frame = ?", ((index,) for index in indices))
+
+    def take(self, part: AlignmentStore) -> list[int]:
+        """Adds the frames of `part` that are not here, with all that is known of them but tracks and people.
+
+        Returns the frames that both have and in which not the same faces were found; those here stay.
+        """
+        self.commit()
+        here = "(SELECT frame FROM main.frames)"
+        found = "SELECT frame, number, box, landmarks FROM {}.faces WHERE filled = 0 AND frame IN (SELECT frame FROM {}.frames)"
+        ours, theirs = found.format("main", "part"), found.format("part", "main")
+        self._rows("ATTACH ? AS part", (f"{part.path.as_uri()}?mode=ro",))
+        try:
+            differing = [row[0] for row in self._rows(f"SELECT frame FROM (SELECT * FROM ({ours} EXCEPT {theirs}) UNION ALL "
+                                                      f"SELECT * FROM ({theirs} EXCEPT {ours})) GROUP BY frame ORDER BY frame")]
+            with self._transaction() as database:
+                database.execute("INSERT INTO faces SELECT frame, number, box, score, landmarks, NULL, NULL, filled, NULL, embedding, "
+                                 f"dropped FROM part.faces WHERE frame NOT IN {here}")
+                database.execute(f"INSERT INTO masks SELECT * FROM part.masks WHERE frame NOT IN {here}")
+                for folder in part.folders():
+                    database.execute("INSERT OR IGNORE INTO written SELECT ?, frame FROM part.written WHERE folder = ?",
+                                     (self._folder_key(folder), part._folder_key(folder)))
+                database.execute(f"INSERT INTO frames SELECT * FROM part.frames WHERE frame NOT IN {here}")
+        finally:
+            self._rows("DETACH part")
+        return differing
 
     def renumber(self, names: list[str]) -> None:
         """Fits the store to a folder whose pictures are now `names`, in order: pictures were added, taken away or reordered."""
@@ -206,23 +436,29 @@ class AlignmentStore:
     def commit(self) -> None:
         """Writes what was added since the last commit in one transaction."""
         self._committed = clock.monotonic()
-        if not self._frames and not self._written:
+        if not self._frames and not self._pending:
             return
         with self._transaction() as database:
-            for index, (name, time, faces) in self._frames.items():
-                database.execute("INSERT OR REPLACE INTO frames VALUES (?, ?, ?)", (index, name, time))
+            for index, (name, time, faces, look) in self._frames.items():
+                database.execute("INSERT INTO frames VALUES (?1, ?2, ?3, ?4) ON CONFLICT(frame) DO UPDATE SET "
+                                 "name = ?2, time = ?3, look = COALESCE(?4, look)",
+                                 (index, name, time, None if look is None else look.tobytes()))
                 for table in ("faces", "masks"):
                     database.execute(f"DELETE FROM {table} WHERE frame = ?", (index,))
                 for number, stored in enumerate(faces):
-                    detection = stored.face.detection
-                    database.execute("INSERT INTO faces VALUES (?, ?, ?, ?, ?)", (
-                        index, number, _floats(detection.box), float(detection.score), _floats(stored.face.landmarks)))
-                    for masker, mask in stored.masks.items():
-                        pixels = zlib.compress(np.rint(mask * 255).astype(np.uint8).tobytes(), 1)
-                        database.execute("INSERT INTO masks VALUES (?, ?, ?, ?, ?)", (index, number, masker, len(mask), pixels))
-            database.executemany("INSERT OR REPLACE INTO written VALUES (?, ?)", self._written)
+                    self._insert(index, number, stored)
+            for statement in self._pending:
+                database.execute(*statement)
         self._frames.clear()
-        self._written.clear()
+        self._pending.clear()
+
+    def _insert(self, index: int, number: int, stored: StoredFace) -> None:
+        detection, raw = stored.face.detection, stored.fitted.landmarks
+        self._database.execute("INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)", (
+            index, number, _floats(detection.box), float(detection.score), _floats(raw),
+            None if stored.raw is None else _floats(stored.face.landmarks), stored.track, int(stored.filled), stored.person,
+            stored.dropped))
+        self._database.executemany(ADD_MASK, [_mask_row(index, number, name, mask) for name, mask in stored.masks.items()])
 
     def _commit_now_and_then(self) -> None:
         if clock.monotonic() - self._committed >= SECONDS_BETWEEN_COMMITS:
@@ -246,12 +482,28 @@ class AlignmentStore:
             return
         if application != APPLICATION:
             raise FaceswapError(f"{self.path} is not an alignments file of this program. Name another file with -p.")
-        if version != FORMAT:
+        if version == 1:
+            self._renew()
+        elif version != FORMAT:
             raise FaceswapError(f"The alignments file {self.path} has format {version}, this program reads format {FORMAT}. "
                                 "Use the version of the program that made it, or name another file with -p.")
         (verdict,), *_ = self._rows("PRAGMA quick_check(1)")
         if verdict != "ok":
             raise self._damaged(verdict)
+
+    def _renew(self) -> None:
+        """Gives a file of format 1 the columns of format 2."""
+        writer = self._database if self._lock else sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+            for statement in FROM_FORMAT_1.split(";"):
+                writer.execute(statement)
+            writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
+        finally:
+            if writer is not self._database:
+                writer.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -272,11 +524,29 @@ class AlignmentStore:
         except sqlite3.Error as error:
             raise self._trouble(error) from error
 
-    def _face(self, index: int, box: bytes, score: float, landmarks: bytes) -> Face:
+    def _stored(self, index: int, row: Sequence, masks: dict[str, np.ndarray]) -> StoredFace:
+        number, box, score, landmarks, smooth, track, filled, person, dropped = row
+        face = self._face(index, box, score, landmarks if smooth is None else smooth)
+        raw = None if smooth is None else self._face(index, box, score, landmarks).landmarks
+        return StoredFace(face, masks, raw, track, bool(filled), person, dropped, number)
+
+    def _each(self, query: str) -> Iterator[tuple]:
+        """The rows of a query, a few at a time."""
         try:
-            face = Face(Detection(np.frombuffer(box, "<f4").reshape(4), float(score)), np.frombuffer(landmarks, "<f4").reshape(68, 2))
+            cursor = self._database.execute(query)
+            while rows := cursor.fetchmany(500):
+                yield from rows
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
+
+    def _array(self, index: int, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+        try:
+            return np.frombuffer(data, "<f4").reshape(shape)
         except (TypeError, ValueError) as error:
             raise self._damaged(f"frame {index}: {error}") from error
+
+    def _face(self, index: int, box: bytes, score: float, landmarks: bytes) -> Face:
+        face = Face(Detection(self._array(index, box, (4,)), float(score)), self._array(index, landmarks, (68, 2)))
         if not (np.isfinite(face.landmarks).all() and np.isfinite(face.detection.box).all()):
             raise self._damaged(f"frame {index}: a coordinate is not a number")
         return face
@@ -323,6 +593,15 @@ def _lock(path: Path) -> Lock:
                             "or name another file with -p.") from None
     except OSError as error:
         raise FaceswapError(f"Cannot write the alignments file {path}: {error.strerror}. Name a file in another folder with -p.") from error
+
+
+def _kept(dropped: bool) -> str:
+    """Which faces are meant, as a condition."""
+    return "length(landmarks) > 0" if dropped else "dropped IS NULL"
+
+
+def _mask_row(index: int, number: int, name: str, mask: np.ndarray) -> tuple:
+    return index, number, name, len(mask), zlib.compress(np.rint(mask * 255).astype(np.uint8).tobytes(), 1)
 
 
 def _floats(values: np.ndarray) -> bytes:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from lib.types import Frame
+
+NEAR = 30  # frames of a video: what is not farther apart is decoded in one go, since finding a frame costs about as much
 
 
 class FrameSource(ABC):
@@ -26,6 +28,19 @@ class FrameSource(ABC):
     @abstractmethod
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Frames `start` to `stop` - 1 without decoding more than is needed to get there."""
+
+    def at(self, wanted: Sequence[int]) -> Iterator[Frame]:
+        """The frames of these indices, which ascend; those that cannot be read are left out."""
+        near = 1 if self.rate is None else NEAR
+        stretches: list[list[int]] = []
+        for index in wanted:
+            if stretches and index - stretches[-1][-1] <= near:
+                stretches[-1].append(index)
+            else:
+                stretches.append([index])
+        for stretch in stretches:
+            inside = set(stretch)
+            yield from (frame for frame in self.frames(stretch[0], stretch[-1] + 1) if frame.index in inside)
 
     @property
     def losses(self) -> list[str]:

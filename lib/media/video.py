@@ -54,8 +54,10 @@ class VideoSource(FrameSource):
     The first frame is decoded when it is opened. A damaged file yields what can be read; `losses` tells the rest.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, exact: bool = True):
+        """`exact` False: colours are rounded down, so that they are a level too dark on average, in a tenth of the time."""
         self.path = Path(path)
+        self._rounding = EXACT if exact else 0
         with _opened(self.path) as (container, stream):
             first = next(_frames_of(container, stream, careful=True), None)
             if first is None:
@@ -176,8 +178,8 @@ class VideoSource(FrameSource):
         if frame.colorspace in (UNSPECIFIED, 3) or frame.colorspace == 0 and not frame.format.is_rgb:
             frame.colorspace = self.matrix
         scales = self._scaled != (frame.width, frame.height)
-        rgb = reformatter.reformat(frame, *self._scaled, format="rgb24", interpolation=(BICUBIC if scales else BILINEAR) | EXACT,
-                                   threads=min(4, os.cpu_count() or 1))
+        rgb = reformatter.reformat(frame, *self._scaled, format="rgb24", interpolation=(BICUBIC if scales else BILINEAR) | self._rounding,
+                                   threads=min(4, os.cpu_count() or 1) if self._rounding else 1)
         return _upright(rgb.to_ndarray(), self._matrix)
 
     def _time(self, frame: av.VideoFrame, index: int) -> float:

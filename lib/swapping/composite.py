@@ -14,6 +14,7 @@ import numpy as np
 
 from lib.faces import geometry
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE
+from lib.faces.masks import eroded, feathered
 from lib.plugin import Blender, Color, Masker
 from lib.types import AlignedFace, Face, SwappedFace
 
@@ -87,12 +88,12 @@ class Compositor:
         for masker in self.maskers:
             mask = mask * masker.mask(swapped.aligned)[..., 0]
         unit = size / COVERAGES[self.coverage][0]
-        return _feathered(_eroded(mask, self.erosion * unit), self.feather * unit)
+        return feathered(eroded(mask, self.erosion * unit), self.feather * unit)
 
     def _predicted(self, swapped: SwappedFace) -> np.ndarray:
         """(S, S): the model's mask, its haze cleared. It has the new face's outline, whose brows may end before the old ones."""
         clear = np.clip(2 * swapped.mask[..., 0] - 0.5, 0, 1)
-        return _eroded(clear, -BROW_MARGIN * clear.shape[0] / COVERAGES[self.coverage][0])
+        return eroded(clear, -BROW_MARGIN * clear.shape[0] / COVERAGES[self.coverage][0])
 
     def _recolored(self, swapped: SwappedFace) -> np.ndarray:
         size = swapped.image.shape[0]
@@ -119,28 +120,6 @@ def _fixed(points: np.ndarray) -> np.ndarray:
 
 def _fill(image: np.ndarray, points: np.ndarray, value: int) -> None:
     cv2.fillPoly(image, [_fixed(points)], value, cv2.LINE_AA, SHIFT)
-
-
-def _eroded(mask: np.ndarray, pixels: float) -> np.ndarray:
-    """`mask` with its edge moved inwards by `pixels`, or outwards where that is negative."""
-    side = 2 * round(abs(pixels)) + 1
-    if side == 1:
-        return mask
-    change = cv2.erode if pixels > 0 else cv2.dilate
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return change((mask * 255).astype(np.uint8), kernel) * np.float32(1 / 255)
-
-
-def _feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
-    """`mask` with a smooth ramp of `pixels` inside its edge.
-
-    A straight edge blurred is 0.5 where it was, so the upper half of the blurred values is a ramp that ends there.
-    """
-    if pixels <= 0:
-        return mask
-    blurred = cv2.GaussianBlur(mask, (0, 0), pixels / 2, borderType=cv2.BORDER_CONSTANT)
-    ramp = np.maximum(2 * blurred - 1, 0)
-    return ramp * ramp * (3 - 2 * ramp)
 
 
 def _region(mask: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
-
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.logs import silent_start
 from lib.training.data import Batch, Side
 from lib.training.model import FaceModel
 
-
-@contextlib.contextmanager
-def _silent_start() -> Iterator[None]:
-    """TensorFlow's libraries greet on file descriptor 2 before any log level reaches them."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-with _silent_start():
+with silent_start():
     import keras
 
     if keras.backend.backend() == "tensorflow":

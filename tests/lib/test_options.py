@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from lib import cli
 from lib.errors import FaceswapError, UsageError
-from lib.options import declarations
+from lib.options import declarations, option
 
 SCRIPT = '''
 """A command."""
@@ -29,6 +30,7 @@ class Sample(Command):
     input: Path = option(help="What to read.", short="-i")
     detector: str = option("hog", "What finds faces.", short="-D", plugin="detectors")
     writer: str | None = option(None, "What writes.", plugin="writers")
+    masker: list[str] = option([], "Masks.", plugin="maskers")
     size: int = option(256, "Side in 100 % of pixels.", low=64, high=1024)
     min_score: float = option(0.5, "Least score.", low=0.0)
     mode: str = option("fast", "How.", choices=("fast", "good"))
@@ -49,7 +51,7 @@ def parse(tmp_path):
 def test_command_line_wins_over_default_and_has_the_declared_types(parse):
     values = parse("--size", "128", "--no-flip", "--extra", "a", "b", "--min-score=0.25", "--mode", "good", "--seed", "7")
     assert values == {"input": Path("in"), "size": 128, "flip": False, "extra": [Path("a"), Path("b")], "min_score": 0.25,
-                      "mode": "good", "seed": 7, "settings": {"detector": {}}}
+                      "mode": "good", "seed": 7, "masker": [], "settings": {"detector": {}}}
 
 
 def test_options_of_the_chosen_plugin_follow_its_choice(parse):
@@ -57,7 +59,39 @@ def test_options_of_the_chosen_plugin_follow_its_choice(parse):
     assert parse("--detector.min-score", "0.9", "-D", "yunet")["settings"] == {"detector": {"min_score": 0.9}}
 
 
+def test_a_selector_of_several_takes_each_once_with_options_of_its_own(parse):
+    values = parse("--masker", "hull", "extended", "hull", "--masker.extended.feather", "0.1")
+    assert values["masker"] == ["hull", "extended"]
+    assert values["settings"] == {"detector": {}, "masker.hull": {}, "masker.extended": {"feather": 0.1}}
+
+
+def test_options_of_one_alone_have_a_short_form_too(parse):
+    for flag in "--masker.feather", "--masker.extended.feather":
+        assert parse("--masker", "extended", flag, "0.1")["settings"]["masker.extended"] == {"feather": 0.1}
+
+
+def test_a_selector_of_several_may_choose_none(parse):
+    values = parse("--masker", "")
+    assert values["masker"] == [] and values["settings"] == {"detector": {}}
+
+
+def test_several_plugins_are_created_with_their_options():
+    @dataclass(kw_only=True)
+    class Sample(cli.Command):
+        masker: list[str] = option(["hull"], "Masks.", plugin="maskers")
+
+    made = Sample(masker=["extended", "hull"], settings={"masker.hull": {"feather": 0.1}, "masker.extended": {"dilation": -0.1}})
+    assert [(type(one).__name__, one.dilation, one.feather) for one in made.create("masker")] == [("Extended", -0.1, 0), ("Hull", 0, 0.1)]
+
+
 @pytest.mark.parametrize("argv, answer", [
+    (["--masker", "hull", "extended", "--masker.feather", "0.1"],
+     "The maskers 'hull', 'extended' have no option --masker.feather. Did you mean '--masker.hull.feather'"),
+    (["--masker", "hull", "--masker.extended.feather", "0.1"], "The masker 'hull' has no option --masker.extended.feather."),
+    (["--masker", "hull", "--masker.feather", "2"], "--masker.feather must be at least 0.0 and at most 0.5"),
+    (["--masker", "hull", "extended", "--masker.hull.feather", "2"], "--masker.hull.feather must be at least"),
+    (["--masker", "", "--masker.feather", "0.1"], "--masker.feather belongs to a plugin: say which with --masker NAME"),
+    (["--masker", "hull", "hul"], "--masker: There is no masker 'hul'. Did you mean 'hull'"),
     (["--size", "63"], "--size must be at least 64 and at most 1024, not 63"),
     (["--size", "2.5"], "--size needs a whole number, not '2.5'"),
     (["--size", "big"], "--size needs a whole number, not 'big'"),
@@ -105,10 +139,16 @@ class TestConfig:
         return cli.parse("extract", cli.declaration("extract"), ["-i", "in", "--config", str(config), *argv])
 
     def test_file_over_default_and_command_line_over_file(self, tmp_path):
-        text = '[extract]\nsize = 300\nmin-size = 20\ndetector = "hog"\n[detector.hog]\nupsample = 0\nmin_score = 0.7\n'
+        text = '[extract]\nsize = 300\nmin-face = 20\ndetector = "hog"\n[detector.hog]\nupsample = 0\nmin_score = 0.7\n'
         values = self.values(tmp_path, text, "--size", "400", "--detector.upsample", "2")
-        assert (values["size"], values["min_size"], values["detector"]) == (400, 20, "hog")
+        assert (values["size"], values["min_face"], values["detector"]) == (400, 20, "hog")
         assert values["settings"]["detector"] == {"upsample": 2, "min_score": 0.7}
+
+    @pytest.mark.parametrize("chosen", ['"extended"', '["extended"]'])
+    def test_one_or_several_plugins_of_a_kind(self, tmp_path, chosen):
+        values = self.values(tmp_path, f"[extract]\nmasker = {chosen}\n[masker.extended]\nfeather = 0.2\n[masker.hull]\nfeather = 0.3\n")
+        assert values["masker"] == ["extended"] and values["settings"]["masker.extended"] == {"feather": 0.2}
+        assert "masker.hull" not in values["settings"]
 
     def test_settings_of_a_plugin_that_is_not_chosen_are_left_alone(self, tmp_path):
         values = self.values(tmp_path, "[detector.hog]\nupsample = 0\n", "-D", "yunet")

@@ -224,6 +224,7 @@ def test_a_damaged_model_is_told_before_anything_is_done(clip, model, convert, t
     (["-m", "nowhere"], 1, "no model folder nowhere"),
     (["-m", "."], 1, "holds no model"),
     (["-M", "hul"], 2, "Did you mean 'hull'"),
+    (["-M", "hull*onnx"], 2, "onnx needs options, which only extract and mask can give it"),
     (["-M", "predicted"], 1, "predicts no mask"),
     (["-c", "reinhart"], 2, "Did you mean 'reinhard'"),
     (["--faces", "some"], 2, "must be one of all, largest, nearest-a"),

@@ -155,7 +155,7 @@ def test_killed_at_any_moment_it_goes_on(faceswap, long_clip, tmp_path):
     with AlignmentStore.open(store, read_only=True) as reader:
         for index, file in enumerate(files):
             stored, = reader.faces(index)
-            assert np.allclose(stored.face.landmarks, file.aligned.face.landmarks, atol=1e-3)
+            assert np.allclose(stored.fitted.landmarks, file.aligned.face.landmarks, atol=1e-3)
 
 
 def test_damage_between_frames_is_told_each_time(faceswap, shared, tmp_path):
@@ -168,3 +168,94 @@ def test_damage_between_frames_is_told_each_time(faceswap, shared, tmp_path):
 def test_json_log_has_an_object_a_line(faceswap, clip, tmp_path):
     lines = faceswap("extract", "-i", clip, "-D", "hog", "--log", "json").stderr.splitlines()
     assert any(json.loads(line).get("message", "").startswith("Found 16 faces") for line in lines)
+
+
+@pytest.fixture
+def two(two_people, tmp_path) -> Path:
+    return Path(shutil.copy(two_people, tmp_path / "two.mp4"))
+
+
+@pytest.fixture
+def photos(tmp_path, astronaut, hopper) -> tuple[Path, Path]:
+    (tmp_path / "photos").mkdir()
+    for name, image in (("astronaut", astronaut), ("admiral", hopper)):
+        pictures.write(tmp_path / "photos" / f"{name}.png", image)
+    return tmp_path / "photos" / "astronaut.png", tmp_path / "photos" / "admiral.png"
+
+
+def frames_of(folder: Path) -> list[int]:
+    return sorted(read_face(path).origin.frame for path in list_faces(folder))
+
+
+ASTRONAUT, ADMIRAL = list(range(14)), list(range(14, 24))
+
+
+def test_people_are_told_apart_and_one_can_be_taken(faceswap, two, tmp_path):
+    done = faceswap("extract", "-i", two, "-o", tmp_path / "all", "-D", "hog")
+    assert "2 people: person 1: 14 faces; person 2: 10 faces." in done.stderr and "--person NUMBER" in done.stderr
+    sheet = pictures.read(tmp_path / "all.sheet.png")
+    assert sheet.shape == (2 * (24 + 112), 8 * 112, 3) and sheet[24:136].std() > 30
+    faceswap("extract", "-i", two, "-o", tmp_path / "second", "-D", "hog", "--person", 2)
+    assert frames_of(tmp_path / "all") == ASTRONAUT + ADMIRAL and frames_of(tmp_path / "second") == ADMIRAL
+    done = faceswap("extract", "-i", two, "-o", tmp_path / "second", "-D", "hog", code=1)  # all, into a folder of one
+    assert "another choice of people" in done.stderr
+    faceswap("extract", "-i", two, "-D", "hog")  # nobody is left out any more
+    with AlignmentStore.open(Path(f"{two}.alignments.db"), read_only=True) as store:
+        assert store.counts() == (24, 24, 24) and not store.dropped_counts()
+
+
+@pytest.mark.parametrize(("option", "left"), [("-f", ASTRONAUT), ("-n", ADMIRAL)])
+def test_photos_say_whose_faces_are_kept(faceswap, two, photos, tmp_path, option, left):
+    done = faceswap("extract", "-i", two, "-o", tmp_path / "faces", "-D", "hog", option, photos[0])
+    assert frames_of(tmp_path / "faces") == left and f"Left out: {24 - len(left)} of somebody else." in done.stderr
+    with AlignmentStore.open(Path(f"{two}.alignments.db"), read_only=True) as store:
+        assert sorted(index for index, _ in store.all_faces()) == left
+    again = faceswap("extract", "-i", two, "-o", tmp_path / "faces", "-D", "hog", option, photos[0])
+    assert "Faces: 0 new" in again.stderr and frames_of(tmp_path / "faces") == left
+
+
+def test_a_threshold_is_stricter_when_higher(faceswap, two, photos, tmp_path):
+    done = faceswap("extract", "-i", two, "-o", tmp_path / "faces", "-D", "hog", "-f", photos[0], "-l", 0.99, code=1)
+    assert "24 of somebody else" in done.stderr
+    faceswap("extract", "-i", two, "-o", tmp_path / "faces", "-D", "hog", "-f", photos[0], "-l", -1)
+    assert frames_of(tmp_path / "faces") == ASTRONAUT + ADMIRAL
+
+
+def test_photos_of_people_in_single_pictures(faceswap, photos, tmp_path):
+    faceswap("extract", "-i", photos[0].parent, "-o", tmp_path / "faces", "-D", "hog", "-f", photos[1])
+    face, = list_faces(tmp_path / "faces")
+    assert read_face(face).origin.name == "admiral.png"
+
+
+def test_each_part_is_searched_alone(faceswap, two, tmp_path):
+    for part in range(1, 4):
+        done = faceswap("extract", "-i", two, "-p", tmp_path / f"{part}.db", "-o", tmp_path / "faces", "-D", "hog", "--shard", f"{part}/3")
+        assert "alignments merge" in done.stderr
+    done = [AlignmentStore.open(tmp_path / f"{part}.db", read_only=True).done() for part in range(1, 4)]
+    assert [sorted(part) for part in done] == [list(range(8)), list(range(8, 16)), list(range(16, 24))]
+    assert frames_of(tmp_path / "faces") == list(range(24))
+    again = faceswap("extract", "-i", two, "-p", tmp_path / "2.db", "-D", "hog", "--shard", "2/3")
+    assert "All frames had been searched before" in again.stderr
+    assert "the part 2/3" in faceswap("extract", "-i", two, "-p", tmp_path / "2.db", "-D", "hog", "--shard", "1/3", code=1).stderr
+    assert "alignments merge" in faceswap("extract", "-i", two, "-p", tmp_path / "2.db", "-D", "hog", code=1).stderr
+    faceswap("alignments", "merge", "-i", two, "-p", *(tmp_path / f"{part}.db" for part in range(1, 4)), "-o", tmp_path / "all.db")
+    whole = faceswap("extract", "-i", two, "-p", tmp_path / "all.db", "-o", tmp_path / "faces", "-D", "hog")
+    assert "All frames had been searched before" in whole.stderr and "Faces: 0 new" in whole.stderr and "2 people" in whole.stderr
+    faceswap("extract", "-i", two, "-p", tmp_path / "one.db", "-D", "hog")
+    rows = []
+    for name in ("all.db", "one.db"):
+        with AlignmentStore.open(tmp_path / name, read_only=True) as store:
+            faces = [(index, stored) for index in range(24) for stored in store.faces(index)]
+            rows.append([(index, stored.number, stored.track, stored.person, stored.face.landmarks.tobytes(),
+                          stored.fitted.landmarks.tobytes(), stored.masks["hull"].tobytes()) for index, stored in faces])
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("said", ["0/3", "4/3", "3", "a/b", "1/0", "-1/3"])
+def test_a_part_that_cannot_be(faceswap, two, said):
+    assert "--shard must be" in faceswap("extract", "-i", two, f"--shard={said}", code=2).stderr
+
+
+def test_which_stage_takes_the_time(faceswap, clip):
+    done = faceswap("extract", "-i", clip, "-D", "hog", "--profile")
+    assert all(stage in done.stderr for stage in ("detect", "align", "decode", "of processor time in", "cores"))

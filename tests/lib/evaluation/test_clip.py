@@ -13,7 +13,7 @@ import pytest
 from lib.errors import FaceswapError
 from lib.evaluation.clip import ClipScores, evaluate
 from lib.evaluation.frames import Kit
-from lib.evaluation.people import mean_embedding
+from lib.faces.people import mean_embedding
 from lib.faces.masks import hull
 from lib.faces.pose import angle_between, head_rotation, yaw_pitch_roll
 from lib.media.base import FrameSource

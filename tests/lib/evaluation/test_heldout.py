@@ -9,7 +9,7 @@ import pytest
 
 from lib.evaluation.frames import Kit
 from lib.evaluation.heldout import HeldOut, in_crop, held_out, plateau
-from lib.evaluation.people import read_faces
+from lib.faces.people import read_faces
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, MASKERS, RECOGNIZERS
 from lib.swapping.composite import Compositor, crop_face, network_input
 

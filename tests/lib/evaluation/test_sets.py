@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.evaluation.people import NamedFace, read_faces
+from lib.faces.people import NamedFace, read_faces
 from lib.evaluation.set_report import SetScores, table
 from lib.evaluation.sets import BLURRED, FaceSet, advice, measure, wanted
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS

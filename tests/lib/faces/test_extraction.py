@@ -64,7 +64,7 @@ def test_finds_what_a_plain_loop_finds(film, path):
         for frame in film:
             (stored,), (found,) = store.faces(frame.index), detector.detect([frame.image])[0]
             assert np.array_equal(stored.face.detection.box, found.box)
-            assert np.array_equal(stored.face.landmarks, aligner.align(frame.image, found.box[None])[0])
+            assert np.array_equal(stored.fitted.landmarks, aligner.align(frame.image, found.box[None])[0])
 
 
 def test_more_threads_give_the_same(film, tmp_path):
@@ -72,7 +72,8 @@ def test_more_threads_give_the_same(film, tmp_path):
     for workers in (1, 5):
         run(film, tmp_path / f"{workers}.db", workers=workers, maskers=[MASKERS.create("hull")])
         with AlignmentStore.open(tmp_path / f"{workers}.db", read_only=True) as store:
-            stores.append([(index, stored.face.landmarks.tolist(), stored.masks["hull"].sum()) for index, stored in store.all_faces()])
+            faces = [(index, stored) for index in range(FRAMES) for stored in store.faces(index)]
+            stores.append([(index, stored.face.landmarks.tolist(), stored.masks["hull"].sum()) for index, stored in faces])
     assert stores[0] == stores[1]
 
 
@@ -129,7 +130,7 @@ def test_faces_asked_for_later_are_cut_without_searching(film, path, tmp_path):
     summary = run(film, path, sink=FaceFolder(tmp_path / "faces"), maskers=[MASKERS.create("hull")])
     assert (summary.searched, summary.written) == (0, FRAMES)
     with AlignmentStore.open(path, read_only=True) as store:
-        assert all(stored.masks["hull"].shape == (128, 128, 1) for _, stored in store.all_faces())
+        assert all(stored.masks["hull"].shape == (128, 128, 1) for index in range(FRAMES) for stored in store.faces(index))
 
 
 def test_every_nth_frame_and_later_the_rest(film, path):
@@ -142,10 +143,25 @@ def test_every_nth_frame_and_later_the_rest(film, path):
 
 
 def test_small_faces_are_left_out(film, path):
-    assert run(film, path, min_size=200).faces == 0
-    with pytest.raises(FaceswapError, match="begun with --min-size 200, this run asks for --min-size 10"):
-        run(film, path, min_size=10)
+    assert run(film, path, min_face=200).faces == 0
+    with pytest.raises(FaceswapError, match="begun with --min-face 200, this run asks for --min-face 10"):
+        run(film, path, min_face=10)
     assert run(film, path).faces == 0  # not asked for: as it was begun
+
+
+def test_turned_frames_are_searched_and_the_angles_kept(path, tmp_path, astronaut):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for times, name in (0, "a"), (2, "b"):
+        Image.fromarray(np.rot90(astronaut, times)).save(folder / f"{name}.png")
+    assert run(PictureSource(folder), path).frames_with_face == 1
+    with pytest.raises(FaceswapError, match="begun with --rotate off, this run asks for --rotate 90,180"):
+        run(PictureSource(folder), path, rotate=(90, 180))
+    other = tmp_path / "other.db"
+    assert run(PictureSource(folder), other, rotate=(180,), sink=FaceFolder(tmp_path / "faces")).faces == 2
+    upright, turned = (read_face(file).aligned.image.astype(float) for file in list_faces(tmp_path / "faces"))
+    assert np.abs(upright - turned).mean() < 12  # both stand upright in their crops
+    assert run(PictureSource(folder), other).searched == 0  # not asked for: as it was begun
 
 
 def test_another_detector_is_refused_but_auto_is_content(film, path):

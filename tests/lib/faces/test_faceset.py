@@ -49,7 +49,8 @@ def test_a_copy_saved_by_another_program_is_told(aligned, tmp_path):
 @pytest.mark.parametrize("damage", [
     lambda data: data[:len(data) // 2], lambda data: data[:-20], lambda data: data.replace(b'"coverage": "whole"', b'"coverage": "wh le"'),
     lambda data: data.replace(b'"score"', b'"sc re"'), lambda data: data.replace(b'"format": 1', b'"format": 9'),
-    lambda data: data[:16] + b"\x7f\xff\xff\xff" * 2 + data[24:]], ids=["half", "end", "coverage", "key", "format", "size"])
+    lambda data: data[:16] + b"\x7f\xff\xff\xff" * 2 + data[24:], lambda data: data.replace(b'"frame": 12', b'"frame": ""')],
+    ids=["half", "end", "coverage", "key", "format", "size", "origin"])
 def test_damage_is_told(aligned, tmp_path, damage):
     path = write_face(tmp_path, aligned, ORIGIN)
     path.write_bytes(damage(path.read_bytes()))

@@ -56,10 +56,10 @@ def test_a_frame_added_again_replaces_itself(path):
 
 def test_settings_are_kept(path):
     with AlignmentStore.open(path) as store:
-        store.update({"detector": {"name": "hog", "options": {"search": 640}}, "min_size": 0})
-        store.update({"min_size": 20})
+        store.update({"detector": {"name": "hog", "options": {"search": 640}}, "min_face": 0})
+        store.update({"min_face": 20})
     with AlignmentStore.open(path, read_only=True) as store:
-        assert store.settings == {"detector": {"name": "hog", "options": {"search": 640}}, "min_size": 20}
+        assert store.settings == {"detector": {"name": "hog", "options": {"search": 640}}, "min_face": 20}
 
 
 def test_a_killed_writer_loses_at_most_the_last_second(path):
@@ -115,6 +115,18 @@ def test_faces_follow_their_pictures_when_the_folder_changes(path, tmp_path):
         assert store.names() == {0: "c.jpg"} and store.counts() == (1, 1, 1)
 
 
+def test_masks_made_with_other_options_are_forgotten(path):
+    mask = np.ones((8, 8, 1), np.float32)
+    with AlignmentStore.open(path) as store:
+        store.begin_masks({"hull": {"feather": 0.0}, "other": {}})
+        store.add(0, "", None, [face(0, {"hull": mask, "other": mask})])
+        store.begin_masks({"hull": {"feather": 0.0}})
+        assert set(store.faces(0)[0].masks) == {"hull", "other"}
+        store.begin_masks({"hull": {"feather": 0.1}})
+        assert set(store.faces(0)[0].masks) == {"other"} and store.without_mask("hull") == {0}
+        assert store.settings["maskers"] == {"hull": {"feather": 0.1}, "other": {}}
+
+
 def test_damage_is_told_with_what_to_do(path, tmp_path):
     with AlignmentStore.open(path) as store:
         for index in range(200):
@@ -154,12 +166,28 @@ def test_another_program_s_database_is_left_alone(path):
         AlignmentStore.open(path)
 
 
+def test_a_file_of_format_1_is_renewed(path):
+    AlignmentStore.open(path).close()
+    database = sqlite3.connect(path)
+    database.execute("ALTER TABLE frames DROP COLUMN look")
+    for column in ("smooth", "track", "filled", "person", "embedding", "dropped"):
+        database.execute(f"ALTER TABLE faces DROP COLUMN {column}")
+    database.execute("INSERT INTO settings VALUES ('min_size', '40')")
+    database.execute("PRAGMA user_version = 1")
+    database.commit()
+    database.close()
+    with AlignmentStore.open(path) as store:
+        assert store.settings == {"min_face": 40}
+        store.add(0, "", None, [face(1)])
+        assert same(store.faces(0)[0], face(1))
+
+
 def test_a_later_format_is_refused(path):
     AlignmentStore.open(path).close()
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 2")
+    database.execute("PRAGMA user_version = 3")
     database.close()
-    with pytest.raises(FaceswapError, match="format 2"):
+    with pytest.raises(FaceswapError, match="format 3"):
         AlignmentStore.open(path)
 
 

@@ -143,3 +143,13 @@ def test_every_counted_photo_opens_or_is_broken(shared):
     for name in json.loads((root / "counts.json").read_text(encoding="utf-8"))["files"]:
         image = pictures.read(Path(root / name))
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+
+
+@pytest.mark.parametrize("wanted", [[], [1], [0, 1, 5], [2, 5, 6]])
+def test_some_frames_of_a_folder(tmp_path, astronaut, wanted):
+    for index in range(7):
+        pictures.write(tmp_path / f"{index}.png", astronaut[:8, :8] // (index + 1))
+    (tmp_path / "5.png").write_bytes(b"")
+    found = {frame.index: frame.image for frame in open_source(tmp_path).at(wanted)}
+    assert list(found) == [index for index in wanted if index != 5]
+    assert all(np.array_equal(image, astronaut[:8, :8] // (index + 1)) for index, image in found.items())

@@ -199,3 +199,10 @@ def test_a_playlist_named_as_a_video_reaches_for_nothing(tmp_path):
     path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1:9/segment.ts\n#EXT-X-ENDLIST\n")
     with pytest.raises(FaceswapError):
         open_source(path)
+
+
+def test_some_frames_of_a_video(clips):
+    source = open_source(clips[0])
+    every = {frame.index: frame.image for frame in source}
+    found = {frame.index: frame.image for frame in source.at([0, 3, 4, 15, 99])}
+    assert list(found) == [0, 3, 4, 15] and all(np.array_equal(image, every[index]) for index, image in found.items())

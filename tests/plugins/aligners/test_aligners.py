@@ -13,6 +13,8 @@ NOSE_TIP, CHIN, OUTER_EYES, MOUTH_CORNERS = 30, 8, (36, 45), (48, 54)
 
 @pytest.fixture(scope="module", params=ALIGNERS.names())
 def aligner(request):
+    if request.param == "onnx":
+        return ALIGNERS.create("onnx", network=request.getfixturevalue("openseeface"))
     return ALIGNERS.create(request.param)
 
 
@@ -21,7 +23,7 @@ def detector(request):
     try:
         return DETECTORS.create(request.param)
     except FaceswapError as error:
-        pytest.skip(f"its weights cannot be had: {error}")
+        pytest.skip(f"its weights or its package cannot be had: {error}")
 
 
 def test_points_lie_where_they_should(aligner, detector, astronaut):
@@ -55,15 +57,20 @@ def test_points_follow_a_mirrored_picture(aligner, hopper):
 def test_error_on_hand_marked_faces(aligner, detector, shared):
     """Mean distance from the annotation as a share of that of the outer eye corners."""
     images = json.loads(shared("annotated/annotations.json").read_text(encoding="utf-8"))["images"]
-    errors = []
+    errors, by_people = [], []
     for entry in images:
-        marked = [np.array(face["landmarks_68"], float) for face in entry["faces"]]
+        marked = [np.array(face["landmarks_68"], float) for face in entry["faces"] if face["box"][2] >= detector.smallest]
+        if not marked:
+            continue
         image = pictures.read(shared(f"annotated/{entry['file']}"))
         fits = aligner.align(image, np.array([face.box for face in detector.detect([image])[0]]).reshape(-1, 4))
         for points in marked:
             eyes = np.linalg.norm(points[OUTER_EYES[0]] - points[OUTER_EYES[1]])
             errors.append(min(np.linalg.norm(fit - points, axis=1).mean() / eyes for fit in fits))
-    assert len(errors) >= 20 and np.mean(errors) <= 0.05
+            by_people += errors[-1:] * (not entry["file"].startswith("dlib"))  # those are dlib's own points
+    assert len(errors) >= (20 if detector.smallest < 40 else 10) and len(by_people) == 6
+    assert np.mean(by_people) <= 0.05 and max(by_people) <= 0.1
+    assert np.mean(errors) <= (0.07 if isinstance(aligner, ALIGNERS.load("onnx")) else 0.05)
     assert np.mean(np.array(errors) > 0.1) <= 0.05
 
 

@@ -1,0 +1,213 @@
+"""Whose faces a source shows: people told apart, and the faces of those who are wanted.
+
+Where faces are linked through time a few of each track
+are looked at and speak for all of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lib.errors import FaceswapError
+from lib.faces.cut import Cut
+from lib.faces.faceset import read_face
+from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE, crop
+from lib.faces.people import read_faces
+from lib.faces.store import AlignmentStore
+from lib.media.base import FrameSource
+from lib.plugin import Aligner, Detector, Recognizer
+from lib.progress import progress
+from lib.types import AlignedFace
+
+LOOKED_AT = 3  # faces of a track
+SHORTEST = 3  # faces of a track that may be all that there is of somebody
+REFERENCES = 24  # faces that are looked at of each folder or video of somebody who is wanted
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which people's faces are kept; all where nothing is said."""
+
+    keep: np.ndarray | None = None  # (N, D) embeddings
+    drop: np.ndarray | None = None
+    people: list[int] = field(default_factory=list)
+    threshold: float | None = None  # None: the recognizer's own
+
+    def __bool__(self) -> bool:
+        return self.keep is not None or self.drop is not None or bool(self.people)
+
+    def keeps(self, embedding: np.ndarray, person: int | None, recognizer: Recognizer) -> bool:
+        """Whether somebody with this (D,) embedding, who was given the number `person`, is wanted."""
+        threshold = recognizer.same if self.threshold is None else self.threshold
+        if self.people and person not in self.people:
+            return False
+        kept, dropped = (-1.0 if known is None else float(likeness(known, embedding[None], recognizer).max())
+                         for known in (self.keep, self.drop))
+        if self.keep is not None and kept < threshold:
+            return False
+        return dropped < threshold or self.keep is not None and kept > dropped
+
+    def to_json(self) -> dict[str, Any]:
+        lists = {name: None if known is None else known.astype(float).round(5).tolist() for name, known in
+                 (("keep", self.keep), ("drop", self.drop))}
+        return lists | {"people": self.people, "threshold": self.threshold}
+
+    @classmethod
+    def from_json(cls, said: dict[str, Any]) -> Wanted:
+        keep, drop = (None if said[name] is None else np.array(said[name], np.float32) for name in ("keep", "drop"))
+        return cls(keep, drop, said["people"], said["threshold"])
+
+
+def embeddings_of(paths: Sequence[Path], detector: Detector, aligner: Aligner, recognizer: Recognizer) -> np.ndarray | None:
+    """(N, D) float32 of the largest face of each picture, or of REFERENCES evenly chosen of a folder, face folder or video.
+
+    None for no paths. Raises FaceswapError where one shows no face.
+    """
+    if not paths:
+        return None
+    found = []
+    for path in paths:
+        faces = [one.aligned for one in read_faces(path, detector, aligner, REFERENCES)]
+        if not faces:
+            raise FaceswapError(f"No face found in {path}, which is to say who is meant. Name a picture that shows the person well.")
+        found.append(recognizer.embed(faces))
+    return np.concatenate(found)
+
+
+def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer, cut: Cut) -> None:
+    """Embeds LOOKED_AT faces of each track, and all faces that are in none, as far as it is not done yet.
+
+    Their pictures are read where `cut` has written them as they are needed, else from `source`.
+    """
+    known = {(frame, number) for frame, number, _ in store.embeddings()}
+    wanted: dict[int, list[int]] = {}
+    for unit in _units(store):
+        for frame, number in _telling(unit):
+            if (frame, number) not in known:
+                wanted.setdefault(frame, []).append(number)
+    names = store.names()
+
+    def faces_of() -> Iterator[tuple[int, list[AlignedFace]]]:
+        read = {}
+        for index, numbers in wanted.items():
+            if (cut.size, cut.coverage) == (DEFAULT_SIZE, DEFAULT_COVERAGE) and cut.sink:
+                files = [cut.sink.find(cut.origin(source, index, number, names[index])) for number in numbers]
+                if all(files):
+                    read[index] = files
+        for index, files in read.items():
+            yield index, [read_face(file).aligned for file in files]
+        for frame in source.at(sorted(wanted.keys() - read.keys())):
+            faces = {stored.number: stored.fitted for stored in store.faces(frame.index, dropped=True)}
+            yield frame.index, [crop(frame.image, faces[number]) for number in wanted[frame.index]]
+
+    for index, faces in progress(faces_of(), "people", len(wanted)):
+        for number, embedding in zip(wanted[index], recognizer.embed(faces)):
+            store.add_embedding(index, number, embedding)
+
+
+def likeness(some: np.ndarray, others: np.ndarray, recognizer: Recognizer) -> np.ndarray:
+    """(N, M) cosines of (N, D) and (M, D) embeddings as they differ from the average face: 1 the same picture, about 0 two people."""
+    return _unit(some - recognizer.average) @ _unit(others - recognizer.average).T
+
+
+def tell_apart(store: AlignmentStore, recognizer: Recognizer, wanted: Wanted) -> None:
+    """Numbers the people in the store, the most frequent first, and leaves out the faces of those who are not wanted.
+
+    A track of which no face tells much is given to the person it looks like, if there is one, else to nobody.
+    """
+    known = {(frame, number): embedding for frame, number, embedding in store.embeddings()}
+    units = [[(face.frame, face.number) for face in unit] for unit in _units(store)]
+    tracked = store.track_counts()[0] > 0
+    units = sorted((unit for unit in units if not known.keys().isdisjoint(unit)), key=len, reverse=True)
+    means = [np.mean([known[face] for face in unit if face in known], axis=0) - recognizer.average for unit in units]
+    telling = [(len(unit) >= SHORTEST or not tracked) and
+               max(np.linalg.norm(known[face] - recognizer.average) for face in unit if face in known) >= recognizer.telling
+               for unit in units]
+    labels = cluster(means, [{frame for frame, _ in unit} for unit in units], telling, recognizer.same)
+    counts = Counter()
+    for unit, label in zip(units, labels):
+        counts[label] += len(unit)
+    del counts[None]
+    person = {label: place for place, (label, _) in enumerate(counts.most_common(), 1)}
+    people = [person.get(label) for label in labels]
+    store.set_people((*face, one) for unit, one in zip(units, people) if one for face in unit)
+    unwanted = [face for unit, mean, one in zip(units, means, people) if not wanted.keeps(mean + recognizer.average, one, recognizer)
+                for face in unit]
+    store.drop("person", unwanted if wanted else [])
+
+
+def cluster(vectors: Sequence[np.ndarray], frames: Sequence[set[int]], telling: Sequence[bool], same: float) -> list[int | None]:
+    """A label for each of `vectors` (D,), which point away from the average face: those of one person have one label.
+
+    Each of those that are `telling` joins the group that it is most like, if the cosine is at least `same` and none of its `frames` is
+    one of the group's, for nobody is twice in a frame; else it begins a group. Then groups are joined likewise. The others join
+    where they can, else their label is None.
+    """
+    sums: dict[int, np.ndarray] = {}
+    there: dict[int, set[int]] = {}
+    labels: list[int | None] = [None] * len(vectors)
+
+    def nearest(vector: np.ndarray, own: set[int], apart_from: int | None = None) -> tuple[float, int | None]:
+        others = [label for label in sums if label != apart_from and own.isdisjoint(there[label])]
+        if not others:
+            return -1.0, None
+        cosines = _unit(np.array([sums[label] for label in others])) @ _unit(vector)
+        return float(cosines.max()), others[int(cosines.argmax())]
+
+    for place in sorted(range(len(vectors)), key=lambda place: not telling[place]):
+        best, label = nearest(vectors[place], frames[place])
+        if best < same:
+            if not telling[place]:
+                continue
+            label = place
+            sums[label], there[label] = np.zeros_like(vectors[place]), set()
+        labels[place] = label
+        if telling[place]:
+            sums[label] = sums[label] + _unit(vectors[place])
+        there[label] |= frames[place]
+
+    joined = True
+    while joined:
+        joined = False
+        for label in list(sums):
+            best, other = nearest(sums[label], there[label], label)
+            if best >= same:
+                sums[other] = sums[other] + sums.pop(label)
+                there[other] |= there.pop(label)
+                labels = [other if one == label else one for one in labels]
+                joined = True
+    return labels
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Of length 1 along the last axis."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+class _Seen(NamedTuple):
+    frame: int
+    number: int
+    width: float  # between the outer corners of the eyes, pixels
+
+
+def _units(store: AlignmentStore) -> list[list[_Seen]]:
+    """The faces of each track, in order; one that is in none stands for itself."""
+    units: dict[Any, list[_Seen]] = {}
+    for index, stored in store.all_faces(dropped=True):
+        if stored.dropped in (None, "person"):
+            points = stored.fitted.landmarks
+            seen = _Seen(index, stored.number, float(np.linalg.norm(points[36] - points[45])))
+            units.setdefault((index, stored.number) if stored.track is None else stored.track, []).append(seen)
+    return list(units.values())
+
+
+def _telling(unit: list[_Seen]) -> list[tuple[int, int]]:
+    """Of each third of a track the face that is largest and turned away least."""
+    parts = np.array_split(np.arange(len(unit)), min(LOOKED_AT, len(unit)))
+    return [max((unit[place] for place in part), key=lambda seen: seen.width)[:2] for part in parts]

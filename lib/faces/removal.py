@@ -1,0 +1,82 @@
+"""Faces that a user does not want: those whose pictures were deleted from a face folder are left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.errors import FaceswapError
+from lib.faces.faceset import read_origin
+from lib.faces.store import AlignmentStore
+from lib.progress import progress
+
+NEAR = 0.01  # pixels: landmarks are written with three decimals
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What came of it, in faces."""
+
+    there: int  # whose picture is in the folder
+    removed: int  # left out now that were not before
+    returned: int  # left out before, whose picture is there again
+    altogether: int  # left out by hand, this folder or another
+
+
+def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False) -> Removed:
+    """Leaves out the faces whose pictures extract wrote into `folder` and that are not there any more, in folders inside it neither.
+
+    A picture may have another name by now. Faces left out before come back where their picture is there. An empty folder is
+    refused unless `everything` may go. Raises FaceswapError where the folder is not of this source, or nothing was deleted.
+    """
+    if not folder.is_dir():
+        raise FaceswapError(f"There is no folder {folder}. Name the folder of faces that extract wrote with -f.")
+    written = store.written(folder)
+    if not written:
+        known = ", ".join(map(str, store.folders())) or "none"
+        raise FaceswapError(f"extract wrote no faces of {store.path} into {folder}. Folders that it wrote into: {known}. Name one with -f.")
+    files = [path for path in folder.rglob("*") if path.suffix.lower() == ".png" and not path.name.startswith(".")]
+    if not files and not everything:
+        raise FaceswapError(f"{folder} is empty: every face would be left out. Say --all if that is meant; extract -o writes them anew.")
+    shown = _shown(files, {name: index for index, name in store.names().items() if name})
+    kept: set[tuple[int, int]] = set()
+    lost: set[tuple[int, int]] = set()
+    before: set[tuple[int, int]] = set()
+    for index, stored in store.all_faces(dropped=True):
+        if stored.dropped == "removed":
+            before.add((index, stored.number))
+        if stored.dropped not in (None, "removed"):
+            continue
+        if any(np.abs(landmarks - stored.fitted.landmarks).max() < NEAR for landmarks in shown.get(index, [])):
+            kept.add((index, stored.number))
+        elif index in written:
+            lost.add((index, stored.number))
+    if files and not kept and not everything:
+        raise FaceswapError(f"None of the {len(files)} faces in {folder} is of {store.path}. "
+                            "Name the folder that extract wrote for it with -f.")
+    now = before - kept | lost
+    if not lost and now == before:
+        raise FaceswapError(f"Nothing was deleted in {folder}: all {len(kept)} faces are there.")
+    store.drop("removed", sorted(now))
+    return Removed(len(kept), len(now - before), len(before - now), len(now))
+
+
+def bring_back(store: AlignmentStore, folder: Path | None = None) -> int:
+    """Takes back all faces that were left out by hand, or those written into `folder`; returns how many."""
+    removed = [(index, stored.number) for index, stored in store.all_faces(dropped=True) if stored.dropped == "removed"]
+    written = store.written(folder) if folder else set()
+    stay = [one for one in removed if folder and one[0] not in written]
+    store.drop("removed", stay)
+    return len(removed) - len(stay)
+
+
+def _shown(files: list[Path], places: dict[str, int]) -> dict[int, list[np.ndarray]]:
+    """The landmarks of the faces in `files` by frame: faces of another source have others."""
+    shown: dict[int, list[np.ndarray]] = {}
+    for path in progress(files, "read faces", len(files), unit="face"):
+        origin, landmarks = read_origin(path)
+        index = places.get(origin.name, -1) if origin.name else origin.frame  # pictures may have moved to another place since
+        shown.setdefault(index, []).append(landmarks)
+    return shown

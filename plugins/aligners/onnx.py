@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.faces.geometry import invert, transform_points, warp
+from lib.onnx import Network, Table, number, numbers, positive
+from lib.options import option
+from lib.plugin import ALIGNERS, Aligner
+
+KINDS = ("xy", "heatmaps", "heatmaps-offsets")
+UNITS = {"share": (1.0, 0.0), "centred": (0.5, 0.5)}  # what makes shares of the crop's side of a coordinate; "pixels" are the network's own
+SHARPNESS = 16  # OpenSeeFace keeps a point's place within a cell as the logistic function of 16 times its share of the crop
+
+
+@ALIGNERS.register
+@dataclass
+class Onnx(Aligner):
+    """A landmark network of your own, as ONNX; a TOML file tells how it is fed and read (docs/onnx.md)."""
+
+    network: Path = option(help="The TOML file that describes the network.")
+
+    def __post_init__(self):
+        self.network = Path(os.path.abspath(self.network))  # the alignments file keeps it, and may be used from another folder
+        self._network = Network(self.network)
+        table = self._network.table("landmarks")
+        self._crop = table.take("crop", positive, "how many sides of the face's box the network sees, a number over 0")
+        self._shift = table.take("shift", partial(numbers, count=2), "two numbers, right and down in sides of the box", np.zeros(2))
+        self._kind = table.choice("kind", KINDS)
+        self._unit = table.choice("unit", (*UNITS, "pixels"), "share") if self._kind == "xy" else ""
+        points = table.take("points", _weights, "68 entries, each the number of a point of the network or [[number, share], ...]", None)
+        table.finish()
+        self._points = self._fitting(points, table)
+
+    def align(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        if not len(boxes):
+            return np.zeros((0, 68, 2), np.float32)
+        matrices = [self._matrix(np.asarray(box, np.float64)) for box in boxes]
+        found = self._read(self._network([warp(image, matrix, self._network.size) for matrix in matrices]))
+        landmarks = np.einsum("kp,npc->nkc", self._points, found)
+        return np.stack([transform_points(points, invert(matrix)) for points, matrix in zip(landmarks, matrices)]).astype(np.float32)
+
+    def _matrix(self, box: np.ndarray) -> np.ndarray:
+        """(2, 3) from frame pixels to the pixels of the square around `box` that the network sees."""
+        side = max(1.0, *(box[2:] - box[:2]))
+        scale = self._network.size / (side * self._crop)
+        centre = (box[:2] + box[2:]) / 2 + self._shift * side
+        return np.hstack([scale * np.eye(2), ((self._network.size - 1) / 2 - scale * centre)[:, None]])
+
+    def _read(self, answer: np.ndarray) -> np.ndarray:
+        """(N, P, 2) x, y in pixels of the network's picture: all points that it gives."""
+        if self._kind == "xy":
+            return self._coordinates(answer)
+        maps = answer if self._network.layout == "nchw" else answer.transpose(0, 3, 1, 2)
+        return _peaks(maps, self._network.size) if self._kind == "heatmaps" else _peaks_with_offsets(maps, self._network.size)
+
+    def _coordinates(self, answer: np.ndarray) -> np.ndarray:
+        """Of (N, 2 P) or (N, P, 2): x, y by turns."""
+        points = answer.reshape(len(answer), -1, 2).astype(np.float64)
+        if self._unit == "pixels":
+            return points
+        factor, shift = UNITS[self._unit]
+        return (points * factor + shift) * self._network.size - 0.5
+
+    def _fitting(self, points: list[dict[int, float]] | None, table: Table) -> np.ndarray:
+        """(68, P): how much each of the network's points counts for each landmark. Looks at what the network answers to a black picture."""
+        answer = self._network([np.zeros((self._network.size, self._network.size, 3), np.uint8)])
+        shape = f"its output has the shape ({', '.join(map(str, ('N', *answer.shape[1:])))})"
+        if self._kind == "xy":
+            fits = answer.ndim == 2 and answer.shape[1] % 2 == 0 or answer.ndim == 3 and answer.shape[2] == 2
+        else:
+            channels = answer.shape[1 if self._network.layout == "nchw" else -1]
+            fits = answer.ndim == 4 and (self._kind == "heatmaps" or channels % 3 == 0)
+        if not fits:
+            raise table.wrong("kind", f"is {self._kind!r}, but {shape}")
+        count = self._read(answer).shape[1]
+        if points is None and count != 68:
+            raise table.wrong("points", f"is missing: the network gives {count} points, not 68")
+        weights = np.eye(68) if points is None else np.zeros((68, count))
+        for landmark, shares in enumerate(points or ()):
+            for point, share in shares.items():
+                if point >= count:
+                    raise table.wrong("points", f"names point {point}, but the network gives {count}, counted from 0")
+                weights[landmark, point] = share
+        return weights
+
+
+def _peaks(maps: np.ndarray, size: int) -> np.ndarray:
+    """(N, P, 2): where each of the heat maps (N, P, h, w) has its peak, in pixels of a picture with side `size`.
+
+    Within a cell, where a parabola through the peak's neighbours is highest.
+    """
+    height, width = maps.shape[2:]
+    place = maps.reshape(*maps.shape[:2], -1).argmax(2)
+    padded = np.pad(maps.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    row, column = place // width, place % width
+    n, p = np.indices(place.shape)
+    peak = padded[n, p, row + 1, column + 1]
+
+    def within(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        bend = 2 * peak - before - after
+        return np.where(bend > 1e-9, (after - before) / np.maximum(2 * bend, 1e-9), 0)
+
+    x = column + within(padded[n, p, row + 1, column], padded[n, p, row + 1, column + 2])
+    y = row + within(padded[n, p, row, column + 1], padded[n, p, row + 2, column + 1])
+    return np.stack([(x + 0.5) * size / width, (y + 0.5) * size / height], axis=2) - 0.5
+
+
+def _peaks_with_offsets(maps: np.ndarray, size: int) -> np.ndarray:
+    """The same of (N, 3 P, h, w): heat maps, then how far down of the peak's cell each point lies, then how far right.
+
+    The cells' middles are spread from the first to the last pixel. Offsets are kept as OpenSeeFace does, see SHARPNESS.
+    """
+    number, count, height, width = len(maps), maps.shape[1] // 3, *maps.shape[2:]
+    heat, *offsets = maps.reshape(number, 3, count, height * width).transpose(1, 0, 2, 3)
+    place = heat.argmax(2)
+    kept = np.clip([np.take_along_axis(one, place[..., None], 2)[..., 0] for one in offsets], 1e-6, 1 - 1e-6).astype(np.float64)
+    down, right = np.log(kept / (1 - kept)) / SHARPNESS
+    return np.stack([place % width / (width - 1) + right, place // width / (height - 1) + down], axis=2) * (size - 1)
+
+
+def _weights(value: Any) -> list[dict[int, float]]:
+    """The entries of `points`: how much each of the network's points counts."""
+    if not isinstance(value, list) or len(value) != 68:
+        raise TypeError
+    entries = [{entry: 1.0} if isinstance(entry, int) else {point: number(share) for point, share in entry} for entry in value]
+    if any(type(point) is not int or point < 0 for entry in entries for point in entry) \
+            or not all(entries):
+        raise ValueError
+    return entries
