@@ -40,10 +40,11 @@ def test_what_is_no_face(face, broken):
 
 
 def test_no_true_face_is_turned_away(shared):
+    folders = [shared(f"photos/{kind}") for kind in ("single", "hard", "group")]
     detector, aligner = DETECTORS.create("yunet"), ALIGNERS.create("dlib68", refeed=0)
     faces = 0
-    for kind in ("single", "hard", "group"):
-        for path in sorted(shared(f"photos/{kind}").iterdir()):
+    for folder in folders:
+        for path in sorted(folder.iterdir()):
             try:
                 image = pictures.read(path)
             except FaceswapError:
