@@ -177,7 +177,8 @@ def _jitter() -> list[Figure]:
     if not all(clip.is_file() for clip in clips):
         return []
     before, after, apart, late = [], [], [], []
-    detector, single, aligner = DETECTORS.create("hog", upsample=0), ALIGNERS.create("dlib68", refeed=0), ALIGNERS.create("dlib68")
+    detector = DETECTORS.create("auto").settle(None)
+    single, aligner = ALIGNERS.create("dlib68", refeed=0), ALIGNERS.create("dlib68")
     for clip in clips:
         raw, mean = [], []
         for frame in open_source(clip):
