@@ -95,7 +95,7 @@ def _nothing_found(source: FrameSource, summary: Summary, options: Extract) -> s
         return f"Not one frame of {source.path} could be read. Play it to see whether it is whole."
     if summary.dropped:
         return (f"All {sum(summary.dropped.values())} faces of {source.path} were left out: {_left_out(summary)}. "
-                "Lower -l/--ref-threshold, choose other photos or people, or a smaller --min-face.")
+                "Lower -l/--ref-threshold, choose other photos, or a smaller --min-face; without -f, -n and --person all people are back.")
     others = "--detector yunet, which also finds turned and covered faces" if summary.detector == "hog" else "another --detector"
     return (f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows faces; then try {others}, "
             "a lower --detector.min-score or a larger --detector.search.")

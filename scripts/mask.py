@@ -42,7 +42,9 @@ def run(options: Mask) -> int:
     with AlignmentStore.open(path) as store:
         check_source(source, store)
         if not store.counts()[0]:
-            raise FaceswapError(f"{store.path} has no faces. Run extract on {source.path} first.")
+            left_out = sum(store.dropped_counts().values())
+            raise FaceswapError(f"{store.path} has no faces{f': all {left_out} are left out' if left_out else ''}. "
+                                f"Run extract on {source.path} first.")
         added = add_masks(source, store, maskers)
         if added.faces or added.unread:
             logger.info("Made masks of %s in %s.", counted(added.faces, "face"), counted(added.frames, "frame"))

@@ -120,6 +120,7 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, wanted: Wanted) ->
     """Numbers the people in the store, the most frequent first, and leaves out the faces of those who are not wanted.
 
     A track of which no face tells much is given to the person it looks like, if there is one, else to nobody.
+    Raises FaceswapError, before anything is changed, if a person is wanted who is not there.
     """
     known = {(frame, number): embedding for frame, number, embedding in store.embeddings()}
     units = [[(face.frame, face.number) for face in unit] for unit in _units(store)]
@@ -136,6 +137,9 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, wanted: Wanted) ->
     del counts[None]
     person = {label: place for place, (label, _) in enumerate(counts.most_common(), 1)}
     people = [person.get(label) for label in labels]
+    if strangers := [one for one in wanted.people if one not in person.values()]:
+        there = f"{len(person)}, counted from 1" if person else "nobody who could be told from others"
+        raise FaceswapError(f"There is no person {strangers[0]} in {store.path}, but {there}. extract without --person tells who is there.")
     store.set_people((*face, one) for unit, one in zip(units, people) if one for face in unit)
     unwanted = [face for unit, mean, one in zip(units, means, people) if not wanted.keeps(mean + recognizer.average, one, recognizer)
                 for face in unit]

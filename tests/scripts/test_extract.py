@@ -197,6 +197,10 @@ def test_people_are_told_apart_and_one_can_be_taken(faceswap, two, tmp_path):
     assert sheet.shape == (2 * (24 + 112), 8 * 112, 3) and sheet[24:136].std() > 30
     faceswap("extract", "-i", two, "-o", tmp_path / "second", "-D", "hog", "--person", 2)
     assert frames_of(tmp_path / "all") == ASTRONAUT + ADMIRAL and frames_of(tmp_path / "second") == ADMIRAL
+    done = faceswap("extract", "-i", two, "-D", "hog", "--person", 3, code=1)
+    assert "There is no person 3" in done.stderr and "but 2, counted from 1" in done.stderr
+    with AlignmentStore.open(Path(f"{two}.alignments.db"), read_only=True) as store:
+        assert store.counts()[0] == len(ADMIRAL)  # as before
     done = faceswap("extract", "-i", two, "-o", tmp_path / "second", "-D", "hog", code=1)  # all, into a folder of one
     assert "another choice of people" in done.stderr
     faceswap("extract", "-i", two, "-D", "hog")  # nobody is left out any more
