@@ -54,8 +54,8 @@ class Aligner(ABC):
     """Fits landmarks. One instance serves one thread."""
 
     @abstractmethod
-    def align(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB and (K, 4) boxes in the convention of `Detection.box` -> (K, 68, 2) float32 frame pixels."""
+    def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """For each of `images`, (H, W, 3) uint8 RGB of any sizes, (K, 4) boxes as `Detection.box` -> (K, 68, 2) float32 in its pixels."""
 
 
 class Masker(ABC):

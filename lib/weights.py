@@ -73,6 +73,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or base) / "faceswap" / "weights"
 
 
+def derived_file(origin: Path, ending: str) -> Path:
+    """Where something worked out from the weight file `origin`, as it is now, may be kept for the next time; it need not be there."""
+    about = origin.stat()
+    return cache_folder() / f"{origin.stem}-{about.st_size:x}-{about.st_mtime_ns:x}{ending}"
+
+
 def package_file(package: str, relative: str) -> Path:
     """A file inside an installed package that is not imported: `package_file("face_recognition_models", "models/x.dat")`.
 

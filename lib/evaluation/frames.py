@@ -88,7 +88,7 @@ def measured(pair: Pair, before: Pair | None, kit: Kit) -> FrameScores | None:
         scores.values["found"] = 100.0 * scores.found
     if not scores.found:
         return scores
-    landmarks = kit.aligner.align(pair.swapped, face.detection.box[None])[0]
+    landmarks = kit.aligner.align([pair.swapped], [face.detection.box[None]])[0][0]
     scores.landmarks = np.stack([face.landmarks, landmarks])
     _attributes(scores, face.landmarks, landmarks)
     scores.embedding = kit.recognizer.embed([_aligned(pair.swapped, Face(face.detection, landmarks))])[0]

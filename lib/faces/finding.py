@@ -22,8 +22,8 @@ def find(images: Sequence[np.ndarray], detector: Detector, aligner: Aligner, min
     """The faces of each of `images` (H, W, 3) uint8 RGB, best score first, with landmarks in pixels of the image.
 
     Faces of at least `min_face` pixels are looked for, and smaller ones have no landmarks, (0, 2); 0 leaves it to the detector.
-    Images in which no face is found, or one that may not stand upright, are turned by each of `angles` (degrees, clockwise) too, and each face is taken
-    from the angle at which it scores best. `again`: without `min_face`, what shows no face is looked at once more, closer.
+    Images in which no face is found, or one that may not stand upright, are turned by each of `angles` (degrees, clockwise) too, and
+    each face is taken from the angle at which it scores best. `again`: without `min_face`, what shows no face is looked at once more, closer.
     """
     stages = stages or Stages()
     with stages("detect"):
@@ -33,7 +33,7 @@ def find(images: Sequence[np.ndarray], detector: Detector, aligner: Aligner, min
         if again and not min_face:
             rows = [row or [(found, 0) for found in closer(detector, image)] for image, row in zip(images, rows)]
     with stages("align"):
-        return [_aligned(image, row, aligner, min_face) for image, row in zip(images, rows)]
+        return _aligned(images, rows, aligner, min_face)
 
 
 def angles_of(text: str | None) -> tuple[int, ...] | None:
@@ -83,23 +83,26 @@ def _turn(images: Sequence[np.ndarray], rows: list[list[tuple[Detection, int]]],
         rows[place] = [rows[place][best] for best in distinct([found for found, _ in rows[place]])]
 
 
-def _aligned(image: np.ndarray, row: Sequence[tuple[Detection, int]], aligner: Aligner, min_face: int) -> list[Face]:
-    """The faces, with landmarks where they are large enough, fitted where they stand upright: in the image turned by their angle."""
-    landmarks = [np.zeros((0, 2), np.float32)] * len(row)
-    large = {place for place, (found, _) in enumerate(row) if min(found.box[2:] - found.box[:2]) >= min_face}
-    for angle in {row[place][1] for place in large}:
-        chosen = [place for place in sorted(large) if row[place][1] == angle]
-        boxes = np.array([row[place][0].box for place in chosen])
-        if not angle:
-            fits = aligner.align(image, boxes)
-            for place, fit in zip(chosen, fits):
-                landmarks[place] = fit
-            continue
-        picture, matrix = turned(image, angle)
-        fits = aligner.align(picture, np.array([_box_through(box, matrix) for box in boxes]))
+def _aligned(images: Sequence[np.ndarray], rows: Sequence[Sequence[tuple[Detection, int]]], aligner: Aligner,
+             min_face: int) -> list[list[Face]]:
+    """The faces, with landmarks where they are large enough, fitted where they stand upright: in their image turned by their angle."""
+    pictures, boxes, places = [], [], []
+    for number, (image, row) in enumerate(zip(images, rows)):
+        large = [place for place, (found, _) in enumerate(row) if min(found.box[2:] - found.box[:2]) >= min_face]
+        for angle in sorted({row[place][1] for place in large}):
+            chosen = [place for place in large if row[place][1] == angle]
+            picture, matrix = turned(image, angle) if angle else (image, None)
+            pictures.append(picture)
+            upright = [row[place][0].box for place in chosen]
+            boxes.append(np.stack(upright if matrix is None else [_box_through(box, matrix) for box in upright]))
+            places.append((number, chosen, matrix))
+    landmarks = {}
+    for (number, chosen, matrix), fits in zip(places, aligner.align(pictures, boxes)):
         for place, fit in zip(chosen, fits):
-            landmarks[place] = transform_points(fit, invert(matrix)).astype(np.float32)
-    return [Face(found, points) for (found, _), points in zip(row, landmarks)]
+            landmarks[number, place] = fit if matrix is None else transform_points(fit, invert(matrix)).astype(np.float32)
+    nothing = np.zeros((0, 2), np.float32)
+    return [[Face(found, landmarks.get((number, place), nothing)) for place, (found, _) in enumerate(row)]
+            for number, row in enumerate(rows)]
 
 
 def _box_through(box: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -94,4 +94,4 @@ def _largest(frame: Frame, detector: Detector, aligner: Aligner) -> AlignedFace 
     if not detections:
         return None
     largest = max(detections, key=lambda found: found.box[2] - found.box[0])
-    return crop(frame.image, Face(largest, aligner.align(frame.image, largest.box[None])[0]))
+    return crop(frame.image, Face(largest, aligner.align([frame.image], [largest.box[None]])[0][0]))

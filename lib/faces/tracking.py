@@ -141,7 +141,7 @@ def _fill(source: FrameSource, store: AlignmentStore, tracks: Sequence[Track], a
 def _between(image: np.ndarray, aligner: Aligner, before: Face, after: Face, share: float) -> Face:
     box = between(before.detection.box, after.detection.box, share)
     landmarks = between(before.landmarks, after.landmarks, share)
-    fit = aligner.align(image, box[None])[0]
+    fit = aligner.align([image], [box[None]])[0][0]
     eyes = np.linalg.norm(landmarks[36:42].mean(0) - landmarks[42:48].mean(0))
     believed = np.linalg.norm(fit - landmarks, axis=1).mean() < TRUSTED * eyes
     score = min(before.detection.score, after.detection.score)

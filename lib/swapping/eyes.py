@@ -34,11 +34,15 @@ class EyesFollow:
     aligner: Aligner
 
     def __call__(self, faces: Sequence[SwappedFace]) -> list[SwappedFace]:
-        # all are measured before the first is changed: a fit is twice as fast where another went before
-        return [self._moved(face, points) for face, points in zip(faces, [self._landmarks(face) for face in faces])]
+        return list(map(self._moved, faces, self.landmarks(faces)))
 
-    def _landmarks(self, swapped: SwappedFace) -> np.ndarray:
-        """(68, 2) in pixels of the swapped picture."""
+    def landmarks(self, faces: Sequence[SwappedFace]) -> list[np.ndarray]:
+        """(68, 2) of each in pixels of the swapped picture."""
+        pictures, boxes, factors = zip(*map(self._enlarged, faces)) if faces else ((), (), ())
+        return [(fit + 0.5) / factor - 0.5 for (fit,), factor in zip(self.aligner.align(pictures, boxes), factors)]
+
+    def _enlarged(self, swapped: SwappedFace) -> tuple[np.ndarray, np.ndarray, int]:
+        """The swapped picture enlarged, (S, S, 3) uint8 RGB; the face's box in it (1, 4); and by how much it was enlarged."""
         size = swapped.image.shape[0]
         factor = -(-MEASURED_AT // size)
         picture = cv2.convertScaleAbs(np.maximum(swapped.image, 0), alpha=255)
@@ -48,8 +52,7 @@ class EyesFollow:
         corners = aligned.face.detection.box.reshape(2, 2)
         middle = geometry.transform_points(corners.mean(0, keepdims=True), matrix)[0]
         half = np.ptp(corners, axis=0) / 2 * geometry.scale_of(matrix)
-        points = self.aligner.align(picture, np.hstack([middle - half, middle + half])[None])[0]
-        return (points + 0.5) / factor - 0.5
+        return picture, np.hstack([middle - half, middle + half])[None], factor
 
     def _moved(self, swapped: SwappedFace, points: np.ndarray) -> SwappedFace:
         wanted = geometry.eye_openings(swapped.aligned.face.landmarks)

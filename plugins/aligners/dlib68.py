@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import dlib
 import numpy as np
 
+from lib.faces.regression_trees import RegressionTrees, read
 from lib.options import option
 from lib.plugin import ALIGNERS, Aligner
 from lib.weights import package_file
@@ -25,23 +26,23 @@ class Dlib68(Aligner):
     refeed: int = option(2, "Further fits of each face, from its box moved a little; the points are the mean of all.", low=0, high=64)
 
     def __post_init__(self):
-        self._predictor = _predictor()
+        self._trees = _trees()
 
-    def align(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        image = np.ascontiguousarray(image)
-        return np.array([self._fit(image, box) for box in boxes], np.float32).reshape(len(boxes), 68, 2)
+    def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        around = [self._around(np.asarray(some, np.float32).reshape(-1, 4)) for some in boxes]
+        fits = self._trees.fit([np.ascontiguousarray(image) for image in images], around)
+        return [some.reshape(-1, 1 + self.refeed, *some.shape[1:]).mean(1) for some in fits]
 
-    def _fit(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """(68, 2), the mean over the box as it is and `refeed` others in a ring around it, by turns smaller and larger."""
-        width = box[2] - box[0]
-        around = 2 * np.pi * (np.arange(self.refeed) + 0.5) / max(1, self.refeed)
-        moved = MOVED * width * np.column_stack([np.cos(around), np.sin(around)] * 2)
-        larger = RESIZED * width * np.outer(np.resize((-1, 1), self.refeed), (-1, -1, 1, 1))
-        boxes = np.rint(np.vstack([box, box + moved + larger])).astype(int)
-        fits = [self._predictor(image, dlib.rectangle(*one)).parts() for one in boxes.tolist()]
-        return np.mean([[(point.x, point.y) for point in fit] for fit in fits], axis=0)
+    def _around(self, boxes: np.ndarray) -> np.ndarray:
+        """(K, 4) -> ((1 + refeed) K, 4): each box, and `refeed` others in a ring around it, by turns smaller and larger."""
+        angle = 2 * np.pi * (np.arange(self.refeed) + 0.5) / max(1, self.refeed)
+        moved = MOVED * np.column_stack([np.cos(angle), np.sin(angle)] * 2)
+        larger = RESIZED * np.outer(np.resize((-1, 1), self.refeed), (-1, -1, 1, 1))
+        changes = np.vstack([np.zeros((1, 4)), moved + larger])
+        widths = boxes[:, 2] - boxes[:, 0]
+        return (boxes[:, None] + widths[:, None, None] * changes).astype(np.float32).reshape(-1, 4)
 
 
-@cache  # 100 MB and never changed: all threads share it
-def _predictor() -> dlib.shape_predictor:
-    return dlib.shape_predictor(str(package_file("face_recognition_models", "models/shape_predictor_68_face_landmarks.dat")))
+@cache  # 65 MB and never changed: all threads share it
+def _trees() -> RegressionTrees:
+    return read(package_file("face_recognition_models", "models/shape_predictor_68_face_landmarks.dat"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,13 +38,12 @@ class Onnx(Aligner):
         table.finish()
         self._points = self._fitting(points, table)
 
-    def align(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        if not len(boxes):
-            return np.zeros((0, 68, 2), np.float32)
-        matrices = [self._matrix(np.asarray(box, np.float64)) for box in boxes]
-        found = self._read(self._network([warp(image, matrix, self._network.size) for matrix in matrices]))
-        landmarks = np.einsum("kp,npc->nkc", self._points, found)
-        return np.stack([transform_points(points, invert(matrix)) for points, matrix in zip(landmarks, matrices)]).astype(np.float32)
+    def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        matrices = [[self._matrix(np.asarray(box, np.float64)) for box in some] for some in boxes]
+        seen = [warp(image, matrix, self._network.size) for image, some in zip(images, matrices) for matrix in some]
+        found = iter(np.einsum("kp,npc->nkc", self._points, self._read(self._network(seen))) if seen else ())
+        return [np.array([transform_points(next(found), invert(matrix)) for matrix in some], np.float32).reshape(-1, 68, 2)
+                for some in matrices]
 
     def _matrix(self, box: np.ndarray) -> np.ndarray:
         """(2, 3) from frame pixels to the pixels of the square around `box` that the network sees."""

@@ -85,7 +85,7 @@ def _portrait() -> tuple[np.ndarray, Face]:
 
 def _find(image: np.ndarray) -> Face:
     detection = DETECTORS.create("hog").detect([image])[0][0]
-    return Face(detection, ALIGNERS.create("dlib68").align(image, detection.box[None])[0])
+    return Face(detection, ALIGNERS.create("dlib68").align([image], [detection.box[None]])[0][0])
 
 
 def _compositing(frame: np.ndarray, face: Face, compositor: Compositor) -> float:

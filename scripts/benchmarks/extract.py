@@ -89,7 +89,7 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
         began, count = time.process_time(), 0  # of all threads: the video decoder has its own
         for frame in islice(source, STAGED):
             found = detector.detect([frame.image])[0]
-            landmarks = aligner.align(frame.image, np.array([detection.box for detection in found]).reshape(-1, 4))
+            landmarks = aligner.align([frame.image], [np.array([detection.box for detection in found]).reshape(-1, 4)])[0]
             for number, face in enumerate(map(Face, found, landmarks)):
                 aligned = cut.crop(frame.image, face)
                 cut.write(source, frame, number, aligned)
@@ -184,8 +184,8 @@ def _jitter() -> list[Figure]:
         for frame in open_source(clip):
             boxes = [found.box for found in detector.detect([frame.image])[0][:1]]
             if boxes:
-                raw.append(single.align(frame.image, np.array(boxes))[0])
-                mean.append(aligner.align(frame.image, np.array(boxes))[0])
+                raw.append(single.align([frame.image], [np.array(boxes)])[0][0])
+                mean.append(aligner.align([frame.image], [np.array(boxes)])[0][0])
         steady = smoothed(np.stack(mean))
         before.append(_acceleration(np.stack(raw)))
         after.append(_acceleration(steady))

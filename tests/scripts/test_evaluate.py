@@ -30,7 +30,7 @@ def softened(clips, tmp_path_factory) -> Path:
     path, source = tmp_path_factory.mktemp("softened") / "soft.mp4", open_source(clips[0])
     with WRITERS.create("video").open(path, source) as sink:
         for frame in source:
-            landmarks = aligner.align(frame.image, detector.detect([frame.image])[0][0].box[None])[0]
+            landmarks = aligner.align([frame.image], [detector.detect([frame.image])[0][0].box[None]])[0][0]
             mask = hull(landmarks, max(frame.image.shape))[:frame.image.shape[0], :frame.image.shape[1]]
             soft = cv2.GaussianBlur(frame.image, (0, 0), 1.5) * np.array((1.0, 0.9, 0.9))
             sink.write(frame, np.rint(frame.image + mask * (soft - frame.image)).astype(np.uint8))

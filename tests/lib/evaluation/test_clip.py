@@ -53,7 +53,7 @@ def faces(images) -> list[list[Face]]:
     found = []
     for image in images:
         detection = kit.detector.detect([image])[0][0]
-        found.append([Face(detection, kit.aligner.align(image, detection.box[None])[0])])
+        found.append([Face(detection, kit.aligner.align([image], [detection.box[None]])[0][0])])
     return found
 
 
@@ -160,7 +160,7 @@ def test_the_pose_error_is_that_of_a_turned_picture(images, faces, degrees):
     middle = face.landmarks.mean(0)
     turn = cv2.getRotationMatrix2D(tuple(map(float, middle)), -degrees, 1)  # OpenCV counts the other way
     turned = cv2.warpAffine(image, turn, image.shape[1::-1], flags=cv2.INTER_CUBIC)
-    landmarks, = kit.aligner.align(turned, face.detection.box[None])
+    landmarks, = kit.aligner.align([turned], [face.detection.box[None]])[0]
     before, after = head_rotation(face.landmarks), head_rotation(landmarks)
     assert yaw_pitch_roll(after)[2] - yaw_pitch_roll(before)[2] == pytest.approx(degrees, abs=1)
     assert angle_between(before, after) == pytest.approx(abs(degrees), abs=2)

@@ -13,7 +13,7 @@ from lib.types import Face
 @pytest.fixture(scope="module")
 def stored(astronaut) -> StoredFace:
     detection = DETECTORS.create("hog").detect([astronaut])[0][0]
-    face = Face(detection, ALIGNERS.create("dlib68").align(astronaut, detection.box[None])[0])
+    face = Face(detection, ALIGNERS.create("dlib68").align([astronaut], [detection.box[None]])[0][0])
     return StoredFace(face, {"hull": MASKERS.create("hull").mask(crop(astronaut, face, 128))}, track=3, person=1)
 
 

@@ -64,7 +64,7 @@ def test_finds_what_a_plain_loop_finds(film, path):
         for frame in film:
             (stored,), (found,) = store.faces(frame.index), detector.detect([frame.image])[0]
             assert np.array_equal(stored.face.detection.box, found.box)
-            assert np.array_equal(stored.fitted.landmarks, aligner.align(frame.image, found.box[None])[0])
+            assert np.array_equal(stored.fitted.landmarks, aligner.align([frame.image], [found.box[None]])[0][0])
 
 
 def test_more_threads_give_the_same(film, tmp_path):

@@ -16,7 +16,7 @@ from lib.types import Detection, Face
 @pytest.fixture(scope="module")
 def face(astronaut) -> Face:
     found = DETECTORS.create("hog").detect([astronaut])[0][0]
-    return Face(found, ALIGNERS.create("dlib68").align(astronaut, found.box[None])[0])
+    return Face(found, ALIGNERS.create("dlib68").align([astronaut], [found.box[None]])[0][0])
 
 
 def turned(points: np.ndarray, degrees: float) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_no_true_face_is_turned_away(shared):
                 continue
             for found in detector.detect([image])[0]:
                 faces += 1
-                assert is_face(Face(found, aligner.align(image, found.box[None])[0])), path.name
+                assert is_face(Face(found, aligner.align([image], [found.box[None]])[0][0])), path.name
     assert faces > 90
 
 
@@ -63,8 +63,8 @@ def test_faces_left_out_are_counted_and_not_shown(tmp_path, astronaut):
     class Scattered(ALIGNERS.load("dlib68")):
         """An aligner whose points are in another order than they should be."""
 
-        def align(self, image, boxes):
-            return super().align(image, boxes)[:, np.random.default_rng(0).permutation(68)]
+        def align(self, images, boxes):
+            return [fits[:, np.random.default_rng(0).permutation(68)] for fits in super().align(images, boxes)]
 
     pictures.write(tmp_path / "one.png", astronaut)
     with AlignmentStore.open(tmp_path / "a.db") as store:

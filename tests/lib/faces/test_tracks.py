@@ -113,7 +113,7 @@ def test_real_talking_heads(shared, clip):
     raw = []
     for frame in open_source(shared(f"videos/{clip}")).frames(0, 80):
         box = detector.detect([frame.image])[0][0].box
-        raw.append(aligner.align(frame.image, box[None])[0])
+        raw.append(aligner.align([frame.image], [box[None]])[0][0])
     raw = np.stack(raw)
     steady = smoothed(raw)
     assert acceleration(steady) < acceleration(raw) / 1.7

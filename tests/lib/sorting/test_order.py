@@ -147,7 +147,7 @@ def test_people_beyond_the_number_asked_for_are_others(face):
 def test_a_mirrored_face_looks_the_other_way():
     """Of a portrait whose nose points to one side, and not only of moved points."""
     frame = next(MovingCamera(astronaut_portrait(), side=256).frames(5, 6))
-    points = ALIGNERS.create("dlib68").align(frame.image, np.array([[70, 70, 186, 186]], np.float32))[0]
+    points = ALIGNERS.create("dlib68").align([frame.image], [np.array([[70, 70, 186, 186]], np.float32)])[0][0]
     flipped = points[MIRRORED] * (-1, 1) + (255, 0)
     files = [FaceFile(crop(image, Face(Detection(np.zeros(4, np.float32), 1.0), there.astype(np.float32))), "whole", Origin("x", 0, 0))
              for image, there in ((frame.image, points), (np.ascontiguousarray(frame.image[:, ::-1]), flipped))]

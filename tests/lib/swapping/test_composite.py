@@ -22,7 +22,7 @@ def other(hopper) -> tuple[np.ndarray, Face]:
 
 def find(image) -> Face:
     detection = DETECTORS.create("hog").detect([image])[0][0]
-    return Face(detection, ALIGNERS.create("dlib68").align(image, detection.box[None])[0])
+    return Face(detection, ALIGNERS.create("dlib68").align([image], [detection.box[None]])[0][0])
 
 
 def compositor(color="none", **options) -> Compositor:

@@ -20,7 +20,7 @@ SIZE = 128
 def face(astronaut) -> SwappedFace:
     """The astronaut's face, put there as if a model had drawn it."""
     found = DETECTORS.create("hog").detect([astronaut])[0][0]
-    landmarks = ALIGNERS.create("dlib68").align(astronaut, found.box[None])[0]
+    landmarks = ALIGNERS.create("dlib68").align([astronaut], [found.box[None]])[0][0]
     aligned = crop_face(astronaut, Face(found, landmarks), SIZE, "full")
     return SwappedFace(aligned, network_input(aligned, SIZE), np.ones((SIZE, SIZE, 1), np.float32))
 
@@ -35,7 +35,7 @@ def wanting(face: SwappedFace, opening: float) -> SwappedFace:
 
 
 def openings(face: SwappedFace) -> np.ndarray:
-    return geometry.eye_openings(EyesFollow(ALIGNERS.create("dlib68"))._landmarks(face))
+    return geometry.eye_openings(EyesFollow(ALIGNERS.create("dlib68")).landmarks([face])[0])
 
 
 @pytest.mark.parametrize("opening", [0.5, 0.8, 1.25])

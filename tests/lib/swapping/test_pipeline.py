@@ -40,7 +40,7 @@ def couple(astronaut, hopper) -> tuple[np.ndarray, list[Face]]:
     image[:512, :512], image[:, 512:] = astronaut, hopper
     detections = sorted(DETECTORS.create("hog").detect([image])[0][:2], key=lambda found: found.box[0])
     boxes = np.stack([found.box for found in detections])
-    faces = [Face(*pair) for pair in zip(detections, ALIGNERS.create("dlib68").align(image, boxes))]
+    faces = [Face(*pair) for pair in zip(detections, ALIGNERS.create("dlib68").align([image], [boxes])[0])]
     return image, faces
 
 

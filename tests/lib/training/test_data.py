@@ -33,7 +33,7 @@ def faces(files) -> Faces:
 def face(astronaut) -> Face:
     """The face of the portrait, seen large."""
     (detection, *_), = DETECTORS.create("hog").detect([astronaut])
-    return Face(detection, ALIGNERS.create("dlib68").align(astronaut, detection.box[None])[0])
+    return Face(detection, ALIGNERS.create("dlib68").align([astronaut], [detection.box[None]])[0][0])
 
 
 def two(faces: Faces, augmentation: Augmentation = CLASSIC, seed: int = 7, **options) -> Batches:
@@ -58,7 +58,7 @@ def test_mirroring_twice_gives_the_same_points():
 def test_points_of_a_mirrored_face_are_those_of_its_mirror_image(astronaut, face):
     mirrored = np.ascontiguousarray(astronaut[:, ::-1])
     (detection, *_), = DETECTORS.create("hog").detect([mirrored])
-    found = ALIGNERS.create("dlib68").align(mirrored, detection.box[None])[0]
+    found = ALIGNERS.create("dlib68").align([mirrored], [detection.box[None]])[0][0]
     expected = face.landmarks[MIRRORED] * (-1, 1) + (astronaut.shape[1] - 1, 0)
     between_eyes = np.linalg.norm(expected[36] - expected[45])
     distance = np.linalg.norm(found - expected, axis=1) / between_eyes
@@ -135,7 +135,7 @@ def test_landmarks_lie_where_the_aligner_finds_them_in_an_augmented_picture(file
     side = large.batch([0], Augmentation(rotation=8.0, scale=0.1, shift=0.05, flip=True), np.random.default_rng(5))
     picture = np.ascontiguousarray(side.target[0])
     (detection, *_), = DETECTORS.create("hog").detect([picture])
-    found = ALIGNERS.create("dlib68").align(picture, detection.box[None])[0]
+    found = ALIGNERS.create("dlib68").align([picture], [detection.box[None]])[0][0]
     expected = side.landmarks[0] * 256 - 0.5
     assert np.median(np.linalg.norm(found - expected, axis=1)) < 0.06 * np.linalg.norm(expected[36] - expected[45])
 

@@ -17,7 +17,7 @@ from lib.types import Face
 def portrait(astronaut) -> tuple[np.ndarray, np.ndarray]:
     """A crop of 256 pixels and its landmarks: hair hangs over the left brow, none over the right."""
     found = DETECTORS.create("hog").detect([astronaut])[0][0]
-    aligned = crop(astronaut, Face(found, ALIGNERS.create("dlib68").align(astronaut, found.box[None])[0]))
+    aligned = crop(astronaut, Face(found, ALIGNERS.create("dlib68").align([astronaut], [found.box[None]])[0][0]))
     return aligned.image, transform_points(aligned.face.landmarks, aligned.matrix)
 
 

@@ -61,7 +61,7 @@ def test_bent_faces_show_what_their_landmarks_and_regions_say(people):
         np.testing.assert_allclose(found, expected, atol=2)
         large = np.ascontiguousarray(cv2.resize(picture, (4 * SIZE, 4 * SIZE), interpolation=cv2.INTER_CUBIC))
         for detection in detector.detect([large])[0][:1]:
-            found = (aligner.align(large, detection.box[None])[0] + 0.5) / 4 - 0.5
+            found = (aligner.align([large], [detection.box[None]])[0][0] + 0.5) / 4 - 0.5
             errors.append(np.linalg.norm(found - points, axis=1)[17:].mean() / np.linalg.norm(points[36] - points[45]))
     assert len(errors) > 6 and np.median(errors) < 0.06
 

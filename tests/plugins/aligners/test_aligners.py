@@ -28,7 +28,7 @@ def detector(request):
 
 def test_points_lie_where_they_should(aligner, detector, astronaut):
     boxes = np.array([face.box for face in detector.detect([astronaut])[0]])
-    landmarks, = aligner.align(astronaut, boxes)
+    landmarks, = aligner.align([astronaut], [boxes])[0]
     assert landmarks.shape == (68, 2) and landmarks.dtype == np.float32
     expected = {NOSE_TIP: (224, 124), CHIN: (222, 176), OUTER_EYES[0]: (196, 105), OUTER_EYES[1]: (255, 105),
                 MOUTH_CORNERS[0]: (206, 142), MOUTH_CORNERS[1]: (244, 142)}
@@ -37,19 +37,19 @@ def test_points_lie_where_they_should(aligner, detector, astronaut):
 
 
 def test_no_boxes_no_landmarks(aligner, astronaut):
-    assert aligner.align(astronaut, np.zeros((0, 4))).shape == (0, 68, 2)
+    assert aligner.align([astronaut], [np.zeros((0, 4))])[0].shape == (0, 68, 2)
 
 
 def test_boxes_beyond_the_frame_do(aligner, astronaut):
-    landmarks = aligner.align(astronaut, np.array([[-40, -30, 60, 70], [480, 480, 620, 620], [100, 100, 100, 100]], np.float32))
+    landmarks = aligner.align([astronaut], [np.array([[-40, -30, 60, 70], [480, 480, 620, 620], [100, 100, 100, 100]], np.float32)])[0]
     assert landmarks.shape == (3, 68, 2) and np.isfinite(landmarks).all()
 
 
 def test_points_follow_a_mirrored_picture(aligner, hopper):
     box = DETECTORS.create("hog").detect([hopper])[0][0].box
-    landmarks, = aligner.align(hopper, box[None])
+    landmarks, = aligner.align([hopper], [box[None]])[0]
     width = hopper.shape[1]
-    turned, = aligner.align(cv2.flip(hopper, 1), np.array([[width - 1 - box[2], box[1], width - 1 - box[0], box[3]]]))
+    turned, = aligner.align([cv2.flip(hopper, 1)], [np.array([[width - 1 - box[2], box[1], width - 1 - box[0], box[3]]])])[0]
     eyes = np.linalg.norm(landmarks[OUTER_EYES[0]] - landmarks[OUTER_EYES[1]])
     assert np.linalg.norm(turned[NOSE_TIP] - [width - 1 - landmarks[NOSE_TIP, 0], landmarks[NOSE_TIP, 1]]) < 0.08 * eyes
 
@@ -63,7 +63,7 @@ def test_error_on_hand_marked_faces(aligner, detector, shared):
         if not marked:
             continue
         image = pictures.read(shared(f"annotated/{entry['file']}"))
-        fits = aligner.align(image, np.array([face.box for face in detector.detect([image])[0]]).reshape(-1, 4))
+        fits = aligner.align([image], [np.array([face.box for face in detector.detect([image])[0]]).reshape(-1, 4)])[0]
         for points in marked:
             eyes = np.linalg.norm(points[OUTER_EYES[0]] - points[OUTER_EYES[1]])
             errors.append(min(np.linalg.norm(fit - points, axis=1).mean() / eyes for fit in fits))
@@ -78,5 +78,5 @@ def test_further_fits_make_the_points_steadier(hopper):
     box = DETECTORS.create("hog").detect([hopper])[0][0].box
     random = np.random.default_rng(0)
     boxes = box + random.normal(0, 0.02 * (box[2] - box[0]), (24, 1)) + random.normal(0, 0.02 * (box[2] - box[0]), (24, 4))
-    spread = [ALIGNERS.create("dlib68", refeed=refeed).align(hopper, boxes).std(0).mean() for refeed in (0, 8)]
+    spread = [ALIGNERS.create("dlib68", refeed=refeed).align([hopper], [boxes])[0].std(0).mean() for refeed in (0, 8)]
     assert spread[1] < 0.7 * spread[0]

@@ -47,7 +47,7 @@ def test_coordinates_in_each_unit_reach_the_frame(describe, red_and_green, unit,
     network = describe(nodes, f'crop = 2.0\nshift = [0.5, -0.25]\nkind = "xy"\nunit = "{unit}"\n{points_of(1)}', constants)
     image = np.empty((200, 300, 3), np.uint8)
     image[:] = (51, 153, 0)  # 0.2 and 0.6
-    landmarks, = ALIGNERS.create("onnx", network=network).align(image, np.float32([[100, 60, 140, 100]]))
+    landmarks, = ALIGNERS.create("onnx", network=network).align([image], [np.float32([[100, 60, 140, 100]])])[0]
     # the network sees a square of 80 pixels around (140, 70), whose area begins half a pixel before the first pixel's centre
     assert np.abs(landmarks - (np.array(place) * 80 + (100, 30))).max() < 0.6
     assert np.ptp(landmarks, axis=0).max() == 0
@@ -68,7 +68,7 @@ def test_heat_maps_are_found_to_a_fraction_of_a_cell(tmp_path, make_network, lay
     spots = np.array([(90.0, 70.0), (121.0, 64.5), (103.3, 95.7)])
     y, x = np.mgrid[:160, :200]
     image = np.stack([255 * np.exp(-0.5 * ((x - left) ** 2 + (y - top) ** 2) / 64) for left, top in spots], axis=2).astype(np.uint8)
-    landmarks, = ALIGNERS.create("onnx", network=tmp_path / "spots.toml").align(image, np.float32([[80, 55, 130, 105]]))
+    landmarks, = ALIGNERS.create("onnx", network=tmp_path / "spots.toml").align([image], [np.float32([[80, 55, 130, 105]])])[0]
     assert np.abs(landmarks[:3] - spots).max() < 0.35  # a cell is 4.7 pixels of the frame
 
 
@@ -77,9 +77,9 @@ def test_all_boxes_of_a_picture_at_once_give_what_each_gives(openseeface, astron
     boxes = np.array([found.box for found in DETECTORS.create("hog").detect([image])[0]])
     assert len(boxes) == 2
     aligner = ALIGNERS.create("onnx", network=openseeface)
-    together = aligner.align(image, boxes)
-    assert np.abs(together - np.concatenate([aligner.align(image, box[None]) for box in boxes])).max() < 0.01
-    assert np.array_equal(dataclasses.replace(aligner).align(image, boxes), together)  # as each thread gets its own
+    together = aligner.align([image], [boxes])[0]
+    assert np.abs(together - np.concatenate([aligner.align([image], [box[None]])[0] for box in boxes])).max() < 0.01
+    assert np.array_equal(dataclasses.replace(aligner).align([image], [boxes])[0], together)  # as each thread gets its own
 
 
 @pytest.mark.parametrize("landmarks, answer", [

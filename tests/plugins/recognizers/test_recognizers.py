@@ -28,7 +28,7 @@ def aligner():
 
 def face_of(image: np.ndarray, aligner) -> AlignedFace:
     found = max(DETECTORS.create("hog").detect([image])[0], key=lambda face: face.box[2] - face.box[0])
-    return crop(image, Face(found, aligner.align(image, found.box[None])[0]))
+    return crop(image, Face(found, aligner.align([image], [found.box[None]])[0][0]))
 
 
 def test_one_person_is_near_and_two_are_far(recognizer, name, aligner, astronaut, hopper):
