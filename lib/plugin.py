@@ -61,6 +61,8 @@ class Aligner(ABC):
 class Masker(ABC):
     """Says which pixels of an aligned face belong to the face."""
 
+    from_landmarks: bool = False  # whether it looks at nothing else, so that it can be asked anew at any time and size
+
     @abstractmethod
     def mask(self, aligned: AlignedFace) -> np.ndarray:
         """(S, S, 1) float32 in [0, 1], 1 = face. Threads share a masker."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ import numpy as np
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces.extraction import extract
+from lib.faces.masking import MaskedFace, check_stored, usable
 from lib.faces.store import AlignmentStore, default_store
 from lib.logs import counted
 from lib.media.base import FrameSink, FrameSource
 from lib.media.sink import writer_for
 from lib.media.source import open_source
-from lib.options import REQUIRED
 from lib.options import nearest as nearest_name
 from lib.options import option
 from lib.parallel import prefetch
@@ -34,7 +35,7 @@ PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
 def run(options: Convert) -> int:
     began = time.monotonic()
     source = open_source(options.input)
-    compositor, follow = compositing(options)
+    compositor, follow = compositing(options, source.path)
     sink = sink_of(options, source)
     swapper = _swapper(options)
     compositor = replace(compositor, coverage=swapper.coverage)
@@ -43,7 +44,8 @@ def run(options: Convert) -> int:
     frames = touched = faces = 0
     troubles = []
     with sink, alignments(options, source) as store:
-        found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
+        check_stored(store, compositor.maskers, source.path)
+        found = ((frame, list(map(MaskedFace.of, store.faces(frame.index)))) for frame in prefetch(source))
         for done in progress(swap_frames(found, swapper, compositor, choose, follow), "convert", source.count):
             sink.write(done.frame, done.image)
             frames += 1
@@ -62,9 +64,9 @@ def run(options: Convert) -> int:
     return SOME_FAILED if troubles else DONE
 
 
-def compositing(options: Convert) -> tuple[Compositor, EyesFollow | None]:
-    """How faces are set into frames, and what is done to them before, as the options say."""
-    maskers, predicted = masks(options.mask)
+def compositing(options: Convert, source: Path | None = None) -> tuple[Compositor, EyesFollow | None]:
+    """How the faces of `source` are set into frames, and what is done to them before, as the options say."""
+    maskers, predicted = masks(options.mask, source and (options.alignments or default_store(source)))
     follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0)) if options.follow_eyes else None  # drawn eyes are smooth: one fit will do
     return Compositor(options.create("color"), options.create("blender"), maskers, predicted, options.erosion, options.feather), follow
 
@@ -74,17 +76,20 @@ def sink_of(options: Convert, source: FrameSource) -> FrameSink:
     return replace(options, writer=options.writer or writer_for(options.output)).create("writer").open(options.output, source)
 
 
-def masks(text: str) -> tuple[list[Masker], bool]:
-    """The maskers that "predicted*hull" names, and whether the model's own mask is one of its factors."""
+def masks(text: str, path: Path | None) -> tuple[list[Masker], bool]:
+    """The maskers that "predicted*hull" names, and whether the model's own mask is one of its factors.
+
+    Masks are taken from the alignments file at `path`, if there is one and it has them.
+    """
     names = [name.strip() for name in text.split("*")]
     known = [PREDICTED, *MASKERS.names()]
     for name in names:
         if name not in known:
             raise UsageError(f"-M/--mask: there is no mask {name!r}.{nearest_name(name, known)} There are: {', '.join(known)}; "
                              "several are joined by *.")
-        if name != PREDICTED and any(item.default is REQUIRED for item in MASKERS.declaration(name).options):
-            raise UsageError(f"-M/--mask: {name} needs options, which only extract and mask can give it. Choose another mask.")
-    return [MASKERS.create(name) for name in names if name != PREDICTED], PREDICTED in names
+    store = AlignmentStore.open(path, read_only=True) if path and path.is_file() else None
+    with store or nullcontext():
+        return [usable(name, store) for name in names if name != PREDICTED], PREDICTED in names
 
 
 def _swapper(options: Convert) -> Swapper:
@@ -146,8 +151,8 @@ class Convert(Command):
     faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like the person to be replaced, "
                                "if it does.", choices=("all", "largest", "nearest-a"))
     color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")
-    mask: str = option("predicted*hull", "Which part of the face is replaced: predicted (by the model, where it can) or the name of a "
-                                         "masker; joined by * where all must agree.", short="-M")
+    mask: str = option("predicted*hull", "Which part of the face is replaced: predicted (by the model, where it can), a masker, or masks that "
+                                         "extract -M or mask made of the input's faces; joined by * where all must agree.", short="-M")
     erosion: float = option(0.0, "Move the mask's edge inwards by this share of the face's size; less than 0 moves it outwards.",
                             low=-0.25, high=0.25)
     feather: float = option(0.1, "Width of the mask's soft edge as a share of the face's size.", low=0.0, high=0.5)

@@ -43,7 +43,7 @@ def run(options: Swap) -> int:
         **finding, input=options.input_a, output=options.output, model_dir=model_dir, alignments=alignments, faces=options.faces,
         color=options.color, mask=options.mask, blender=options.blender, writer=options.writer,
         settings=_chosen(options, *finding, "color", "blender", "writer"))
-    convert.masks(options.mask)  # mistakes are told before the work begins
+    convert.masks(options.mask, alignments)  # mistakes are told before the work begins
     convert.sink_of(converting, sources["A"])
     record = Record(work / "swap.json", {name: _identity(source.path) for name, source in sources.items()})
     logger.info("Swapping the face of %s onto the person in %s. Everything but the result is kept in %s.",

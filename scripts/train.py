@@ -22,6 +22,7 @@ from lib.evaluation.measures import BY_KEY
 from lib.evaluation.page import number
 from lib.faces.extraction import extract
 from lib.faces.faceset import FaceFile, FaceFolder, is_face_folder, list_faces, read_face
+from lib.faces.masking import masks_of_files
 from lib.faces.store import AlignmentStore, default_store
 from lib.logs import counted
 from lib.media.files import same_path
@@ -70,8 +71,10 @@ def _train(options: Train) -> int:
     held_out = _held_out(settings, faces_folders["a"]) if options.progress_minutes else []
     plan = _plan(options, model, settings["seed"])
     trained_on = files | {"a": [file for index, file in enumerate(files["a"]) if index not in held_out]}
+    alignments = {"a": options.alignments_a, "b": options.alignments_b}
     faces = {identity: Faces([file.image for file in these], [file.landmarks for file in these], these[0].coverage,
-                             model.size, model.coverage, paint_hair=identity == "b" and plan.augmentation.paint_hair)
+                             model.size, model.coverage, paint_hair=identity == "b" and plan.augmentation.paint_hair,
+                             face_masks=masks_of_files(these, options.mask, alignments[identity]) if options.mask else None)
              for identity, these in trained_on.items()}
     _write_description(folder, settings, faces_folders, files)
     measure = _measure([files["a"][index].aligned for index in held_out], folder, model.coverage) if held_out else None
@@ -207,6 +210,11 @@ class Train(Command):
     model_dir: Path = option(help="Folder of the model: made if new, gone on with if not.", short="-m")
     model: str = option("compact", "Kind of model.", short="-t", plugin="models")
     batch_size: int | None = option(None, "Faces of each person in a batch; by default what suits the model.", short="-b", low=1, high=4096)
+    mask: str | None = option(None, "What of the pictures is face, by this name in the alignments of their sources (extract -M, mask): "
+                                    "learnt more closely, and what the model's own mask learns; by default the hull of the landmarks.",
+                              short="-M")
+    alignments_a: Path | None = option(None, "Alignments file with the masks of A's faces, if it is not in its usual place.")
+    alignments_b: Path | None = option(None, "The same of B's.")
     iterations: int | None = option(None, "Stop at this many iterations in all; by default train until stopped.", short="-i", low=1)
     minutes: float | None = option(None, "Stop after this many minutes of training in all.", low=0.01)
     save_minutes: float = option(5.0, "Minutes of training between saves.", low=0.01)

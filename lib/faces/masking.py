@@ -1,4 +1,4 @@
-"""Masks of a store's faces: made while faces are found, or added later to those that lack them.
+"""Masks of a store's faces: made while faces are found, or added later to those that lack them; and laid over other crops of them.
 
 They lie over the "whole" crop by the landmarks as they were fitted, which smoothing does not change.
 """
@@ -7,20 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from lib import device
-from lib.faces.geometry import crop, upsampled
-from lib.faces.store import AlignmentStore
+from lib.errors import FaceswapError, UsageError
+from lib.faces.geometry import crop, crop_matrix, invert, upsampled
+from lib.faces.faceset import FaceFile
+from lib.faces.store import AlignmentStore, StoredFace, default_store
 from lib.media.base import FrameSource
+from lib.options import REQUIRED
 from lib.parallel import ordered_map
 from lib.plugin import MASKERS, Masker
 from lib.progress import progress
 from lib.types import AlignedFace, Face, Frame
 
 SIZE = 128  # side of the stored masks: a face's outline takes about a kilobyte
+NEAR = 0.01  # pixels: face pictures tell landmarks with three decimals
 MADE_AT = 256  # side of the crops that maskers look at: networks want to see more than the outline
 
 
@@ -31,6 +36,84 @@ class Added:
     faces: int
     frames: int  # with these faces
     unread: list[int]  # frames that could not be read, whose faces still lack a mask
+
+
+@dataclass(frozen=True)
+class MaskedFace(Face):
+    """A face with the masks that a store has of it."""
+
+    masks: dict[str, np.ndarray]  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop ...
+    fitted: np.ndarray  # ... by these landmarks, (68, 2) float32
+
+    @classmethod
+    def of(cls, stored: StoredFace) -> MaskedFace:
+        return cls(stored.face.detection, stored.face.landmarks, stored.masks, stored.fitted.landmarks)
+
+
+@dataclass(frozen=True)
+class StoredMask(Masker):
+    """The mask called `name` that a store has of each face; its faces are `MaskedFace`s that have one."""
+
+    name: str
+
+    def mask(self, aligned: AlignedFace) -> np.ndarray:
+        face: MaskedFace = aligned.face
+        return laid_over(face.masks[self.name], face.fitted, aligned.matrix, len(aligned.image))
+
+
+def laid_over(mask: np.ndarray, fitted: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """A store's `mask` (S, S, 1) of a face with the landmarks `fitted` (68, 2), as (size, size, 1) float32 over the crop by `matrix`."""
+    onto = matrix @ np.vstack([invert(crop_matrix(fitted, len(mask))), [0, 0, 1]])
+    return cv2.warpAffine(mask, onto, (size, size), flags=cv2.INTER_LINEAR)[..., None]
+
+
+def usable(name: str, store: AlignmentStore | None) -> Masker:
+    """What makes masks called `name` for the faces of `store`: the masks that it has, or the masker with its defaults.
+
+    Masks of landmarks alone are rather made anew, finer than they are stored, if the masker's defaults are what they were made with.
+    Raises UsageError where there is no such masker, or it would need options.
+    """
+    recorded = store.settings.get("maskers", {}).get(name) if store else None
+    fresh = None if any(item.default is REQUIRED for item in MASKERS.declaration(name).options) else MASKERS.create(name)
+    if fresh and (recorded is None or fresh.from_landmarks and fresh.made_with() == recorded):
+        return fresh
+    if recorded is None:
+        raise UsageError(f"The mask {name} needs options of its own. Make it beforehand: faceswap.py mask -i INPUT -M {name} ... "
+                         "(or extract -M), then it is taken from the alignments.")
+    return StoredMask(name)
+
+
+def check_stored(store: AlignmentStore, maskers: Sequence[Masker], source: Path) -> None:
+    """Raises FaceswapError where a face lacks one of the masks that are to be taken from `store`, whose faces are those of `source`."""
+    for masker in maskers:
+        if isinstance(masker, StoredMask) and (lacking := store.without_mask(masker.name)):
+            raise FaceswapError(f"{store.path} has no mask {masker.name} of the faces in {len(lacking)} of its frames. "
+                                f"Run faceswap.py mask -i {source} -M {masker.name}, with the options that it needs.")
+
+
+def masks_of_files(files: Sequence[FaceFile], name: str, path: Path | None) -> list[np.ndarray]:
+    """(S, S) float32 in [0, 1] for each of `files`, over its picture: the mask called `name` from the alignments file of its source.
+
+    That lies at `path`, or in its usual place beside the source. Raises FaceswapError where a face has none.
+    """
+    made: list[np.ndarray | None] = [None] * len(files)
+    by_store: dict[Path, list[int]] = {}
+    for place, file in enumerate(files):
+        by_store.setdefault(path or default_store(Path(file.origin.source)), []).append(place)
+    for store_path, places in by_store.items():
+        with AlignmentStore.open(store_path, read_only=True) as store:
+            frames = {name: index for index, name in store.names().items() if name}
+            for place in places:
+                file = files[place]
+                index = frames.get(file.origin.name, -1) if file.origin.name else file.origin.frame  # pictures may have moved since
+                for stored in store.faces(index, dropped=True):
+                    if name in stored.masks and np.abs(file.aligned.face.landmarks - stored.fitted.landmarks).max() < NEAR:
+                        made[place] = laid_over(stored.masks[name], stored.fitted.landmarks, file.aligned.matrix, file.size)[..., 0]
+            if lacking := [files[place] for place in places if made[place] is None]:
+                source = Path(lacking[0].origin.source)
+                raise FaceswapError(f"{store_path} has no mask {name} of {len(lacking)} of the {len(places)} faces from {source.name}. "
+                                    f"Run faceswap.py mask -i {source} -M {name} first, or choose another -M/--mask.")
+    return made
 
 
 def masks(image: np.ndarray, face: Face, maskers: Sequence[Masker], aligned: AlignedFace | None = None) -> dict[str, np.ndarray]:

@@ -66,10 +66,11 @@ class Faces:
 
     `images` are aligned crops (S, S, 3) uint8 RGB of coverage `stored`, `landmarks` (68, 2) in their pixels. The
     model sees crops of `size` pixels and the given `coverage` cut out of them, with `paint_hair` those of `hair.painted_over`.
+    `face_masks`, (S, S) float32 in [0, 1] over the crops, say what of them is face; without them it is the hull of the landmarks.
     """
 
     def __init__(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], stored: str, size: int, coverage: str,
-                 paint_hair: bool = False):
+                 paint_hair: bool = False, face_masks: Sequence[np.ndarray] | None = None):
         self.size = size
         wide = geometry.COVERAGES[stored][0] / geometry.COVERAGES[coverage][0]
         side = int(np.ceil(size * max(wide, 1.0)))
@@ -80,6 +81,8 @@ class Faces:
             hidden = hair.hidden_brow_points(self.images, self.landmarks)
             self.images = np.stack([hair.painted_over(image, points, hidden) for image, points in zip(self.images, self.landmarks)])
         self.regions = np.stack([region_map(points, side) for points in self.landmarks])
+        if face_masks is not None:
+            self.regions[..., 0] = [np.rint(255 * _resize(mask, side)).clip(0, 255) for mask in face_masks]
         to_unit = geometry.template_matrix(side, stored)
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
         # (N, 68, 2) float32: the landmarks in [0, 1] of the model's crop

@@ -122,6 +122,36 @@ def test_what_was_extracted_in_another_way_is_used_as_it_is(clip, convert, faces
     assert "refeed=1" in refused and "refeed=4" in refused
 
 
+def changed_by(convert, clip, output, *mask) -> np.ndarray:
+    """(frames, H, W): by how many levels a convert with -M `mask` changes the clip."""
+    convert(clip, output, "-M", *mask, "--feather", 0)
+    files = sorted(output.iterdir())
+    return np.stack([np.abs(pictures.read(file) - frame.image.astype(int)).max(-1)
+                     for file, frame in zip(files, open_source(clip), strict=True)])
+
+
+def test_masks_that_were_made_before_are_used(clip, convert, faceswap, skin_network, tmp_path):
+    plain = changed_by(convert, clip, tmp_path / "plain", "hull")
+    faceswap("mask", "-i", clip, "-M", "hull", "onnx", "--masker.hull.dilation", 0.15, "--masker.onnx.network", skin_network)
+    wider = changed_by(convert, clip, tmp_path / "wider", "hull")
+    assert ((plain > 0) & (wider == 0)).sum() < 0.01 * (plain > 0).sum() and (wider > 0).sum() > 1.2 * (plain > 0).sum()
+    skin = changed_by(convert, clip, tmp_path / "skin", "onnx*hull")
+    red, green, blue = np.stack([frame.image for frame in open_source(clip)]).transpose(3, 0, 1, 2) / 255
+    redness, there = 2 * red - green - blue, wider > 20
+    reddest, palest = (there & (redness > 0.4)), (there & (redness < 0.1))
+    assert min(reddest.sum(), palest.sum()) > 1000
+    assert (skin / np.maximum(wider, 1))[reddest].mean() > 0.95 and (skin / np.maximum(wider, 1))[palest].mean() < 0.5
+
+
+def test_faces_without_the_mask_asked_for_are_told(clip, convert, faceswap, skin_network, tmp_path):
+    faceswap("extract", "-i", clip, "-D", "hog", "-M", "onnx", "--masker.network", skin_network)
+    with AlignmentStore.open(default_store(clip)) as store:
+        store._rows("DELETE FROM masks WHERE frame > 11")
+    said = convert(clip, tmp_path / "out.mp4", "-M", "onnx", code=1)
+    assert f"has no mask onnx of the faces in 4 of its frames. Run faceswap.py mask -i {clip} -M onnx" in said
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_pictures_never_extracted_before_keep_their_names_as_the_article_has_it(clips, model, own_plugins, tmp_path):
     """`convert -i ./data/test/ -o ./data/output/ -m ./models/x2y/`, with the frames that ffmpeg numbers without zeros."""
     (tmp_path / "data" / "test").mkdir(parents=True)
@@ -224,7 +254,7 @@ def test_a_damaged_model_is_told_before_anything_is_done(clip, model, convert, t
     (["-m", "nowhere"], 1, "no model folder nowhere"),
     (["-m", "."], 1, "holds no model"),
     (["-M", "hul"], 2, "Did you mean 'hull'"),
-    (["-M", "hull*onnx"], 2, "onnx needs options, which only extract and mask can give it"),
+    (["-M", "hull*onnx"], 2, "The mask onnx needs options of its own. Make it beforehand: faceswap.py mask"),
     (["-M", "predicted"], 1, "predicts no mask"),
     (["-c", "reinhart"], 2, "Did you mean 'reinhard'"),
     (["--faces", "some"], 2, "must be one of all, largest, nearest-a"),

@@ -196,3 +196,14 @@ def test_it_stops_when_nothing_gets_better(faceswap, own_plugins, line, tmp_path
 def test_without_measurements_all_faces_are_trained_on(faceswap, own_plugins, line, tmp_path):
     done = faceswap(*line, "-m", tmp_path / "model", "-i", 3, "--progress-minutes", 0, **own_plugins)
     assert "on 12 faces of A" in done.stderr and not any("progress" in row for row in rows(tmp_path / "model"))
+
+
+def test_masks_of_the_alignments_say_what_is_face(faceswap, own_plugins, clips, skin_network, tmp_path):
+    masking = "-M", "onnx", "--masker.network", skin_network
+    for name, clip in zip("ab", clips):
+        faceswap("extract", "-i", clip, "-o", tmp_path / name, "-p", tmp_path / f"{name}.db", "-D", "hog", *masking)
+    line = ["train", "-A", tmp_path / "a", "-B", tmp_path / "b", "-m", tmp_path / "model", "-t", "tiny", "-i", 2]
+    files = ["--alignments-a", tmp_path / "a.db", "--alignments-b", tmp_path / "b.db"]
+    refused = faceswap(*line, "-M", "hull", *files, code=1, **own_plugins).stderr
+    assert "no mask hull of" in refused and "faceswap.py mask -i" in refused and not (tmp_path / "model").exists()
+    assert "Done at iteration 2" in faceswap(*line, "-M", "onnx", *files, **own_plugins).stderr

@@ -106,6 +106,17 @@ def test_without_augmentation_a_target_is_the_crop(astronaut, face):
     np.testing.assert_allclose(side.landmarks[0] * SIZE - 0.5, points, atol=1e-3)
 
 
+def test_a_mask_of_ones_own_says_what_is_face(astronaut, face):
+    crop = geometry.crop(astronaut, face, 256, "whole")
+    points = geometry.transform_points(face.landmarks, crop.matrix)
+    mask = np.zeros((256, 256), np.float32)
+    mask[:128] = 1
+    hull, own = (Faces([crop.image], [points], "whole", SIZE, "whole", face_masks=masks).batch([0], NONE, np.random.default_rng(0)).regions[0]
+                 for masks in (None, [mask]))
+    assert (own[..., 1:] == hull[..., 1:]).all()
+    assert (own[:SIZE // 2 - 1, :, 0] == 255).all() and (own[SIZE // 2 + 1:, :, 0] == 0).all()
+
+
 @pytest.mark.parametrize("coverage", ["half", "full"])
 def test_a_narrower_crop_is_cut_out_of_a_stored_one(astronaut, face, coverage):
     stored = geometry.crop(astronaut, face, 256, "whole")
