@@ -106,6 +106,21 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, m
         with _unessential(folder / "loss.png"):
             preview.plot(log, folder / "loss.png")
 
+    def report(measuring: bool = False) -> None:
+        nonlocal reported
+        losses = step.report()
+        _check(losses, iteration, folder)
+        speed = clock.speed(iteration - reported)
+        reported = iteration
+        row = {"iteration": iteration, "seconds": round(seconds, 2), **losses, "rate": rate, "speed": speed}
+        if measuring:
+            with clock.stopped():
+                row["progress"] = measure(swapper)
+            history.append((iteration, row["progress"]))
+        with _unessential(log):
+            _append(log, row)
+        tell(_line(plan, iteration, seconds, losses, speed, history[-1][1] if history else {}), row)
+
     clock = _Clock(plan, seconds)
     batches = iter(Batches(faces, plan.batch, plan.augmentation, plan.seed, start=iteration, threads=device.cores()))
     with _stop_on_signals() as stopped, status() as tell, contextlib.closing(batches):
@@ -124,25 +139,16 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, m
             over = _over(plan, iteration, seconds)
             measuring = measure is not None and not stopped.is_set() and (clock.progress(seconds) or (over and bool(history)))
             if clock.report(seconds, at_once=measuring) or over or stopped.is_set():
-                losses = step.report()
-                _check(losses, iteration, folder)
-                speed = clock.speed(iteration - reported)
-                reported = iteration
-                row = {"iteration": iteration, "seconds": round(seconds, 2), **losses, "rate": rate, "speed": speed}
-                if measuring:
-                    with clock.stopped():
-                        row["progress"] = measure(swapper)
-                    history.append((iteration, row["progress"]))
-                    done = plan.until_plateau and plateau(history)
-                with _unessential(log):
-                    _append(log, row)
-                tell(_line(plan, iteration, seconds, losses, speed, history[-1][1] if history else {}), row)
+                report(measuring)
+                done = plan.until_plateau and plateau(history)
             if clock.save(seconds):
                 with clock.stopped():
                     save()
             elif clock.preview(seconds):
                 with clock.stopped():
                     show()
+        if iteration > reported:  # the signal came after the last report
+            report()
         if iteration > saved:
             save()
     return Outcome(iteration, seconds, stopped.is_set(), history[-1][1] if history else None, done)
