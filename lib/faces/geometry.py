@@ -47,22 +47,21 @@ MIRRORED = _mirrored()
 
 
 def similarity_transform(points: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """Least-squares rotation, uniform scale and shift that carry `points` onto `template`, both (K, 2) x, y.
+    """Least-squares rotation, uniform scale and shift that carry `points` (..., K, 2) x, y onto `template` (K, 2).
 
-    Returns (2, 3) float64. Raises ValueError if all `points` coincide.
-    "Least-squares estimation of transformation parameters between two point patterns", TPAMI, 1991.
+    Returns (..., 2, 3) float64. Raises ValueError if all points of one coincide.
+    "Least-squares estimation of transformation parameters between two point patterns", TPAMI, 1991: in the plane, without its
+    singular value decomposition, since rotation and scale are one complex number there.
     """
     points, template = np.asarray(points, np.float64), np.asarray(template, np.float64)
-    from_mean, to_mean = points.mean(0), template.mean(0)
-    centred, target = points - from_mean, template - to_mean
-    variance = (centred ** 2).sum() / len(points)
-    if variance < 1e-12:
+    from_mean, to_mean = points.mean(-2), template.mean(-2)
+    (x, y), (u, v) = np.moveaxis(points - from_mean[..., None, :], -1, 0), np.moveaxis(template - to_mean, -1, 0)
+    squares = (x ** 2 + y ** 2).sum(-1)
+    if (squares < 1e-12 * points.shape[-2]).any():
         raise ValueError("the points coincide")
-    u, scales, vt = np.linalg.svd(target.T @ centred / len(points))
-    flip = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u * flip) @ vt
-    linear = rotation * (scales * flip).sum() / variance
-    return np.hstack([linear, (to_mean - linear @ from_mean)[:, None]])
+    along, across = (x * u + y * v).sum(-1) / squares, (x * v - y * u).sum(-1) / squares
+    linear = np.stack([np.stack([along, -across], -1), np.stack([across, along], -1)], -2)
+    return np.concatenate([linear, (to_mean - (linear @ from_mean[..., None])[..., 0])[..., None]], -1)
 
 
 def crop_matrix(landmarks: np.ndarray, size: int, coverage: str = DEFAULT_COVERAGE) -> np.ndarray:
@@ -141,8 +140,8 @@ def eye_openings(landmarks: np.ndarray) -> np.ndarray:
 
 
 def transform_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """(K, 2) points through a (2, 3) matrix."""
-    return points @ matrix[:, :2].T + matrix[:, 2]
+    """(..., K, 2) points through a (..., 2, 3) matrix."""
+    return points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:

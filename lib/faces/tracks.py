@@ -150,15 +150,15 @@ def smoothed(landmarks: np.ndarray) -> np.ndarray:
     points = landmarks.astype(np.float64)
     usual = points[len(points) // 2]
     for _ in range(2):
-        matrices = [similarity_transform(one[STEADY], usual[STEADY]) for one in points]
-        upright = np.stack([transform_points(one, matrix) for one, matrix in zip(points, matrices)])
+        matrices = similarity_transform(points[:, STEADY], usual[STEADY])
+        upright = transform_points(points, matrices)
         usual = np.median(upright, axis=0)
     middle = usual.mean(0)
     back = np.stack([invert(matrix) for matrix in matrices])
     width = np.linalg.norm(points[:, 36] - points[:, 45], axis=1)[:, None]
     turn = back[:, :, 0]  # (N, 2): scale and rotation
     turn = turn + _limited(_fitted(turn, HEAD_WINDOW) - turn, 2 * MOST_HEAD * np.linalg.norm(turn, axis=1)[:, None])
-    place = np.stack([transform_points(middle[None], one)[0] for one in back])
+    place = transform_points(middle[None], back)[:, 0]
     place = place + _limited(_fitted(place, HEAD_WINDOW) - place, MOST_HEAD * width)
     for part, window in PART_WINDOWS:
         upright[:, part] = _fitted(upright[:, part], window)
@@ -178,13 +178,10 @@ def _fitted(values: np.ndarray, window: int) -> np.ndarray:
     """(N, ...): the middle of a polynomial fitted to the `window` frames around each; at the ends the window stays inside."""
     half = min(window // 2, (len(values) - 1) // 2)
     width, order = 2 * half + 1, min(ORDER, 2 * half)
-    result = np.empty_like(values)
-    for frame in range(len(values)):
-        first = min(max(0, frame - half), len(values) - width)
-        places = np.arange(first, first + width) - frame
-        weights = np.linalg.pinv(np.vander(places, order + 1, increasing=True))[0]
-        result[frame] = np.tensordot(weights, values[first:first + width], 1)
-    return result
+    powers = np.vander(np.arange(-half, half + 1), order + 1, increasing=True).astype(np.float64)
+    weights = powers @ np.linalg.pinv(powers)  # of a window's values, for the polynomial at each of its places
+    middle = np.lib.stride_tricks.sliding_window_view(values, width, 0) @ weights[half]
+    return np.concatenate([np.tensordot(weights[:half], values[:width], 1), middle, np.tensordot(weights[half + 1:], values[-width:], 1)])
 
 
 def _overlap(one: np.ndarray, other: np.ndarray) -> float:
