@@ -162,8 +162,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise FaceswapError(f"{path} is not valid TOML: {error}{binary}. See docs/onnx.md.") from error
 
 
-def session(file: Path) -> Any:
+def session(file: Path, network: bytes | None = None) -> Any:
     """An `onnxruntime.InferenceSession` of the network in `file`, on the best device there is; a call computes on one thread.
+
+    Where `file` is of another kind, `network` is what was made of it.
 
     Raises FaceswapError where the package is missing or the file is no network.
     """
@@ -180,7 +182,7 @@ def session(file: Path) -> Any:
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") and "CUDAExecutionProvider" in providers:
         providers.remove("CUDAExecutionProvider")
     try:
-        return onnxruntime.InferenceSession(str(file), settings, providers=providers)
+        return onnxruntime.InferenceSession(network or str(file), settings, providers=providers)
     except Exception as error:  # onnxruntime has a dozen exceptions without a common base
         raise FaceswapError(f"{file} is not a network that onnxruntime can load: {_one_line(error)}. Replace it.") from error
 

@@ -81,7 +81,7 @@ class Recognizer(ABC):
 
     @abstractmethod
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
-        """(N, D) float32 identity embeddings of `faces` (crops of coverage "whole"); near = same person."""
+        """(N, D) float32 identity embeddings of `faces` (crops of coverage "whole"); near = same person. Threads share a recognizer."""
 
 
 class Color(ABC):

@@ -131,7 +131,7 @@ def _chooser(options: Convert, swapper: Swapper) -> Choose:
     if replaced not in swapper.identity:
         raise FaceswapError(f"The model {options.model_dir} does not know what person {replaced} looks like. "
                             "Choose --faces all or largest.")
-    return nearest(np.asarray(swapper.identity[replaced]), lambda: RECOGNIZERS.create("dlib_resnet"))
+    return nearest(np.asarray(swapper.identity[replaced]), RECOGNIZERS.create("dlib_resnet"))
 
 
 @dataclass(kw_only=True)

@@ -24,7 +24,7 @@ from lib.profile import Stages
 
 logger = logging.getLogger(__name__)
 
-FEW_PICTURES = 500  # people in them are told apart without being asked for
+FEW_PICTURES = 4000  # people in them are told apart without being asked for
 LISTED = 6  # people named in the report
 
 
@@ -172,8 +172,8 @@ class Extract(Command):
                                                "picture, about 0 two people. By default that of the recognizer: 0.57 for dlib_resnet.",
                                          short="-l", low=-1.0, high=1.0)
     person: list[int] = option([], "Keep only these people, by the numbers that an earlier run of extract gave them.", low=1)
-    people: bool | None = option(None, "Tell people apart and number them; by default in videos and in up to 500 pictures "
-                                       "(60 ms a picture, some frames of each shot of a video).")
+    people: bool | None = option(None, "Tell people apart and number them; by default in videos and in up to 4000 pictures "
+                                       "(10 ms a picture, some frames of each shot of a video).")
     recognizer: str = option("dlib_resnet", "Tells people apart.", plugin="recognizers")
     shard: str | None = option(None, "Search a part of the frames only, such as 3/16, with an alignments file of its own (-p); "
                                      "alignments merge joins the parts.")

@@ -75,16 +75,14 @@ def _measured(folder: Path, by: str) -> tuple[list[SortedFace], int]:
         undo = " They were moved into groups: --undo takes that back." if any(LOG.fullmatch(path.name) for path in folder.iterdir()) else ""
         raise FaceswapError(f"There are no faces (PNG files made by extract) in {folder} itself; folders in it are not looked into.{undo}")
     if by == "identity":
-        recognizer, workers = RECOGNIZERS.create("dlib_resnet"), 1  # which holds Python's lock: more threads would wait for it
+        recognizer = RECOGNIZERS.create("dlib_resnet")
 
         def describe(file: FaceFile) -> np.ndarray:
             return recognizer.embed([file.aligned])[0]
-
-        logger.info("Looking whose faces these are: about 0.06 s for each of %s.", counted(len(paths), "face"))
     else:
-        describe, workers = partial(measured, by), device.cores()
+        describe = partial(measured, by)
     cv2.setNumThreads(1)  # the threads are here
-    read = list(progress(ordered_map(partial(_face, describe=describe), paths, workers), f"measure {folder.name}", len(paths), unit="face"))
+    read = list(progress(ordered_map(partial(_face, describe=describe), paths, device.cores()), f"measure {folder.name}", len(paths), unit="face"))
     faces = [one for one in read if isinstance(one, SortedFace)]
     damaged = [one for one in read if isinstance(one, FaceswapError) and not isinstance(one, NotAFace)]
     if not faces:

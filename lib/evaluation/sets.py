@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import cv2
 import numpy as np
@@ -128,10 +128,8 @@ class FaceSet:
 
 
 def measure(name: str, faces: Iterable[NamedFace], recognizer: Recognizer) -> FaceSet:
-    """Measures `faces` on threads; dlib's recognizer holds Python's lock, so that embedding is on this one."""
-    looked_at = ordered_map(_looked_at, faces, device.cores())
-    return FaceSet(name, [MeasuredFace(one.name, values, recognizer.embed([one.aligned])[0], thumbnail, small)
-                          for one, values, thumbnail, small in looked_at])
+    """Measures `faces` on threads."""
+    return FaceSet(name, list(ordered_map(partial(_measured, recognizer=recognizer), faces, device.cores())))
 
 
 def advice(faces: FaceSet, needed: FaceSet | None = None) -> list[str]:
@@ -183,7 +181,7 @@ def _how(faces: FaceSet, needed: FaceSet, group: str) -> list[str]:
     return [f"are {' and '.join(words)} than any" if words else f"have {NOUNS[group]} like none" for words in parts]
 
 
-def _looked_at(one: NamedFace) -> tuple[NamedFace, dict[str, float], np.ndarray, np.ndarray]:
+def _measured(one: NamedFace, recognizer: Recognizer) -> MeasuredFace:
     image, face = one.aligned.image, one.aligned.face
     yaw, pitch = yaw_pitch(one.aligned)
     eyes, mouth = openings(face.landmarks)
@@ -192,7 +190,8 @@ def _looked_at(one: NamedFace) -> tuple[NamedFace, dict[str, float], np.ndarray,
               "eyes": float(eyes), "mouth": float(mouth)}
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (COMPARED, COMPARED), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-    return one, values, cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), small
+    thumbnail = cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    return MeasuredFace(one.name, values, recognizer.embed([one.aligned])[0], thumbnail, small)
 
 
 def _light(image: np.ndarray, points: np.ndarray) -> tuple[float, float]:

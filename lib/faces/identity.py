@@ -1,7 +1,6 @@
 """Whose faces a source shows: people told apart, and the faces of those who are wanted.
 
-Where faces are linked through time a few of each track
-are looked at and speak for all of it.
+Where faces are linked through time a few of each track are looked at and speak for all of it.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lib import device
 from lib.errors import FaceswapError
 from lib.faces.cut import Cut
 from lib.faces.faceset import read_face
@@ -21,6 +21,7 @@ from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE, crop
 from lib.faces.people import read_faces
 from lib.faces.store import AlignmentStore
 from lib.media.base import FrameSource
+from lib.parallel import ordered_map
 from lib.plugin import Aligner, Detector, Recognizer
 from lib.progress import progress
 from lib.types import AlignedFace
@@ -106,8 +107,12 @@ def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer
             faces = {stored.number: stored.fitted for stored in store.faces(frame.index, dropped=True)}
             yield frame.index, [crop(frame.image, faces[number]) for number in wanted[frame.index]]
 
-    for index, faces in progress(faces_of(), "people", len(wanted)):
-        for number, embedding in zip(wanted[index], recognizer.embed(faces)):
+    def embedded(item: tuple[int, list[AlignedFace]]) -> tuple[int, np.ndarray]:
+        index, faces = item
+        return index, recognizer.embed(faces)
+
+    for index, embeddings in progress(ordered_map(embedded, faces_of(), device.cores()), "people", len(wanted)):
+        for number, embedding in zip(wanted[index], embeddings):
             store.add_embedding(index, number, embedding)
 
 

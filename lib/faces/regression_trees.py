@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import re
 import zipfile
@@ -23,6 +22,7 @@ from scipy.sparse import csc_array, csr_array
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.faces.dlib_format import Reader
 from lib.parallel import ordered_map
 from lib.weights import derived_file
 
@@ -161,32 +161,8 @@ def _keep(trees: RegressionTrees, kept: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-# How dlib writes: an integer as a byte that holds its length and sign, then its bytes, lowest first; a float as a mantissa and an
-# exponent of two; a vector as its length and its items; a matrix as its sides below zero and its items, row by row.
-
-
-class _Reader:
-    """Reads numbers one after the other."""
-
-    def __init__(self, data: bytes, place: int = 0):
-        self.data, self.place = data, place
-
-    def integer(self) -> int:
-        length, below_zero = self.data[self.place] & 15, self.data[self.place] & 128
-        start, self.place = self.place + 1, self.place + 1 + length
-        value = int.from_bytes(self.data[start:self.place], "little")
-        return -value if below_zero else value
-
-    def floats(self, count: int) -> np.ndarray:
-        return np.array([math.ldexp(self.integer(), self.integer()) for _ in range(count)], np.float32)
-
-    def expect(self, *numbers: int) -> None:
-        if [self.integer() for _ in numbers] != list(numbers):
-            raise ValueError(f"other numbers than expected before byte {self.place}")
-
-
 def _parse(data: bytes) -> RegressionTrees:
-    reader = _Reader(data)
+    reader = Reader(data)
     reader.expect(VERSION)
     header = reader.place
     length = -reader.integer()
@@ -202,7 +178,7 @@ def _parse(data: bytes) -> RegressionTrees:
     forests, done = [], 0
     for _ in range(steps):
         trees = reader.integer()
-        nodes = _Reader(data, reader.place).integer()
+        nodes = Reader(data, reader.place).integer()
         its = slice(done, done + trees * (nodes + 1))
         splits = _splits(array, np.concatenate([[reader.place], ends[its][nodes:-1:nodes + 1]]), nodes)
         forests.append((*splits, leaves[its]))

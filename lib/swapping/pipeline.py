@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -80,19 +79,13 @@ def largest(faces: list[AlignedFace]) -> list[AlignedFace]:
     return sorted(faces, key=lambda face: scale_of(face.matrix))[:1]
 
 
-def nearest(identity: np.ndarray, recognizer: Callable[[], Recognizer]) -> Choose:
-    """Takes the face whose embedding is nearest to `identity`, (D,), where it is the same person at all.
-
-    `recognizer` makes one for each thread that asks.
-    """
-    local = threading.local()
+def nearest(identity: np.ndarray, recognizer: Recognizer) -> Choose:
+    """Takes the face whose embedding is nearest to `identity`, (D,), where it is the same person at all."""
 
     def choose(faces: list[AlignedFace]) -> list[AlignedFace]:
         if not faces:
             return []
-        if not hasattr(local, "recognizer"):
-            local.recognizer = recognizer()
-        distances = np.linalg.norm(local.recognizer.embed(faces) - identity, axis=1)
+        distances = np.linalg.norm(recognizer.embed(faces) - identity, axis=1)
         best = int(distances.argmin())
         return [faces[best]] if distances[best] < SAME_PERSON else []
 

@@ -151,8 +151,8 @@ def test_largest_takes_the_face_that_is_largest_in_the_frame(couple):
 def test_nearest_takes_the_person_asked_for_and_nobody_else(couple, astronaut):
     image, faces = couple
     crops = [crop_face(image, face, 128) for face in faces]
-    embeddings = RECOGNIZERS.create("dlib_resnet").embed(crops)
-    for number, embedding in enumerate(embeddings):
-        choose = nearest(embedding, lambda: RECOGNIZERS.create("dlib_resnet"))
+    recognizer = RECOGNIZERS.create("dlib_resnet")
+    for number, embedding in enumerate(recognizer.embed(crops)):
+        choose = nearest(embedding, recognizer)
         assert choose(crops) == [crops[number]]
         assert choose([crops[1 - number]]) == [] == choose([])

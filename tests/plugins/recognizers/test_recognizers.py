@@ -3,6 +3,7 @@ import dlib
 import numpy as np
 import pytest
 
+from lib.errors import FaceswapError
 from lib.faces.geometry import crop
 from lib.media import pictures
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
@@ -56,6 +57,28 @@ def test_aligned_faces_do_as_well_as_the_whole_frame(aligner, astronaut, hopper)
         shape = dlib.full_object_detection(dlib.rectangle(0, 0, 1, 1), points)
         theirs = np.array(network.compute_face_descriptor(dlib.get_face_chip(np.ascontiguousarray(image), shape, 150, 0.25)))
         assert np.linalg.norm(RECOGNIZERS.create("dlib_resnet").embed([face])[0] - theirs) < 0.12
+
+
+def test_the_network_computes_what_dlib_computes(aligner, astronaut, hopper):
+    from lib.weights import package_file
+    from plugins.recognizers.dlib_resnet import chip
+
+    network = dlib.face_recognition_model_v1(str(package_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")))
+    faces = [face_of(image, aligner) for image in (astronaut, hopper, astronaut[:, ::-1])] * 7
+    expected = np.array(network.compute_face_descriptor([chip(face) for face in faces[:3]]))
+    np.testing.assert_allclose(RECOGNIZERS.create("dlib_resnet").embed(faces), np.tile(expected, (7, 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:1_000_000], lambda data: b"", lambda data: data.replace(b"con_4", b"con_9")])
+def test_a_damaged_file_is_named(monkeypatch, tmp_path, change):
+    from lib.weights import package_file
+    from plugins.recognizers import dlib_resnet
+
+    whole = package_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")
+    (tmp_path / "broken.dat").write_bytes(change(whole.read_bytes()))
+    monkeypatch.setattr(dlib_resnet, "package_file", lambda package, file: tmp_path / "broken.dat")
+    with pytest.raises(FaceswapError, match="broken.dat is damaged"):
+        RECOGNIZERS.create("dlib_resnet")
 
 
 def test_known_people_are_told_apart(recognizer, name, aligner, shared):
