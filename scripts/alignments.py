@@ -122,7 +122,7 @@ def _check_same(source: FrameSource, path: Path) -> None:
         recorded, now, names = store.settings.get("source"), source_identity(source), store.names()
     if recorded is None:
         raise FaceswapError(f"{path} was never begun: nothing was searched. Run extract first.")
-    files = [file.name for file in getattr(source, "files", [])]
+    files = getattr(source, "names", [])
     moved = files and any(index >= len(files) or files[index] != name for index, name in names.items())
     if recorded["video"] != now["video"] or moved:
         raise FaceswapError(f"{path} belongs to {recorded['path']}, which is not the same as {source.path} now. "
@@ -191,8 +191,7 @@ def _merge(options: Alignments) -> int:
         joined = join(parts, store)
         if source:
             aligner = store.settings.get("aligner", {"name": "dlib68", "options": {}})
-            filled = follow(source, store, ALIGNERS.create(aligner["name"], **aligner["options"]), joined.smooth, Cut())
-            store.forget_written_frames(filled)  # there is no picture yet of the faces filled in
+            follow(source, store, ALIGNERS.create(aligner["name"], **aligner["options"]), joined.smooth, Cut())
             store.update({"source": source_identity(source)})
         faces, _, frames = store.counts()
     logger.info("Joined %s: %s in %s, %s", counted(len(parts), "part"), counted(faces, "face"), counted(frames, "frame"), options.output)

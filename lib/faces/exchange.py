@@ -82,8 +82,8 @@ def import_faces(path: Path, source: FrameSource, store: AlignmentStore, first_f
     what is imported is neither smoothed nor added to unless that is asked for.
     Raises FaceswapError, naming frame and face, for what does not fit the layout or the source.
     """
-    pictures = getattr(source, "files", [])
-    places = _picture_places(path, [file.name for file in pictures]) if pictures else _video_places(path, source, first_frame)
+    pictures = getattr(source, "names", [])
+    places = _picture_places(path, pictures) if pictures else _video_places(path, source, first_frame)
     faces = 0
     for name, said in _entries(path):
         found = _faces(path, name, said, None if pictures else source.size)

@@ -76,7 +76,7 @@ class Shard:
 class _Job:
     frame: Frame
     known: list[StoredFace] | None  # the faces, where an earlier run found them
-    write: bool  # a PNG of each face
+    written: frozenset[int] | None  # numbers of those that were written before; the others are to be; None where none is
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Plan:
     needed: set[int]
     end: int | None  # every frame from here on is needed; None where there is a last one
     done: set[int]
-    written: set[int]
+    written: dict[int, set[int]]  # numbers of the faces that were written before, by frame
     total: int | None
 
 
@@ -120,7 +120,7 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
         wishes["detector"] = _description(detector, DETECTORS)
     _check_wishes(store, recorded, wishes)
     _check_shard(store, recorded, shard)
-    wanted = _wanted(store, wanted, sink)
+    wanted = _begin_choice(store, wanted, sink)
 
     masking.begin(store, maskers)
     cut = Cut(sink, size, coverage)
@@ -158,7 +158,8 @@ def _find_all(source: FrameSource, store: AlignmentStore, detector: Detector, al
         logger.info("Finding faces in %s with %s.", os.path.basename(os.path.abspath(source.path)), DETECTORS.name_of(detector))
     search = partial(find, min_face=wishes["min_face"], angles=wishes["rotate"], again=bool(_pictures(source)), stages=stages)
     work = partial(_find, search=search, source=source, cut=cut, maskers=maskers, stages=stages)
-    jobs = _jobs(source, store, plan, every, bool(cut.sink), losses)
+    jobs = _jobs(source, store, plan, every, losses) if not cut.sink else (
+        replace(job, written=frozenset(plan.written.get(job.frame.index, ()))) for job in _jobs(source, store, plan, every, losses))
     for job, faces, look in progress(_on_all_cores(work, jobs, detector, aligner, workers), "extract", plan.total,
                                      plan.total - len(plan.needed) if plan.total else 0):
         with stages("store"):
@@ -168,9 +169,10 @@ def _find_all(source: FrameSource, store: AlignmentStore, detector: Detector, al
             elif maskers:
                 for stored in faces:
                     store.add_masks(job.frame.index, stored.number, stored.masks)
-            if job.write:
-                store.add_written(cut.sink.path, job.frame.index)
-                written += sum(stored.dropped is None for stored in faces)
+            if job.written is not None:
+                new = [stored.number for stored in faces if stored.dropped is None and stored.number not in job.written]
+                store.add_written(cut.sink.path, job.frame.index, new)
+                written += len(new)
     if not searched and not losses:  # what was lost before was lost between frames that were read
         losses = recorded.get("losses", [])
     complete = set(recorded.get("complete", []))
@@ -193,7 +195,7 @@ def _find(jobs: list[_Job], detector: Detector, aligner: Aligner, search: Callab
             if stored.dropped:
                 continue
             face = None
-            if job.write:
+            if job.written is not None and stored.number not in job.written:
                 with stages("crop"):
                     face = cut.crop(job.frame.image, stored.fitted)
                 with stages("write"):
@@ -219,12 +221,23 @@ def follow(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth:
     return filled
 
 
-def _wanted(store: AlignmentStore, wanted: Wanted | None, sink: FaceFolder | None) -> Wanted:
-    """Whose faces are wanted, by this run or as the store was begun. Raises FaceswapError if `sink` holds those of others."""
-    before = Wanted.from_json(store.settings["wanted"]) if "wanted" in store.settings else Wanted()
+def _begin_choice(store: AlignmentStore, wanted: Wanted | None, sink: FaceFolder | None) -> Wanted:
+    """Whose faces are wanted, by this run or as the store was begun. Raises FaceswapError if `sink` holds those of another choice."""
+    recorded = store.settings
+    before = Wanted.from_json(recorded["wanted"]) if "wanted" in recorded else Wanted()
     wanted = before if wanted is None else wanted
-    if wanted.to_json() != before.to_json() and sink and not sink.is_empty() and store.written(sink.path):
-        raise FaceswapError(f"{sink.path} holds the faces of another choice of people. Name another folder with -o, or empty that one.")
+    now, everybody, chosen = wanted.to_json(), Wanted().to_json(), recorded.get("chosen")
+    if sink:
+        folder = store.folder_key(sink.path)
+        its = recorded.get("wanted", everybody) if chosen is None else chosen.get(folder, everybody)
+        if its != now and not sink.is_empty() and store.written(sink.path):
+            raise FaceswapError(f"{sink.path} holds the faces of another choice of people. Name another folder with -o, or empty that one.")
+    if wanted or chosen:
+        others = {other: its for other, its in (chosen or {}).items() if not sink or other != folder}
+        store.update({"chosen": others | ({folder: now} if wanted and sink else {})})
+    if not wanted and before:  # everybody is, again
+        store.drop("person", [])
+        store.update({"wanted": now})
     return wanted
 
 
@@ -235,9 +248,6 @@ def _recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognize
     if recognizer is None and wanted:
         recognizer = RECOGNIZERS.create(recorded["recognizer"])
     if recognizer is None:
-        if "wanted" in recorded and recorded["wanted"] != wanted.to_json():  # everybody is, again
-            store.drop("person", [])
-            store.update({"wanted": wanted.to_json()})
         return
     now = {"recognizer": RECOGNIZERS.name_of(recognizer), "recognized": frames, "wanted": wanted.to_json()}
     if any(recorded.get(key) != value for key, value in now.items()):
@@ -307,13 +317,13 @@ def _one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-def _jobs(source: FrameSource, store: AlignmentStore, plan: _Plan, every: int, write: bool, losses: list[str]) -> Iterator[_Job]:
+def _jobs(source: FrameSource, store: AlignmentStore, plan: _Plan, every: int, losses: list[str]) -> Iterator[_Job]:
     """Decodes what is needed; adds to `losses` what cannot be."""
     for start, stop in plan.segments:
         for frame in source.frames(start, stop):
             index = frame.index
             if index in plan.needed or plan.end is not None and index >= plan.end and index % every == 0:
-                yield _Job(frame, store.faces(index) if index in plan.done else None, write and index not in plan.written)
+                yield _Job(frame, store.faces(index) if index in plan.done else None, None)
         losses += source.losses
 
 
@@ -334,10 +344,13 @@ def _plan(source: FrameSource, store: AlignmentStore, sink: FaceFolder | None, m
         end = end if last_shard else stop
     if sink and sink.is_empty():
         store.forget_written(sink.path)
-    written = store.written(sink.path) if sink else set()
+    written: dict[int, set[int]] = {}
+    for index, number in store.written(sink.path) if sink else ():
+        written.setdefault(index, set()).add(number)
+    unwritten = store.unwritten(sink.path) if sink else set()
     unmasked = set().union(*(store.without_mask(masker) for masker in maskers))
     wanted = [index for index in range(first + -first % every, end, every) if not complete or index in done]
-    needed = [index for index in wanted if index not in done or index in unmasked or sink and index not in written]
+    needed = [index for index in wanted if index not in done or index in unmasked or index in unwritten]
 
     gap = 1 if _pictures(source) else NEAR
     segments: list[tuple[int, int | None]] = []
@@ -367,15 +380,14 @@ def check_source(source: FrameSource, store: AlignmentStore) -> None:
         if recorded["video"] != source_identity(source)["video"]:
             raise other
         return
-    names = [file.name for file in pictures]
-    before = store.names()
+    names, before = source.names, store.names()
     if all(index < len(names) and names[index] == name for index, name in before.items()) and recorded["pictures"] == len(names):
         return
     if before and not set(before.values()) & set(names):
         raise other
     logger.info("%s has other pictures than before: those already searched keep their faces.", source.path)
     store.renumber(names)
-    store.update({"complete": [], "losses": [], "source": source_identity(source)})
+    store.update({"complete": [], "losses": [], "followed": None, "recognized": None, "source": source_identity(source)})
 
 
 def _pictures(source: FrameSource) -> list[Path]:

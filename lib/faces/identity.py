@@ -5,8 +5,9 @@ Where faces are linked through time a few of each track are looked at and speak 
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -136,19 +137,45 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, wanted: Wanted) ->
                max(np.linalg.norm(known[face] - recognizer.average) for face in unit if face in known) >= recognizer.telling
                for unit in units]
     labels = cluster(means, [{frame for frame, _ in unit} for unit in units], telling, recognizer.same)
-    counts = Counter()
-    for unit, label in zip(units, labels):
-        counts[label] += len(unit)
-    del counts[None]
-    person = {label: place for place, (label, _) in enumerate(counts.most_common(), 1)}
+    person = _numbers(units, labels, {(index, stored.number): stored.person for index, stored in store.all_faces(dropped=True)})
     people = [person.get(label) for label in labels]
     if strangers := [one for one in wanted.people if one not in person.values()]:
         there = f"{len(person)}, counted from 1" if person else "nobody who could be told from others"
         raise FaceswapError(f"There is no person {strangers[0]} in {store.path}, but {there}. extract without --person tells who is there.")
+    kept = [not wanted or wanted.keeps(mean + recognizer.average, one, recognizer) for mean, one in zip(means, people)]
+    if units and not any(kept) and not wanted.people:
+        raise FaceswapError(_nobody_is_wanted(store, means, wanted, recognizer))
     store.set_people((*face, one) for unit, one in zip(units, people) if one for face in unit)
-    unwanted = [face for unit, mean, one in zip(units, means, people) if not wanted.keeps(mean + recognizer.average, one, recognizer)
-                for face in unit]
-    store.drop("person", unwanted if wanted else [])
+    store.drop("person", [face for unit, keeps in zip(units, kept) if not keeps for face in unit])
+
+
+def _numbers(units: Sequence[Sequence[tuple[int, int]]], labels: Sequence[int | None],
+             before: Mapping[tuple[int, int], int | None]) -> dict[int, int]:
+    """A number for each label, from 1: that which most of its faces had `before`, else the next that is free, the most frequent first."""
+    faces: dict[int, list[tuple[int, int]]] = {}
+    for unit, label in zip(units, labels):
+        if label is not None:
+            faces.setdefault(label, []).extend(unit)
+    votes = [(count, label, number) for label, its in faces.items()
+             for number, count in Counter(before.get(face) for face in its).items() if number]
+    numbers: dict[int, int] = {}
+    for _, label, number in sorted(votes, reverse=True):
+        if label not in numbers and number not in numbers.values():
+            numbers[label] = number
+    taken = set(numbers.values())
+    free = (number for number in itertools.count(1) if number not in taken)
+    fresh = [label for label in sorted(faces, key=lambda label: -len(faces[label])) if label not in numbers]
+    return numbers | dict(zip(fresh, free))
+
+
+def _nobody_is_wanted(store: AlignmentStore, means: Sequence[np.ndarray], wanted: Wanted, recognizer: Recognizer) -> str:
+    threshold = recognizer.same if wanted.threshold is None else wanted.threshold
+    if wanted.keep is None:
+        return (f"Everybody in {store.path} is like the people of -n: nothing would be left. Nothing was changed. Raise "
+                f"-l/--ref-threshold (now {threshold:.2f}), or choose other photos.")
+    most = float(likeness(wanted.keep, np.array(means) + recognizer.average, recognizer).max())
+    return (f"Nobody in {store.path} is like the people of -f: the most like has {most:.2f}, {threshold:.2f} is needed. Nothing was "
+            f"changed. Lower -l/--ref-threshold to {max(most - 0.02, -1):.2f}, or choose other photos.")
 
 
 def cluster(vectors: Sequence[np.ndarray], frames: Sequence[set[int]], telling: Sequence[bool], same: float) -> list[int | None]:

@@ -12,7 +12,7 @@ from lib.faces.store import AlignmentStore
 
 AGREED = ("source", "detector", "aligner", "min_face", "rotate")  # settings in which all parts must be alike
 # Settings that tell what became of a part
-OF_A_PART = ("complete", "losses", "shard", "smooth", "followed", "recognizer", "recognized", "wanted")
+OF_A_PART = ("complete", "losses", "shard", "smooth", "followed", "recognizer", "recognized", "wanted", "chosen")
 
 
 @dataclass(frozen=True)

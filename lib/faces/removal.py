@@ -29,33 +29,29 @@ def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False
     """Leaves out the faces whose pictures extract wrote into `folder` and that are not there any more, in folders inside it neither.
 
     A picture may have another name by now. Faces left out before come back where their picture is there. An empty folder is
-    refused unless `everything` may go. Raises FaceswapError where the folder is not of this source, or nothing was deleted.
+    refused unless `everything` may go. The folder may also be a copy, sorted or not, of one that extract wrote, or its new place. Raises FaceswapError where the folder is not of this source, or nothing was deleted.
     """
     if not folder.is_dir():
         raise FaceswapError(f"There is no folder {folder}. Name the folder of faces that extract wrote with -f.")
-    written = store.written(folder)
-    if not written:
-        known = ", ".join(map(str, store.folders())) or "none"
-        raise FaceswapError(f"extract wrote no faces of {store.path} into {folder}. Folders that it wrote into: {known}. Name one with -f.")
     files = [path for path in folder.rglob("*") if path.suffix.lower() == ".png" and not path.name.startswith(".")]
     if not files and not everything:
         raise FaceswapError(f"{folder} is empty: every face would be left out. Say --all if that is meant; extract -o writes them anew.")
     shown = _shown(files, {name: index for index, name in store.names().items() if name})
     kept: set[tuple[int, int]] = set()
-    lost: set[tuple[int, int]] = set()
     before: set[tuple[int, int]] = set()
+    there: set[tuple[int, int]] = set()
     for index, stored in store.all_faces(dropped=True):
         if stored.dropped == "removed":
             before.add((index, stored.number))
         if stored.dropped not in (None, "removed"):
             continue
+        there.add((index, stored.number))
         if any(np.abs(landmarks - stored.fitted.landmarks).max() < NEAR for landmarks in shown.get(index, [])):
             kept.add((index, stored.number))
-        elif index in written:
-            lost.add((index, stored.number))
     if files and not kept and not everything:
-        raise FaceswapError(f"None of the {len(files)} faces in {folder} is of {store.path}. "
-                            "Name the folder that extract wrote for it with -f.")
+        raise FaceswapError(f"None of the {len(files)} faces in {folder} is of {store.path}. Folders that extract wrote for it: "
+                            f"{', '.join(map(str, store.folders())) or 'none'}. Name one with -f.")
+    lost = (_written(store, folder, kept) & there) - kept
     now = before - kept | lost
     if not lost and now == before:
         raise FaceswapError(f"Nothing was deleted in {folder}: all {len(kept)} faces are there.")
@@ -67,9 +63,21 @@ def bring_back(store: AlignmentStore, folder: Path | None = None) -> int:
     """Takes back all faces that were left out by hand, or those written into `folder`; returns how many."""
     removed = [(index, stored.number) for index, stored in store.all_faces(dropped=True) if stored.dropped == "removed"]
     written = store.written(folder) if folder else set()
-    stay = [one for one in removed if folder and one[0] not in written]
+    stay = [one for one in removed if folder and one not in written]
     store.drop("removed", stay)
     return len(removed) - len(stay)
+
+
+def _written(store: AlignmentStore, folder: Path, kept: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The faces that were written into `folder`, or into the one of which it is a copy or the new place: that which had all of `kept`."""
+    if written := store.written(folder):
+        return written
+    others = {other: written for other in store.folders() if kept and kept <= (written := store.written(other))}
+    if len({frozenset(written) for written in others.values()}) == 1:
+        return next(iter(others.values()))
+    known = ", ".join(map(str, others or store.folders())) or "none"
+    raise FaceswapError(f"extract wrote no faces of {store.path} into {folder}, and which folder it was copied from is not clear. Folders that "
+                        f"extract wrote into: {known}. Name one with -f.")
 
 
 def _shown(files: list[Path], places: dict[str, int]) -> dict[int, list[np.ndarray]]:

@@ -1,6 +1,6 @@
 """The alignments store: what was found in each frame of one source, in one SQLite file that is written as the work goes on.
 
-Format 2 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 2; numbers little-endian; coordinates in frame pixels):
+Format 3 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 3; numbers little-endian; coordinates in frame pixels):
 - `settings(key, value)`: JSON values: `source`, how the faces were found, and in `maskers` with which options each masker made its masks.
 - `frames(frame, name, time, look)`: one row for each frame looked at, with or without faces; the `name` of a picture, the `time` in
   seconds of a video's frame; `look` 32 x 18 x 3 bytes RGB, by which cuts are found, or NULL.
@@ -11,7 +11,7 @@ Format 2 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 2; numbers l
   (a key of `DROPPED`), NULL where it is not.
 - `masks(frame, number, name, size, pixels)`: `size` squared bytes, zlib-compressed, 255 = face, over the crop of
   coverage "whole" by `landmarks`, not by `smooth`.
-- `written(folder, frame)`: frames whose faces lie in a face folder, so that what a user deletes there stays deleted.
+- `written(folder, frame, number)`: faces that lie in a face folder, so that what a user deletes there stays deleted.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.lock import Lock, Locked
-from lib.media.files import part_of, publish
+from lib.media.files import part_of, printable, publish
 from lib.types import Detection, Face
 
 APPLICATION = 0x46535750
-FORMAT = 2
+FORMAT = 3
 SECONDS_BETWEEN_COMMITS = 1.0
 SCHEMA = """
 CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -46,7 +46,8 @@ CREATE TABLE faces(frame INTEGER NOT NULL, number INTEGER NOT NULL, box BLOB NOT
     PRIMARY KEY(frame, number)) WITHOUT ROWID;
 CREATE TABLE masks(frame INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, pixels BLOB NOT NULL,
     PRIMARY KEY(frame, number, name));
-CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY(folder, frame)) WITHOUT ROWID;
+CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(folder, frame, number))
+    WITHOUT ROWID;
 """
 FROM_FORMAT_1 = """
 ALTER TABLE frames ADD COLUMN look BLOB;
@@ -57,9 +58,17 @@ ALTER TABLE faces ADD COLUMN person INTEGER;
 ALTER TABLE faces ADD COLUMN embedding BLOB;
 ALTER TABLE faces ADD COLUMN dropped TEXT;
 INSERT OR IGNORE INTO settings SELECT 'maskers', '{"hull": {"dilation": 0.0, "feather": 0.0}}' WHERE EXISTS (SELECT 1 FROM masks);
-UPDATE settings SET key = 'min_face' WHERE key = 'min_size';
-PRAGMA user_version = 2
+UPDATE settings SET key = 'min_face' WHERE key = 'min_size'
 """
+FROM_FORMAT_2 = """
+ALTER TABLE written RENAME TO written_frames;
+CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(folder, frame, number))
+    WITHOUT ROWID;
+INSERT INTO written SELECT folder, frame, faces.number FROM written_frames JOIN faces USING (frame)
+    WHERE COALESCE(dropped, 'removed') = 'removed';
+DROP TABLE written_frames
+"""
+RENEWALS = {1: FROM_FORMAT_1, 2: FROM_FORMAT_2}  # by the format that they make the next one of
 COLUMNS = "number, box, score, landmarks, smooth, track, filled, person, dropped"
 ADD_MASK = "INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?)"
 LARGEST_MASK = 4096
@@ -306,8 +315,9 @@ class AlignmentStore:
         """Adds a face to those of frame `index`, and returns its number."""
         self.commit()
         (number,), = self._rows("SELECT COALESCE(MAX(number) + 1, 0) FROM faces WHERE frame = ?", (index,))
-        with self._transaction():
+        with self._transaction() as database:
             self._insert(index, number, stored)
+            database.execute("DELETE FROM written WHERE frame = ? AND number = ?", (index, number))
         return number
 
     def add_masks(self, index: int, number: int, masks: Mapping[str, np.ndarray]) -> None:
@@ -361,15 +371,22 @@ class AlignmentStore:
             database.executemany("UPDATE faces SET dropped = ? WHERE frame = ? AND number = ? AND dropped IS NULL",
                                  ((reason, *face) for face in faces))
 
-    def add_written(self, folder: Path, index: int) -> None:
-        """Notes that the faces of frame `index` lie in the face folder `folder`."""
-        self._pending.append(("INSERT OR REPLACE INTO written VALUES (?, ?)", (self._folder_key(folder), index)))
+    def add_written(self, folder: Path, index: int, numbers: Iterable[int]) -> None:
+        """Notes that these faces of frame `index` lie in the face folder `folder`."""
+        self._pending += [("INSERT OR REPLACE INTO written VALUES (?, ?, ?)", (self.folder_key(folder), index, number)) for number in numbers]
         self._commit_now_and_then()
 
-    def written(self, folder: Path) -> set[int]:
-        """Frames whose faces were written into `folder` before."""
+    def written(self, folder: Path) -> set[tuple[int, int]]:
+        """The faces (frame, number) that were written into `folder` before."""
         self._flush_for_reading()
-        return {row[0] for row in self._rows("SELECT frame FROM written WHERE folder = ?", (self._folder_key(folder),))}
+        return set(self._rows("SELECT frame, number FROM written WHERE folder = ?", (self.folder_key(folder),)))
+
+    def unwritten(self, folder: Path) -> set[int]:
+        """Frames with a face that was never written into `folder`."""
+        self._flush_for_reading()
+        return {row[0] for row in self._rows(
+            "SELECT DISTINCT frame FROM faces WHERE dropped IS NULL AND NOT EXISTS (SELECT 1 FROM written WHERE folder = ? "
+            "AND written.frame = faces.frame AND written.number = faces.number)", (self.folder_key(folder),))}
 
     def folders(self) -> list[Path]:
         """The face folders that faces were written into."""
@@ -387,13 +404,7 @@ class AlignmentStore:
         """The faces in `folder` are gone altogether, and shall be written anew."""
         self.commit()
         with self._transaction() as database:
-            database.execute("DELETE FROM written WHERE folder = ?", (self._folder_key(folder),))
-
-    def forget_written_frames(self, indices: Iterable[int]) -> None:
-        """The faces of these frames are no longer as they lie in any face folder."""
-        self.commit()
-        with self._transaction() as database:
-            database.executemany("DELETE FROM written WHERE frame = ?", ((index,) for index in indices))
+            database.execute("DELETE FROM written WHERE folder = ?", (self.folder_key(folder),))
 
     def take(self, part: AlignmentStore) -> list[int]:
         """Adds the frames of `part` that are not here, with all that is known of them but tracks and people.
@@ -413,8 +424,8 @@ class AlignmentStore:
                                  f"dropped FROM part.faces WHERE frame NOT IN {here}")
                 database.execute(f"INSERT INTO masks SELECT * FROM part.masks WHERE frame NOT IN {here}")
                 for folder in part.folders():
-                    database.execute("INSERT OR IGNORE INTO written SELECT ?, frame FROM part.written WHERE folder = ?",
-                                     (self._folder_key(folder), part._folder_key(folder)))
+                    database.execute("INSERT OR IGNORE INTO written SELECT ?, frame, number FROM part.written WHERE folder = ?",
+                                     (self.folder_key(folder), part.folder_key(folder)))
                 database.execute(f"INSERT INTO frames SELECT * FROM part.frames WHERE frame NOT IN {here}")
         finally:
             self._rows("DETACH part")
@@ -482,8 +493,8 @@ class AlignmentStore:
             return
         if application != APPLICATION:
             raise FaceswapError(f"{self.path} is not an alignments file of this program. Name another file with -p.")
-        if version == 1:
-            self._renew()
+        if version in RENEWALS:
+            self._renew(version)
         elif version != FORMAT:
             raise FaceswapError(f"The alignments file {self.path} has format {version}, this program reads format {FORMAT}. "
                                 "Use the version of the program that made it, or name another file with -p.")
@@ -491,13 +502,15 @@ class AlignmentStore:
         if verdict != "ok":
             raise self._damaged(verdict)
 
-    def _renew(self) -> None:
-        """Gives a file of format 1 the columns of format 2."""
+    def _renew(self, version: int) -> None:
+        """Makes this format of an earlier one."""
         writer = self._database if self._lock else sqlite3.connect(self.path, timeout=30, isolation_level=None)
         try:
             writer.execute("BEGIN IMMEDIATE")
-            for statement in FROM_FORMAT_1.split(";"):
-                writer.execute(statement)
+            for older in range(version, FORMAT):
+                for statement in RENEWALS[older].split(";"):
+                    writer.execute(statement)
+            writer.execute(f"PRAGMA user_version = {FORMAT}")
             writer.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._trouble(error) from error
@@ -563,25 +576,24 @@ class AlignmentStore:
     def _trouble(self, error: sqlite3.Error) -> Exception:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code == sqlite3.SQLITE_NOTADB:
-            return FaceswapError(f"{self.path} is not an alignments file, or its beginning is damaged. Name another file with -p, "
-                                 "or delete it and run extract again.")
+            return FaceswapError(f"{self.path} is not an alignments file, or its beginning is damaged. Name another file with -p.")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH):
             return self._damaged(error)
         if code == sqlite3.SQLITE_FULL:
             return FaceswapError(f"The disk is full: {self.path} could not be written. Make room and run the same command again.")
-        return FaceswapError(f"The alignments file {self.path} cannot be used: {error}. Check that its folder can be written, "
+        return FaceswapError(f"The alignments file {self.path} cannot be used: {error}. Check that it and its folder can be written, "
                              "or name another file with -p.")
 
     def _damaged(self, why: Any) -> FaceswapError:
         reason = " ".join(str(why).split())
         return FaceswapError(f"The alignments file {self.path} is damaged ({reason}). Delete it, or move it away, and run extract again.")
 
-    def _folder_key(self, folder: Path) -> str:
+    def folder_key(self, folder: Path) -> str:
         """Relative to the store, so that the two may be moved together."""
         try:
-            return Path(os.path.relpath(folder, self.path.parent)).as_posix()
+            return printable(Path(os.path.relpath(folder, self.path.parent)).as_posix())
         except ValueError:  # another drive
-            return Path(os.path.abspath(folder)).as_posix()
+            return printable(Path(os.path.abspath(folder)).as_posix())
 
 
 def _lock(path: Path) -> Lock:

@@ -134,6 +134,7 @@ def _fill(source: FrameSource, store: AlignmentStore, tracks: Sequence[Track], a
                     filled.append(there.index)
                     if cut.sink:
                         cut.write(source, there, number, aligned)
+                        store.add_written(cut.sink.path, there.index, [number])
         going = [gap for gap in going if gap.last > frame.index]
     return filled, others
 

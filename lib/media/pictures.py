@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lib.errors import FaceswapError
 from lib.media.base import FrameSource
-from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, disk_errors, natural_key, part_of
+from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, disk_errors, natural_key, part_of, printable
 from lib.parallel import ordered_map
 from lib.types import Frame
 
@@ -118,6 +118,11 @@ class PictureSource(FrameSource):
         self._losses: list[str] = []
 
     @cached_property
+    def names(self) -> list[str]:
+        """Of all pictures, as their frames have them."""
+        return [printable(file.name) for file in self.files]
+
+    @cached_property
     def size(self) -> tuple[int, int] | None:
         """(width, height) of all pictures, or None where they differ; reads every file's header."""
         sizes = set()
@@ -138,7 +143,7 @@ class PictureSource(FrameSource):
             if isinstance(image, FaceswapError):
                 self._losses.append(f"{file.name}: {_relative(image, file)}")
             else:
-                yield Frame(index, image, file.name)
+                yield Frame(index, image, self.names[index])
 
     @property
     def losses(self) -> list[str]:

@@ -220,9 +220,60 @@ def test_photos_say_whose_faces_are_kept(faceswap, two, photos, tmp_path, option
 
 def test_a_threshold_is_stricter_when_higher(faceswap, two, photos, tmp_path):
     done = faceswap("extract", "-i", two, "-o", tmp_path / "faces", "-D", "hog", "-f", photos[0], "-l", 0.99, code=1)
-    assert "24 of somebody else" in done.stderr
+    assert "is like the people of -f: the most like has" in done.stderr and "Nothing was changed." in done.stderr
+    with AlignmentStore.open(Path(f"{two}.alignments.db"), read_only=True) as store:
+        assert store.counts()[0] == 24
     faceswap("extract", "-i", two, "-o", tmp_path / "faces", "-D", "hog", "-f", photos[0], "-l", -1)
     assert frames_of(tmp_path / "faces") == ASTRONAUT + ADMIRAL
+
+
+def test_another_choice_brings_the_others_back_and_an_earlier_folder_goes_on(faceswap, two, tmp_path):
+    def run(*more) -> str:
+        return faceswap("extract", "-i", two, "-D", "hog", *more).stderr
+
+    run()
+    run("-o", tmp_path / "second", "--person", 2)
+    assert "Faces: 24 new" in run("-o", tmp_path / "all") and frames_of(tmp_path / "all") == ASTRONAUT + ADMIRAL
+    run("-o", tmp_path / "first", "--person", 1)
+    assert "Faces: 0 new" in run("-o", tmp_path / "second", "--person", 2)
+    refused = faceswap("extract", "-i", two, "-D", "hog", "-o", tmp_path / "second", "--person", 1, code=1).stderr
+    assert "another choice of people" in refused
+
+
+def test_people_keep_their_numbers_when_one_of_them_grows_rare(faceswap, two, tmp_path):
+    def run(*more) -> str:
+        return faceswap("extract", "-i", two, "-D", "hog", *more).stderr
+
+    run("-o", tmp_path / "first", "--person", 1) if run() else None
+    for path in list_faces(tmp_path / "first")[:8]:
+        path.unlink()
+    faceswap("alignments", "remove", "-i", two, "-f", tmp_path / "first")
+    run("-o", tmp_path / "second", "--person", 2)
+    assert frames_of(tmp_path / "second") == ADMIRAL
+    assert "person 1: 6 faces; person 2: 10 faces" in run("-o", tmp_path / "all")
+    assert "Left out 0 faces" in faceswap("alignments", "remove", "-i", two, "-f", tmp_path / "first").stderr  # those of person 2 stay
+
+
+def test_a_picture_that_takes_the_place_of_another_gets_its_person(faceswap, photos, tmp_path):
+    folder = photos[0].parent
+    shutil.copy(photos[0], folder / "again.png")
+    assert "2 people: person 1: 2 faces; person 2: 1 face." in faceswap("extract", "-i", folder, "-D", "hog").stderr
+    (folder / "again.png").unlink()
+    pictures.write(folder / "z.png", pictures.read(photos[1])[:, ::-1])
+    assert "2 people: person 1: 1 face; person 2: 2 faces." in faceswap("extract", "-i", folder, "-D", "hog").stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text(faceswap, photos, tmp_path, clip):
+    folder = tmp_path / "old\udcff"
+    folder.mkdir()
+    shutil.copy(photos[0], folder / "bad\udcff.png")
+    faces = tmp_path / "faces\udcfe"
+    for _ in range(2):
+        faceswap("extract", "-i", folder, "-o", faces, "-D", "hog")
+    assert len(list_faces(faces)) == 1
+    with AlignmentStore.open(Path(f"{folder}.alignments.db"), read_only=True) as store:
+        assert store.names() == {0: "bad\\xff.png"}
 
 
 def test_photos_of_people_in_single_pictures(faceswap, photos, tmp_path):

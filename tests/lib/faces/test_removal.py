@@ -1,5 +1,8 @@
 """What a user deletes from a face folder is left out, whatever the other pictures are called by now."""
 
+import shutil
+from dataclasses import replace
+
 import pytest
 
 from lib.errors import FaceswapError
@@ -74,7 +77,7 @@ def test_nothing_deleted_or_another_folder_is_said(store, tmp_path):
         remove_deleted(store, tmp_path / "nowhere")
     with AlignmentStore.open(tmp_path / "b.db") as other:
         run(MovingCamera(admiral(), seconds=8 / 25, side=256), other, tmp_path / "others")
-    with pytest.raises(FaceswapError, match="wrote no faces of .*x.db into .*others. Folders that it wrote into: .*faces"):
+    with pytest.raises(FaceswapError, match="None of the 8 faces in .*others is of .*x.db. Folders that extract wrote for it: .*faces"):
         remove_deleted(store, tmp_path / "others")
     for path in list_faces(tmp_path / "faces"):
         path.unlink()
@@ -83,6 +86,23 @@ def test_nothing_deleted_or_another_folder_is_said(store, tmp_path):
     with pytest.raises(FaceswapError, match="None of the 8 faces in .*faces is of"):
         remove_deleted(store, tmp_path / "faces")
     assert left_out(store) == []
+
+
+def test_a_sorted_copy_and_a_folder_that_was_moved_do_as_well(store, tmp_path):
+    shutil.copytree(tmp_path / "faces", tmp_path / "copy")
+    for rank, path in enumerate(list_faces(tmp_path / "copy")):
+        path.rename(path.with_name(f"{rank}_{path.name}"))
+    for path in list_faces(tmp_path / "copy")[:2]:
+        path.unlink()
+    assert remove_deleted(store, tmp_path / "copy").removed == 2 and left_out(store) == [0, 1]
+    (tmp_path / "faces").rename(tmp_path / "elsewhere")
+    assert remove_deleted(store, tmp_path / "elsewhere").returned == 2 and left_out(store) == []
+
+
+def test_faces_that_were_never_in_the_folder_stay(store, tmp_path):
+    store.add_face(2, replace(store.faces(2)[0]))
+    list_faces(tmp_path / "faces")[5].unlink()
+    assert remove_deleted(store, tmp_path / "faces").removed == 1 and left_out(store) == [5]
 
 
 def test_faces_of_another_source_in_the_folder_are_told_apart(store, tmp_path):

@@ -3,6 +3,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,10 +107,10 @@ def test_faces_follow_their_pictures_when_the_folder_changes(path, tmp_path):
     with AlignmentStore.open(path) as store:
         for index, name in enumerate(["a.jpg", "c.jpg", "d.jpg"]):
             store.add(index, name, None, [face(index, {"hull": np.ones((8, 8, 1), np.float32)})])
-            store.add_written(tmp_path / "faces", index)
+            store.add_written(tmp_path / "faces", index, [0])
         store.renumber(["a.jpg", "b.jpg", "d.jpg", "c.jpg"])
         assert store.names() == {0: "a.jpg", 2: "d.jpg", 3: "c.jpg"}
-        assert store.written(tmp_path / "faces") == {0, 2, 3}
+        assert store.written(tmp_path / "faces") == {(0, 0), (2, 0), (3, 0)}
         assert same(store.faces(3)[0], face(1, {"hull": np.ones((8, 8, 1), np.float32)}))
         store.renumber(["c.jpg"])
         assert store.names() == {0: "c.jpg"} and store.counts() == (1, 1, 1)
@@ -173,6 +174,8 @@ def test_a_file_of_format_1_is_renewed(path):
     for column in ("smooth", "track", "filled", "person", "embedding", "dropped"):
         database.execute(f"ALTER TABLE faces DROP COLUMN {column}")
     database.execute("INSERT INTO settings VALUES ('min_size', '40')")
+    database.execute("DROP TABLE written")
+    database.execute("CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY(folder, frame))")
     database.execute("PRAGMA user_version = 1")
     database.commit()
     database.close()
@@ -182,12 +185,30 @@ def test_a_file_of_format_1_is_renewed(path):
         assert same(store.faces(0)[0], face(1))
 
 
+def test_a_file_of_format_2_knows_again_which_faces_were_written(path, tmp_path):
+    with AlignmentStore.open(path) as store:
+        for index, reasons in enumerate([(None, "person"), (), ("removed",)]):
+            store.add(index, "", None, [replace(face(seed), dropped=reason) for seed, reason in enumerate(reasons)])
+    database = sqlite3.connect(path)
+    database.execute("DROP TABLE written")
+    database.execute("CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY(folder, frame))")
+    database.executemany("INSERT INTO written VALUES ('faces', ?)", [(index,) for index in range(3)])
+    database.execute("PRAGMA user_version = 2")
+    database.commit()
+    database.close()
+    with AlignmentStore.open(path, read_only=True) as store:
+        assert store.written(tmp_path / "faces") == {(0, 0), (2, 0)}
+    with AlignmentStore.open(path) as store:
+        store.drop("person", [])
+        assert store.unwritten(tmp_path / "faces") == {0} and store.unwritten(tmp_path / "others") == {0}
+
+
 def test_a_later_format_is_refused(path):
     AlignmentStore.open(path).close()
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 3")
+    database.execute("PRAGMA user_version = 4")
     database.close()
-    with pytest.raises(FaceswapError, match="format 3"):
+    with pytest.raises(FaceswapError, match="format 4"):
         AlignmentStore.open(path)
 
 
