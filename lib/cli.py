@@ -14,6 +14,7 @@ from typing import Any
 from lib.errors import UsageError
 from lib.options import REQUIRED, Declaration, Option, declarations, nearest
 from lib.plugin import REGISTRIES
+from lib.registry import Registry
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 LOGS = ("text", "json")
@@ -70,7 +71,7 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
             _add_plugin_options(parser, item, name, alone=len(chosen[item.name]) == 1)
     given, unknown = parser.parse_known_args(argv)
     if unknown:
-        raise UsageError(_unknown(unknown, parser, chosen))
+        raise UsageError(_unknown(unknown, parser, chosen, {item.name: REGISTRIES[item.plugin] for item in selectors}))
     given = vars(given)
 
     values = own_table | {item.name: item.value(given[item.name], _label(item)) for item in options if item.name in given}
@@ -159,7 +160,7 @@ def _chosen(item: Option, names: Any) -> list[str]:
     return names
 
 
-def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[str]]) -> str:
+def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[str]], kinds: Mapping[str, Registry]) -> str:
     """What to say about arguments that no option took."""
     flag = next((item for item in unknown if item.startswith("-")), None)
     if flag is None:
@@ -172,8 +173,13 @@ def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[
     if dot and selector in chosen:
         of_plugin = [name for name in known if name.startswith(f"--{selector}.")]
         names, one = ", ".join(map(repr, chosen[selector])), len(chosen[selector]) == 1
-        return (f"The {selector}{'' if one else 's'} {names} {'has' if one else 'have'} no option {flag}." + nearest(flag, of_plugin)
-                + f" There are: {', '.join(of_plugin) or 'none'}.")
+        said = f"The {selector}{'' if one else 's'} {names} {'has' if one else 'have'} no option {flag}."
+        close, name = nearest(flag, of_plugin), flag.rpartition(".")[2].replace("-", "_")
+        others = [] if close else [plugin for plugin in kinds[selector].names()
+                                   if any(item.name == name for item in kinds[selector].declaration(plugin).options)]
+        if others:
+            return f"{said} {' and '.join(others)} {'has' if len(others) == 1 else 'have'} it: choose with --{selector}."
+        return f"{said}{close} There are: {', '.join(of_plugin) or 'none'}."
     return f"There is no option {flag}.{nearest(flag, known)} See: {parser.prog} --help"
 
 

@@ -69,7 +69,9 @@ class Option:
         try:
             value = _CONVERTERS[self.kind](given)
         except (TypeError, ValueError):
-            raise UsageError(f"{label} needs {_NAMES[self.kind]}, not {given!r}.") from None
+            several = isinstance(given, list) and all(isinstance(one, str) for one in given)
+            shown = f"{' '.join(given)!r}; separate them by blanks" if several else repr(given)
+            raise UsageError(f"{label} needs {_NAMES[self.kind]}, not {shown}.") from None
         if self.choices is not None and value not in self.choices:
             raise UsageError(f"{label} must be one of {', '.join(map(str, self.choices))}, not {value!r}."
                              + nearest(str(value), map(str, self.choices)))
@@ -104,8 +106,8 @@ class Declaration:
                 raise UsageError(f"{label} does not exist." + nearest(name, known)
                                  + (f" Options: {', '.join(sorted(known))}." if known else " There are no options."))
             checked[name] = known[name].value(value, label)
-        if missing := [f"--{prefix}.{item.flag}" for item in self.options if item.default is REQUIRED and item.name not in checked]:
-            raise UsageError(f"{' and '.join(missing)} must be given.")
+        if missing := [item for item in self.options if item.default is REQUIRED and item.name not in checked]:
+            raise UsageError(" ".join(f"--{prefix}.{item.flag} must be given: {item.help}" for item in missing))
         return checked
 
 

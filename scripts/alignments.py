@@ -184,6 +184,9 @@ def _merge(options: Alignments) -> int:
     for part in parts:
         if not part.is_file():
             raise FaceswapError(f"There is no alignments file {part}. Name the files of all parts with -p.")
+    for number, part in enumerate(parts):
+        if any(same_path(part, other) for other in parts[:number]):
+            raise UsageError(f"-p names {part} twice. Name each part once.")
     source = open_source(Path(os.path.abspath(options.input)), exact=False) if options.input else None
     if source:
         _check_same(source, parts[0])

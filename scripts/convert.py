@@ -27,6 +27,7 @@ from lib.swapping.composite import Compositor
 from lib.swapping.eyes import EyesFollow
 from lib.swapping.pipeline import Choose, largest, nearest, swap_frames
 from lib.training.swapper import Swapper, load_swapper
+from scripts.extract import all_left_out
 
 logger = logging.getLogger(__name__)
 PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
@@ -115,6 +116,8 @@ def alignments(options: Command, source: FrameSource) -> AlignmentStore:
             return options.create(kind)
 
         summary = extract(source, store, lambda: make("detector"), lambda: make("aligner"))
+        if not summary.faces and summary.dropped:
+            raise FaceswapError(all_left_out(source, summary))
         if not summary.faces:
             raise FaceswapError(f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows faces; "
                                 "then try another -D/--detector.")

@@ -13,7 +13,7 @@ from lib.faces.faceset import FaceFolder
 from lib.faces.finding import angles_of
 from lib.faces.identity import Wanted, embeddings_of
 from lib.faces.sheet import write_sheet
-from lib.faces.store import DROPPED, AlignmentStore, default_store
+from lib.faces.store import BACK, DROPPED, AlignmentStore, default_store
 from lib.logs import counted
 from lib.media.base import FrameSource
 from lib.media.files import same_path
@@ -39,6 +39,8 @@ def extracted(options: Extract) -> tuple[Summary, int]:
     source = open_source(Path(os.path.abspath(options.input)), exact=False)  # "." has no name to speak of
     if options.output and same_path(options.input, options.output):
         raise FaceswapError(f"Input and output are the same, {options.input}. Name another folder with -o.")
+    if options.ref_threshold is not None and not (options.filter or options.nfilter):
+        raise UsageError("-l/--ref-threshold says how like a face must be to photos: name them with -f or -n.")
     shard = _shard(options)
     sink = FaceFolder(options.output) if options.output else None
     recognizer = options.create("recognizer") if _tells_people_apart(options, source) else None
@@ -69,6 +71,8 @@ def _shard(options: Extract) -> Shard | None:
     number, slash, count = options.shard.partition("/")
     if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise UsageError(f"--shard must be a part and how many there are, such as 3/16, not {options.shard!r}.")
+    if options.alignments is None:
+        raise UsageError("--shard needs an alignments file of its own for each part: name it with -p, such as part3.db.")
     if options.filter or options.nfilter or options.person:
         raise UsageError("--shard searches only: choose people with -f, -n or --person in the extract after alignments merge.")
     return Shard(int(number), int(count))
@@ -92,13 +96,20 @@ def _wanted(options: Extract, recognizer: Recognizer | None) -> Wanted:
 
 def _nothing_found(source: FrameSource, summary: Summary, options: Extract) -> str:
     if not summary.frames:
-        return f"Not one frame of {source.path} could be read. Play it to see whether it is whole."
+        return (f"Not one frame of {source.path} could be read. "
+                f"{'Play it to see whether it is whole' if source.rate else 'Open its pictures to see whether they are whole'}.")
     if summary.dropped:
-        return (f"All {sum(summary.dropped.values())} faces of {source.path} were left out: {_left_out(summary)}. "
-                "Lower -l/--ref-threshold, choose other photos, or a smaller --min-face; without -f, -n and --person all people are back.")
+        return all_left_out(source, summary)
     others = "--detector yunet, which also finds turned and covered faces" if summary.detector == "hog" else "another --detector"
     return (f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows faces; then try {others}, "
             "a lower --detector.min-score or a larger --detector.search.")
+
+
+def all_left_out(source: FrameSource, summary: Summary) -> str:
+    """What to say where faces were found, and none of them is to be used."""
+    number = sum(summary.dropped.values())
+    return (f"{'The only face' if number == 1 else f'All {number} faces'} of {source.path} {'is' if number == 1 else 'are'} left out: "
+            f"{_left_out(summary)}. {'. '.join(BACK[reason] for reason in summary.dropped)}.")
 
 
 def _tell(source: FrameSource, summary: Summary, store: Path, options: Extract) -> None:
@@ -108,6 +119,8 @@ def _tell(source: FrameSource, summary: Summary, store: Path, options: Extract) 
         shown = [f"person {person}: {counted(faces, 'face')}" for person, faces in list(summary.people.items())[:LISTED]]
         rest = sum(list(summary.people.values())[LISTED:])
         more = [f"{len(summary.people) - LISTED} more: {counted(rest, 'face')}"] if rest else []
+        nobodys = summary.faces + summary.dropped.get("person", 0) - sum(summary.people.values())
+        more += [f"nobody in particular: {counted(nobodys, 'face')}"] if nobodys > 0 else []
         logger.info("%s: %s.", "1 person" if len(summary.people) == 1 else f"{len(summary.people)} people", "; ".join(shown + more))
     if summary.filled:
         logger.info("Filled in %s that the detector missed for a moment.", counted(summary.filled, "face"))
@@ -115,8 +128,9 @@ def _tell(source: FrameSource, summary: Summary, store: Path, options: Extract) 
         logger.info("Left out: %s.", _left_out(summary))
     if summary.searched:
         rate = summary.searched / max(summary.seconds, 1e-9)
+        shown = f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}"
         before = f" ({summary.frames - summary.searched} had been searched before)" if summary.searched < summary.frames else ""
-        logger.info("Searched %s in %.1f s, %.0f a second%s.", counted(summary.searched, "frame"), summary.seconds, rate, before)
+        logger.info("Searched %s in %.1f s, %s a second%s.", counted(summary.searched, "frame"), summary.seconds, shown, before)
     else:
         logger.info("All frames had been searched before.")
     logger.info("Alignments: %s", store)
@@ -160,8 +174,8 @@ class Extract(Command):
     smooth: bool | None = option(None, "Take the jitter out of the landmarks, per face and shot, without lag; by default in videos.")
     min_face: int | None = option(None, "The smallest face looked for, brows to chin, in pixels of the frame; smaller ones are left out. "
                                         "By default frames are searched at 640 pixels, where yunet finds faces of 20 (hog 36, mmod 72): of "
-                                        "60 in a 1080p frame. With 20 it finds those of 20 in any frame, in tiles: at 1080p in about 20 "
-                                        "times the time; 200 saves time.", low=0)
+                                        "60 in a 1080p frame. With 20 it finds those of 20 in any frame, in tiles: at 1080p detection "
+                                        "takes about 15 times as long; 200 saves time.", low=0)
     rotate: str | None = option(None, "Look for faces that lie on their side or upside down, too, by turning frames: on (90, 180 and 270 "
                                       "degrees), a step such as 45, a list such as 90,270 (clockwise), or off. Frames are turned where no "
                                       "face was found that surely stands upright; each angle takes the time of another search.", short="-r")

@@ -15,7 +15,7 @@ from lib.faces.extraction import check_source
 from lib.faces.geometry import crop
 from lib.faces.masking import add_masks
 from lib.faces.overlay import masks_side_by_side
-from lib.faces.store import AlignmentStore, default_store
+from lib.faces.store import BACK, AlignmentStore, default_store
 from lib.logs import counted
 from lib.media import pictures
 from lib.media.base import FrameSource
@@ -42,9 +42,10 @@ def run(options: Mask) -> int:
     with AlignmentStore.open(path) as store:
         check_source(source, store)
         if not store.counts()[0]:
-            left_out = sum(store.dropped_counts().values())
-            raise FaceswapError(f"{store.path} has no faces{f': all {left_out} are left out' if left_out else ''}. "
-                                f"Run extract on {source.path} first.")
+            if left_out := store.dropped_counts():
+                raise FaceswapError(f"All {sum(left_out.values())} faces of {store.path} are left out. "
+                                    f"{'. '.join(BACK[reason] for reason in left_out)}.")
+            raise FaceswapError(f"{store.path} has no faces. Run extract on {source.path} first.")
         added = add_masks(source, store, maskers)
         if added.faces or added.unread:
             logger.info("Made masks of %s in %s.", counted(added.faces, "face"), counted(added.frames, "frame"))
@@ -66,6 +67,8 @@ def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], co
     faces = [(index, stored.number) for index, stored in store.all_faces()]
     places = np.unique(np.linspace(0, len(faces) - 1, min(count, len(faces))).round().astype(int))
     chosen = {index: [number for _, number in group] for index, group in groupby((faces[place] for place in places), lambda face: face[0])}
+    if folder.exists() and not folder.is_dir():
+        raise FaceswapError(f"{folder} is a file. Name a folder for the pictures with -o.")
     with disk_errors(folder / "x"):
         folder.mkdir(parents=True, exist_ok=True)
     for frame in source.at(list(chosen)):

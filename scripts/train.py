@@ -22,14 +22,15 @@ from lib.evaluation.measures import BY_KEY
 from lib.evaluation.page import number
 from lib.faces.extraction import extract
 from lib.faces.faceset import FaceFile, FaceFolder, is_face_folder, list_faces, read_face
+from lib.faces.geometry import COVERAGES
 from lib.faces.masking import masks_of_files
 from lib.faces.store import AlignmentStore, default_store
 from lib.logs import counted
 from lib.media.files import same_path
 from lib.media.source import open_source
-from lib.options import option
+from lib.options import nearest, option
 from lib.parallel import ordered_map
-from lib.plugin import ALIGNERS, MODELS, RECOGNIZERS
+from lib.plugin import ALIGNERS, MASKERS, MODELS, RECOGNIZERS
 from lib.progress import progress
 from lib.training import checkpoint
 from lib.training.data import Faces
@@ -53,6 +54,9 @@ def run(options: Train) -> int:
             raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a video, or a folder of pictures.")
     if same_path(options.input_a, options.input_b):
         raise FaceswapError(f"-A and -B are both {options.input_a}. Name two people's faces.")
+    if options.mask and options.mask not in MASKERS.names():
+        raise UsageError(f"-M/--mask: there is no mask {options.mask!r}." + nearest(options.mask, MASKERS.names())
+                         + f" There are: {', '.join(MASKERS.names())}.")
     if options.until and not options.progress_minutes:
         raise UsageError("--until plateau goes by the measurements that --progress-minutes 0 turns off: leave one of them out.")
     with checkpoint.alone(options.model_dir):
@@ -67,7 +71,7 @@ def _train(options: Train) -> int:
     model = MODELS.create(options.model, **settings["options"])
     faces_folders = {identity: _face_folder(path, folder / f"faces_{identity}", options)
                      for identity, path in (("a", options.input_a), ("b", options.input_b))}
-    files = {identity: _read(path) for identity, path in faces_folders.items()}
+    files = {identity: _read(path, model.coverage) for identity, path in faces_folders.items()}
     held_out = _held_out(settings, faces_folders["a"]) if options.progress_minutes else []
     plan = _plan(options, model, settings["seed"])
     trained_on = files | {"a": [file for index, file in enumerate(files["a"]) if index not in held_out]}
@@ -164,7 +168,8 @@ def _face_folder(path: Path, extracted: Path, options: Train) -> Path:
     return extracted
 
 
-def _read(folder: Path) -> list[FaceFile]:
+def _read(folder: Path, coverage: str) -> list[FaceFile]:
+    """The faces of `folder`. Raises FaceswapError where they are too few, or show less than a model sees."""
     paths = list_faces(folder)
     if len(paths) < FEWEST_FACES:
         raise FaceswapError(f"{folder} holds {len(paths)} faces, too few to learn from: at least {FEWEST_FACES} are needed, and "
@@ -177,6 +182,9 @@ def _read(folder: Path) -> list[FaceFile]:
     kinds = {(file.coverage, file.size) for file in files}
     if len({coverage for coverage, _ in kinds}) > 1:
         raise FaceswapError(f"{folder} mixes faces of different coverage ({', '.join(sorted({c for c, _ in kinds}))}). Extract them alike.")
+    if COVERAGES[files[0].coverage][0] < COVERAGES[coverage][0]:
+        raise FaceswapError(f"{folder} shows {files[0].coverage} faces, but this model sees {coverage} ones. Extract them with "
+                            "--coverage whole, which suits every model but those of head.")
     return files
 
 

@@ -126,7 +126,10 @@ def _video_places(path: Path, source: FrameSource, first_frame: int | None) -> d
                                 f"{frame_name(source.path.stem, 0)}.")
         numbers[name] = int(found[1])
     if not numbers:
-        return {}
+        raise FaceswapError(f"{path} names no frame: there is nothing to import.")
+    if not any(name.startswith(source.path.stem) for name in numbers):
+        logger.warning("The frames in %s are called %s, not after %s: look with alignments draw whether the faces are this video's.",
+                       path.name, next(iter(numbers)), source.path.name)
     least = min(numbers.values())
     if first_frame is None:
         first_frame = 0 if least == 0 else 1

@@ -28,6 +28,7 @@ FORMAT = 1
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 AFTER_HEADER = len(SIGNATURE) + 25  # the IHDR chunk comes first and is always 25 bytes long
 KEYWORD = b"faceswap\0"
+LONGEST_STEM = 180  # bytes of a source's name in those of its faces; file systems take 255 in all
 LARGEST = 8192  # pixels a side that a face may have
 
 
@@ -152,7 +153,10 @@ class FaceFolder:
 
 def stem_of(origin: Origin) -> str:
     """How the name of a face's file begins: source, frame, number."""
-    return f"{Path(origin.name or origin.source).stem}_{origin.frame:06d}_{origin.number}"
+    stem = Path(origin.name or origin.source).stem
+    if len(os.fsencode(stem)) > LONGEST_STEM:
+        stem = f"{stem[:LONGEST_STEM // 4]}~{zlib.crc32(os.fsencode(stem)):08x}"
+    return f"{stem}_{origin.frame:06d}_{origin.number}"
 
 
 def _free_name(folder: Path, origin: Origin) -> Path:

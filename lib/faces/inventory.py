@@ -27,7 +27,8 @@ def facts(store: AlignmentStore) -> dict[str, Any]:
             gaps[-1] |= {"last": index, "last_name": name, "last_time": time, "frames": gaps[-1]["frames"] + 1}
         before = count
     return {"alignments": str(store.path), "settings": store.settings, "frames": frames, "frames_with_face": with_face, "faces": faces,
-            "tracks": tracks, "filled": filled, "people": store.people(), "left_out": store.dropped_counts(),
+            "tracks": tracks, "filled": filled, "people": store.people(),
+            "nobodys": len(store.whose().get(None, [])), "left_out": store.dropped_counts(),
             "masks": store.mask_counts(), "gaps": gaps, "frames_without_face": none, "frames_with_several_faces": several}
 
 
@@ -35,7 +36,9 @@ def table(found: dict[str, Any]) -> str:
     """Lines for a terminal, of `facts`."""
     settings = found["settings"]
     masks = ", ".join(f"{name} ({counted(count, 'face')})" for name, count in found["masks"].items())
-    people = ", ".join(f"person {person} {counted(count, 'face')}" for person, count in found["people"].items())
+    people = [f"person {person} {counted(count, 'face')}" for person, count in found["people"].items()]
+    if people and found["nobodys"]:
+        people.append(f"nobody in particular {counted(found['nobodys'], 'face')}")
     left_out = ", ".join(f"{count} {DROPPED.get(reason, reason)}" for reason, count in found["left_out"].items())
     rows = [("alignments", found["alignments"]),
             ("source", settings.get("source", {}).get("path", "not begun yet")),
@@ -46,9 +49,9 @@ def table(found: dict[str, Any]) -> str:
             ("frames", f"{found['frames']}: {found['frames_with_face']} with a face, {len(found['frames_without_face'])} without, "
                        f"{len(found['frames_with_several_faces'])} with several"),
             ("faces", f"{found['faces']}, {found['filled']} of them filled in" if found["filled"] else str(found["faces"])),
-            ("tracks", str(found["tracks"]) if found["tracks"] else "none yet"),
+            ("tracks", str(found["tracks"] or ("none yet" if settings.get("source", {}).get("video") else "none"))),
             ("landmarks", "smoothed" if settings.get("smooth") else "as they were fitted"),
-            ("people", people or "not told apart"),
+            ("people", ", ".join(people) or "not told apart"),
             ("left out", left_out or "none")]
     lines = [f"{name:11} {value}" for name, value in rows]
     gaps = sorted(sorted(found["gaps"], key=lambda gap: -gap["frames"])[:SHOWN], key=lambda gap: gap["first"])

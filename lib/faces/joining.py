@@ -53,6 +53,9 @@ def _check(paths: Sequence[Path], settings: Sequence[dict[str, Any]]) -> None:
         raise FaceswapError(f"{path} was never begun: it belongs to no source. Leave it out, or run extract on it first.")
     for key in AGREED:
         mine, its = _compared(key, first), _compared(key, last)
+        if mine != its and key == "source":
+            raise FaceswapError(f"The parts do not belong together: {paths[0]} is of {_words(mine)}, {path} of {_words(its)}. "
+                                "Name parts of one source.")
         if mine != its:
             raise FaceswapError(f"The parts do not belong together: {key.replace('_', '-')} is {_words(mine)} in {paths[0]}, but "
                                 f"{_words(its)} in {path}. Extract one of them anew with the other's settings.")

@@ -27,7 +27,8 @@ def write_sheet(path: Path, folder: FaceFolder, source: Path, store: AlignmentSt
     names = store.names()
     rows = []
     people = store.whose()
-    for person, faces in list(people.items())[:PEOPLE]:
+    shown = [person for person in people if person is not None][:PEOPLE] + [None] * (None in people)
+    for person, faces in ((person, people[person]) for person in shown):
         count = ACROSS * (ROWS if len(people) == 1 else 1)
         spread = [faces[place] for place in np.linspace(0, len(faces) - 1, min(count, len(faces))).round().astype(int)]
         found = [folder.find(Origin(os.path.abspath(source), frame, number, names[frame])) for frame, number in spread]
@@ -35,9 +36,9 @@ def write_sheet(path: Path, folder: FaceFolder, source: Path, store: AlignmentSt
         who = "faces of nobody in particular" if person is None else f"person {person}"
         rows += [_line(f"{who}: {counted(len(faces), 'face')}"),
                  *(_row(tiles[start:start + ACROSS]) for start in range(0, len(tiles), ACROSS))]
-    if len(people) > PEOPLE:
-        rest = sum(len(faces) for faces in list(people.values())[PEOPLE:])
-        rows.append(_line(f"and {len(people) - PEOPLE} more people with {counted(rest, 'face')}"))
+    if others := [faces for person, faces in people.items() if person not in shown]:
+        more = "1 more person" if len(others) == 1 else f"{len(others)} more people"
+        rows.append(_line(f"and {more} with {counted(sum(map(len, others)), 'face')}"))
     pictures.write(path, np.vstack(rows))
 
 

@@ -75,6 +75,9 @@ LARGEST_MASK = 4096
 # Why a face may be left out, in words. The first two are no faces that could be followed through time.
 DROPPED = {"size": "smaller than --min-face", "landmarks": "landmarks that are no face's", "person": "of somebody else",
            "removed": "removed by hand"}
+BACK = {"size": "Move the alignments file away and search anew with a smaller --min-face for smaller ones",  # how each comes back
+        "landmarks": "Look at them with alignments draw; another --aligner may do better", "person": "extract without -f, -n and --person "
+        "brings everybody back", "removed": "alignments remove --undo brings back what was removed"}
 NO_FACES = "('size', 'landmarks')"
 
 

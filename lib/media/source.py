@@ -23,6 +23,8 @@ def open_source(path: Path, exact: bool = True) -> FrameSource:
     if path.is_dir():
         return PictureSource(path)
     if not path.exists():
+        if "://" in str(path) or ":/" in str(path)[2:]:
+            raise FaceswapError(f"{path} is an address, not a file. Download it first, and name the file.")
         raise FaceswapError(f"{path} does not exist. Check the name, or name a video, a picture or a folder of pictures.")
     ending = path.suffix.lower()
     is_picture = ending in PICTURE_ENDINGS or ending not in VIDEO_ENDINGS and content(path) in ("picture", "heic")

@@ -24,7 +24,7 @@ SHARPNESS = 16  # OpenSeeFace keeps a point's place within a cell as the logisti
 class Onnx(Aligner):
     """A landmark network of your own, as ONNX; a TOML file tells how it is fed and read (docs/onnx.md)."""
 
-    network: Path = option(help="The TOML file that describes the network.")
+    network: Path = option(help="The TOML file that describes the network (docs/onnx.md).")
 
     def __post_init__(self):
         self.network = Path(os.path.abspath(self.network))  # the alignments file keeps it, and may be used from another folder

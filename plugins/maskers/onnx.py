@@ -21,7 +21,7 @@ VALUES = ("logits", "probabilities", "labels")
 class Onnx(Masker):
     """A segmentation network of your own, as ONNX; a TOML file tells how it is fed and which classes are face (docs/onnx.md)."""
 
-    network: Path = option(help="The TOML file that describes the network.")
+    network: Path = option(help="The TOML file that describes the network (docs/onnx.md).")
     dilation: float = option(0.0, "Move the mask's edge outwards by this share of the face's size; less than 0 moves it inwards.",
                              low=-0.25, high=0.25)
     feather: float = option(0.0, "Width of the mask's soft edge, inside it, as a share of the face's size.", low=0.0, high=0.5)

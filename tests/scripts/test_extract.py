@@ -276,6 +276,43 @@ def test_names_that_are_no_text(faceswap, photos, tmp_path, clip):
         assert store.names() == {0: "bad\\xff.png"}
 
 
+@pytest.mark.parametrize("more, code, said", [
+    (["--detector.min-score", 0.5], 2, "The detector 'auto' has no option --detector.min-score. hog and mmod and mtcnn and yunet have it"),
+    (["--person", "1,2"], 2, "--person needs whole numbers, not '1,2'; separate them by blanks"),
+    (["-l", 0.9], 2, "-l/--ref-threshold says how like a face must be to photos: name them with -f or -n"),
+    (["-A", "onnx"], 2, "--aligner.network must be given: The TOML file that describes the network (docs/onnx.md)"),
+    (["--shard", "1/2"], 2, "--shard needs an alignments file of its own"),
+    (["-i", "https://example.com/a.mp4"], 1, "is an address, not a file. Download it first"),
+    (["-p", "IN"], 1, "is not an alignments file, or its beginning is damaged. Name another file with -p."),
+])
+def test_mistakes_say_what_to_do(faceswap, clip, more, code, said):
+    done = faceswap("extract", "-i", clip, *(clip if one == "IN" else one for one in more), code=code)
+    assert said in done.stderr and done.stderr.count("\n") == 1 and "delete" not in done.stderr
+
+
+def test_what_left_all_faces_out_says_how_they_come_back(faceswap, clip, tmp_path, own_plugins, tiny_swap):
+    faceswap("extract", "-i", clip, "-o", tmp_path / "faces", "-D", "hog")
+    for path in list_faces(tmp_path / "faces"):
+        path.unlink()
+    faceswap("alignments", "remove", "-i", clip, "-f", tmp_path / "faces", "--all")
+    for command in (["extract", "-i", clip, "-D", "hog"], ["mask", "-i", clip, "-M", "extended"],
+                    ["convert", "-i", clip, "-o", tmp_path / "out.mp4", "-m", tiny_swap / "out.faceswap" / "model"]):
+        said = faceswap(*command, code=1, **own_plugins).stderr
+        assert "left out" in said and "alignments remove --undo brings back what was removed" in said and "--min-face" not in said
+    small = faceswap("extract", "-i", clip, "-p", tmp_path / "large.db", "-D", "hog", "--min-face", 250, code=1).stderr
+    assert "smaller than --min-face" in small and "search anew with a smaller --min-face" in small
+
+
+def test_a_long_name_is_cut_for_its_faces(faceswap, photos, tmp_path):
+    folder = tmp_path / "long"
+    folder.mkdir()
+    shutil.copy(photos[0], folder / f"{'l' * 240}.png")
+    shutil.copy(photos[0], folder / f"{'l' * 239}m.png")
+    faceswap("extract", "-i", folder, "-o", tmp_path / "faces", "-D", "hog")
+    assert len({read_face(path).origin.name for path in list_faces(tmp_path / "faces")}) == 2
+    assert "Faces: 0 new" in faceswap("extract", "-i", folder, "-o", tmp_path / "faces", "-D", "hog").stderr
+
+
 def test_photos_of_people_in_single_pictures(faceswap, photos, tmp_path):
     faceswap("extract", "-i", photos[0].parent, "-o", tmp_path / "faces", "-D", "hog", "-f", photos[1])
     face, = list_faces(tmp_path / "faces")

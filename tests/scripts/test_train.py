@@ -207,3 +207,15 @@ def test_masks_of_the_alignments_say_what_is_face(faceswap, own_plugins, clips, 
     refused = faceswap(*line, "-M", "hull", *files, code=1, **own_plugins).stderr
     assert "no mask hull of" in refused and "faceswap.py mask -i" in refused and not (tmp_path / "model").exists()
     assert "Done at iteration 2" in faceswap(*line, "-M", "onnx", *files, **own_plugins).stderr
+
+
+@pytest.mark.parametrize("coverage, ok", [("half", False), ("full", False), ("head", True)])
+def test_faces_that_show_less_than_the_model_sees_are_refused(faceswap, own_plugins, clips, face_folders, tmp_path, coverage, ok):
+    faceswap("extract", "-i", clips[0], "-o", tmp_path / "a", "-p", tmp_path / "a.db", "-D", "hog", "--coverage", coverage)
+    done = faceswap("train", "-A", tmp_path / "a", "-B", face_folders["b"], "-m", tmp_path / "model", "-t", "tiny", "-i", 1,
+                    code=0 if ok else 1, **own_plugins)
+    assert ok or f"shows {coverage} faces, but this model sees whole ones. Extract them with --coverage whole" in done.stderr
+
+
+def test_a_mask_that_is_none_is_told_at_once(faceswap, own_plugins, line, tmp_path):
+    assert "there is no mask 'hul'. Did you mean 'hull'?" in faceswap(*line, "-m", tmp_path / "m", "-M", "hul", code=2, **own_plugins).stderr

@@ -84,7 +84,6 @@ def test_extract_goes_on_with_imported_faces_and_changes_none(exported, video, t
     (["x_1.png", "x_16.png"], {}, {0, 15}),
     (["000003", "4.jpg"], {}, {2, 3}),
     (["x_3.png", "x_4.png"], {"first_frame": 0}, {3, 4}),
-    ([], {}, set()),
 ])
 def test_frames_are_counted_from_0_or_from_1(video, tmp_path, names, options, frames):
     with brought_in({name: [FACE] for name in names}, video, tmp_path, **options) as store:
@@ -102,6 +101,7 @@ def test_frames_are_counted_from_0_or_from_1(video, tmp_path, names, options, fr
     ('{"x_1.png": []} more', "after the frame 'x_1.png' stands neither"),
     ('[{"x_1.png": []}]', "does not begin with {"),
     ("", "does not begin with {"),
+    ({}, "names no frame: there is nothing to import"),
     ('{"x_1.png": ' + "[" * 100_000, "no valid JSON at its first frame"),
     ({"x_1.png": {}}, "frame 'x_1.png' must have a list of faces"),
     ({"x_1.png": [FACE, {"detected": FACE["detected"]}]}, "frame 'x_1.png', face 2: it has no \"landmarks_2d\""),

@@ -122,7 +122,7 @@ def test_where_two_parts_differ_the_first_wins(whole, tmp_path):
     ({"detector": {"name": "yunet", "options": {"min_score": 0.8}}}, "detector is hog .* in .*1.db, but yunet min_score=0.8 in .*2.db"),
     ({"aligner": {"name": "dlib68", "options": {"refeed": 9}}}, "aligner is .* but dlib68 refeed=9"),
     ({"min_face": 40}, "min-face is 0 in .* but 40"),
-    ({"source": {"path": "x", "video": {"bytes": 5, "size": [256, 256]}, "pictures": None}}, "source is .* but a video of 5 bytes"),
+    ({"source": {"path": "x", "video": {"bytes": 5, "size": [256, 256]}, "pictures": None}}, "is of a video of .* of a video of 5 bytes"),
 ])
 def test_parts_that_do_not_belong_together_are_named(whole, tmp_path, settings, words):
     parts = [part(whole, tmp_path / "1.db", range(7)), part(whole, tmp_path / "2.db", range(7, 16), **settings)]
