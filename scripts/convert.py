@@ -154,8 +154,8 @@ class Convert(Command):
     faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like the person to be replaced, "
                                "if it does.", choices=("all", "largest", "nearest-a"))
     color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")
-    mask: str = option("predicted*hull", "Which part of the face is replaced: predicted (by the model, where it can), a masker, or masks that "
-                                         "extract -M or mask made of the input's faces; joined by * where all must agree.", short="-M")
+    mask: str = option("predicted*hull", "Which part of the face is replaced: predicted (by the model, where it can), a masker, or masks "
+                                         "that extract -M or mask made of the input's faces; joined by * where all must agree.", short="-M")
     erosion: float = option(0.0, "Move the mask's edge inwards by this share of the face's size; less than 0 moves it outwards.",
                             low=-0.25, high=0.25)
     feather: float = option(0.1, "Width of the mask's soft edge as a share of the face's size.", low=0.0, high=0.5)

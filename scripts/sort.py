@@ -82,7 +82,8 @@ def _measured(folder: Path, by: str) -> tuple[list[SortedFace], int]:
     else:
         describe = partial(measured, by)
     cv2.setNumThreads(1)  # the threads are here
-    read = list(progress(ordered_map(partial(_face, describe=describe), paths, device.cores()), f"measure {folder.name}", len(paths), unit="face"))
+    faces_read = ordered_map(partial(_face, describe=describe), paths, device.cores())
+    read = list(progress(faces_read, f"measure {folder.name}", len(paths), unit="face"))
     faces = [one for one in read if isinstance(one, SortedFace)]
     damaged = [one for one in read if isinstance(one, FaceswapError) and not isinstance(one, NotAFace)]
     if not faces:

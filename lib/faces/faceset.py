@@ -101,7 +101,7 @@ def read_face(path: Path) -> FaceFile:
 
 
 def read_origin(path: Path) -> tuple[Origin, np.ndarray]:
-    """Where the face in a PNG is from, and its landmarks (68, 2) float32 there, without decoding the picture. Raises as `read_face` does."""
+    """Where the face in a PNG is from, and its landmarks (68, 2) float32 there; the picture is not decoded. Raises as `read_face` does."""
     said = _said(path, _bytes(path))
     try:
         return _origin(said["origin"]), _array(said["landmarks"], (68, 2), np.float32)

@@ -23,7 +23,8 @@ def find(images: Sequence[np.ndarray], detector: Detector, aligner: Aligner, min
 
     Faces of at least `min_face` pixels are looked for, and smaller ones have no landmarks, (0, 2); 0 leaves it to the detector.
     Images in which no face is found, or one that may not stand upright, are turned by each of `angles` (degrees, clockwise) too, and
-    each face is taken from the angle at which it scores best. `again`: without `min_face`, what shows no face is looked at once more, closer.
+    each face is taken from the angle at which it scores best. `again`: without `min_face`, what shows no face is looked at once
+    more, closer.
     """
     stages = stages or Stages()
     with stages("detect"):

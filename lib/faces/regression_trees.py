@@ -131,8 +131,8 @@ def read(path: Path) -> RegressionTrees:
     What was read is kept in the user's cache, from where it is there in a tenth of the time.
     """
     try:
-        kept = derived_file(path, ".npz")
-        with contextlib.suppress(OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):  # not there, or damaged
+        kept = derived_file(path, ".npz")  # maybe not there yet, or damaged
+        with contextlib.suppress(OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
             return _load(kept)
         trees = _parse(path.read_bytes())
     except (OSError, IndexError, ValueError) as error:

@@ -29,7 +29,8 @@ def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False
     """Leaves out the faces whose pictures extract wrote into `folder` and that are not there any more, in folders inside it neither.
 
     A picture may have another name by now. Faces left out before come back where their picture is there. An empty folder is
-    refused unless `everything` may go. The folder may also be a copy, sorted or not, of one that extract wrote, or its new place. Raises FaceswapError where the folder is not of this source, or nothing was deleted.
+    refused unless `everything` may go. The folder may also be a copy, sorted or not, of one that extract wrote, or its new place.
+    Raises FaceswapError where the folder is not of this source, or nothing was deleted.
     """
     if not folder.is_dir():
         raise FaceswapError(f"There is no folder {folder}. Name the folder of faces that extract wrote with -f.")
@@ -76,8 +77,8 @@ def _written(store: AlignmentStore, folder: Path, kept: set[tuple[int, int]]) ->
     if len({frozenset(written) for written in others.values()}) == 1:
         return next(iter(others.values()))
     known = ", ".join(map(str, others or store.folders())) or "none"
-    raise FaceswapError(f"extract wrote no faces of {store.path} into {folder}, and which folder it was copied from is not clear. Folders that "
-                        f"extract wrote into: {known}. Name one with -f.")
+    raise FaceswapError(f"extract wrote no faces of {store.path} into {folder}, and which folder it was copied from is not clear. "
+                        f"Folders that extract wrote into: {known}. Name one with -f.")
 
 
 def _shown(files: list[Path], places: dict[str, int]) -> dict[int, list[np.ndarray]]:

@@ -376,7 +376,8 @@ class AlignmentStore:
 
     def add_written(self, folder: Path, index: int, numbers: Iterable[int]) -> None:
         """Notes that these faces of frame `index` lie in the face folder `folder`."""
-        self._pending += [("INSERT OR REPLACE INTO written VALUES (?, ?, ?)", (self.folder_key(folder), index, number)) for number in numbers]
+        key = self.folder_key(folder)
+        self._pending += [("INSERT OR REPLACE INTO written VALUES (?, ?, ?)", (key, index, number)) for number in numbers]
         self._commit_now_and_then()
 
     def written(self, folder: Path) -> set[tuple[int, int]]:

@@ -25,7 +25,8 @@ SPREAD = 0.012  # of the box's side: 0.001 to 0.009 in faces, 0.016 and more in 
 class Hog(Detector):
     """Frontal faces with dlib; needs no download. Misses profiles and covered faces.
 
-    What scores low is kept only where five points, fitted in its box moved to and fro, come to lie in the same places: only on faces do they.
+    What scores low is kept only where five points, fitted in its box moved to and fro, come to lie in the same places: only on
+    faces do they.
     "Max-Margin Object Detection", 2015, over histograms of oriented gradients.
     """
 

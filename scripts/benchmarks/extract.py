@@ -172,7 +172,7 @@ def _first_face_of_many(folder: Path) -> tuple[int, float]:
 
 
 def _jitter() -> list[Figure]:
-    """What smoothing leaves of the jitter of dlib's own landmarks, one fit a face, on the talking heads of the test data, where they are."""
+    """What smoothing leaves of the jitter of dlib's own landmarks, one fit a face, on the test data's talking heads, where they are."""
     clips = [TEST_DATA / "videos" / f"{name}.mp4" for name in TALKING]
     if not all(clip.is_file() for clip in clips):
         return []

@@ -218,4 +218,5 @@ def test_faces_that_show_less_than_the_model_sees_are_refused(faceswap, own_plug
 
 
 def test_a_mask_that_is_none_is_told_at_once(faceswap, own_plugins, line, tmp_path):
-    assert "there is no mask 'hul'. Did you mean 'hull'?" in faceswap(*line, "-m", tmp_path / "m", "-M", "hul", code=2, **own_plugins).stderr
+    refused = faceswap(*line, "-m", tmp_path / "m", "-M", "hul", code=2, **own_plugins)
+    assert "there is no mask 'hul'. Did you mean 'hull'?" in refused.stderr

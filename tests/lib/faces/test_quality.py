@@ -10,7 +10,7 @@ from lib.faces.geometry import MIRRORED
 from lib.faces.quality import is_face
 from lib.media import pictures
 from lib.plugin import ALIGNERS, DETECTORS
-from lib.types import Detection, Face
+from lib.types import Face
 
 
 @pytest.fixture(scope="module")

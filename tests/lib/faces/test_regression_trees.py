@@ -79,7 +79,7 @@ def test_what_was_read_is_kept_and_damage_to_it_does_no_harm(file, tmp_path, mon
 
     def same(other) -> bool:
         return np.array_equal(read.mean, other.mean) and all(
-            np.array_equal(one.leaves, two.leaves) and np.array_equal(one.first, two.first) and np.array_equal(one.thresholds, two.thresholds)
+            all(np.array_equal(getattr(one, name), getattr(two, name)) for name in ("leaves", "first", "thresholds"))
             for one, two in zip(read.steps, other.steps, strict=True))
 
     monkeypatch.setattr(regression_trees, "_parse", None)  # not needed a second time

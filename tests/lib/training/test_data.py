@@ -111,8 +111,8 @@ def test_a_mask_of_ones_own_says_what_is_face(astronaut, face):
     points = geometry.transform_points(face.landmarks, crop.matrix)
     mask = np.zeros((256, 256), np.float32)
     mask[:128] = 1
-    hull, own = (Faces([crop.image], [points], "whole", SIZE, "whole", face_masks=masks).batch([0], NONE, np.random.default_rng(0)).regions[0]
-                 for masks in (None, [mask]))
+    faces = [Faces([crop.image], [points], "whole", SIZE, "whole", face_masks=masks) for masks in (None, [mask])]
+    hull, own = (side.batch([0], NONE, np.random.default_rng(0)).regions[0] for side in faces)
     assert (own[..., 1:] == hull[..., 1:]).all()
     assert (own[:SIZE // 2 - 1, :, 0] == 255).all() and (own[SIZE // 2 + 1:, :, 0] == 0).all()
 

@@ -63,7 +63,8 @@ def test_the_network_computes_what_dlib_computes(aligner, astronaut, hopper):
     from lib.weights import package_file
     from plugins.recognizers.dlib_resnet import chip
 
-    network = dlib.face_recognition_model_v1(str(package_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")))
+    weights = package_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")
+    network = dlib.face_recognition_model_v1(str(weights))
     faces = [face_of(image, aligner) for image in (astronaut, hopper, astronaut[:, ::-1])] * 7
     expected = np.array(network.compute_face_descriptor([chip(face) for face in faces[:3]]))
     np.testing.assert_allclose(RECOGNIZERS.create("dlib_resnet").embed(faces), np.tile(expected, (7, 1)), atol=1e-5)
