@@ -9,6 +9,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib.errors import FaceswapError
+
 CGROUPS = Path("/sys/fs/cgroup")
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # where bfloat16 was measured to train 1.5 to 1.8 times as fast
 
@@ -82,6 +84,23 @@ def backend() -> str:
         return json.loads(settings.read_text(encoding="utf-8")).get("backend", "tensorflow")
     except (OSError, ValueError):
         return "tensorflow"
+
+
+def worker() -> tuple[int, int]:
+    """(number of this process, of how many) in the cluster that TF_CONFIG tells of; (0, 1) where there is none.
+
+    Raises FaceswapError where it is no cluster of TensorFlow's.
+    """
+    text = os.environ.get("TF_CONFIG")
+    if not text:
+        return 0, 1
+    try:
+        config = json.loads(text)
+        cluster = [(kind, number) for kind in ("chief", "worker") for number in range(len(config["cluster"].get(kind, ())))]
+        return cluster.index((config["task"]["type"], int(config["task"]["index"]))), len(cluster)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FaceswapError(f"TF_CONFIG does not say which worker of which cluster this is ({error}). It looks like "
+                            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}; or unset it.') from error
 
 
 def default_precision(on_gpu: bool | None = None) -> str:

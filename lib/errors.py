@@ -37,7 +37,7 @@ class UsageError(FaceswapError):
 def trouble_with_machine(error: Exception) -> str | None:
     """One line about an exception that means a full disk, missing memory or missing rights; None for any other."""
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's name for it
-        return "Out of memory. Take a smaller --batch-size or --size, or close other programs."
+        return "Out of memory. Take a smaller --batch or --size, or close other programs."
     text = str(error)
     if "No space left on device" in text or "database or disk is full" in text:  # h5py and SQLite give no number
         code = errno.ENOSPC

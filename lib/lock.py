@@ -1,9 +1,16 @@
-"""One writer at a time: an advisory lock that the system releases when its holder dies, however it dies."""
+"""One writer at a time: an advisory lock that the system releases when its holder dies, however it dies.
+
+Between machines that share a folder such locks often do not reach; there a file that its holder touches now and then says so too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
 import sys
+import threading
+import uuid
 from pathlib import Path
 
 if sys.platform == "win32":
@@ -14,6 +21,63 @@ else:
 
 class Locked(Exception):
     """Another process holds the lock."""
+
+
+class Elsewhere(Exception):
+    """A process on another machine, which is named, holds the lock."""
+
+
+SILENT = 60.0  # seconds without a beat after which its holder counts as gone
+BEATS = 10.0  # seconds between two
+
+
+class Beat:
+    """Within it, a thread touches `path`, which names this machine, every BEATS seconds. For one process of a machine: hold a Lock.
+
+    Raises Elsewhere at entering where another machine has touched it in the last SILENT seconds.
+    """
+
+    def __init__(self, path: Path, beats: float = BEATS):
+        self._path, self._beats = path, beats
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_touching, name="beat", daemon=True)
+
+    def __enter__(self) -> Beat:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            holder, age = self._path.read_text(encoding="utf-8"), self._age()
+            if holder and holder != _machine() and age < SILENT:
+                raise Elsewhere(holder.partition(" ")[0])
+        with contextlib.suppress(OSError):  # a full disk must not keep a training from saying so itself
+            self._path.write_text(_machine(), encoding="utf-8")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._path.unlink(missing_ok=True)
+
+    def _age(self) -> float:
+        """Seconds since the last beat, by the clock of the disk: machines' own differ."""
+        probe = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
+        try:
+            probe.touch()
+            return probe.stat().st_mtime - self._path.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def _keep_touching(self) -> None:
+        while not self._ended.wait(self._beats):
+            with contextlib.suppress(OSError):
+                os.utime(self._path)
+
+
+def _machine() -> str:
+    """This machine's name, and what tells it from others of the name, where the system knows that."""
+    own = ""
+    with contextlib.suppress(OSError):
+        own = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    return f"{platform.node() or 'unknown'} {own}".strip()
 
 
 class Lock:

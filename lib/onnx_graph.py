@@ -1,13 +1,15 @@
 """Writes small ONNX networks: the few messages of the format that onnxruntime needs, without the package onnx.
 
-"Open Neural Network Exchange", onnx.proto; numbers are protocol buffers' field numbers.
+"Open Neural Network Exchange", onnx.proto; numbers are field numbers of its messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+
+from lib.protobuf import field
 
 IR_VERSION, OPERATORS = 8, 17
 FLOAT, INT64 = 1, 7  # TensorProto.DataType
@@ -26,13 +28,13 @@ class Graph:
     def add(self, operator: str, inputs: Sequence[str], **attributes: int | Sequence[int]) -> str:
         """Adds an operator of ONNX; returns the name of its output."""
         name = f"{operator}_{len(self._nodes)}"
-        node = b"".join(_field(1, given.encode()) for given in inputs) + _field(2, name.encode()) + _field(4, operator.encode())
+        node = b"".join(field(1, given.encode()) for given in inputs) + field(2, name.encode()) + field(4, operator.encode())
         for key, value in attributes.items():
             if isinstance(value, int):
-                attribute = _field(3, value) + _field(20, ONE_INT)
+                attribute = field(3, value) + field(20, ONE_INT)
             else:
-                attribute = b"".join(_field(8, one) for one in value) + _field(20, SEVERAL_INTS)
-            node += _field(5, _field(1, key.encode()) + attribute)
+                attribute = b"".join(field(8, one) for one in value) + field(20, SEVERAL_INTS)
+            node += field(5, field(1, key.encode()) + attribute)
         self._nodes.append(node)
         return name
 
@@ -41,35 +43,21 @@ class Graph:
         name = f"constant_{len(self._constants)}"
         kind = INT64 if values.dtype == np.int64 else FLOAT
         data = np.ascontiguousarray(values, "<i8" if kind == INT64 else "<f4").tobytes()
-        self._constants.append(b"".join(_field(1, side) for side in values.shape) + _field(2, kind) + _field(8, name.encode())
-                               + _field(9, data))
+        self._constants.append(b"".join(field(1, side) for side in values.shape) + field(2, kind) + field(8, name.encode())
+                               + field(9, data))
         return name
 
     def model(self, output: str) -> bytes:
         """The network from the input to `output`, float32."""
-        graph = b"".join([*(_field(1, node) for node in self._nodes), _field(2, b"graph"), *(_field(5, one) for one in self._constants),
-                          _field(11, self._input), _field(12, _value(output, None))])
-        return _field(1, IR_VERSION) + _field(7, graph) + _field(8, _field(2, OPERATORS))
+        graph = b"".join([*(field(1, node) for node in self._nodes), field(2, b"graph"), *(field(5, one) for one in self._constants),
+                          field(11, self._input), field(12, _value(output, None))])
+        return field(1, IR_VERSION) + field(7, graph) + field(8, field(2, OPERATORS))
 
 
 def _value(name: str, shape: Sequence[int | str] | None) -> bytes:
     """A ValueInfoProto; of an unknown shape if that is None."""
-    tensor = _field(1, FLOAT)
+    tensor = field(1, FLOAT)
     if shape is not None:
-        sides = (_field(1, side) if isinstance(side, int) else _field(2, side.encode()) for side in shape)
-        tensor += _field(2, b"".join(_field(1, side) for side in sides))
-    return _field(1, name.encode()) + _field(2, _field(1, tensor))
-
-
-def _field(number: int, value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        return bytes(_varint(number << 3)) + bytes(_varint(value))
-    return bytes(_varint(number << 3 | 2)) + bytes(_varint(len(value))) + value
-
-
-def _varint(value: int) -> Iterator[int]:
-    """Seven bits a byte, lowest first; all but the last have the eighth set. `value` is not negative."""
-    while value > 127:
-        yield value & 127 | 128
-        value >>= 7
-    yield value
+        sides = (field(1, side) if isinstance(side, int) else field(2, side.encode()) for side in shape)
+        tensor += field(2, b"".join(field(1, side) for side in sides))
+    return field(1, name.encode()) + field(2, field(1, tensor))

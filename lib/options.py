@@ -198,6 +198,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "list[Path]": lambda given: _list(given, _path),
     "list[str]": lambda given: _list(given, _text),
     "list[int]": lambda given: _list(given, lambda item: _number(item, int)),
+    "list[float]": lambda given: _list(given, lambda item: _number(item, float)),
 }
 _NAMES = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text", "Path": "a path",
-          "list[Path]": "paths", "list[str]": "texts", "list[int]": "whole numbers"}
+          "list[Path]": "paths", "list[str]": "texts", "list[int]": "whole numbers", "list[float]": "numbers"}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    import keras
     import numpy as np
 
     from lib.media.base import FrameSink, FrameSource
@@ -24,11 +25,13 @@ ALIGNERS = Registry("aligners", "plugins.aligners")
 MASKERS = Registry("maskers", "plugins.maskers")
 RECOGNIZERS = Registry("recognizers", "plugins.recognizers")
 MODELS = Registry("models", "plugins.models")
+OPTIMIZERS = Registry("optimizers", "plugins.optimizers")
+SCHEDULES = Registry("schedules", "plugins.schedules")
 COLORS = Registry("colors", "plugins.colors")
 BLENDERS = Registry("blenders", "plugins.blenders")
 WRITERS = Registry("writers", "plugins.writers")
 REGISTRIES = {registry.kind: registry for registry in
-              (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, COLORS, BLENDERS, WRITERS)}
+              (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, OPTIMIZERS, SCHEDULES, COLORS, BLENDERS, WRITERS)}
 
 
 class Detector(ABC):
@@ -82,6 +85,26 @@ class Recognizer(ABC):
     @abstractmethod
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
         """(N, D) float32 identity embeddings of `faces` (crops of coverage "whole"); near = same person. Threads share a recognizer."""
+
+
+class Optimizer(ABC):
+    """Says how weights follow their gradients."""
+
+    @abstractmethod
+    def make(self, learning_rate: float) -> keras.optimizers.Optimizer:
+        """A new one, not built yet, that neither clips gradients nor gathers them."""
+
+
+class Schedule(ABC):
+    """Says how large the learning rate is as training goes on."""
+
+    @abstractmethod
+    def share(self, iteration: int, done: float | None, losses: Sequence[tuple[int, float]]) -> float:
+        """Of the learning rate that was asked for, at `iteration`, from 0.
+
+        `done` is how much of a run of known length is over, 0 to 1; None for one without an end. `losses` are iterations and losses of
+        all reports so far, in order.
+        """
 
 
 class Color(ABC):

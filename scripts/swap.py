@@ -24,6 +24,7 @@ STEPS = ("extract A", "extract B", "train", "convert")
 
 
 def run(options: Swap) -> int:
+    train.check_batch(options.batch)
     if options.minutes is None and options.iterations is None and options.until is None:
         options.minutes = DEFAULT_MINUTES
     inputs = {"A": options.input_a, "B": options.input_b}
@@ -60,7 +61,7 @@ def run(options: Swap) -> int:
             **finding, people=False, input=options.input_b, output=faces_b, alignments=work / "b.alignments.db", min_face=options.min_face,
             settings=_chosen(options, *finding)), [faces_b]),
         record.step("train", train.run, train.Train(
-            input_a=faces_a, input_b=faces_b, model_dir=model_dir, model=options.model, batch_size=options.batch_size,
+            input_a=[faces_a], input_b=[faces_b], model_dir=model_dir, model=options.model, batch=options.batch,
             iterations=options.iterations, minutes=options.minutes, until=options.until, precision=options.precision, seed=options.seed,
             preview=options.preview, settings=_chosen(options, "model")), [model_dir]),
         record.step("convert", convert.run, converting, [options.output]),
@@ -186,7 +187,8 @@ class Swap(Command):
                                      "--minutes and -i still end it sooner.", choices=("plateau",))
     iterations: int | None = option(None, "Train this many iterations in all.", short="-i", low=1)
     model: str = option("compact", "Kind of model.", short="-t", plugin="models")
-    batch_size: int | None = option(None, "Faces of each person in a batch; by default what suits the model.", short="-b", low=1, high=4096)
+    batch: str | None = option(None, "Faces of each person in a batch, or auto, the largest that fits; by default what suits the model.",
+                               short="-b")
     precision: str = option("auto", "Arithmetic of the networks; auto is bfloat16 where the machine has it.",
                             choices=("auto", "float32", "bfloat16"))
     seed: int | None = option(None, "Makes training on a CPU repeatable.", low=0)

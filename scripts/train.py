@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from lib import device
@@ -20,8 +21,9 @@ from lib.evaluation import heldout
 from lib.evaluation.frames import Kit
 from lib.evaluation.measures import BY_KEY
 from lib.evaluation.page import number
+from lib.faces import packed
 from lib.faces.extraction import extract
-from lib.faces.faceset import FaceFile, FaceFolder, is_face_folder, list_faces, read_face
+from lib.faces.faceset import FaceFile, FaceFolder, crop_landmarks, list_faces, stem_of
 from lib.faces.geometry import COVERAGES
 from lib.faces.masking import masks_of_files
 from lib.faces.store import AlignmentStore, default_store
@@ -29,12 +31,12 @@ from lib.logs import counted
 from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import nearest, option
-from lib.parallel import ordered_map
-from lib.plugin import ALIGNERS, MASKERS, MODELS, RECOGNIZERS
-from lib.progress import progress
-from lib.training import checkpoint
+from lib.plugin import ALIGNERS, MASKERS, MODELS, RECOGNIZERS, SCHEDULES
+from lib.training import balance, checkpoint
+from lib.training.checks import complaints
 from lib.training.data import Faces
 from lib.training.model import FaceModel
+from lib.training.plan import Plan, Updates
 from lib.types import AlignedFace
 from scripts import convert
 
@@ -46,48 +48,92 @@ logger = logging.getLogger(__name__)
 FEWEST_FACES = 10  # below this nothing can be learnt
 FEW_FACES = 100  # below this the swap will look alike whatever A does
 EMBEDDED_FACES = 16  # enough for a steady mean
+MOST_FACES = 4096  # of each person in a batch
+WARM_UP = 100  # iterations, for models whose learning rate changes
+CLIP_AT = {"value": 1.0, "norm": 1.0, "global": 1.0, "adaptive": 10.0}
+GPU_SHARE = 0.4  # of a GPU's memory that faces may take
 
 
 def run(options: Train) -> int:
-    for path in options.input_a, options.input_b:
+    _check_usage(options)
+    for path in (*options.input_a, *options.input_b):
         if not path.exists():
-            raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a video, or a folder of pictures.")
-    if same_path(options.input_a, options.input_b):
-        raise FaceswapError(f"-A and -B are both {options.input_a}. Name two people's faces.")
+            raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a packed face set, a video, or a folder of "
+                                "pictures.")
+    for a, b in itertools.product(options.input_a, options.input_b):
+        if same_path(a, b):
+            raise FaceswapError(f"-A and -B are both {a}. Name two people's faces.")
+    worker, _ = device.worker()
+    if worker:  # the first writes, and keeps others out
+        return _train(options)
+    with checkpoint.alone(options.model_dir):
+        if options.restore:
+            state = checkpoint.restore(options.model_dir, options.restore)
+            logger.info("Back at the save of iteration %d; what came after it is set aside in %s.", state.iteration,
+                        options.model_dir / "saves")
+        return _train(options)
+
+
+def _check_usage(options: Train) -> None:
     if options.mask and options.mask not in MASKERS.names():
         raise UsageError(f"-M/--mask: there is no mask {options.mask!r}." + nearest(options.mask, MASKERS.names())
                          + f" There are: {', '.join(MASKERS.names())}.")
     if options.until and not options.progress_minutes:
         raise UsageError("--until plateau goes by the measurements that --progress-minutes 0 turns off: leave one of them out.")
-    with checkpoint.alone(options.model_dir):
-        return _train(options)
+    check_batch(options.batch)
+    if options.parts and not options.load_weights:
+        raise UsageError("--parts says what is taken of --load-weights MODEL: name that too.")
+    for identity in "ab":
+        weights, sets = getattr(options, f"weights_{identity}"), getattr(options, f"input_{identity}")
+        if weights and (len(weights) != len(sets) or min(weights) < 0 or not sum(weights) > 0):
+            raise UsageError(f"--weights-{identity} needs one number for each of the {len(sets)} of -{identity.upper()}, not all of them 0.")
+
+
+def check_batch(given: str | None) -> None:
+    """Raises UsageError where `given` is no number of faces, and not "auto"."""
+    if given not in (None, "auto") and not (given.isdecimal() and 1 <= int(given) <= MOST_FACES):
+        raise UsageError(f"--batch must be at least 1 and at most {MOST_FACES}, or auto, not {given}.")
 
 
 def _train(options: Train) -> int:
-    from lib.training import backend, loop  # these import Keras, which takes seconds: mistakes are answered before
+    from lib.training import backend, loop, transfer  # these import Keras, which takes seconds: mistakes are answered before
 
     folder = options.model_dir
     settings = _settings(options)
     model = MODELS.create(options.model, **settings["options"])
-    faces_folders = {identity: _face_folder(path, folder / f"faces_{identity}", options)
-                     for identity, path in (("a", options.input_a), ("b", options.input_b))}
-    files = {identity: _read(path, model.coverage) for identity, path in faces_folders.items()}
-    held_out = _held_out(settings, faces_folders["a"]) if options.progress_minutes else []
-    plan = _plan(options, model, settings["seed"])
-    trained_on = files | {"a": [file for index, file in enumerate(files["a"]) if index not in held_out]}
+    folders = {identity: [_face_folder(path, folder / f"faces_{identity}{number or ''}", options) for number, path in enumerate(paths)]
+               for identity, paths in (("a", options.input_a), ("b", options.input_b))}
+    files = {identity: [_read(path, model.coverage) for path in paths] for identity, paths in folders.items()}
+    _check_count(files, folders)
+    held_out = _held_out(settings, [file for these in files["a"] for file in these]) if options.progress_minutes else []
+    devices = backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None, options.devices)
+    plan = _plan(options, model, settings)
+    if options.summary:
+        return _summarise(options.model, model, settings["precision"], plan)
+    kept = {id(file) for file in held_out}
+    trained_on = files | {"a": [[file for file in these if id(file) not in kept] for these in files["a"]]}
+    weights = {identity: _weights(these, getattr(options, f"weights_{identity}"), options.balance) for identity, these in trained_on.items()}
     alignments = {"a": options.alignments_a, "b": options.alignments_b}
-    faces = {identity: Faces([file.image for file in these], [file.landmarks for file in these], these[0].coverage,
-                             model.size, model.coverage, paint_hair=identity == "b" and plan.augmentation.paint_hair,
-                             face_masks=masks_of_files(these, options.mask, alignments[identity]) if options.mask else None)
-             for identity, these in trained_on.items()}
-    _write_description(folder, settings, faces_folders, files)
-    measure = _measure([files["a"][index].aligned for index in held_out], folder, model.coverage) if held_out else None
+    faces = {identity: _faces(list(itertools.chain(*these)), model, identity == "b" and plan.augmentation.paint_hair,
+                              options.mask, alignments[identity]) for identity, these in trained_on.items()}
+    plan = replace(plan, weights={identity: weighed for identity, weighed in weights.items() if weighed is not None},
+                   on_device=_on_device(options.augment, faces))
+    if options.batch == "auto":
+        plan = replace(plan, batch=_largest_batch(options, model, settings["precision"], plan, faces))
+    begin = partial(transfer.load_weights, options.load_weights, parts=options.parts) if options.load_weights else None
+    if options.find_rate:
+        return _find_rate(model, faces, plan, begin, folder)
+    measure = None
+    if not devices.worker:
+        _write_description(folder, settings, folders, files)
+        measure = _measure([file.aligned for file in held_out], folder, model.coverage) if held_out else None
+    if plan.batch % devices.count:
+        raise FaceswapError(f"A batch of {plan.batch} faces cannot be shared out evenly by {devices.count} devices. Choose another -b/--batch.")
 
-    backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None)
-    logger.info("Training %s (%d pixels) on %d faces of A%s and %d of B in %s; Ctrl-C saves and ends.", options.model, model.size,
+    logger.info("Training %s (%d pixels) on %d faces of A%s and %d of B in %s%s; Ctrl-C saves and ends.", options.model, model.size,
                 len(faces["a"]), f" ({len(held_out)} held out to measure on)" if held_out else "", len(faces["b"]),
-                settings["precision"])
-    outcome = loop.train(model, faces, folder, plan, measure)
+                settings["precision"], ", augmented on the device" if plan.on_device else "")
+    outcome = loop.train(model, faces, folder, plan, measure, begin, devices)
     logger.info("%s at iteration %d after %.1f minutes of training%s: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
                 outcome.iteration, outcome.seconds / 60, ", since it no longer gets better" if outcome.plateau else "", folder,
                 folder / "preview.png")
@@ -102,9 +148,10 @@ def _settings(options: Train) -> dict[str, Any]:
     model = MODELS.create(options.model, **given)
     precision = device.default_precision() if options.precision == "auto" else options.precision
     seed = secrets.randbits(31) if options.seed is None else options.seed
+    averaged = model.averaged if options.averaged is None else options.averaged
     if not checkpoint.saves(folder):
         return {"format": checkpoint.FORMAT, "model": options.model, "options": asdict(model), "size": model.size,
-                "coverage": model.coverage, "precision": precision, "seed": seed}
+                "coverage": model.coverage, "precision": precision, "seed": seed, "averaged": averaged}
     stored = checkpoint.read_options(folder)
     if stored["model"] != options.model:
         raise FaceswapError(f"{folder} holds a model of the kind {stored['model']!r}, not {options.model!r}. "
@@ -113,27 +160,112 @@ def _settings(options: Train) -> dict[str, Any]:
         if stored["options"].get(name, value) != value:
             raise FaceswapError(f"{folder} holds a model with --model.{name.replace('_', '-')} {stored['options'][name]}, not {value}. "
                                 "Leave the option out to go on with it, or name another folder with -m.")
+    if options.load_weights:
+        logger.warning("%s is trained already: its own weights are gone on with, not those of %s.", folder, options.load_weights)
     return stored | {"precision": precision if options.precision != "auto" else stored.get("precision", precision),
+                     "averaged": stored.get("averaged", averaged) if options.averaged is None else averaged,
                      "seed": stored.get("seed", seed) if options.seed is None else options.seed}
 
 
-def _plan(options: Train, model: FaceModel, seed: int):
-    from lib.training.loop import Plan
-
+def _plan(options: Train, model: FaceModel, settings: dict[str, Any]) -> Plan:
     given = {name: getattr(options, name) for name in asdict(model.augmentation) if getattr(options, name) is not None}
-    augmentation = replace(model.augmentation, **given)
-    return Plan(batch=options.batch_size or model.batch, learning_rate=options.learning_rate or model.learning_rate,
-                augmentation=augmentation, seed=seed, iterations=options.iterations, minutes=options.minutes,
-                save_minutes=options.save_minutes, preview_seconds=20.0 if options.preview else None,
-                progress_minutes=options.progress_minutes or None, until_plateau=options.until == "plateau")
+    schedule = options.create("schedule") if options.schedule else SCHEDULES.create("cosine" if model.decays else "level")
+    if options.freeze and (unknown := set(options.freeze) - set(model.networks())):
+        raise UsageError(f"--freeze: {options.model} has no network {sorted(unknown)[0]!r}. It has: {', '.join(model.networks())}.")
+    clip_at = options.clip_at if options.clip_at is not None else CLIP_AT.get(options.clip, 0.0)
+    updates = Updates(options.create("optimizer") if options.optimizer else None, options.clip, clip_at, options.accumulate,
+                      1 - options.rate_dropout)
+    return Plan(batch=int(options.batch) if options.batch not in (None, "auto") else model.batch, learning_rate=options.learning_rate or model.learning_rate,
+                augmentation=replace(model.augmentation, **given), seed=settings["seed"], schedule=schedule,
+                warm_up=(WARM_UP if model.decays else 0) if options.warm_up is None else options.warm_up, updates=updates,
+                averaged=settings["averaged"], float16=settings["precision"] == "float16", frozen=frozenset(options.freeze),
+                iterations=options.iterations, minutes=options.minutes, save_minutes=options.save_minutes, keep=options.keep,
+                snapshots=options.snapshots, preview_seconds=20.0 if options.preview else None, page=options.preview,
+                time_lapse=options.time_lapse,
+                histograms=options.histograms, progress_minutes=options.progress_minutes or None,
+                until_plateau=options.until == "plateau")
 
 
-def _held_out(settings: dict[str, Any], folder: Path) -> list[int]:
-    """Which of A's faces are not trained on but swapped and measured: as in earlier runs, as far as they are still there."""
-    names = [path.name for path in list_faces(folder)]
+def _summarise(name: str, model: FaceModel, precision: str, plan: Plan) -> int:
+    """Prints what the model is made of and what it costs here."""
+    from lib.training import estimate, loop
+
+    parts = loop.make_parts(model, {}, replace(plan, on_device=False))
+    costs = {network: estimate.cost(made) for network, made in parts.networks.items()}
+    speed = estimate.images_per_second(model, parts, plan.batch)
+    rows = [("network", "parameters", "GFLOP a face, forwards"), *((network, f"{one.parameters:,}", f"{one.operations / 1e9:.3f}")
+                                                                   for network, one in costs.items())]
+    rows.append(("all", f"{sum(one.parameters for one in costs.values()):,}", f"{sum(one.operations for one in costs.values()) / 1e9:.3f}"))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    print(f"{name}, {model.size} pixels, coverage {model.coverage}, {precision}")
+    for first, *rest in rows:
+        print("  ".join([first.ljust(widths[0]), *(text.rjust(width) for text, width in zip(rest, widths[1:]))]))
+    taken = estimate.memory(costs, plan.batch, bool(plan.averaged), precision)
+    print(f"Memory for {plan.batch} + {plan.batch} faces: about {taken / 2**30:.2f} GiB")
+    print(f"Speed here: about {speed:.0f} images/s; a million faces take {1e6 / speed / 3600:.1f} hours")
+    return DONE
+
+
+def _largest_batch(options: Train, model: FaceModel, precision: str, plan: Plan, faces: dict[str, Faces]) -> int:
+    from lib.training import augment, estimate
+
+    logger.info("Looking for the largest batch that fits.")
+    held = augment.bytes_of(faces) if plan.on_device else 0
+    batch, speed, why = estimate.largest_batch(options.model, asdict(model), precision, plan, held)
+    logger.info("Batch: %s of each person, %.0f images/s; %s.", counted(batch, "face"), speed, why)
+    return batch
+
+
+def _find_rate(model: FaceModel, faces: dict[str, Faces], plan: Plan, begin, folder: Path) -> int:
+    """Tries learning rates on networks that are thrown away afterwards, and says which one suits."""
+    from lib.training import estimate, loop, preview
+    from lib.training.step import make_step
+
+    parts = loop.make_parts(model, faces, plan, begin)
+    found = checkpoint.newest(folder)
+    if found is not None:
+        checkpoint.load_networks(found[0], parts.networks, averaged=False)
+    with contextlib.closing(loop.make_feed(faces, plan)) as feed:
+        points = estimate.find_rate(make_step(parts), feed)
+    preview.plot_rates(points, folder / "rate.png")
+    logger.info("Learning rates from %.0e to %.0e: %s. Nothing was saved.", points[0][0], points[-1][0], folder / "rate.png")
+    logger.info("Try --learning-rate %s.", estimate.good_rate(points))
+    return DONE
+
+
+def _on_device(choice: str, faces: dict[str, Faces]) -> bool:
+    """Whether the device augments the faces: where it is a GPU and they fit, unless the choice is made."""
+    from lib.training import augment, backend
+
+    if choice != "auto":
+        return choice == "device"
+    memory = backend.gpu_memory()
+    return memory is not None and augment.bytes_of(faces) < GPU_SHARE * memory
+
+
+def _faces(files: list[FaceFile], model: FaceModel, paint_hair: bool, mask: str | None, alignments: Path | None) -> Faces:
+    return Faces([file.image for file in files], crop_landmarks(files), files[0].coverage, model.size, model.coverage,
+                 paint_hair=paint_hair, face_masks=masks_of_files(files, mask, alignments) if mask else None)
+
+
+def _weights(sets: list[list[FaceFile]], shares: list[float], evened: str | None) -> np.ndarray | None:
+    """How often each face of the `sets`, one after another, is drawn: numbers that sum to 1; None for all alike."""
+    if not shares and not evened:
+        return None
+    parts = []
+    for these, share in itertools.zip_longest(sets, shares or [len(these) for these in sets]):
+        within = balance.weights(crop_landmarks(these)) if evened == "pose" else np.ones(len(these))
+        parts.append(share * within / within.sum())
+    weights = np.concatenate(parts)
+    return weights / weights.sum()
+
+
+def _held_out(settings: dict[str, Any], files: list[FaceFile]) -> list[FaceFile]:
+    """Those of A's faces that are not trained on but swapped and measured: as in earlier runs, as far as they are still there."""
+    names = [f"{stem_of(file.origin)}.png" for file in files]
     chosen = [names.index(name) for name in settings.get("held_out", []) if name in names] or heldout.held_out(len(names))
     settings["held_out"] = [names[index] for index in chosen]
-    return chosen
+    return [files[index] for index in chosen]
 
 
 def _measure(faces: list[AlignedFace], folder: Path, coverage: str) -> Callable[[Swapper], dict[str, float]]:
@@ -155,7 +287,7 @@ def _words(progress: dict[str, float]) -> str:
 
 def _face_folder(path: Path, extracted: Path, options: Train) -> Path:
     """`path` if it holds aligned faces; else the faces extracted from the video or pictures there."""
-    if path.is_dir() and is_face_folder(path):
+    if packed.is_face_set(path):
         return path
     source = open_source(path, exact=False)
     logger.info("Extracting the faces of %s into %s.", path, extracted)
@@ -169,40 +301,51 @@ def _face_folder(path: Path, extracted: Path, options: Train) -> Path:
 
 
 def _read(folder: Path, coverage: str) -> list[FaceFile]:
-    """The faces of `folder`. Raises FaceswapError where they are too few, or show less than a model sees."""
-    paths = list_faces(folder)
-    if len(paths) < FEWEST_FACES:
-        raise FaceswapError(f"{folder} holds {len(paths)} faces, too few to learn from: at least {FEWEST_FACES} are needed, and "
-                            "some hundreds make a good swap. Extract more footage of this person.")
-    if len(paths) < FEW_FACES:
-        logger.warning("%s holds only %d faces: expect a stiff swap. Some hundreds, of many poses and expressions, make a good one.",
-                       folder, len(paths))
-    cv2.setNumThreads(1)  # the threads are here
-    files = list(progress(ordered_map(read_face, paths, device.cores()), f"read {folder.name}", len(paths), unit="face"))
-    kinds = {(file.coverage, file.size) for file in files}
-    if len({coverage for coverage, _ in kinds}) > 1:
-        raise FaceswapError(f"{folder} mixes faces of different coverage ({', '.join(sorted({c for c, _ in kinds}))}). Extract them alike.")
-    if COVERAGES[files[0].coverage][0] < COVERAGES[coverage][0]:
+    """The faces of `folder`. Raises FaceswapError where they show less than a model sees."""
+    files = packed.read_faces(folder, device.cores())
+    kinds = {file.coverage for file in files}
+    if len(kinds) > 1:
+        raise FaceswapError(f"{folder} mixes faces of different coverage ({', '.join(sorted(kinds))}). Extract them alike.")
+    if kinds and COVERAGES[files[0].coverage][0] < COVERAGES[coverage][0]:
         raise FaceswapError(f"{folder} shows {files[0].coverage} faces, but this model sees {coverage} ones. Extract them with "
                             "--coverage whole, which suits every model but those of head.")
     return files
 
 
-def _write_description(folder: Path, settings: dict[str, Any], faces_folders: dict[str, Path], files: dict[str, list[FaceFile]]) -> None:
+def _check_count(files: dict[str, list[list[FaceFile]]], folders: dict[str, list[Path]]) -> None:
+    """Raises FaceswapError where a person has too few faces, or folders of several coverages."""
+    for identity, sets in files.items():
+        count, where = sum(map(len, sets)), ", ".join(map(str, folders[identity]))
+        if count < FEWEST_FACES:
+            raise FaceswapError(f"{where} {'holds' if len(sets) == 1 else 'hold'} {counted(count, 'face')}, too few to learn from: at least "
+                                f"{FEWEST_FACES} are needed, and some hundreds make a good swap. Extract more footage of this person.")
+        if count < FEW_FACES:
+            logger.warning("%s holds only %d faces: expect a stiff swap. Some hundreds, of many poses and expressions, make a good one.",
+                           where, count)
+        if len({these[0].coverage for these in sets if these}) > 1:
+            raise FaceswapError(f"{where} show faces of different coverage. Extract them alike.")
+        for complaint in complaints(identity.upper(), list(itertools.chain(*sets))):
+            logger.warning("%s", complaint)
+
+
+def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str, list[Path]],
+                       files: dict[str, list[list[FaceFile]]]) -> None:
     """options.json and identities.json, written before the first iteration."""
     try:
         checkpoint.write_json(folder / "options.json", settings | {
-            "faces": {identity: {"folder": str(path.resolve()), "count": len(files[identity])}
-                      for identity, path in faces_folders.items()}})
+            "faces": {identity: {"folder": str(paths[0].resolve()), "folders": [str(path.resolve()) for path in paths],
+                                 "count": sum(map(len, files[identity]))} for identity, paths in folders.items()}})
     except OSError as error:
         raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
     if not (folder / "identities.json").exists():
-        recognizer = RECOGNIZERS.create("dlib_resnet")
-        means = {}
-        for identity, these in files.items():
-            chosen = [these[index] for index in np.linspace(0, len(these) - 1, min(EMBEDDED_FACES, len(these))).astype(int)]
-            means[identity] = recognizer.embed([file.aligned for file in chosen]).mean(0).astype(float).round(6).tolist()
-        checkpoint.write_json(folder / "identities.json", means)
+        checkpoint.write_json(folder / "identities.json", {identity: _embedding(list(itertools.chain(*sets))).astype(float).round(6).tolist()
+                                                           for identity, sets in files.items()})
+
+
+def _embedding(files: list[FaceFile]) -> np.ndarray:
+    """The mean of some faces' embeddings."""
+    chosen = [files[index] for index in np.linspace(0, len(files) - 1, min(EMBEDDED_FACES, len(files))).astype(int)]
+    return RECOGNIZERS.create("dlib_resnet").embed([file.aligned for file in chosen]).mean(0)
 
 
 @dataclass(kw_only=True)
@@ -213,11 +356,12 @@ class Train(Command):
     folder of pictures. Run the same command again to go on. Ctrl-C saves and ends.
     """
 
-    input_a: Path = option(help="Faces, video or pictures of person A, the one filmed.", short="-A")
-    input_b: Path = option(help="Faces, video or pictures of person B, the one put there.", short="-B")
+    input_a: list[Path] = option(help="Faces, video or pictures of person A, the one filmed; several are mixed.", short="-A")
+    input_b: list[Path] = option(help="Faces, video or pictures of person B, the one put there; several are mixed.", short="-B")
     model_dir: Path = option(help="Folder of the model: made if new, gone on with if not.", short="-m")
     model: str = option("compact", "Kind of model.", short="-t", plugin="models")
-    batch_size: int | None = option(None, "Faces of each person in a batch; by default what suits the model.", short="-b", low=1, high=4096)
+    batch: str | None = option(None, "Faces of each person in a batch, or auto, the largest that fits; by default what suits the model.",
+                               short="-b")
     mask: str | None = option(None, "What of the pictures is face, by this name in the alignments of their sources (extract -M, mask): "
                                     "learnt more closely, and what the model's own mask learns; by default the hull of the landmarks.",
                               short="-M")
@@ -230,10 +374,38 @@ class Train(Command):
                                           "training; 0 measures nothing and trains on all.", low=0.0)
     until: str | None = option(None, "plateau: stop when these measurements have got no better for a third of the training; "
                                      "--minutes and -i still end it sooner.", choices=("plateau",))
-    preview: bool = option(False, "Make preview.png every 20 seconds, not only at each save.", short="-p")
+    keep: int = option(3, "Saves to keep, besides the best one.", low=1)
+    snapshots: int | None = option(None, "Keep a save for good every so many iterations.", low=1)
+    restore: str | None = option(None, "Go back to an earlier save first: previous, best, or the iteration of a save or a snapshot.")
+    preview: bool = option(False, "Show it on a page for a browser on this machine, and make preview.png every 20 seconds, not only at "
+                                "each save.", short="-p")
+    time_lapse: bool = option(False, "Keep the preview of every save, in timelapse/.")
+    histograms: bool = option(False, "Log histograms of the weights for TensorBoard, in events/.")
+    summary: bool = option(False, "Tell the networks, their size, and how fast they train here; train nothing.")
     learning_rate: float | None = option(None, "Learning rate; by default the model's own.", low=1e-8, high=1.0)
+    find_rate: bool = option(False, "Try learning rates and say which suits; nothing is saved.")
+    schedule: str | None = option(None, "How the learning rate changes; by default what suits the model.", plugin="schedules")
+    warm_up: int | None = option(None, "Iterations in which the learning rate grows from nothing; by default what suits the model.", low=0)
+    optimizer: str | None = option(None, "How weights follow their gradients; by default the model's own way.", plugin="optimizers")
+    clip: str | None = option(None, "What of the gradients is limited: value (each number), norm (each variable's), global (the norm of all), "
+                                    "adaptive (that, by those of the last thousand iterations); by default what suits the model.",
+                              choices=("none", "value", "norm", "global", "adaptive"))
+    clip_at: float | None = option(None, "The limit; for adaptive the percentile of the norms. Default: 1, and 10 for adaptive.", low=0.0)
+    accumulate: int = option(1, "Iterations whose gradients make one update: a larger batch than fits.", low=1, high=1024)
+    rate_dropout: float = option(0.0, "Share of the weights, drawn anew each iteration, that are not updated.", low=0.0, high=0.99)
+    averaged: float | None = option(None, "How slowly averaged weights, which previews and convert use, follow; 0: none are kept; by default "
+                                          "what suits the model.", low=0.0, high=0.99999)
+    load_weights: Path | None = option(None, "Begin a new model with the weights of this one, as far as they fit.")
+    parts: list[str] = option([], "Networks to take from --load-weights; by default all.")
+    freeze: list[str] = option([], "Networks that stay as they are, as encoder.")
+    augment: str = option("auto", "Where faces are moved about: by the host's processor or on the device; auto: on a GPU that they fit into.",
+                          choices=("auto", "host", "device"))
+    balance: str | None = option(None, "pose: draw faces so that all poses are seen alike often.", choices=("pose",))
+    weights_a: list[float] = option([], "Of several -A, how often each is drawn from; by default as often as it has faces.")
+    weights_b: list[float] = option([], "Likewise for -B.")
+    devices: int = option(1, "GPUs that share each batch; 0: all there are.", low=0)
     precision: str = option("auto", "Arithmetic of the networks; auto: bfloat16 where the machine has it.",
-                            choices=("auto", "float32", "bfloat16"))
+                            choices=("auto", "float32", "bfloat16", "float16"))
     seed: int | None = option(None, "Makes a run on a CPU repeatable: weights, order of faces and augmentation follow from it.", low=0)
     warp: float | None = option(None, "Strength of the random warp of the input, 1 = classic; by default, as below, what suits the model.",
                                 low=0.0, high=3.0)

@@ -110,7 +110,7 @@ def test_unknown_plugin_is_answered_with_the_list_and_the_nearest(faceswap, clip
 @pytest.mark.parametrize("arguments, words", [
     (["extract", "-i", "x", "--size", "1"], "--size must be at least"),
     (["extract", "-i", "x", "--detector", "hog", "--detector.upsample", "50"], "--detector.upsample must be at least"),
-    (["train", "-A", "x", "-B", "y", "-m", "z", "-b", "0"], "--batch-size must be at least 1"),
+    (["train", "-A", "x", "-B", "y", "-m", "z", "-b", "0"], "--batch must be at least 1"),
     (["train", "-A", "x", "-B", "y", "-m", "z", "-i", "many"], "--iterations needs a whole number"),
     (["convert", "-i", "x", "-o", "y", "-m", "z", "--feather", "9"], "--feather must be at least"),
     (["convert", "-i", "x", "-o", "y", "-m", "z", "--faces", "larges"], "Did you mean 'largest'"),

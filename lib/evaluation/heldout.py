@@ -68,6 +68,15 @@ def plateau(history: Sequence[tuple[int, dict[str, float]]]) -> bool:
     return True
 
 
+def score(row: dict[str, float]) -> float:
+    """One number for how good a swap is, lower for better: the distance to B, and what landmarks and softness add to it.
+
+    By the weights, 5 % of the eyes' distance in landmarks, or half of the sharpness, count as much as a tenth of the distance between
+    two people.
+    """
+    return row["distance_b"] + 0.016 * row.get("landmark_error", 0.0) + 0.03 * _watched(row, "softness")
+
+
 def _watched(row: dict[str, float], key: str) -> float:
     """All lower for better."""
     return -float(np.log(np.clip(row.get("sharpness", 1.0), 1e-3, 1 - 1e-3))) if key == "softness" else row.get(key, 0.0)

@@ -11,7 +11,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,35 +78,62 @@ def write_face(folder: Path, aligned: AlignedFace, origin: Origin, coverage: str
         "format": FORMAT, "coverage": coverage, "landmarks": face.landmarks.astype(float).round(3).tolist(),
         "matrix": aligned.matrix.tolist(), "box": face.detection.box.astype(float).round(3).tolist(),
         "score": round(face.detection.score, 5), "origin": asdict(origin)})
+    write_png(path, aligned.image, text)
+    return path
+
+
+def write_png(path: Path, image: np.ndarray, text: str) -> None:
+    """Writes a face's PNG, atomically: `image` (S, S, 3) uint8 RGB, and the JSON `text` that says where it is from."""
     # one filter and Huffman coding alone: half the time of OpenCV's choice, and faces hardly larger
-    _, png = cv2.imencode(".png", cv2.cvtColor(aligned.image, cv2.COLOR_RGB2BGR), [
+    _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [
         cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY])
     part = path.with_name(f".{path.name}.part")  # a run that was killed here leaves it to the next, which makes it anew
     with open(part, "wb") as file:
         file.write(png[:AFTER_HEADER])
-        file.write(_chunk(b"tEXt", KEYWORD + text.encode("ascii")))
+        file.write(_chunk(b"tEXt", KEYWORD + text.encode("latin-1")))
         file.write(png[AFTER_HEADER:])
     os.replace(part, path)
-    return path
 
 
 def read_face(path: Path) -> FaceFile:
     """The face in a PNG that `write_face` made. Raises NotAFace if it is not one, FaceswapError if it is damaged; both name the file."""
+    return read_face_and_text(path)[0]
+
+
+def read_face_and_text(path: Path) -> tuple[FaceFile, str]:
+    """The same, and the JSON text that says where it is from."""
     data = _bytes(path)
-    said = _said(path, data)
+    text = _text(data)
+    said = _said(path, text)
     try:
-        return _parse(data, said)
+        return face_of(said, _picture(data)), text
     except (ValueError, TypeError, KeyError, AttributeError, cv2.error) as error:
         raise _damaged(path, error) from error
 
 
 def read_origin(path: Path) -> tuple[Origin, np.ndarray]:
     """Where the face in a PNG is from, and its landmarks (68, 2) float32 there; the picture is not decoded. Raises as `read_face` does."""
-    said = _said(path, _bytes(path))
+    said = _said(path, _text(_bytes(path)))
     try:
-        return _origin(said["origin"]), _array(said["landmarks"], (68, 2), np.float32)
+        return origin_of(said["origin"]), _array(said["landmarks"], (68, 2), np.float32)
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(path, error) from error
+
+
+def face_of(said: dict[str, Any], image: np.ndarray) -> FaceFile:
+    """The face with the picture `image` (S, S, 3) uint8 RGB whose JSON text says `said`. Raises ValueError, TypeError, KeyError or
+    AttributeError where that makes no sense."""
+    if said["format"] != FORMAT:
+        raise ValueError(f"format {said['format']}, this program reads {FORMAT}")
+    if said["coverage"] not in COVERAGES:
+        raise ValueError(f"coverage {said['coverage']!r}")
+    face = Face(Detection(_array(said["box"], (4,), np.float32), float(said["score"])), _array(said["landmarks"], (68, 2), np.float32))
+    return FaceFile(AlignedFace(face, image, _array(said["matrix"], (2, 3), np.float64)), said["coverage"], origin_of(said["origin"]))
+
+
+def crop_landmarks(files: Sequence[FaceFile]) -> np.ndarray:
+    """(N, 68, 2) float64: the `landmarks` of each of `files`, all at once."""
+    return transform_points(np.stack([file.aligned.face.landmarks for file in files]), np.stack([file.aligned.matrix for file in files]))
 
 
 def list_faces(folder: Path) -> list[Path]:
@@ -191,9 +218,8 @@ def _bytes(path: Path) -> bytes:
         raise FaceswapError(f"Cannot read {path}: {error.strerror}.") from error
 
 
-def _said(path: Path, data: bytes) -> dict[str, Any]:
-    """What a face PNG says of itself."""
-    text = _text(data)
+def _said(path: Path, text: str | None) -> dict[str, Any]:
+    """What a face PNG says of itself in its `text`."""
     if text is None:
         raise NotAFace(f"{path} does not say where its face is: it is not from extract, or another program saved it anew. "
                        "Take it away, or extract the faces again.")
@@ -224,21 +250,19 @@ def _text(data: bytes) -> str | None:
     return None
 
 
-def _parse(data: bytes, said: dict[str, Any]) -> FaceFile:
+def _picture(data: bytes) -> np.ndarray:
+    """(S, S, 3) uint8 RGB, of a PNG."""
     width, height = struct.unpack(">II", data[16:24])
     if width != height or not 0 < width <= LARGEST:
         raise ValueError(f"{width}x{height} pixels")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None or b"IEND" not in data[-12:]:
         raise ValueError("its picture cannot be decoded")
-    if said["coverage"] not in COVERAGES:
-        raise ValueError(f"coverage {said['coverage']!r}")
-    face = Face(Detection(_array(said["box"], (4,), np.float32), float(said["score"])), _array(said["landmarks"], (68, 2), np.float32))
-    aligned = AlignedFace(face, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), _array(said["matrix"], (2, 3), np.float64))
-    return FaceFile(aligned, said["coverage"], _origin(said["origin"]))
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _origin(said: dict) -> Origin:
+def origin_of(said: dict[str, Any]) -> Origin:
+    """The origin that a face's JSON text has. Raises TypeError or ValueError where it makes no sense."""
     origin = Origin(**said)
     if not all(isinstance(text, str) for text in (origin.source, origin.name)) or \
             not all(isinstance(number, int) for number in (origin.frame, origin.number)):

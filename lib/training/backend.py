@@ -1,93 +1,121 @@
-"""What differs between Keras's backends: the compiled training step, precision, repeatability, threads."""
+"""What differs between Keras's backends: precision, repeatability, the devices that compute."""
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
 import numpy as np
 
+from lib import device
 from lib.errors import FaceswapError
 from lib.logs import silent_start
-from lib.training.data import Batch, Side
-from lib.training.model import FaceModel
 
 with silent_start():
     import keras
 
-    if keras.backend.backend() == "tensorflow":
+    BACKEND = keras.backend.backend()
+    if BACKEND == "tensorflow":
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    elif BACKEND == "jax":
+        import jax
+    elif BACKEND == "torch":
+        import torch
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
-def set_up(precision: str, repeatable_seed: int | None = None) -> None:
-    """`precision` is "float32" or "bfloat16". With a seed, weights start the same and operations run in a fixed order.
+@dataclass(frozen=True)
+class Devices:
+    """What a step computes on: one device, or several that share each batch, on one machine or several."""
 
-    Call it before networks are built.
+    count: int = 1  # in all
+    workers: int = 1  # machines, or processes that stand for such
+    worker: int = 0  # the number of this one; 0 saves and tells
+    strategy: Any = None  # TensorFlow's, for several
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """In it networks and optimizers are made."""
+        return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
+
+    def agreed(self, values: np.ndarray) -> np.ndarray:
+        """The sum, number by number, of what every worker gives: all have to ask at the same time."""
+        if self.workers == 1:
+            return np.asarray(values)
+        here = self.count // self.workers  # devices, each of which adds its part
+        return self._summed(tf.constant(np.float64(values) / here)).numpy()
+
+    @cached_property
+    def _summed(self):
+        return tf.function(lambda values: self.strategy.reduce(tf.distribute.ReduceOp.SUM, self.strategy.run(tf.identity, (values,)), axis=None))
+
+
+def set_up(precision: str, repeatable_seed: int | None = None, devices: int = 1) -> Devices:
+    """`precision` is a key of POLICIES. With a seed, operations run in a fixed order. `devices` share each batch, 0: all there are.
+
+    Where TF_CONFIG names other machines, all of theirs do. Call it before anything is computed. Raises FaceswapError where there are
+    fewer devices.
     """
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    if keras.backend.backend() == "tensorflow":
+    keras.config.set_dtype_policy(POLICIES[precision])
+    if BACKEND == "tensorflow":
         # TensorFlow's CPU rewriter fuses convolution, addition and leaky ReLU with slope 0.2, whatever slope was asked for.
         tf.config.optimizer.set_experimental_options({"remapping": False})
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
+        found = _tensorflow_devices(devices)  # before anything else starts TensorFlow's devices
         if repeatable_seed is not None:
             tf.config.experimental.enable_op_determinism()
+    elif BACKEND == "jax":
+        found = _jax_devices(devices)
+    else:
+        _check_devices(devices or 1, 1)
+        found = Devices()
+    if BACKEND == "torch" and repeatable_seed is not None:
+        torch.use_deterministic_algorithms(True, warn_only=True)
     if repeatable_seed is not None:
         keras.utils.set_random_seed(repeatable_seed)
+    return found
 
 
-class Step:
-    """One iteration, compiled: losses, gradients, optimizers, averaged weights, all without a word to the host.
-
-    What the losses were since the last `report()` is summed on the device.
-    """
-
-    def __init__(self, model: FaceModel, networks: dict[str, keras.Model], averages: dict[str, keras.Model],
-                 optimizers: dict[str, keras.optimizers.Optimizer]):
-        if keras.backend.backend() != "tensorflow":
-            raise FaceswapError(f"Training runs on the TensorFlow backend so far, not on {keras.backend.backend()}. Unset KERAS_BACKEND.")
-        self._names: list[str] = []
-        self._sums = None
-        groups = model.groups()
-        variables = {group: [variable for name in groups[group] or networks for variable in networks[name].trainable_variables]
-                     for group in groups}
-        for group, optimizer in optimizers.items():
-            optimizer.build(variables[group])
-        pairs = [(slow, fast) for name in averages for slow, fast in zip(averages[name].weights, networks[name].weights)]
-
-        def run(batch, share):
-            with tf.GradientTape(persistent=len(groups) > 1) as tape:
-                losses = model.losses(networks, {identity: _as_floats(side) for identity, side in batch.items()})
-                totals = {group: sum(parts.values()) for group, parts in losses.minimise.items()}
-            for group, total in totals.items():
-                gradients = tape.gradient(total, variables[group])
-                optimizers[group].apply(gradients, variables[group])
-            for slow, fast in pairs:
-                slow.assign_add((fast - slow) * share)
-            named = losses.report | {f"{group} {name}": value for group, parts in losses.minimise.items()
-                                     for name, value in parts.items() if losses.report.get(name) is not value}
-            self._names = list(named)
-            return tf.stack([tf.cast(value, tf.float32) for value in named.values()])
-
-        self._run = tf.function(run)
-        self._averaged = model.averaged
-
-    def __call__(self, batch: Batch, iteration: int) -> None:
-        """Trains on `batch`, uint8 as the data threads make it; `iteration` counts from 0."""
-        share = 1 - min(self._averaged, (1 + iteration) / (10 + iteration))  # follows quickly at first
-        values = self._run(batch, np.float32(share))
-        self._sums = (values, 1) if self._sums is None else (self._sums[0] + values, self._sums[1] + 1)
-
-    def wait(self) -> None:
-        """Returns when the device has done all it was given."""
-        np.asarray(self._sums[0])
-
-    def report(self) -> dict[str, float]:
-        """Mean of every loss since the last report; waits for the device."""
-        values, count = self._sums
-        self._sums = None
-        return {name: float(value) / count for name, value in zip(self._names, np.asarray(values))}
+def _tensorflow_devices(wanted: int) -> Devices:
+    worker, workers = device.worker()
+    if workers > 1:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        return Devices(strategy.num_replicas_in_sync, workers, worker, strategy)
+    gpus = tf.config.list_physical_devices("GPU")
+    wanted = wanted or max(1, len(gpus))
+    if wanted == 1:
+        return Devices()
+    if not gpus:  # parts of the processor: good for nothing but to try it
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
+                                                   [tf.config.LogicalDeviceConfiguration()] * wanted)
+    names = [one.name for one in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
+    _check_devices(wanted, len(names))
+    return Devices(wanted, strategy=tf.distribute.MirroredStrategy(names[:wanted]))
 
 
-def _as_floats(side: Side) -> Side:
-    pictures = [tf.cast(picture, tf.float32) / 255 for picture in (side.input, side.target, side.regions)]
-    return Side(*pictures, side.landmarks)
+def _check_devices(wanted: int, there: int) -> None:
+    if wanted > there:
+        raise FaceswapError(f"--devices {wanted}: {there} can train together on the backend {BACKEND}. Ask for no more.")
+
+
+def _jax_devices(wanted: int) -> Devices:
+    there = jax.devices()
+    wanted = wanted or len(there)
+    _check_devices(wanted, len(there))
+    if wanted > 1:
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=[f"{one.platform}:{one.id}" for one in there[:wanted]]))
+    return Devices(wanted)
+
+
+def gpu_memory() -> int | None:
+    """Bytes of memory of the GPU that trains; None where the processor does."""
+    on_gpu = {"tensorflow": lambda: bool(tf.config.list_physical_devices("GPU")), "jax": lambda: jax.devices()[0].platform == "gpu",
+              "torch": lambda: torch.cuda.is_available()}
+    if BACKEND not in on_gpu or not on_gpu[BACKEND]():
+        return None
+    return min((gpu.memory for gpu in device.gpus()), default=None)

@@ -2,12 +2,15 @@
 
     options.json              model, its options, what it is trained on
     saves/00012000/           a save: NETWORK.weights.h5, NETWORK.averaged.weights.h5, GROUP.optimizer.h5, state.json
+    snapshots/00025000/       saves that are kept for good, the same files
     log.jsonl                 a line per report
-    preview.png, loss.png     made anew at each save
+    preview.png, loss.png     made anew at each save; report.html shows them all
+    timelapse/00012000.jpg    what preview.png was
+    events/                   the log as TensorBoard reads it
     identities.json           mean identity embeddings of the training faces
-    .lock                     held while a training is at work
+    .lock, .beat              held while a training is at work; the second tells machines that share the folder
 
-A save is written beside, flushed to the disk and renamed, and the one before it is kept: whenever the power fails, the last
+A save is written beside, flushed to the disk and renamed, and those before it are kept: whenever the power fails, the last
 good save is there. `state.json` holds the SHA-256 of every file of its save.
 """
 
@@ -22,12 +25,12 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import FaceswapError
-from lib.lock import Lock, Locked
+from lib.lock import SILENT, Beat, Elsewhere, Lock, Locked
 from lib.media.files import part_of, publish
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-KEPT = 2  # saves
+KEPT = 3  # saves, unless a run wants more or fewer
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,15 @@ class State:
     iteration: int
     seconds: float  # spent training
     files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256
+    scores: dict[str, float] = field(default_factory=dict)  # how good it was, lower is better: "swap" of held-out faces, "loss"
+    cut: float = 1.0  # share of the learning rate that mishaps left
+    optimizer: str | None = None  # what the optimizers were made with; None before that was noted
 
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Makes a model folder and keeps other trainings out of it. Raises FaceswapError where one is at work, or nothing can be written."""
+    """Makes a model folder and keeps other trainings out of it, on other machines too. Raises FaceswapError where one is at work, or
+    nothing can be written."""
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +67,11 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
     try:
-        yield
+        with Beat(folder / ".beat"):
+            yield
+    except Elsewhere as error:
+        raise FaceswapError(f"Another training is at work in {folder}, on the machine {error}. Wait for it to end, or name another folder "
+                            f"with -m. If it is gone, {SILENT:.0f} seconds after its end the folder is free.") from None
     finally:
         lock.release()
         if made:
@@ -99,16 +110,26 @@ def read_options(folder: Path) -> dict[str, Any]:
 
 def saves(folder: Path) -> list[Path]:
     """The saves of a model folder, newest first."""
-    found = [path for path in (folder / "saves").glob("*") if path.name.isdigit() and path.is_dir()]
+    return _numbered(folder / "saves")
+
+
+def snapshots(folder: Path) -> list[Path]:
+    """The saves that are kept for good, newest first."""
+    return _numbered(folder / "snapshots")
+
+
+def _numbered(folder: Path) -> list[Path]:
+    found = [path for path in folder.glob("*") if path.name.isdigit() and path.is_dir()]
     return sorted(found, key=lambda path: int(path.name), reverse=True)
 
 
 def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, keras.Model],
-         optimizers: dict[str, keras.optimizers.Optimizer], iteration: int, seconds: float) -> Path:
-    """Writes a save and takes away those older than the one before it. There is none of this iteration yet.
+         optimizers: dict[str, keras.optimizers.Optimizer], state: State, keep: int = KEPT) -> Path:
+    """Writes a save and takes away older ones but for the newest `keep` in all, and the best. There is none of this iteration yet.
 
     Raises OSError, leaving all earlier saves as they were.
     """
+    iteration = state.iteration
     parent = folder / "saves"
     parent.mkdir(parents=True, exist_ok=True)
     for leftover in parent.glob(".*"):
@@ -124,7 +145,7 @@ def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, ker
         for group, optimizer in optimizers.items():
             _save_variables(beside / f"{group}.optimizer.h5", optimizer.variables)
         files = {path.name: _flushed_sum(path) for path in sorted(beside.iterdir())}
-        write_json(beside / "state.json", {"iteration": iteration, "seconds": seconds, "files": files})
+        write_json(beside / "state.json", asdict(replace(state, files=files)))
         _flush_folder(beside)
         final = parent / f"{iteration:08d}"
         beside.replace(final)
@@ -132,9 +153,77 @@ def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, ker
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    for old in saves(folder)[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+    finest = best(folder)
+    for old in saves(folder)[keep:]:
+        if old != finest:
+            shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def keep_for_good(save: Path) -> Path:
+    """Makes a snapshot of a save, which takes room on the disk only once the save itself is gone, where the disk can do that.
+
+    Raises OSError, leaving nothing behind.
+    """
+    final = save.parent.parent / "snapshots" / save.name
+    beside = final.with_name(f".{save.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    if not final.exists():
+        try:
+            shutil.copytree(save, beside, copy_function=_linked)
+            beside.replace(final)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+    return final
+
+
+def best(folder: Path) -> Path | None:
+    """The save with the best score: of how held-out faces were swapped, where that was measured, else of the loss."""
+    scored: dict[str, list[tuple[float, Path]]] = {"swap": [], "loss": []}
+    for path in saves(folder):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            for kind, value in json.loads((path / "state.json").read_text(encoding="utf-8"))["scores"].items():
+                if math.isfinite(value):
+                    scored[kind].append((value, path))
+    return min(scored["swap"] or scored["loss"], default=(0.0, None))[1]
+
+
+def restore(folder: Path, which: str) -> State:
+    """Makes an earlier save the newest: `which` is "best", "previous", or the iteration of a save or a snapshot.
+
+    Those after it are set aside as `saves/00012000.undone`. Raises FaceswapError where there is none such, or it is damaged.
+    """
+    there = saves(folder)
+    if which == "best":
+        wanted = best(folder)
+    elif which == "previous":
+        wanted = there[1] if len(there) > 1 else None
+    else:
+        wanted = next((path for path in (*there, *snapshots(folder)) if which.isdecimal() and int(path.name) == int(which)), None)
+    if wanted is None:
+        known = ", ".join(str(int(path.name)) for path in sorted({path.name: path for path in (*there, *snapshots(folder))}.values()))
+        raise FaceswapError(f"There is no save {which!r} in {folder}. There are: {known or 'none'}; \"previous\" and \"best\" where there "
+                            "are several. Nothing was changed.")
+    try:
+        state = _checked_state(wanted)
+    except (OSError, ValueError, KeyError, TypeError, FaceswapError) as error:
+        raise FaceswapError(f"The save {wanted} is damaged ({error}). Nothing was changed; choose another with --restore.") from error
+    final = folder / "saves" / wanted.name
+    if not final.exists():
+        beside = final.with_name(f".{wanted.name}")
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.copytree(wanted, beside, copy_function=_linked)
+        beside.replace(final)
+    set_aside_newer(folder, state.iteration, "undone")
+    return state
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a disk without links
+        shutil.copy2(source, target)
 
 
 def newest(folder: Path) -> tuple[Path, State] | None:
@@ -153,13 +242,18 @@ def newest(folder: Path) -> tuple[Path, State] | None:
     return None
 
 
-def set_aside_newer(folder: Path, iteration: int) -> None:
-    """Renames the saves beyond `iteration`: damaged ones, which must not count among those kept, nor stand where new ones will."""
+def set_aside_newer(folder: Path, iteration: int, why: str = "damaged") -> None:
+    """Renames the saves beyond `iteration`, which must not count among those kept, nor stand where new ones will."""
     for path in saves(folder):
         if int(path.name) > iteration:
-            aside = path.with_name(f"{path.name}.damaged")
+            aside = path.with_name(f"{path.name}.{why}")
             shutil.rmtree(aside, ignore_errors=True)
             path.replace(aside)
+
+
+def has_averages(save: Path) -> bool:
+    """Whether averaged weights are among what was saved."""
+    return any(save.glob("*.averaged.weights.h5"))
 
 
 def load_networks(save: Path, networks: dict[str, keras.Model], averaged: bool) -> None:

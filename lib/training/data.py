@@ -5,15 +5,18 @@ Batch number n depends on the seed and on n alone, so a run that is resumed sees
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from lib.faces import geometry, masks
+from lib import device
+from lib.faces import geometry
+from lib.faces.masks import SHIFT, with_whole_brows
 from lib.training import hair, retarget
 
 EYES = (slice(36, 42), slice(42, 48))
@@ -26,6 +29,8 @@ CANDIDATES = 6  # a face to be bent is one of so many that stand nearest
 BUILD = (0.3, 1.0)
 CROSSED_BUILD = np.repeat([0.0, 0.55, 0.65, 0.45, 0.55], [17, 10, 9, 12, 20])[:, None]  # jaw, brows, nose, eyes, mouth
 REGIONS = 3  # channels of the region map: face, eyes, mouth
+BLOCK = 64  # faces that a thread prepares at a time, where all are
+WARPED_OVER = 1.25  # crops that the classic warp's grid spans
 
 
 class Side(NamedTuple):
@@ -61,12 +66,52 @@ NONE = Augmentation()
 CLASSIC = Augmentation(warp=1.0, rotation=10.0, scale=0.05, shift=0.05, flip=True)
 
 
+class Draws(NamedTuple):
+    """What is left to chance in N faces of one identity: plain numbers, from which the host and the device make the same pictures."""
+
+    index: np.ndarray  # (N,) int32 which face
+    move: np.ndarray  # (N, 2, 3) float32 crop pixels -> crop pixels
+    other: np.ndarray  # (N,) int32 face of the other identity to whose pose and expression it is bent; -1 where it is not
+    nearest: np.ndarray  # (N,) int32 of the faces that stand like that one, the how-manieth nearest is bent
+    share: np.ndarray  # (N,) float32 how much of its own build it keeps
+    crossed: np.ndarray  # (N,) bool: the input is that other face itself
+    light: np.ndarray  # (N, 2) float32 growth of a light to the right and downwards
+    gain: np.ndarray  # (N, 3) float32 by which colours are multiplied around mid grey, and ...
+    lift: np.ndarray  # (N, 3) float32 ... what is added, of 255
+    warp: np.ndarray  # (N, 5, 5, 2) float32 shifts of the classic warp's grid, pixels
+    blur: np.ndarray  # (N,) float32 sigma, pixels; 0 for none
+    flip: np.ndarray  # (N,) bool
+
+
+def draw(indices: Sequence[int], augmentation: Augmentation, size: int, faces: int, others: int, random: np.random.Generator) -> Draws:
+    """Chance for the faces at `indices`, of so many `faces` and `others`, seen as crops of `size` pixels. 0 others: none is retargeted."""
+    count = len(indices)
+    uniform = partial(random.uniform, -1, 1)
+    moves = uniform((count, 4)) * (augmentation.rotation, augmentation.scale, augmentation.shift, augmentation.shift)
+    retargeted = (random.random(count) < augmentation.retarget) & (others > 0)
+    crossed = retargeted & (random.random(count) < augmentation.crossed)
+    nearest = np.where(crossed, 0, random.integers(min(CANDIDATES, faces), size=count))
+    share = np.where(crossed, 0.0, random.uniform(*BUILD, count))
+    color = augmentation.color
+    gain = 1 + color * (uniform((count, 1)) + uniform((count, 3)) / 3)
+    blur = np.maximum(0.1, size * random.uniform(0, augmentation.blur, count)) if augmentation.blur else np.zeros(count)
+    return Draws(
+        np.asarray(indices, np.int32), _moves(*moves.T, size),
+        np.where(retargeted, random.integers(max(others, 1), size=count), -1).astype(np.int32),
+        nearest.astype(np.int32), share.astype(np.float32), crossed, (augmentation.light * uniform((count, 2))).astype(np.float32),
+        gain.astype(np.float32), (np.repeat(uniform((count, 1)), 3, 1) * color * 128).astype(np.float32),
+        random.normal(0, augmentation.warp * size * 5 / 160, (count, 5, 5, 2)).astype(np.float32), blur.astype(np.float32),
+        (random.random(count) < 0.5) & augmentation.flip)
+
+
 class Faces:
     """Aligned faces of one identity, kept as crops a little wider than the model's, with their region maps.
 
     `images` are aligned crops (S, S, 3) uint8 RGB of coverage `stored`, `landmarks` (68, 2) in their pixels. The
     model sees crops of `size` pixels and the given `coverage` cut out of them, with `paint_hair` those of `hair.painted_over`.
     `face_masks`, (S, S) float32 in [0, 1] over the crops, say what of them is face; without them it is the hull of the landmarks.
+
+    A face is prepared when it is first looked at, so that thousands are there at once. What it becomes depends on it alone.
     """
 
     def __init__(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], stored: str, size: int, coverage: str,
@@ -74,135 +119,241 @@ class Faces:
         self.size = size
         wide = geometry.COVERAGES[stored][0] / geometry.COVERAGES[coverage][0]
         side = int(np.ceil(size * max(wide, 1.0)))
-        factors = [side / image.shape[0] for image in images]
-        self.landmarks = np.stack([(points + 0.5) * factor - 0.5 for points, factor in zip(landmarks, factors)]).astype(np.float32)
-        self.images = np.stack([_resize(image, side) for image in images])  # (N, side, side, 3) uint8
+        factors = np.array([side / image.shape[0] for image in images])[:, None, None]
+        self.landmarks = ((np.asarray(landmarks) + 0.5) * factors - 0.5).astype(np.float32)
+        self._sources, self._face_masks = images, face_masks
+        # What follows is filled in face by face, when one is first drawn: the memory is taken then, too.
+        self._images = np.empty((len(images), side, side, 3), np.uint8)
+        self._regions = np.empty((len(images), side, side, 3), np.uint8)
+        self._colors = np.empty((len(images), 2, 3))
+        self._prepared = np.zeros(len(images), bool)
+        self._hidden = None  # brow landmarks as hair.painted_over takes them; None: hair is left alone
         if paint_hair:
-            hidden = hair.hidden_brow_points(self.images, self.landmarks)
-            self.images = np.stack([hair.painted_over(image, points, hidden) for image, points in zip(self.images, self.landmarks)])
-        self.regions = np.stack([region_map(points, side) for points in self.landmarks])
-        if face_masks is not None:
-            self.regions[..., 0] = [np.rint(255 * _resize(mask, side)).clip(0, 255) for mask in face_masks]
+            asked = hair.chosen(len(images))
+            self._hidden = hair.hidden_brow_points([_resize(images[index], side) for index in asked], self.landmarks[asked])
         to_unit = geometry.template_matrix(side, stored)
         self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
         # (N, 68, 2) float32: the landmarks in [0, 1] of the model's crop
-        shapes = [(geometry.transform_points(points, self.matrix) + 0.5) / size for points in self.landmarks]
-        self.shapes = np.stack(shapes).astype(np.float32)
-        self.colors = np.stack([retarget.face_colors(image, regions[..., 0]) for image, regions in zip(self.images, self.regions)])
+        self.shapes = ((geometry.transform_points(self.landmarks, self.matrix) + 0.5) / size).astype(np.float32)
         # (68, 2): what is this person's own in them; with its mirror image, so that it does not look to a side
         self.build = (self.shapes.mean(0) + self.shapes.mean(0)[geometry.MIRRORED] * (-1, 1) + (1, 0)) / 2
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.landmarks)
+
+    @property
+    def images(self) -> np.ndarray:
+        """(N, side, side, 3) uint8 RGB."""
+        return self._all(self._images)
+
+    @property
+    def regions(self) -> np.ndarray:
+        """(N, side, side, 3) uint8, as `region_map` draws them."""
+        return self._all(self._regions)
+
+    @property
+    def colors(self) -> np.ndarray:
+        """(N, 2, 3), as `retarget.face_colors` measures them."""
+        return self._all(self._colors)
+
+    @property
+    def nbytes(self) -> int:
+        """Of images and regions, prepared or not."""
+        return self._images.nbytes + self._regions.nbytes
+
+    def _all(self, rows: np.ndarray) -> np.ndarray:
+        """`rows`, once all faces are prepared."""
+        missing = np.flatnonzero(~self._prepared)
+        if len(missing):
+            with ThreadPoolExecutor(device.cores(), "prepare") as pool:
+                for _ in pool.map(lambda block: [self._prepare(index) for index in block],
+                                  [missing[start:start + BLOCK] for start in range(0, len(missing), BLOCK)]):
+                    pass
+        return rows
+
+    def _prepare(self, index: int) -> None:
+        """Fills in what is kept of a face. Any thread may come first, or two at once: what they write is the same."""
+        if self._prepared[index]:
+            return
+        side, points = self._images.shape[1], self.landmarks[index]
+        image, regions = _resize(self._sources[index], side), region_map(points, side)
+        if self._hidden is not None:
+            image = hair.painted_over(image, points, self._hidden)
+        if self._face_masks is not None:
+            regions[..., 0] = np.rint(255 * _resize(self._face_masks[index], side)).clip(0, 255)
+        self._images[index], self._regions[index] = image, regions
+        self._colors[index] = retarget.face_colors(image, regions[..., 0])
+        self._prepared[index] = True  # last
 
     def batch(self, indices: Sequence[int], augmentation: Augmentation, random: np.random.Generator,
               others: Faces | None = None) -> Side:
         """The faces at `indices`, augmented; where some are to be retargeted, others of this identity stand in for them."""
-        rows = [self._sample(index, augmentation, random, others) for index in indices]
+        return self.drawn(draw(indices, augmentation, self.size, len(self), len(others or ()), random), others)
+
+    def drawn(self, draws: Draws, others: Faces | None = None) -> Side:
+        """The faces as chance has it; of `others` those that some of them are bent to."""
+        rows = [self._sample(Draws(*one), others) for one in zip(*draws)]
         return Side(*map(np.stack, zip(*rows)))
 
-    def _sample(self, index: int, augmentation: Augmentation, random: np.random.Generator,
-                others: Faces | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """One row of each field of a `Side`."""
-        size, move = self.size, _random_move(self.size, augmentation, random)
-        if others is not None and random.random() < augmentation.retarget:
-            source, target, regions, points = self._retargeted(others, move, random.random() < augmentation.crossed, random)
+    def _sample(self, draws: Draws, others: Faces | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """One row of each field of a `Side`, of the draws of one face."""
+        size, move = self.size, draws.move
+        if draws.other >= 0:
+            source, target, regions, points = self._retargeted(draws, others)
         else:
-            target, regions = self._drawn(index, move)
-            source, points = target, _moved(self.shapes[index], move, size)
-        if augmentation.light:
-            light = _light(size, augmentation.light, random)
-            source, target = (cv2.multiply(picture, light, dtype=cv2.CV_8U) for picture in (source, target))
-        if augmentation.color:
-            table = _color_table(augmentation.color, random)
-            source, target = cv2.LUT(source, table), cv2.LUT(target, table)
-        if augmentation.warp:
-            source = _warped(source, augmentation.warp, random)
-        if augmentation.blur:
-            source = cv2.GaussianBlur(source, (0, 0), max(0.1, size * random.uniform(0, augmentation.blur)))
-        if augmentation.flip and random.random() < 0.5:
+            target, regions = self._cut(draws.index, move)
+            source, points = target, _moved(self.shapes[draws.index], move, size)
+        if draws.light.any():
+            light = _light(size, *draws.light)
+            target = cv2.multiply(target, light, dtype=cv2.CV_8U)
+            source = cv2.multiply(source, light, dtype=cv2.CV_8U) if draws.crossed else target
+        if (draws.gain != 1).any() or draws.lift.any():
+            levels = (np.arange(256, dtype=np.float32)[:, None] - 128) * draws.gain + 128 + draws.lift
+            table = np.clip(levels, 0, 255).round().astype(np.uint8)
+            target = cv2.LUT(target, table[None])
+            source = cv2.LUT(source, table[None]) if draws.crossed else target
+        if draws.warp.any():
+            source = _warped(source, draws.warp)
+        if draws.blur:
+            source = cv2.GaussianBlur(source, (0, 0), float(draws.blur))
+        if draws.flip:
             source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
             points = points[geometry.MIRRORED] * (-1, 1) + (1, 0)
         return source, target, regions, points.astype(np.float32)
 
-    def _retargeted(self, others: Faces, move: np.ndarray, crossed: bool,
-                    random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _retargeted(self, draws: Draws, others: Faces) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Input, target, its regions, and landmarks of the input: a face bent to pose and expression of one of `others`.
 
-        The input is the bent face itself or, `crossed`, that other face: then network and loss see what a swap is to do.
+        The input is the bent face itself or, crossed, that other face: then network and loss see what a swap is to do.
         """
-        size, other = self.size, random.integers(len(others))
-        share = CROSSED_BUILD if crossed else random.uniform(*BUILD)
+        size, move, other = self.size, draws.move, draws.other
+        share = CROSSED_BUILD if draws.crossed else draws.share
         wanted = others.shapes[other] + share * (self.build - others.build)
-        index = retarget.nearest(self.shapes, wanted, 1 if crossed else CANDIDATES, random)
+        index = retarget.nearest(self.shapes, wanted, draws.nearest)
+        self._prepare(index)
+        others._prepare(other)
         points = _moved(wanted, move, size)
-        target, regions = self._drawn(index, move, retarget.bend(points, _moved(self.shapes[index], move, size), size))
-        retarget.fill_mouth(target, points[LIPS] * size - 0.5, self.colors[index],
-                            others.images[other], others.landmarks[other][LIPS], others.colors[other])
-        if not crossed:
+        target, regions = self._cut(index, move, retarget.bend(points, _moved(self.shapes[index], move, size), size))
+        retarget.fill_mouth(target, points[LIPS] * size - 0.5, self._colors[index],
+                            others._images[other], others.landmarks[other][LIPS], others._colors[other])
+        if not draws.crossed:
             return target, target, regions, points
-        source, _ = others._drawn(other, move)
+        source = others._cut(other, move, regions=False)[0]
         return source, retarget.lit_like(target, source, regions[..., 0]), regions, _moved(others.shapes[other], move, size)
 
-    def _drawn(self, index: int, move: np.ndarray, bent: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def _cut(self, index: int, move: np.ndarray, bent: np.ndarray | None = None,
+             regions: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
         """The face and its regions as a crop, moved by `move` (2, 3) and bent."""
-        image, regions, size = self.images[index], self.regions[index], self.size
+        self._prepare(index)
+        image, size = self._images[index], self.size
         matrix = move @ np.vstack([self.matrix, [0, 0, 1]])
         if bent is None:
             return (cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
-                    cv2.warpAffine(regions, matrix, (size, size), flags=cv2.INTER_LINEAR))
+                    cv2.warpAffine(self._regions[index], matrix, (size, size), flags=cv2.INTER_LINEAR) if regions else None)
         back = geometry.invert(matrix).astype(np.float32)
         grid = np.arange(size, dtype=np.float32)
         x, y = grid[None] + bent[..., 0], grid[:, None] + bent[..., 1]
         maps = back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[1, 2]
-        return (cv2.remap(image, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), cv2.remap(regions, *maps, cv2.INTER_LINEAR))
+        return (cv2.remap(image, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
+                cv2.remap(self._regions[index], *maps, cv2.INTER_LINEAR))
 
 
-class Batches:
-    """Endless batches of both identities; the next ones are made on threads while one is trained on."""
+class Chance:
+    """What is left to chance in every batch. Batch `number` depends on the seed and on the number alone.
 
-    def __init__(self, faces: dict[str, Faces], batch: int, augmentation: Augmentation, seed: int, start: int = 0,
-                 threads: int = 1, ahead: int = 4):
-        self._faces, self._batch, self._augmentation, self._seed = faces, batch, augmentation, seed
-        self._start, self._threads, self._ahead = start, threads, ahead
+    Each pass through the faces shuffles them anew, so that every face is seen equally often; with `weights`, (N,) by identity that
+    sum to 1, as often as these say. Of each batch it gives the `rows` alone.
+    """
 
-    def __iter__(self) -> Iterator[Batch]:
-        with ThreadPoolExecutor(self._threads, "augment") as pool:
-            waiting = [pool.submit(self.make, self._start + number) for number in range(self._ahead)]
-            number = self._start + self._ahead
-            try:
-                while True:
-                    yield waiting.pop(0).result()
-                    waiting.append(pool.submit(self.make, number))
-                    number += 1
-            finally:
-                for task in waiting:
-                    task.cancel()
+    def __init__(self, counts: Mapping[str, int], size: int, batch: int, augmentation: Augmentation, seed: int,
+                 weights: Mapping[str, np.ndarray] | None = None, rows: slice = slice(None)):
+        self._counts, self._size, self._batch, self._augmentation, self._seed = counts, size, batch, augmentation, seed
+        self._weights, self._rows = weights or {}, rows
 
-    def make(self, number: int) -> Batch:
-        """Batch `number`. Each pass through the faces shuffles them anew, so that every face is seen equally often."""
-        batch = {}
-        for which, (identity, faces) in enumerate(self._faces.items()):
-            passes, places = np.divmod(np.arange(number * self._batch, (number + 1) * self._batch), len(faces))
-            orders = {epoch: np.random.default_rng((self._seed, which, epoch)).permutation(len(faces)) for epoch in set(passes.tolist())}
-            indices = [orders[epoch][place] for epoch, place in zip(passes.tolist(), places)]
+    def __call__(self, number: int) -> dict[str, Draws]:
+        drawn = {}
+        for which, (identity, count) in enumerate(self._counts.items()):
             random = np.random.default_rng((self._seed, which, number))
-            others = next((these for name, these in self._faces.items() if name != identity), None)
-            batch[identity] = faces.batch(indices, self._augmentation, random, others)
-        return batch
+            others = next((other for name, other in self._counts.items() if name != identity), 0)
+            draws = draw(self._chosen(which, identity, number), self._augmentation, self._size, count, others, random)
+            drawn[identity] = Draws(*(array[self._rows] for array in draws))
+        return drawn
+
+    def _chosen(self, which: int, identity: str, number: int) -> list[int]:
+        count = self._counts[identity]
+        passes, places = np.divmod(np.arange(number * self._batch, (number + 1) * self._batch), count)
+        orders = {each: self._order(count, self._weights.get(identity), np.random.default_rng((self._seed, which, each)))
+                  for each in set(passes.tolist())}
+        return [orders[each][place] for each, place in zip(passes.tolist(), places)]
+
+    @staticmethod
+    def _order(count: int, weights: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
+        """One pass of `count` faces: with weights, each is in it as often as its share of them wants, rounded up or down by chance."""
+        if weights is None:
+            return random.permutation(count)
+        ends = np.cumsum(weights) * count
+        taken = np.searchsorted(ends, np.arange(count) + random.random(), side="right").clip(max=count - 1)
+        return random.permutation(taken)
+
+
+class Host:
+    """Makes batches with OpenCV; threads share it."""
+
+    def __init__(self, faces: Mapping[str, Faces], chance: Chance):
+        self._faces, self._chance = faces, chance
+
+    def __call__(self, number: int) -> Batch:
+        """Batch `number`."""
+        return {identity: self._faces[identity].drawn(draws, next((faces for name, faces in self._faces.items() if name != identity), None))
+                for identity, draws in self._chance(number).items()}
+
+
+class Feed:
+    """What iterations are fed, from number `start` on: `make(number)` each, the next ones made on threads while one is trained on."""
+
+    def __init__(self, make: Callable[[int], dict[str, Any]], start: int = 0, threads: int = 1, ahead: int = 4):
+        self._make, self._next, self._ahead = make, start, ahead
+        self._waiting: list[Future] = []
+        self._pool = ThreadPoolExecutor(threads, "augment")
+
+    def take(self, count: int = 1) -> dict[str, Any]:
+        """That of the next `count` iterations, arrays stacked along a new first axis."""
+        self._fill(max(count, self._ahead))
+        taken = [self._waiting.pop(0).result() for _ in range(count)]
+        self._fill(self._ahead)
+        stack = np.stack if count > 1 else (lambda arrays: arrays[0][None])
+        return {identity: type(one)(*(stack(arrays) for arrays in zip(*(each[identity] for each in taken))))
+                for identity, one in taken[0].items()}
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _fill(self, count: int) -> None:
+        while len(self._waiting) < count:
+            self._waiting.append(self._pool.submit(self._make, self._next))
+            self._next += 1
 
 
 def region_map(landmarks: np.ndarray, size: int) -> np.ndarray:
     """(68, 2) crop pixels -> (size, size, 3) uint8: face, eyes, mouth, 255 = inside."""
-    face = (masks.hull(landmarks, size)[..., 0] * 255).astype(np.uint8)
-    eyes, mouth = np.zeros_like(face), np.zeros_like(face)
+    face, eyes, mouth = np.zeros((3, size, size), np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(_fine(with_whole_brows(landmarks))), 255, cv2.LINE_AA, SHIFT)
     wide = max(1, round(size * 0.03))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))
-    fine = np.rint(landmarks * 16).astype(np.int32)  # OpenCV draws at 1/16 of a pixel
-    for points in EYES:
-        cv2.fillConvexPoly(eyes, cv2.convexHull(fine[points]), 255, cv2.LINE_AA, shift=4)
-    cv2.fillConvexPoly(mouth, cv2.convexHull(fine[MOUTH]), 255, cv2.LINE_AA, shift=4)
-    return np.dstack([face, cv2.dilate(eyes, kernel), cv2.dilate(mouth, kernel)])
+    for canvas, parts in ((eyes, EYES), (mouth, (MOUTH,))):
+        for part in parts:
+            cv2.fillConvexPoly(canvas, cv2.convexHull(_fine(landmarks[part])), 255, cv2.LINE_AA, SHIFT)
+        points = np.concatenate([landmarks[part] for part in parts])
+        (left, top), (right, bottom) = np.clip((points.min(0) - wide - 2, points.max(0) + wide + 3), 0, size).astype(int)
+        if right > left and bottom > top:  # on the crop
+            area = canvas[top:bottom, left:right]
+            area[...] = cv2.dilate(area, kernel)
+    return cv2.merge([face, eyes, mouth])
+
+
+def _fine(points: np.ndarray) -> np.ndarray:
+    """`points` as OpenCV draws them at 1/16 of a pixel."""
+    return np.rint(points * (1 << SHIFT)).astype(np.int32)
 
 
 def _resize(image: np.ndarray, side: int) -> np.ndarray:
@@ -211,14 +362,12 @@ def _resize(image: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if image.shape[0] > side else cv2.INTER_CUBIC)
 
 
-def _random_move(size: int, augmentation: Augmentation, random: np.random.Generator) -> np.ndarray:
-    """(2, 3) crop pixels -> crop pixels."""
-    largest = augmentation.rotation, augmentation.scale, augmentation.shift, augmentation.shift
-    angle, scale, right, down = random.uniform(-1, 1, 4) * largest
+def _moves(angle: np.ndarray, scale: np.ndarray, right: np.ndarray, down: np.ndarray, size: int) -> np.ndarray:
+    """(N, 2, 3) float32: a turn by degrees, counterclockwise, and a change of scale about the middle; then a shift, in shares of the side."""
+    cosine, sine = (1 + scale) * np.cos(np.radians(angle)), (1 + scale) * np.sin(np.radians(angle))
     centre = (size - 1) / 2
-    move = cv2.getRotationMatrix2D((centre, centre), angle, 1 + scale)
-    move[:, 2] += np.array((right, down)) * size
-    return move
+    x, y = (1 - cosine - sine) * centre + right * size, (1 - cosine + sine) * centre + down * size
+    return np.stack([np.stack([cosine, sine, x], -1), np.stack([-sine, cosine, y], -1)], -2).astype(np.float32)
 
 
 def _moved(shape: np.ndarray, move: np.ndarray, size: int) -> np.ndarray:
@@ -226,14 +375,13 @@ def _moved(shape: np.ndarray, move: np.ndarray, size: int) -> np.ndarray:
     return (geometry.transform_points(shape * size - 0.5, move) + 0.5) / size
 
 
-def _warped(picture: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
-    """`picture` bent by a 5 x 5 grid of random shifts.
+def _warped(picture: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """`picture` bent by a 5 x 5 grid of shifts, in pixels.
 
     The classic warp of the deepfakes autoencoder: normal, sigma 5 pixels of 160; the outermost grid points lie beyond the crop.
     """
     size = picture.shape[0]
-    shifts = random.normal(0, strength * size * 5 / 160, (5, 5, 2)).astype(np.float32)
-    side = round(size * 1.25)
+    side = round(size * WARPED_OVER)
     edge = (side - size) // 2
     shifts = cv2.resize(shifts, (side, side), interpolation=cv2.INTER_LINEAR)[edge:edge + size, edge:edge + size]
     grid = np.arange(size, dtype=np.float32)
@@ -241,16 +389,8 @@ def _warped(picture: np.ndarray, strength: float, random: np.random.Generator) -
     return cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _light(size: int, strength: float, random: np.random.Generator) -> np.ndarray:
+def _light(size: int, across: float, down: float) -> np.ndarray:
     """(size, size, 3) float32 gain of a light that grows from one side to the other."""
-    across, down = random.uniform(-strength, strength, 2)
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     gain = 1 + np.float32(across) * axis[None] + np.float32(down) * axis[:, None]
     return cv2.merge([gain] * 3)
-
-
-def _color_table(strength: float, random: np.random.Generator) -> np.ndarray:
-    """(1, 256, 3) uint8 look-up table: random brightness, contrast and a tint per channel."""
-    gain = 1 + random.uniform(-strength, strength) + random.uniform(-strength, strength, 3) / 3
-    lift = random.uniform(-strength, strength) * 128
-    return np.clip((np.arange(256)[:, None] - 128) * gain + 128 + lift, 0, 255).round().astype(np.uint8)[None]

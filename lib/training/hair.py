@@ -6,12 +6,13 @@ A strand that hangs over the temple of one person would be drawn, as a dark patc
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
-from lib.faces.masks import BROWS, EYES, hull
+from lib.faces.masks import BROWS, SHIFT, with_whole_brows
 
 # Indices into the 68 landmarks
 RIGHT_BROW, LEFT_BROW = slice(17, 22), slice(22, 27)
@@ -22,21 +23,47 @@ UNLIKE_SKIN, BARE = 3.0, 2.2  # deviations of the colours of nose and cheeks: ha
 LEAST_DEVIATION = (10, 4, 4)  # of them, in 8-bit Lab
 
 # In distances between the eyes
-EYE_MARGIN, BROW_WIDTH, SPECK, RIM, HAIR_MARGIN, AROUND, SKIN_BLUR, EDGE = 0.12, 0.16, 0.02, 0.04, 0.1, 0.4, 0.2, 0.05
+EYE_MARGIN, BROW_WIDTH, RIM, HAIR_MARGIN, AROUND, SKIN_BLUR, EDGE = 0.12, 0.16, 0.04, 0.1, 0.4, 0.2, 0.05
+BROW_AND_EYE = 0.4  # around their landmarks, what belongs to them
+
+APART = 21  # pixels between the eyes at which hair is looked for: strands still show, and it takes a sixth of the time
+SMOOTHED = 0.6  # sigma in such pixels: colours are compared without the grain
+SPECK = np.ones((2, 2), np.uint8)  # of such pixels; what is thinner is no strand
+ENOUGH = 200  # faces that tell what is usual
+
+_centres = np.zeros((3, 68), np.float32)
+for _row, _part in zip(_centres, (RIGHT_EYE, LEFT_EYE, BROWS)):
+    _row[_part] = 1 / (_part.stop - _part.start)
+
+
+@dataclass(frozen=True)
+class _View:
+    """The upper part of a face, down to the nose, averaged over blocks of `factor` x `factor` pixels."""
+
+    image: np.ndarray  # (h, w, 3) uint8 RGB
+    points: np.ndarray  # (68, 2) float32 landmarks, in its pixels
+    factor: int
+    eyes: np.ndarray  # (2,) the middle between them
+    apart: float  # pixels between the eyes
+    up: np.ndarray  # (2,) from the eyes to the brows
+
+
+def chosen(count: int) -> np.ndarray:
+    """Indices of up to ENOUGH of `count` faces, evenly chosen: those that `hidden_brow_points` asks."""
+    return np.unique(np.linspace(0, count - 1, ENOUGH).round().astype(int))
 
 
 def hidden_brow_points(images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray]) -> list[int]:
     """Indices of the brow landmarks over which hair hangs in most `images` of one person, while their counterparts are bare.
 
-    `images` (S, S, 3) uint8 RGB, `landmarks` (68, 2) in their pixels.
+    `images` (S, S, 3) uint8 RGB, `landmarks` (68, 2) in their pixels. Of many faces some are asked, evenly chosen.
     """
     above = []
-    for image, points in zip(images, landmarks):
-        points = np.asarray(points, np.float32)
-        between_eyes = _between_eyes(points)
-        unlike = _unlike_skin(image, points, _eyes_and_brows(points, image.shape[0], between_eyes))
-        places = points[BROWS] + BROW_WIDTH * between_eyes * _up(points)
-        x, y = np.clip(places.round().astype(int), 0, image.shape[0] - 1).T
+    for index in chosen(len(images)):
+        view = _view(images[index], landmarks[index])
+        unlike = _unlike_skin(view, _eyes(view) | _brows(view))
+        places = view.points[BROWS] + BROW_WIDTH * view.apart * _upwards(view)
+        x, y = np.clip(places.round().astype(int), 0, (unlike.shape[1] - 1, unlike.shape[0] - 1)).T
         above.append(unlike[y, x])
     usual = np.zeros(68)
     usual[BROWS] = np.median(above, axis=0)
@@ -50,101 +77,146 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
     and so is a beard: nothing is looked for below the middle of the nose. Where no hair is found, `image` itself comes back.
     Around the brow landmarks `hidden`, the other brow's mirror image is drawn.
     """
-    points = np.asarray(landmarks, np.float32)
-    size, between_eyes = image.shape[0], _between_eyes(points)
-    features = _eyes_and_brows(points, size, between_eyes)
-    other = _unlike_skin(image, points, features) > UNLIKE_SKIN
-    upper = _above_the_cheeks(points, size)
-    face = (hull(landmarks, size)[..., 0] > 0.5).astype(np.uint8)
+    view = _view(image, landmarks)
+    eyes = _eyes(view)
+    features, face = eyes | _brows(view), _face(view)
+    other = (_unlike_skin(view, features) > UNLIKE_SKIN).view(np.uint8)
+    upper = other & _above_the_cheeks(view)
 
-    inside = cv2.morphologyEx((other & upper & (face > features)).astype(np.uint8), cv2.MORPH_OPEN, _disc(SPECK * between_eyes))
-    _, parts = cv2.connectedComponents(inside)
-    rim = face > cv2.erode(face, _disc(RIM * between_eyes))
-    hair = np.isin(parts, np.unique(parts[rim & (inside > 0)]))
-    if not hair.any() and not hidden:
+    inside = cv2.morphologyEx(upper & face & (1 - features), cv2.MORPH_OPEN, SPECK)
+    count, parts = cv2.connectedComponents(inside)
+    joined = np.zeros(count, np.uint8)
+    joined[parts[((face - cv2.erode(face, _disc(RIM * view.apart))) & inside) > 0]] = 1
+    if not joined.any() and not hidden:
         return image
-    hair |= other & upper & (cv2.dilate(face, _disc(AROUND * between_eyes)) > face)  # this face, bent, may become wider there
-    hair = cv2.dilate(hair.astype(np.uint8), _disc(HAIR_MARGIN * between_eyes)) & (1 - features)
-    hair |= _around_brow(points, hidden, size, between_eyes)
+    hair = joined[parts] | (upper & (cv2.dilate(face, _disc(AROUND * view.apart)) - face))  # this face, bent, may become wider there
+    hair = cv2.dilate(hair, _disc(HAIR_MARGIN * view.apart)) & (1 - features)
+    hair |= _around_brow(view, hidden) & (1 - eyes)
 
     skin = (face & (1 - other) & (1 - hair) & (1 - features)).astype(np.float32)
-    colors, near = (cv2.GaussianBlur(part, (0, 0), SKIN_BLUR * between_eyes) for part in (image * skin[..., None], skin))
-    near = near[..., None]
-    colors /= near + 1e-3
-    share = cv2.GaussianBlur(hair.astype(np.float32), (0, 0), EDGE * between_eyes)[..., None] * np.minimum(1, 20 * near)
-    painted = image + share * (colors - image)
-    darkness = np.minimum(image.sum(-1) / (colors.sum(-1) + 1) - 1, 0)  # of brows, against the skin around them
+    *colors, near = cv2.split(cv2.GaussianBlur(cv2.merge([view.image * skin[..., None], skin]), (0, 0), SKIN_BLUR * view.apart))
+    colors = cv2.convertScaleAbs(cv2.merge([color / (near + 1e-3) for color in colors]))
+    share = _blurred(hair, view) * np.minimum(1, 20 * near)
+
+    height, width = view.factor * np.array(share.shape)
+    part = image[:height, :width]
+    colors, share = cv2.resize(colors, (width, height)), cv2.resize(share, (width, height))
     for brow, eye in ((RIGHT_BROW, RIGHT_EYE), (LEFT_BROW, LEFT_EYE)):
-        here = [index for index in hidden if brow.start <= index < brow.stop]
-        if here:
-            donor = _around_brow(points, MIRRORED[here], size, between_eyes) & (1 - hair)
-            donor = cv2.GaussianBlur(donor.astype(np.float32), (0, 0), EDGE * between_eyes)
-            painted += share * colors * _mirrored(darkness * donor, points, brow, eye)[..., None]
-    return np.clip(painted, 0, 255).astype(np.uint8)
+        if here := [index for index in hidden if brow.start <= index < brow.stop]:
+            donor = _around_brow(view, MIRRORED[here]) & (1 - eyes) & (1 - hair)
+            _draw_brow(colors, part, _blurred(donor, view), np.asarray(landmarks, np.float32), brow, eye)
+    painted = image.copy()
+    painted[:height, :width] = cv2.blendLinear(part, colors, 1 - share, share)
+    return painted
 
 
-def _between_eyes(points: np.ndarray) -> float:
-    return float(np.linalg.norm(points[RIGHT_EYE].mean(0) - points[LEFT_EYE].mean(0)))
+def _view(image: np.ndarray, landmarks: np.ndarray) -> _View:
+    """The face `image` with some `APART` pixels between the eyes. What is left over to the right is cut off."""
+    points = np.asarray(landmarks, np.float32)
+    right, left, brows = _centres @ points
+    factor = max(1, round(float(np.hypot(*(right - left))) / APART))
+    points, right, left, brows = ((one + 0.5) / factor - 0.5 for one in (points, right, left, brows))
+    width = image.shape[0] // factor
+    height = int(np.clip(points[NOSE_AND_CHEEKS, 1].max() + 2, 1, width))
+    small = cv2.resize(image[:height * factor, :width * factor], (width, height), interpolation=cv2.INTER_AREA)
+    eyes = (right + left) / 2
+    return _View(small, points, factor, eyes, float(np.hypot(*(right - left))), brows - eyes)
 
 
-def _up(points: np.ndarray) -> np.ndarray:
+def _upwards(view: _View) -> np.ndarray:
     """(2,): from the eyes to the brows, of length 1."""
-    up = points[BROWS].mean(0) - points[EYES].mean(0)
-    return up / max(float(np.linalg.norm(up)), 1e-6)
+    return view.up / max(float(np.hypot(*view.up)), 1e-6)
 
 
-def _around_brow(points: np.ndarray, which: Collection[int], size: int, between_eyes: float) -> np.ndarray:
-    """(size, size) uint8, 1 = on the brow at those landmarks, or a brow's height above it, but not at an eye."""
-    around = np.zeros((size, size), np.uint8)
-    places = points + 0.75 * BROW_WIDTH * between_eyes * _up(points)
-    cv2.polylines(around, [places[list(which)].round().astype(np.int32)], False, 1, max(1, round(2.5 * BROW_WIDTH * between_eyes)))
-    return around & (1 - _eyes(points, size, between_eyes))
+def _around_brow(view: _View, which: Collection[int]) -> np.ndarray:
+    """(h, w) uint8, 1 = on the brow at those landmarks, or a brow's height above it."""
+    places = view.points[list(which)] + 0.75 * BROW_WIDTH * view.apart * _upwards(view)
+    return _drawn(view, [places], 2.5 * BROW_WIDTH * view.apart)
 
 
-def _mirrored(picture: np.ndarray, points: np.ndarray, brow: slice, eye: slice) -> np.ndarray:
-    """`picture` with the other side of the face where `brow` and `eye` are."""
-    here = np.concatenate([points[brow], points[eye]])
-    there = points[np.concatenate([MIRRORED[brow], MIRRORED[eye]])]
+def _brows(view: _View) -> np.ndarray:
+    """(h, w) uint8, 1 = on a brow."""
+    return _drawn(view, [view.points[brow] + 0.1 * view.up for brow in (RIGHT_BROW, LEFT_BROW)], BROW_WIDTH * view.apart)
+
+
+def _eyes(view: _View) -> np.ndarray:
+    """(h, w) uint8, 1 = at an eye."""
+    lids = [cv2.convexHull(view.points[eye])[:, 0] for eye in (RIGHT_EYE, LEFT_EYE)]
+    return _drawn(view, lids, 2 * EYE_MARGIN * view.apart, filled=True)
+
+
+def _drawn(view: _View, lines: Sequence[np.ndarray], width: float, filled: bool = False) -> np.ndarray:
+    """(h, w) uint8, 1 = on one of `lines`, each (K, 2), or within it. Drawn `factor` times as large, since widths are whole pixels."""
+    factor = view.factor
+    canvas = np.zeros((view.image.shape[0] * factor, view.image.shape[1] * factor), np.uint8)
+    drawn = [_fine((line + 0.5) * factor - 0.5) for line in lines]
+    for line in drawn * filled:
+        cv2.fillConvexPoly(canvas, line, 1, shift=SHIFT)
+    cv2.polylines(canvas, drawn, filled, 1, max(1, round(width * factor)), shift=SHIFT)
+    return np.ascontiguousarray(canvas[factor // 2::factor, factor // 2::factor])
+
+
+def _face(view: _View) -> np.ndarray:
+    """(h, w) uint8, 1 = within the hull of the landmarks, brows included."""
+    return _polygon(view, with_whole_brows(view.points))
+
+
+def _polygon(view: _View, points: np.ndarray) -> np.ndarray:
+    """(h, w) uint8, 1 = within the convex hull of `points`."""
+    mask = np.zeros(view.image.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(_fine(points)), 255, cv2.LINE_AA, SHIFT)
+    return mask >> 7
+
+
+def _fine(points: np.ndarray) -> np.ndarray:
+    """`points` as OpenCV draws them at 1/16 of a pixel."""
+    return np.rint(points * (1 << SHIFT)).astype(np.int32)
+
+
+def _draw_brow(colors: np.ndarray, image: np.ndarray, donor: np.ndarray, points: np.ndarray, brow: slice, eye: slice) -> None:
+    """Darkens `colors` (H, W, 3) uint8, in place, at `brow` as `image` (H, W, 3) is darker than them at the other brow.
+
+    The other brow is where `donor`, (h, w) float32 in [0, 1] over the same area, says so; `points` are the landmarks in pixels of `image`.
+    """
+    size = image.shape[1::-1]
+    here, there = np.vstack([points[brow], points[eye]]), points[np.concatenate([MIRRORED[brow], MIRRORED[eye]])]
+    margin = BROW_AND_EYE * float(np.hypot(*np.diff(_centres[:2] @ points, axis=0)[0]))
+    (left, top, right, bottom), (from_left, from_top, from_right, from_bottom) = (
+        np.clip((part.min(0) - margin, part.max(0) + margin), 0, size).astype(int).ravel() for part in (here, there))
+    if right <= left or bottom <= top or from_right <= from_left or from_bottom <= from_top:
+        return  # off the crop
+    area = slice(from_top, from_bottom), slice(from_left, from_right)
+    brightness, usual = (cv2.transform(np.float32(picture[area]), np.ones((1, 3), np.float32)) for picture in (image, colors))
+    darkness = np.minimum(brightness / (usual + 1) - 1, 0) * cv2.resize(donor, size)[area]
     matrix = np.linalg.lstsq(np.column_stack([here, np.ones(len(here))]), there, rcond=None)[0].T
-    return cv2.warpAffine(picture, matrix, picture.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    matrix[:, 2] += matrix[:, :2] @ (left, top) - (from_left, from_top)
+    mirrored = cv2.warpAffine(darkness, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    target = colors[top:bottom, left:right]
+    target[...] = np.rint(target * (1 + mirrored[..., None]))
 
 
-def _eyes_and_brows(points: np.ndarray, size: int, between_eyes: float) -> np.ndarray:
-    """(size, size) uint8, 1 = inside."""
-    features = _eyes(points, size, between_eyes)
-    up = 0.1 * (points[BROWS].mean(0) - points[EYES].mean(0))
-    for brow in (RIGHT_BROW, LEFT_BROW):
-        cv2.polylines(features, [(points[brow] + up).round().astype(np.int32)], False, 1, max(1, round(BROW_WIDTH * between_eyes)))
-    return features
-
-
-def _eyes(points: np.ndarray, size: int, between_eyes: float) -> np.ndarray:
-    """(size, size) uint8, 1 = at an eye."""
-    eyes = np.zeros((size, size), np.uint8)
-    for eye in (RIGHT_EYE, LEFT_EYE):
-        cv2.fillConvexPoly(eyes, cv2.convexHull(points[eye].round().astype(np.int32)), 1)
-    return cv2.dilate(eyes, _disc(EYE_MARGIN * between_eyes))
-
-
-def _unlike_skin(image: np.ndarray, points: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """(S, S) float32: how far a place's colour is from those of nose and cheeks, in their deviations."""
-    skin = np.zeros_like(features)
-    cv2.fillConvexPoly(skin, cv2.convexHull(points[NOSE_AND_CHEEKS].round().astype(np.int32)), 1)
-    skin = skin > features
+def _unlike_skin(view: _View, features: np.ndarray) -> np.ndarray:
+    """(h, w) float32: how far a place's colour is from those of nose and cheeks, in their deviations."""
+    skin = _polygon(view, view.points[NOSE_AND_CHEEKS]) > features
     if not skin.any():
-        return np.zeros(image.shape[:2], np.float32)
-    lab = cv2.cvtColor(cv2.GaussianBlur(image, (0, 0), 0.3 + 0.006 * image.shape[0]), cv2.COLOR_RGB2LAB).astype(np.float32)
+        return np.zeros(skin.shape, np.float32)
+    lab = cv2.cvtColor(cv2.GaussianBlur(view.image, (3, 3), SMOOTHED), cv2.COLOR_RGB2LAB).astype(np.float32)
     usual = np.median(lab[skin], 0)
-    deviation = np.maximum(1.48 * np.median(np.abs(lab[skin] - usual), 0), LEAST_DEVIATION)
-    return np.sqrt(np.square((lab - usual) / deviation).sum(-1))
+    deviation = np.maximum(1.48 * np.median(np.abs(lab[skin] - usual), 0), LEAST_DEVIATION).astype(np.float32)
+    apart = (lab - usual) / deviation
+    return np.sqrt(np.einsum("yxc,yxc->yx", apart, apart))
 
 
-def _above_the_cheeks(points: np.ndarray, size: int) -> np.ndarray:
-    """(size, size) bool: above a line across the face, a third of the way from the eyes to the tip of the nose."""
-    eyes = points[EYES].mean(0)
-    down = points[NOSE_TIP] - eyes
-    y, x = np.mgrid[:size, :size]
-    return (x - eyes[0]) * down[0] + (y - eyes[1]) * down[1] < 0.35 * (down @ down)
+def _above_the_cheeks(view: _View) -> np.ndarray:
+    """(h, w) bool: above a line across the face, a third of the way from the eyes to the tip of the nose."""
+    down = view.points[NOSE_TIP] - view.eyes
+    y, x = ((np.arange(length, dtype=np.float32) - middle) * along
+            for length, middle, along in zip(view.image.shape, view.eyes[::-1], down[::-1]))
+    return np.add.outer(y, x) < 0.35 * (down @ down)
+
+
+def _blurred(mask: np.ndarray, view: _View) -> np.ndarray:
+    return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), EDGE * view.apart)
 
 
 def _disc(radius: float) -> np.ndarray:

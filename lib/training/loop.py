@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import math
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,35 +15,23 @@ import numpy as np
 
 from lib import device, logs
 from lib.errors import FaceswapError
-from lib.evaluation.heldout import plateau
-from lib.progress import status
-from lib.training import backend, checkpoint, preview
-from lib.training.data import Augmentation, Batches, Faces
+from lib.evaluation.heldout import plateau, score
+from lib.nn import start
+from lib.training import augment, checkpoint, optimize, preview
+from lib.training.backend import Devices
+from lib.training.data import Chance, Faces, Feed, Host
 from lib.training.model import FaceModel
+from lib.training.plan import Clock, Plan
+from lib.training.record import Record, unessential
+from lib.training.step import Networks, Parts, make_step
 from lib.training.swapper import Swapper
 
 logger = logging.getLogger(__name__)
 
-WARM_UP = 100  # iterations
-LONG = 10_000  # iterations after which a run without an end slows its learning
-STEADY = 0.3  # share of a run of known length before the learning rate begins to fall
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one run trains."""
-
-    batch: int  # faces of each identity
-    learning_rate: float
-    augmentation: Augmentation
-    seed: int
-    iterations: int | None = None  # stop at this many in all
-    minutes: float | None = None  # stop after this many of training in all
-    save_minutes: float = 5.0
-    preview_seconds: float | None = None  # make the preview this often too, not only at saves
-    report_seconds: float = 10.0
-    progress_minutes: float | None = None  # swap and measure the held-out faces this often
-    until_plateau: bool = False  # stop when these measurements get no better
+CALL_SECONDS = 0.25  # a device is given iterations for about so long at once ...
+MOST_AT_ONCE = 16  # ... but no more than these
+RETURNS = 3  # how often in a row training goes back to a save when numbers have left all bounds
+CUT = 0.5  # share of the learning rate that each return leaves
 
 
 @dataclass(frozen=True)
@@ -61,97 +46,236 @@ class Outcome:
 
 
 Measure = Callable[[Swapper], "dict[str, float]"]
+Begin = Callable[[Networks], None]
 
 
-def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, measure: Measure | None = None) -> Outcome:
+def make_parts(model: FaceModel, faces: Mapping[str, Faces], plan: Plan, begin: Begin | None = None,
+               devices: Devices = Devices()) -> Parts:
+    """New networks, as `begin` leaves them, with their averages and optimizers; faces on the device where the plan wants them there."""
+    with devices.scope():
+        networks = model.networks()
+        start.draw(networks, plan.seed)
+        if begin is not None:
+            begin(networks)
+        for name in plan.frozen:
+            networks[name].trainable = False
+        optimizers = optimize.make_optimizers(model, plan.learning_rate, plan.updates, plan.float16, plan.seed)
+        averages = _copies(model, networks) if plan.averaged else {}
+        on_device = {"prepare": augment.Augment(plan.augmentation, model.size), "held": augment.stocks(faces)} if plan.on_device else {}
+        return Parts(model, networks, averages, optimizers, averaged=plan.averaged, frozen=plan.frozen, devices=devices, **on_device)
+
+
+def make_feed(faces: Mapping[str, Faces], plan: Plan, iteration: int = 0, devices: Devices = Devices()) -> Feed:
+    """What the step is fed from `iteration` on: pictures, or the numbers that the device makes them of."""
+    size = next(iter(faces.values())).size
+    each = plan.batch // devices.workers
+    chance = Chance({identity: len(these) for identity, these in faces.items()}, size, plan.batch, plan.augmentation, plan.seed,
+                    plan.weights, slice(devices.worker * each, (devices.worker + 1) * each))
+    if plan.on_device:
+        return Feed(chance, iteration, threads=1, ahead=2 * MOST_AT_ONCE)
+    return Feed(Host(faces, chance), iteration, threads=device.cores())
+
+
+def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, measure: Measure | None = None,
+          begin: Begin | None = None, devices: Devices = Devices()) -> Outcome:
     """Trains `model` on `faces` until the plan's end, Ctrl-C or SIGTERM, and saves into `folder`; goes on from its newest save.
 
-    `measure` says how good the swap of the held-out faces is; that is logged as `progress`.
-    Raises FaceswapError for a damaged folder, a loss that is no number, or a full disk (what was saved before stays).
+    `measure` says how good the swap of the held-out faces is; that is logged as `progress`. `begin` changes the networks of a new model.
+    Raises FaceswapError for a damaged folder, losses that stay no numbers, or a full disk (what was saved before stays).
     """
-    networks = model.networks()
-    averages = _copies(model, networks) if model.averaged else {}
-    optimizers = {group: model.optimizer(group, plan.learning_rate) for group in model.groups()}
-    step = backend.Step(model, networks, averages, optimizers)
-    iteration, seconds = _restore(folder, networks, averages, optimizers)
-    log = folder / "log.jsonl"
-    with _unessential(log):
-        preview.forget_after(log, iteration)
-    history = [(row["iteration"], row["progress"]) for row in preview.read_log(log) if isinstance(row.get("progress"), dict)]
-    done = plan.until_plateau and plateau(history)
-    if done or _over(plan, iteration, seconds):
-        more = "it no longer gets better. Leave --until plateau out to go on" if done else "ask for more with -i/--iterations or --minutes"
-        logger.info("%s is trained already, %d iterations, %.1f minutes: %s.", folder, iteration, seconds / 60, more)
-        return Outcome(iteration, seconds, False, history[-1][1] if history else None, done)
+    return _Run(model, faces, folder, plan, measure, begin, devices).to_its_end()
 
-    saved = reported = iteration
-    shown = {to: model.swapper(averages or networks, to) for to in faces}
-    swapper = Swapper(shown["b"], model.size, model.coverage)
 
-    def show() -> None:
-        with _unessential(folder / "preview.png"):
-            preview.write_png(folder / "preview.png", preview.sheet(faces, lambda pictures, to: shown[to].predict_on_batch(pictures)))
+class _Run:
+    """One run of the loop, and where it stands."""
 
-    def save() -> None:
-        nonlocal saved
-        _check_weights(networks, iteration, folder)
+    def __init__(self, model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, measure: Measure | None, begin: Begin | None,
+                 devices: Devices):
+        self.faces, self.folder, self.plan, self.measure, self.devices = faces, folder, plan, measure, devices
+        self.parts = make_parts(model, faces, plan, begin, devices)
+        self.step = make_step(self.parts)
+        self.first = devices.worker == 0  # of several machines, the one that saves and tells
+        self.record = Record(folder, plan)
+        self.made_with = optimize.described(plan.updates, plan.float16, plan.frozen)
+        self.iteration, self.seconds, self.cut = 0, 0.0, 1.0
+        self.returns = 0  # in a row
+        self.went_back = False  # and what is fed must, too
+        self.at_once = 1  # iterations a call
+        self.go_on_from_newest()
+        self.saved = self.reported = self.iteration
+        self.shown = {to: model.swapper(self.parts.averages or self.parts.networks, to) for to in faces}
+        self.swapper = Swapper(self.shown["b"], model.size, model.coverage)
+        self.clock = Clock(plan, self.seconds)
+
+    def go_on_from_newest(self) -> None:
+        """Reads the newest save, where there is one."""
+        found = checkpoint.newest(self.folder)
+        if found is not None:
+            path, state = found
+            self.step.sync()
+            checkpoint.load_networks(path, self.parts.networks, averaged=False)
+            if self.parts.averages:
+                checkpoint.load_networks(path, self.parts.averages, averaged=checkpoint.has_averages(path))
+            if state.optimizer in (None, self.made_with):
+                checkpoint.load_optimizers(path, self.parts.optimizers)
+            else:
+                logger.warning("The optimizer begins anew: it, or what it updates, is not what the save was made with.")
+            if self.first:
+                checkpoint.set_aside_newer(self.folder, state.iteration)
+            self.iteration, self.seconds, self.cut = state.iteration, state.seconds, state.cut
+            logger.info("Going on from iteration %d (%.1f minutes of training).", state.iteration, state.seconds / 60)
+        if self.first:
+            self.record.go_on_from(self.iteration)
+
+    def to_its_end(self) -> Outcome:
+        plan, record = self.plan, self.record
+        done = plan.until_plateau and plateau(record.history)
+        if done or plan.over(self.iteration, self.seconds):
+            more = "it no longer gets better. Leave --until plateau out to go on" if done else \
+                "ask for more with -i/--iterations or --minutes"
+            logger.info("%s is trained already, %d iterations, %.1f minutes: %s.", self.folder, self.iteration, self.seconds / 60, more)
+            return self.outcome(False, done)
+        with _stop_on_signals() as stopped, contextlib.ExitStack() as stack:
+            if self.first:
+                stack.enter_context(record)
+            feed = stack.enter_context(contextlib.closing(self.feed()))
+            while True:
+                stop, back = self.devices.agreed([stopped.is_set() or done or plan.over(self.iteration, self.seconds), self.went_back])
+                if back:
+                    if not self.went_back:
+                        self.go_on_from_newest()
+                    feed.close()
+                    feed = stack.enter_context(contextlib.closing(self.feed()))
+                    self.went_back = False
+                elif stop:
+                    break
+                self.train_on(feed)
+                if not self.first:
+                    continue
+                wishes = record.wishes()
+                if "stop" in wishes:
+                    stopped.set()
+                over = plan.over(self.iteration, self.seconds) or stopped.is_set()
+                measuring = self.measure is not None and not stopped.is_set() and (
+                    self.clock.due("progress", self.seconds) or (over and bool(record.history)))
+                saving = self.clock.due("save", self.seconds, at_once="save" in wishes)
+                if self.clock.due("report", self.seconds, at_once=measuring or over or saving):
+                    self.report(measuring)
+                    done = plan.until_plateau and plateau(record.history)
+                if saving and self.iteration > self.saved:
+                    with self.clock.stopped():
+                        self.save()
+                elif self.clock.due("preview", self.seconds, at_once="preview" in wishes):
+                    with self.clock.stopped():
+                        record.shown(self.sheet())
+                        record.plotted()
+            if self.first and self.iteration > self.reported:  # the signal came after the last report
+                self.report()
+            if self.first and self.iteration > self.saved:
+                self.save()
+        return self.outcome(stopped.is_set(), done)
+
+    def feed(self) -> Feed:
+        return make_feed(self.faces, self.plan, self.iteration, self.devices)
+
+    def train_on(self, feed: Feed) -> None:
+        """As many iterations as one call takes."""
+        plan = self.plan
+        limits = [plan.iterations - self.iteration] if plan.iterations else []
+        limits += [plan.snapshots - self.iteration % plan.snapshots] if plan.snapshots else []
+        count = self.at_once if all(self.at_once <= limit for limit in limits) else 1  # any other number would be compiled anew
+        rates = plan.rates(self.iteration, count, self.seconds, self.record.losses, self.cut)
+        rates = self.devices.agreed(0 * rates if self.devices.worker else rates)
+        self.step(feed.take(len(rates)), self.iteration, rates)
+        self.iteration += len(rates)
+        self.rate = float(rates[-1])
+        if not self.clock.runs:  # compiling the first step takes long and teaches nothing
+            self.step.wait()
+            self.clock.start()
+            self.reported = self.iteration
+            if plan.on_device and self.devices.workers == 1:  # several have to do alike
+                self.at_once = self.quick_call(feed)
+        self.seconds = self.clock.seconds()
+        if plan.snapshots and self.iteration % plan.snapshots == 0 and self.first:
+            with self.clock.stopped():
+                self.save()
+                with unessential(self.folder / "snapshots"):
+                    checkpoint.keep_for_good(checkpoint.saves(self.folder)[0])
+
+    def quick_call(self, feed: Feed) -> int:
+        """How many iterations to give to the device at once, so that the host is no brake on it."""
+        iterations = 3 if self.plan.iterations is None else min(3, self.plan.iterations - self.iteration)
+        for _ in range(iterations):
+            rates = self.plan.rates(self.iteration, 1, self.seconds, self.record.losses, self.cut)
+            self.step(feed.take(1), self.iteration, rates)
+            self.iteration += 1
+        self.step.wait()
+        each = self.clock.seconds() - self.seconds
+        return MOST_AT_ONCE if iterations and each / iterations * MOST_AT_ONCE <= CALL_SECONDS else 1
+
+    def report(self, measuring: bool = False) -> None:
+        """Records and tells how it goes."""
+        losses = self.step.report()
+        if not all(np.isfinite(value) for value in losses.values()):
+            return self.go_back("The loss is")
+        speed = self.clock.speed(self.iteration - self.reported)
+        self.reported = self.iteration
+        row = {"iteration": self.iteration, "seconds": round(self.seconds, 2), **losses, "rate": self.rate, "speed": speed,
+               "images": round(2 * self.plan.batch * speed, 1)}
+        progress = None
+        if measuring:
+            with self.clock.stopped():
+                self.step.sync()
+                progress = self.measure(self.swapper)
+        self.record.told(row, progress)
+
+    def save(self) -> None:
+        self.step.sync()
+        if not _finite(self.parts.networks):  # a loss tells of the weights before its step: the last step may have broken them
+            return self.go_back("A weight is")
+        record = self.record
+        scores = {"loss": record.losses[-1][1]} if record.losses else {}
+        if record.history:
+            scores["swap"] = score(record.history[-1][1])
+        state = checkpoint.State(self.iteration, self.seconds, scores=scores, cut=self.cut, optimizer=self.made_with)
         try:
-            checkpoint.save(folder, networks, averages, optimizers, iteration, seconds)
+            checkpoint.save(self.folder, self.parts.networks, self.parts.averages, self.parts.optimizers, state, self.plan.keep)
         except OSError as error:
             reason = str(error.strerror or error).splitlines()[0]
-            raise FaceswapError(f"Cannot save into {folder}: {reason}. The save before this one is untouched; "
+            raise FaceswapError(f"Cannot save into {self.folder}: {reason}. The save before this one is untouched; "
                                 "make room and run the same command again.") from error
-        saved = iteration
-        show()
-        with _unessential(folder / "loss.png"):
-            preview.plot(log, folder / "loss.png")
+        self.saved, self.returns = self.iteration, 0
+        weights = {f"{name}/{number:02d} {variable.name}": np.asarray(variable.value) for name, network in self.parts.networks.items()
+                   for number, variable in enumerate(network.trainable_variables)} if self.plan.histograms else {}
+        record.saved(self.iteration, self.sheet(), weights)
 
-    def report(measuring: bool = False) -> None:
-        nonlocal reported
-        losses = step.report()
-        _check(losses, iteration, folder)
-        speed = clock.speed(iteration - reported)
-        reported = iteration
-        row = {"iteration": iteration, "seconds": round(seconds, 2), **losses, "rate": rate, "speed": speed}
-        if measuring:
-            with clock.stopped():
-                row["progress"] = measure(swapper)
-            history.append((iteration, row["progress"]))
-        with _unessential(log):
-            _append(log, row)
-        tell(_line(plan, iteration, seconds, losses, speed, history[-1][1] if history else {}), row)
+    def sheet(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: faces as they are drawn now."""
+        self.step.sync()
+        return preview.sheet(self.faces, lambda pictures, to: self.shown[to].predict_on_batch(pictures))
 
-    clock = _Clock(plan, seconds)
-    batches = iter(Batches(faces, plan.batch, plan.augmentation, plan.seed, start=iteration, threads=device.cores()))
-    with _stop_on_signals() as stopped, status() as tell, contextlib.closing(batches):
-        while not (stopped.is_set() or done or _over(plan, iteration, seconds)):
-            rate = plan.learning_rate * (_rate(plan, iteration, seconds) if model.decays else 1.0)
-            for optimizer in optimizers.values():
-                optimizer.learning_rate = rate
-            step(next(batches), iteration)
-            iteration += 1
-            if not clock.runs:  # compiling the first step takes long and teaches nothing
-                step.wait()
-                clock.start()
-                reported = iteration
-            seconds = clock.seconds()
+    def go_back(self, what: str) -> None:
+        """To the newest save, and on with a lower learning rate. Raises FaceswapError where there is none, or it did not help before."""
+        mishap = f"{what} no number any more at iteration {self.iteration}."
+        if not checkpoint.saves(self.folder):
+            raise FaceswapError(f"{mishap} There is no save to go back to: run again with a lower --learning-rate, with --clip global, or "
+                                "with --precision float32.")
+        if self.returns == RETURNS:
+            raise FaceswapError(f"{mishap} Going back to the last save with a lower learning rate did not help {RETURNS} times. The last good "
+                                f"save in {self.folder} is untouched: run again with a lower --learning-rate, with --clip global, or "
+                                "with --precision float32.")
+        self.returns += 1
+        cut = self.cut * CUT
+        self.go_on_from_newest()
+        self.cut = min(self.cut, cut)
+        self.saved = self.reported = self.iteration
+        self.clock.back_to(self.seconds)
+        self.went_back = True
+        logger.warning("%s Went back to the save of iteration %d; the learning rate is %.3g of what it was.", mishap, self.iteration, self.cut)
 
-            over = _over(plan, iteration, seconds)
-            measuring = measure is not None and not stopped.is_set() and (clock.progress(seconds) or (over and bool(history)))
-            if clock.report(seconds, at_once=measuring) or over or stopped.is_set():
-                report(measuring)
-                done = plan.until_plateau and plateau(history)
-            if clock.save(seconds):
-                with clock.stopped():
-                    save()
-            elif clock.preview(seconds):
-                with clock.stopped():
-                    show()
-        if iteration > reported:  # the signal came after the last report
-            report()
-        if iteration > saved:
-            save()
-    return Outcome(iteration, seconds, stopped.is_set(), history[-1][1] if history else None, done)
+    def outcome(self, interrupted: bool, done: bool) -> Outcome:
+        history = self.record.history
+        return Outcome(self.iteration, self.seconds, interrupted, history[-1][1] if history else None, done)
 
 
 def _copies(model: FaceModel, networks: dict) -> dict:
@@ -163,141 +287,8 @@ def _copies(model: FaceModel, networks: dict) -> dict:
     return copies
 
 
-def _restore(folder: Path, networks: dict, averages: dict, optimizers: dict) -> tuple[int, float]:
-    found = checkpoint.newest(folder)
-    if found is None:
-        return 0, 0.0
-    path, state = found
-    checkpoint.load_networks(path, networks, averaged=False)
-    if averages:
-        checkpoint.load_networks(path, averages, averaged=True)
-    checkpoint.load_optimizers(path, optimizers)
-    checkpoint.set_aside_newer(folder, state.iteration)
-    logger.info("Going on from iteration %d (%.1f minutes of training).", state.iteration, state.seconds / 60)
-    return state.iteration, state.seconds
-
-
-def _over(plan: Plan, iteration: int, seconds: float) -> bool:
-    return ((plan.iterations is not None and iteration >= plan.iterations)
-            or (plan.minutes is not None and seconds >= 60 * plan.minutes))
-
-
-def _share_done(plan: Plan, iteration: int, seconds: float) -> float | None:
-    """How much of a run of known length is done, 0 to 1; None for one without an end."""
-    shares = []
-    if plan.iterations is not None:
-        shares.append(iteration / plan.iterations)
-    if plan.minutes is not None:
-        shares.append(seconds / 60 / plan.minutes)
-    return max(shares, default=None)
-
-
-def _rate(plan: Plan, iteration: int, seconds: float) -> float:
-    """Share of the learning rate: a linear warm-up, then level, then half a cosine down to 2 % at the end of a run of known length;
-    without an end, a slow fall with the square root of the iterations."""
-    warm = min(1.0, (iteration + 1) / WARM_UP)
-    done = _share_done(plan, iteration, seconds)
-    if done is None:
-        return warm * math.sqrt(min(1.0, LONG / (iteration + 1)))
-    falling = max(0.0, (done - STEADY) / (1 - STEADY))
-    return warm * max(0.02, 0.5 * (1 + math.cos(math.pi * min(1.0, falling))))
-
-
-def _check(losses: dict[str, float], iteration: int, folder: Path) -> None:
-    if not all(np.isfinite(value) for value in losses.values()):
-        raise FaceswapError(f"The loss is no number any more at iteration {iteration}. The last good save in {folder} is untouched: "
-                            "run again with a lower --learning-rate or with --precision float32.")
-
-
-def _check_weights(networks: dict, iteration: int, folder: Path) -> None:
-    """A loss tells of the weights before its step: the last step may have broken them."""
-    if not all(np.isfinite(weight).all() for network in networks.values() for weight in network.get_weights()):
-        raise FaceswapError(f"A weight is no number any more at iteration {iteration}. The last good save in {folder} is untouched: "
-                            "run again with a lower --learning-rate or with --precision float32.")
-
-
-def _append(log: Path, row: dict) -> None:
-    with open(log, "a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-@contextlib.contextmanager
-def _unessential(path: Path) -> Iterator[None]:
-    """What the disk refuses of logs and previews is told, and ends no training; what it refuses of a save does."""
-    try:
-        yield
-    except OSError as error:
-        logger.warning("Cannot write %s: %s. Training goes on.", path, error.strerror or error)
-
-
-def _line(plan: Plan, iteration: int, seconds: float, losses: dict[str, float], speed: float, progress: dict[str, float]) -> str:
-    parts = [f"iteration {iteration}", "loss " + " ".join(f"{name} {losses[name]:.4f}" for name in ("a", "b") if name in losses)]
-    if progress:
-        parts.append(f"to B {progress['distance_b']:.3f} landmarks {progress['landmark_error']:.1f} %")
-    parts += [f"{speed:.1f} it/s", f"{2 * plan.batch * speed:.0f} images/s"]
-    share = _share_done(plan, iteration, seconds)
-    if share:
-        left = [(plan.iterations - iteration) / max(speed, 1e-9)] if plan.iterations else []
-        left += [60 * plan.minutes - seconds] if plan.minutes else []
-        minutes, rest = divmod(max(0, round(min(left))), 60)
-        hours, minutes = divmod(minutes, 60)
-        parts.append(f"{hours}:{minutes:02d}:{rest:02d} left")
-    return "  ".join(parts)
-
-
-class _Clock:
-    """Seconds of training, in which saving does not count, and when to report, save and show by them."""
-
-    def __init__(self, plan: Plan, seconds: float):
-        """`seconds` were trained before. It stands until `start`."""
-        self._plan = plan
-        self._next: dict[str, float] = {}
-        self._before = self._asked = seconds
-        self._began = None
-
-    @property
-    def runs(self) -> bool:
-        return self._began is not None
-
-    def start(self) -> None:
-        self._began = time.monotonic()
-
-    def seconds(self) -> float:
-        return self._before + (time.monotonic() - self._began if self.runs else 0.0)
-
-    @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
-        self._before, self._began = self.seconds(), None
-        yield
-        self.start()
-
-    def report(self, seconds: float, at_once: bool) -> bool:
-        if at_once:
-            self._next["report"] = seconds
-        return self._due("report", seconds, self._plan.report_seconds)
-
-    def save(self, seconds: float) -> bool:
-        return self._due("save", seconds, 60 * self._plan.save_minutes)
-
-    def progress(self, seconds: float) -> bool:
-        return self._plan.progress_minutes is not None and self._due("progress", seconds, 60 * self._plan.progress_minutes)
-
-    def preview(self, seconds: float) -> bool:
-        return self._plan.preview_seconds is not None and self._due("preview", seconds, self._plan.preview_seconds)
-
-    def speed(self, iterations: int) -> float:
-        """Iterations a second since this was last asked."""
-        now = self.seconds()
-        speed, self._asked = iterations / max(now - self._asked, 1e-9), now
-        return round(speed, 3)
-
-    def _due(self, what: str, seconds: float, every: float) -> bool:
-        if what not in self._next:
-            self._next[what] = seconds + every
-        if seconds < self._next[what]:
-            return False
-        self._next[what] = seconds + every
-        return True
+def _finite(networks: dict) -> bool:
+    return all(np.isfinite(weight).all() for network in networks.values() for weight in network.get_weights())
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -46,6 +47,14 @@ def write_png(path: Path, picture: np.ndarray) -> None:
     part.replace(path)
 
 
+def write_jpg(path: Path, picture: np.ndarray) -> None:
+    """Likewise, and makes its folder: a tenth of the room on the disk."""
+    path.parent.mkdir(exist_ok=True)
+    part = part_of(path)
+    part.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
+    part.replace(path)
+
+
 def plot(log: Path, path: Path) -> None:
     """Draws what `log` (log.jsonl) tells of over the iterations: the losses, and the progress of the swap where it was measured."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -69,6 +78,20 @@ def plot(log: Path, path: Path) -> None:
         errors.legend(loc="upper right")
         axes[1].legend(loc="upper center")
     axes[0].legend()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    write_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+
+
+def plot_rates(points: Sequence[tuple[float, float]], path: Path) -> None:
+    """Draws the loss over the learning rate."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axis = figure.subplots()
+    axis.set(xlabel="learning rate", ylabel="sum of the mean absolute errors of A and B", xscale="log", yscale="log")
+    _draw(axis, list(points), "tab:blue", "loss")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     write_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))

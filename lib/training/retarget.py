@@ -25,12 +25,11 @@ WEIGHTS = np.ones(68, np.float32)
 WEIGHTS[:17], WEIGHTS[36:48], WEIGHTS[48:60], WEIGHTS[60:] = 0.3, 4.0, 2.0, 6.0
 
 
-def nearest(shapes: np.ndarray, wanted: np.ndarray, count: int, random: np.random.Generator) -> int:
-    """Index of one of the `count` of `shapes` (N, 68, 2) that are most like `wanted` (68, 2)."""
-    apart = shapes - wanted
+def nearest(shapes: np.ndarray, wanted: np.ndarray, place: int) -> int:
+    """Index of that of `shapes` (N, 68, 2) which is most like `wanted` (68, 2); `place` 1: second most, and so on."""
+    apart = shapes - wanted.astype(np.float32)
     distances = np.einsum("npc,npc,p->n", apart, apart, WEIGHTS)
-    count = min(count, len(shapes))
-    return int(np.argpartition(distances, count - 1)[random.integers(count)])
+    return int(np.argsort(distances, kind="stable")[place]) if place else int(distances.argmin())
 
 
 def bend(wanted: np.ndarray, present: np.ndarray, size: int) -> np.ndarray:
@@ -73,10 +72,18 @@ def fill_mouth(picture: np.ndarray, lips: np.ndarray, colors: np.ndarray,
     inside = cv2.warpAffine(other, matrix, area.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                             borderMode=cv2.BORDER_REPLICATE)
     inside = np.clip((inside - other_colors[0]) / other_colors[1], -BRIGHTEST, BRIGHTEST) * colors[1] + colors[0]
-    mask = np.zeros(area.shape[:2], np.float32)
-    cv2.fillPoly(mask, [np.rint((opening - (left, top)) * 16).astype(np.int32)], 1.0, cv2.LINE_8, 4)
-    mask = cv2.GaussianBlur(mask, (3, 3), 0)[..., None]
+    mask = cv2.GaussianBlur(_inside(opening - (left, top), *area.shape[:2]), (3, 3), 0)[..., None]
     area[...] = np.clip(area + mask * (inside - area), 0, 255)
+
+
+def _inside(corners: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width) float32: 1 where a pixel's middle lies within the polygon (K, 2)."""
+    x, y = np.arange(width)[None], np.arange(height)[:, None]
+    crossings = np.zeros((height, width), int)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, 0)):
+        if y0 != y1:
+            crossings += ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+    return (crossings % 2).astype(np.float32)
 
 
 def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.ndarray:
@@ -87,7 +94,10 @@ def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.nda
         return picture
     places -= weights @ places / weights.sum()
     brighter = np.log1p(other.sum(-1, dtype=np.float32)) - np.log1p(picture.sum(-1, dtype=np.float32))
-    brighter = np.clip(brighter - np.median(brighter[face > 127]), -STEEPEST, STEEPEST)
+    area = face.sum(dtype=np.float32)
+    usual = (face * brighter).sum() / area  # of the face as a whole: first with, then without what is far off
+    usual += (face * np.clip(brighter - usual, -STEEPEST, STEEPEST)).sum() / area
+    brighter = np.clip(brighter - usual, -STEEPEST, STEEPEST)
     slope = (face * brighter).sum(0) @ places / max(weights @ places ** 2, 1e-6)
     gain = np.exp(np.clip(slope, -STEEPEST, STEEPEST) * places)
     return np.clip(picture * gain[None, :, None], 0, 255).astype(np.uint8)

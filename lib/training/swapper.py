@@ -45,7 +45,7 @@ def load_swapper(folder: Path, to: str = "b") -> Swapper:
         raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
     backend.set_up(options.get("precision", "float32"))
     networks = model.networks()
-    checkpoint.load_networks(found[0], networks, averaged=bool(model.averaged))
+    checkpoint.load_networks(found[0], networks, averaged=checkpoint.has_averages(found[0]))
     path = folder / "identities.json"
     identity = {name: np.array(mean, np.float32) for name, mean in checkpoint.read_json(path).items()} if path.exists() else {}
     return Swapper(model.swapper(networks, to), model.size, model.coverage, identity)

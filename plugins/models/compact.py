@@ -137,7 +137,7 @@ class Compact(FaceModel):
             minimise[f"mask {identity}"] = MASK_LOSS * mean_absolute(drawn[..., 3:], face)
             report[identity] = mean_absolute(drawn[..., :3], side.target)
         landmarks = ops.concatenate([side.landmarks for side in batch.values()])
-        minimise["landmarks"] = LANDMARK_LOSS * ops.mean(_landmark_weights() * ops.abs(networks["landmarks"](codes) - landmarks))
+        minimise["landmarks"] = LANDMARK_LOSS * ops.mean(ops.abs(networks["landmarks"](codes) - landmarks) * ops.convert_to_tensor(_landmark_weights()))
         return Losses({"all": minimise}, report)
 
     def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
@@ -152,7 +152,7 @@ class Compact(FaceModel):
         The scale follows brightness and deviation half each: the first is the light's, the second a person's own too.
         """
         weight = middle(self.size, self.coverage)
-        weight = weight / weight.sum()
+        weight = ops.convert_to_tensor(weight / weight.sum())
         mean = ops.sum(faces * weight, (1, 2), keepdims=True)
         variance = ops.mean(ops.sum(ops.square(faces - mean) * weight, (1, 2), keepdims=True), -1, keepdims=True)
         brightness = ops.mean(mean, -1, keepdims=True)

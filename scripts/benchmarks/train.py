@@ -56,20 +56,20 @@ def _in_its_own_process(way: str, model: str) -> float:
 
 
 def _ours(name: str) -> float:
-    from lib.plugin import MODELS
-    from lib.training import backend
-    from lib.training.data import Batches
+    from lib.plugin import MODELS, SCHEDULES
+    from lib.training import backend, loop
+    from lib.training.plan import Plan
+    from lib.training.step import make_step
 
     backend.set_up(device.default_precision())
     model = MODELS.create(name)
-    networks = model.networks()
-    averages = model.networks() if model.averaged else {}
-    step = backend.Step(model, networks, averages, {group: model.optimizer(group, model.learning_rate) for group in model.groups()})
     faces = _faces(model.size, model.coverage)
-    with contextlib.closing(iter(Batches(faces, model.batch, model.augmentation, seed=1, threads=device.cores()))) as batches:
+    plan = Plan(model.batch, model.learning_rate, model.augmentation, seed=1, schedule=SCHEDULES.create("level"), averaged=model.averaged)
+    step = make_step(loop.make_parts(model, faces, plan))
+    with contextlib.closing(loop.make_feed(faces, plan)) as feed:
 
         def iterate(number: int) -> None:
-            step(next(batches), number)
+            step(feed.take(), number, [model.learning_rate])
             step.report()
 
         return 2 * model.batch * _iterations_per_second(iterate)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -220,3 +223,177 @@ def test_faces_that_show_less_than_the_model_sees_are_refused(faceswap, own_plug
 def test_a_mask_that_is_none_is_told_at_once(faceswap, own_plugins, line, tmp_path):
     refused = faceswap(*line, "-m", tmp_path / "m", "-M", "hul", code=2, **own_plugins)
     assert "there is no mask 'hul'. Did you mean 'hull'?" in refused.stderr
+
+
+def test_where_numbers_leave_all_bounds_it_goes_back_to_the_last_save(faceswap, own_plugins, line, tmp_path):
+    """Iteration 300 breaks everything at a rate over 0.3 of that which was asked for: two returns, to half and a quarter of it."""
+    brittle = [*line, "-m", tmp_path / "model", "--optimizer", "brittle", "--optimizer.at", 300, "--optimizer.below", 3e-4,
+               "--learning-rate", 1e-3, "--save-minutes", 0.005]
+    done = faceswap(*brittle, "-i", 320, **own_plugins)
+    returns = re.findall(r"is no number any more at iteration (\d+)\. Went back to the save of iteration (\d+); .* is ([\d.]+) of",
+                         done.stderr)
+    assert [share for _, _, share in returns] == ["0.5", "0.25"]
+    assert all(0 < int(to) <= 300 <= int(at) for at, to, _ in returns)
+    assert checkpoint.newest(tmp_path / "model")[1].cut == 0.25
+    assert all(np.isfinite(values).all() for values in learnt(tmp_path / "model").values())
+    shown = [row["iteration"] for row in rows(tmp_path / "model")]
+    assert shown == sorted(set(shown)) and shown[-1] == 320
+    again = faceswap(*brittle, "-i", 330, "--optimizer.below", 1e-9, code=1, **own_plugins)
+    assert "did not help 3 times" in again.stderr and "is untouched" in again.stderr and checkpoint.newest(tmp_path / "model")
+    lost = faceswap(*line, "-m", tmp_path / "new", "--optimizer", "brittle", "--optimizer.at", 0, "-i", 9, code=1, **own_plugins)
+    assert "There is no save to go back to: run again with a lower --learning-rate" in lost.stderr
+
+
+def test_another_optimizer_begins_anew_and_the_networks_go_on(faceswap, own_plugins, line, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "model")
+    adam = faceswap(*line, "-m", tmp_path / "model", "-i", 41, **own_plugins)
+    assert "begins anew" not in adam.stderr
+    lion = faceswap(*line, "-m", tmp_path / "model", "-i", 42, "--optimizer", "lion", "--clip", "adaptive", "--accumulate", 2,
+                    "--schedule", "step", "--schedule.every", 5, "--rate-dropout", 0.1, "--warm-up", 10, **own_plugins)
+    assert "The optimizer begins anew" in lion.stderr and "Going on from iteration 41" in lion.stderr
+    same = faceswap(*line, "-m", tmp_path / "model", "-i", 43, "--optimizer", "lion", "--clip", "adaptive", "--accumulate", 2,
+                    "--rate-dropout", 0.1, **own_plugins)
+    assert "begins anew" not in same.stderr
+
+
+@pytest.mark.parametrize("given, words", [
+    (["--freeze", "encodre"], "has no network encodre. It has: encoder, decoder_a, decoder_b"),
+    (["--parts", "encoder"], "--load-weights MODEL: name that too"),
+    (["--weights-a", "1", "2"], "--weights-a needs one number for each of the 1 of -A"),
+    (["--weights-b", "0"], "--weights-b needs one number for each of the 1 of -B"),
+    (["-b", "many"], "--batch must be at least 1 and at most 4096, or auto, not many"),
+    (["--optimizer", "adma"], "no optimizer 'adma'. Did you mean 'adam'?"),
+    (["--schedule", "cosin"], "no schedule 'cosin'. Did you mean 'cosine'?"),
+    (["--clip", "all"], "--clip must be one of none, value, norm, global, adaptive"),
+])
+def test_options_that_cannot_be(faceswap, own_plugins, line, tmp_path, given, words):
+    assert words in faceswap(*line, "-m", tmp_path / "model", *given, code=2, **own_plugins).stderr
+
+
+def test_an_earlier_save_is_restored_and_gone_on_with(faceswap, own_plugins, line, tmp_path):
+    model = tmp_path / "model"
+    for iterations in (10, 20, 30, 40):
+        faceswap(*line, "-m", model, "-i", iterations, "--keep", 2, "--snapshots", 8, **own_plugins)
+    assert [int(path.name) for path in checkpoint.snapshots(model)] == [40, 32, 24, 16, 8]
+    done = faceswap(*line, "-m", model, "-i", 26, "--restore", 24, **own_plugins)
+    assert "Back at the save of iteration 24" in done.stderr and "Going on from iteration 24" in done.stderr
+    assert checkpoint.newest(model)[1].iteration == 26 and [row["iteration"] for row in rows(model)][-1] == 26
+    refused = faceswap(*line, "-m", model, "--restore", 23, code=1, **own_plugins)
+    assert "There is no save '23'" in refused.stderr and "16" in refused.stderr and checkpoint.newest(model)[1].iteration == 26
+
+
+def test_weights_of_another_model_are_begun_with(faceswap, own_plugins, line, whole, tmp_path):
+    taken = [*line, "-m", tmp_path / "model", "--load-weights", whole, "--parts", "encoder", "decoder_a", "--freeze", "encoder"]
+    done = faceswap(*taken, "-i", 1, "--learning-rate", 1e-8, **own_plugins)
+    assert f"From {whole}, iteration 40: encoder, decoder_a." in done.stderr
+    before, after = learnt(whole), learnt(tmp_path / "model")
+    apart = {name: np.abs(after[name] - before[name]).max() for name in before if ".weights.h5" in name and before[name].dtype.kind == "f"}
+    for network, least, most in (("encoder", 0, 0), ("decoder_a", 0, 1e-6), ("decoder_b", 1e-3, 9)):
+        found = max(value for name, value in apart.items() if name.startswith(network))
+        assert least <= found <= most, network
+    other = faceswap(*line, "-m", tmp_path / "wider", "-i", 1, "--model.width", 12, "--load-weights", whole, **own_plugins)
+    assert "encoder (0 of 2 arrays; the others are of other shapes)" in other.stderr and "decoder_a (1 of 2" in other.stderr
+    for name, words in ((tmp_path / "none", "There is no model folder"), (whole.parent, "holds no model")):
+        assert words in faceswap(*line, "-m", tmp_path / "x", "-i", 1, "--load-weights", name, code=1, **own_plugins).stderr
+
+
+def test_several_folders_of_a_person_and_packed_faces(faceswap, own_plugins, face_folders, tmp_path):
+    faceswap("faces", "pack", "-i", face_folders["a"], "-o", tmp_path / "a.h5")
+    done = faceswap("train", "-A", tmp_path / "a.h5", face_folders["a"], "-B", face_folders["b"], "-m", tmp_path / "model", "-t", "tiny",
+                    "-i", 3, "--weights-a", 1, 3, "--balance", "pose", "--progress-minutes", 0, **own_plugins)
+    assert "on 24 faces of A and 12 of B" in done.stderr and "Done at iteration 3" in done.stderr
+    described = json.loads((tmp_path / "model" / "options.json").read_text())
+    assert described["faces"]["a"]["folders"] == [str(tmp_path / "a.h5"), str(face_folders["a"].resolve())]
+    packed = [*["train", "-A", tmp_path / "a.h5", "-B", face_folders["b"], "-t", "tiny", "-i", 5, "--seed", 5, "--precision", "float32"],
+              "--progress-minutes", 0]
+    faceswap(*packed, "-m", tmp_path / "packed", **own_plugins)
+    packed[2] = face_folders["a"]
+    faceswap(*packed, "-m", tmp_path / "folder", **own_plugins)
+    one, other = learnt(tmp_path / "packed"), learnt(tmp_path / "folder")
+    assert all((one[name] == other[name]).all() for name in one), "the same faces in the same order"
+
+
+def test_faces_that_are_few_and_alike_are_told(faceswap, own_plugins, line, face_folders, tmp_path):
+    twins = tmp_path / "twins"
+    twins.mkdir()
+    for number in range(12):
+        shutil.copy(next(face_folders["a"].glob("*.png")), twins / f"{number}.png")
+    done = faceswap("train", "-A", twins, *line[3:], "-m", tmp_path / "model", "-i", 1, **own_plugins)
+    assert "holds only 12 faces" in done.stderr and "of the 12 faces of A look the same as others" in done.stderr
+
+
+def test_the_summary_trains_nothing(faceswap, own_plugins, line, tmp_path):
+    done = faceswap(*line, "-m", tmp_path / "model", "--summary", **own_plugins)
+    table = done.stdout.splitlines()
+    assert table[0] == "tiny, 32 pixels, coverage whole, float32"
+    assert [row.split()[:2] for row in table[2:6]] == [["encoder", "608"], ["decoder_a", "603"], ["decoder_b", "603"], ["all", "1,814"]]
+    assert re.search(r"about [\d.]+ GiB", done.stdout) and re.search(r"about \d+ images/s", done.stdout)
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_learning_rate_is_found_and_nothing_saved(faceswap, own_plugins, line, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "model")
+    before = learnt(tmp_path / "model")
+    done = faceswap(*line, "-m", tmp_path / "model", "--find-rate", **own_plugins)
+    assert 1e-5 < float(re.search(r"Try --learning-rate ([\d.e-]+)\.$", done.stderr, re.MULTILINE)[1]) < 0.3
+    assert cv2.imread(str(tmp_path / "model" / "rate.png")).size
+    after = learnt(tmp_path / "model")
+    assert all((after[name] == before[name]).all() for name in before) and len(checkpoint.saves(tmp_path / "model")) == 1
+
+
+def test_the_largest_batch_is_found(faceswap, own_plugins, line, tmp_path):
+    done = faceswap(*line, "-m", tmp_path / "model", "-i", 1, "-b", "auto", **own_plugins)
+    found = re.search(r"Batch: (\d+) faces of each person, \d+ images/s; more (take too long|do not fit)", done.stderr)
+    assert int(found[1]) >= 64 and "Done at iteration 1" in done.stderr
+
+
+def test_what_it_leaves_to_look_at(faceswap, own_plugins, line, tmp_path):
+    from tensorflow.core.util import event_pb2
+    import tensorflow as tf
+
+    for iterations in (20, 30):
+        faceswap(*line, "-m", tmp_path / "model", "-i", iterations, "--time-lapse", "--histograms", **own_plugins)
+    frames = sorted((tmp_path / "model" / "timelapse").iterdir())
+    assert [path.name for path in frames] == ["00000020.jpg", "00000030.jpg"] and cv2.imread(str(frames[0])).shape[1] == 6 * 128
+    seen = {}
+    for path in sorted((tmp_path / "model" / "events").iterdir()):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = event_pb2.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                seen.setdefault(value.tag, []).append(event.step)
+    assert seen["a"] == seen["preview"] == [20, 30] and any(name.startswith("encoder/00") for name in seen)
+    page = (tmp_path / "model" / "report.html").read_text()
+    assert "30" in page and "data:image" in page
+
+
+def test_two_workers_on_two_machines_train_as_one(own_plugins, face_folders, tmp_path):
+    """Each a process with a port of its own, started as tf.distribute wants it; the model `tiny` has losses that are plain means."""
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    command = [sys.executable, str(ROOT / "faceswap.py"), "train", "-A", str(face_folders["a"]), "-B", str(face_folders["b"]), "-t", "tiny",
+               "--seed", "5", "--precision", "float32", "-i", "10", "--progress-minutes", "0", "-m"]
+    cluster = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]}}
+    workers = [subprocess.Popen([*command, str(tmp_path / "two")], stderr=subprocess.PIPE, text=True, env=os.environ | own_plugins | {
+        "TF_CONFIG": json.dumps(cluster | {"task": {"type": "worker", "index": number}})}) for number in range(2)]
+    try:
+        said = [worker.communicate(timeout=240)[1] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert [worker.returncode for worker in workers] == [0, 0], said
+    subprocess.run([*command, str(tmp_path / "one")], check=True, capture_output=True, env=os.environ | own_plugins)
+    one, two = rows(tmp_path / "one"), rows(tmp_path / "two")
+    assert [row["iteration"] for row in two] == [10]
+    for name in "ab":
+        assert two[0][name] == pytest.approx(one[0][name], rel=1e-4)
+    weights, others = learnt(tmp_path / "one"), learnt(tmp_path / "two")
+    for name, values in weights.items():
+        np.testing.assert_allclose(others[name], values, rtol=2e-3, atol=1e-5, err_msg=name)
+
+
+def test_a_cluster_that_is_none(faceswap, own_plugins, line, tmp_path):
+    refused = faceswap(*line, "-m", tmp_path / "model", code=1, TF_CONFIG='{"cluster": {}}', **own_plugins)
+    assert "TF_CONFIG does not say which worker" in refused.stderr

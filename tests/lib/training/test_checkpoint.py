@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
+from lib.lock import Beat
 from lib.training import backend, checkpoint  # noqa: F401  TensorFlow starts silently
 
 import keras  # isort: skip
@@ -41,8 +44,9 @@ class Trained:
         holders = (*self.networks.values(), *self.averages.values(), *self.optimizers.values())
         return [variable for holder in holders for variable in holder.variables]
 
-    def save(self, folder: Path, iteration: int, seconds: float = 1.5) -> Path:
-        return checkpoint.save(folder, self.networks, self.averages, self.optimizers, iteration, seconds)
+    def save(self, folder: Path, iteration: int, seconds: float = 1.5, scores: dict | None = None, **options) -> Path:
+        return checkpoint.save(folder, self.networks, self.averages, self.optimizers,
+                               checkpoint.State(iteration, seconds, scores=scores or {}), **options)
 
     def load(self, save: Path) -> None:
         checkpoint.load_networks(save, self.networks, averaged=False)
@@ -86,11 +90,57 @@ def test_a_folder_that_was_never_saved_into(tmp_path):
     assert checkpoint.newest(tmp_path) is None and checkpoint.saves(tmp_path) == []
 
 
-def test_the_last_two_saves_are_kept(trained, folder):
-    trained.save(folder, 100)
+def numbers(paths: list[Path]) -> list[int]:
+    return [int(path.name) for path in paths]
+
+
+def test_the_last_saves_are_kept(trained, folder):
     trained.save(folder, 99_999_999)
     trained.save(folder, 100_000_000)
-    assert [int(path.name) for path in checkpoint.saves(folder)] == [100_000_000, 99_999_999]
+    assert numbers(checkpoint.saves(folder)) == [100_000_000, 99_999_999, 20]
+    trained.save(folder, 100_000_001, keep=1)
+    assert numbers(checkpoint.saves(folder)) == [100_000_001]
+
+
+def test_the_best_is_kept_as_well(trained, tmp_path):
+    for iteration, loss in ((10, 0.5), (20, 0.1), (30, 0.3), (40, 0.4), (50, float("inf"))):
+        trained.save(tmp_path, iteration, scores={"loss": loss}, keep=2)
+    assert numbers(checkpoint.saves(tmp_path)) == [50, 40, 20] and checkpoint.best(tmp_path).name == "00000020"
+    trained.save(tmp_path, 60, scores={"loss": 0.4, "swap": 0.6}, keep=2)
+    trained.save(tmp_path, 70, scores={"loss": 0.01, "swap": 0.7}, keep=2)
+    assert checkpoint.best(tmp_path).name == "00000060", "how well faces were swapped says more than the loss"
+
+
+def test_a_snapshot_outlives_its_save(trained, folder):
+    snapshot = checkpoint.keep_for_good(folder / "saves" / "00000010")
+    before = contents(snapshot)
+    for iteration in (30, 40, 50):
+        trained.save(folder, iteration)
+    assert numbers(checkpoint.saves(folder)) == [50, 40, 30] and contents(snapshot) == before
+    assert checkpoint.restore(folder, "10").iteration == 10
+    assert numbers(checkpoint.saves(folder)) == [10] and checkpoint.newest(folder)[1].iteration == 10
+    assert (folder / "saves" / "00000050.undone").is_dir() and contents(snapshot) == before
+
+
+@pytest.mark.parametrize("which, iteration", [("previous", 10), ("best", 10), ("10", 10), ("20", 20), ("0010", 10)])
+def test_an_earlier_save_is_gone_back_to(trained, tmp_path, which, iteration):
+    trained.save(tmp_path, 10, scores={"loss": 0.1})
+    trained.save(tmp_path, 20, scores={"loss": 0.2})
+    assert checkpoint.restore(tmp_path, which).iteration == iteration
+    assert checkpoint.newest(tmp_path)[1].iteration == iteration
+    assert (tmp_path / "saves" / "00000020.undone").is_dir() == (iteration == 10)
+
+
+def test_a_save_that_is_none_or_damaged_is_not_gone_back_to(folder):
+    flip_a_bit(folder / "saves" / "00000010" / "encoder.weights.h5")
+    before = contents(folder)
+    with pytest.raises(FaceswapError, match="There is no save '15'.*There are: 10, 20"):
+        checkpoint.restore(folder, "15")
+    with pytest.raises(FaceswapError, match="00000010 is damaged .*Nothing was changed"):
+        checkpoint.restore(folder, "previous")
+    with pytest.raises(FaceswapError, match="There is no save 'best'"):
+        checkpoint.restore(folder, "best")
+    assert contents(folder) == before
 
 
 def cut(path: Path) -> None:
@@ -128,7 +178,7 @@ def test_damaged_saves_are_set_aside_before_new_ones_come(trained, folder):
     checkpoint.set_aside_newer(folder, 10)
     trained.save(folder, 15)
     trained.save(folder, 20)
-    assert [path.name for path in checkpoint.saves(folder)] == ["00000020", "00000015"]
+    assert [path.name for path in checkpoint.saves(folder)] == ["00000020", "00000015", "00000010"]
     assert checkpoint.newest(folder)[1].iteration == 20
     assert (folder / "saves" / "00000020.damaged").is_dir(), "a person may want to look at it"
 
@@ -147,7 +197,7 @@ def test_what_a_killed_save_left_is_cleared_away(trained, folder):
     assert checkpoint.newest(folder)[1].iteration == 20
     trained.save(folder, 30)
     assert not leftover.exists()
-    assert {path.name for path in (folder / "saves").iterdir()} == {"00000020", "00000030"}
+    assert {path.name for path in (folder / "saves").iterdir()} == {"00000010", "00000020", "00000030"}
 
 
 @pytest.mark.parametrize("width", [2, 6])
@@ -237,6 +287,34 @@ def test_one_training_at_a_time(tmp_path):
     with checkpoint.alone(folder):
         pass
     assert folder.exists()
+
+
+def test_another_machine_that_trains_there_is_told_by_its_beat(tmp_path):
+    beat = tmp_path / ".beat"
+    with checkpoint.alone(tmp_path):
+        own = beat.read_text()
+    assert own and not beat.exists()
+    beat.write_text("gpu-box 1234")
+    with pytest.raises(FaceswapError, match="Another training is at work in .*, on the machine gpu-box"):
+        with checkpoint.alone(tmp_path):
+            pass
+    assert beat.read_text() == "gpu-box 1234"
+    os.utime(beat, (time.time() - 61,) * 2)
+    with checkpoint.alone(tmp_path):
+        assert beat.read_text() == own, "the other has been silent for a minute"
+    beat.write_text(own)
+    with checkpoint.alone(tmp_path):
+        pass  # a training of this machine that was killed
+
+
+def test_a_beat_goes_on(tmp_path):
+    path = tmp_path / ".beat"
+    with Beat(path, beats=0.05):
+        os.utime(path, (0, 0))
+        end = time.monotonic() + 10
+        while path.stat().st_mtime < time.time() - 60:
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 def test_a_folder_in_which_nothing_came_to_be_is_taken_away(tmp_path):

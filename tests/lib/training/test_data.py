@@ -13,7 +13,7 @@ from lib.faces import geometry
 from lib.faces.faceset import list_faces, read_face
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.faces.geometry import MIRRORED
-from lib.training.data import CLASSIC, NONE, Augmentation, Batches, Faces, region_map
+from lib.training.data import CLASSIC, NONE, Augmentation, Chance, Faces, Feed, Host, Side, region_map
 from lib.types import Face
 
 SIZE = 64
@@ -36,13 +36,14 @@ def face(astronaut) -> Face:
     return Face(detection, ALIGNERS.create("dlib68").align([astronaut], [detection.box[None]])[0][0])
 
 
-def two(faces: Faces, augmentation: Augmentation = CLASSIC, seed: int = 7, **options) -> Batches:
-    return Batches({"a": faces, "b": faces}, batch=5, augmentation=augmentation, seed=seed, **options)
+def two(faces: Faces, augmentation: Augmentation = CLASSIC, seed: int = 7, **options) -> Feed:
+    both = {"a": faces, "b": faces}
+    return Feed(Host(both, Chance({"a": len(faces), "b": len(faces)}, SIZE, 5, augmentation, seed)), **options)
 
 
-def first(batches: Batches, count: int) -> list:
-    with contextlib.closing(iter(batches)) as iterator:
-        return list(itertools.islice(iterator, count))
+def first(feed: Feed, count: int) -> list:
+    with contextlib.closing(feed):
+        return [{identity: Side(*(array[0] for array in side)) for identity, side in feed.take().items()} for _ in range(count)]
 
 
 def assert_same(one, other) -> None:
@@ -88,13 +89,32 @@ def test_batches_follow_from_seed_and_number_alone(faces):
 
 @pytest.mark.parametrize("size", [5, 4, 7, 24])
 def test_every_face_is_seen_equally_often(faces, size):
-    batches = Batches({"a": faces}, size, NONE, seed=1)
+    host = Host({"a": faces}, Chance({"a": len(faces)}, SIZE, size, NONE, seed=1))
     plain = faces.batch(range(len(faces)), NONE, np.random.default_rng(0)).target
     seen = np.zeros(len(faces), int)
     for number in range(len(faces)):
-        for target in batches.make(number)["a"].target:
+        for target in host(number)["a"].target:
             seen += (plain == target).all(axis=(1, 2, 3))
     assert (seen == size).all()
+
+
+def test_several_iterations_are_fed_at_once(faces):
+    one = first(two(faces), 3)
+    with contextlib.closing(two(faces)) as feed:
+        batches = feed.take(3)
+    for number, batch in enumerate(one):
+        assert_same(batch, {identity: Side(*(array[number] for array in side)) for identity, side in batches.items()})
+
+
+@pytest.mark.parametrize("size", [5, 24])
+def test_weights_say_how_often_a_face_is_seen(faces, size):
+    weights = np.arange(len(faces)) + 0.5
+    weights /= weights.sum()
+    chance = Chance({"a": len(faces)}, SIZE, size, NONE, 1, {"a": weights})
+    seen = np.bincount(np.concatenate([chance(number)["a"].index for number in range(200)]), minlength=len(faces))
+    np.testing.assert_allclose(seen / seen.sum(), weights, atol=0.01)
+    even = Chance({"a": 12}, SIZE, 12, NONE, 1, {"a": np.full(12, 1 / 12)})
+    assert sorted(even(3)["a"].index) == list(range(12)), "each pass holds each face once"
 
 
 def test_without_augmentation_a_target_is_the_crop(astronaut, face):
@@ -216,8 +236,8 @@ def test_no_thread_is_left_behind(faces):
     import threading
 
     before = threading.active_count()
-    iterator = iter(two(faces, threads=3))
-    next(iterator)
+    feed = two(faces, threads=3)
+    feed.take()
     assert threading.active_count() > before
-    iterator.close()
+    feed.close()
     assert threading.active_count() == before

@@ -44,6 +44,18 @@ def test_a_strand_over_the_temple_becomes_skin(portrait):
     assert np.abs(painted[hidden].astype(float) - skin).mean() < 40
 
 
+@pytest.mark.parametrize("size", [64, 171, 512])
+def test_crops_of_any_size_are_painted_alike(portrait, size):
+    image, points = portrait
+    hidden = hair.hidden_brow_points([image], [points])
+    scaled = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if size < 256 else cv2.INTER_CUBIC)
+    painted = hair.painted_over(scaled, (points + 0.5) * size / 256 - 0.5, hidden)
+    change = painted.astype(int) - scaled
+    wanted = cv2.resize(hair.painted_over(image, points, hidden), (size, size), interpolation=cv2.INTER_AREA).astype(int) - scaled
+    assert not change[int(points[31:36, 1].max() * size / 256) + 4:].any()  # nothing below the nose
+    assert np.abs(change - wanted).mean() < 0.35 * np.abs(wanted).mean() and np.abs(wanted).mean() > 3
+
+
 def test_what_is_no_hair_is_left_alone(portrait):
     image, points = portrait
     up, right = points[27] - points[33], points[45] - points[36]

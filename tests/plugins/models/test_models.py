@@ -12,6 +12,7 @@ from lib.plugin import MODELS
 from lib.training import backend, checkpoint
 from lib.training.data import NONE, Faces, Side
 from lib.training.model import FaceModel
+from lib.training.step import Parts, Step, make_step
 
 import tensorflow as tf  # isort: skip
 
@@ -56,9 +57,18 @@ def floats(batch: dict[str, Side]) -> dict[str, Side]:
 
 
 @pytest.fixture(scope="module")
-def step(model, networks) -> backend.Step:
+def step(model, networks) -> Step:
     """A step that trains `networks` in place."""
-    return backend.Step(model, networks, {}, {group: model.optimizer(group, model.learning_rate) for group in model.groups()})
+    return a_step(model, networks, model.learning_rate)
+
+
+def a_step(model, networks, rate: float) -> Step:
+    return make_step(Parts(model, networks, {}, {group: model.optimizer(group, rate) for group in model.groups()}))
+
+
+def fed(batch: dict[str, Side]) -> dict[str, Side]:
+    """As a step takes it, the batch of one iteration."""
+    return {identity: Side(*(array[None] for array in side)) for identity, side in batch.items()}
 
 
 def test_swaps_pictures_of_its_size(model, networks, pictures):
@@ -102,8 +112,8 @@ def test_the_classic_measure_is_the_mean_absolute_error(model, networks, batch):
 
 def test_one_batch_can_be_learnt_by_heart(model, step, batch):
     losses = []
-    for number in range(40 if model.size < 100 else 20):
-        step(batch, number)
+    for number in range(40 if model.decays else 12):
+        step(fed(batch), number, [model.learning_rate])
         losses.append(step.report())
     for identity in "ab":
         assert np.mean([row[identity] for row in losses[-3:]]) < 0.7 * losses[0][identity]
@@ -112,8 +122,8 @@ def test_one_batch_can_be_learnt_by_heart(model, step, batch):
 def test_every_network_learns(model, batch):
     networks = model.networks()
     before = {name: network.get_weights() for name, network in networks.items()}
-    step = backend.Step(model, networks, {}, {group: model.optimizer(group, 1e-3) for group in model.groups()})
-    step(batch, 0)
+    step = a_step(model, networks, 1e-3)
+    step(fed(batch), 0, [1e-3])
     step.wait()
     for name, network in networks.items():
         changed = [not np.array_equal(one, other) for one, other in zip(before[name], network.get_weights())]
@@ -142,7 +152,7 @@ def test_compact_draws_in_the_light_of_what_it_is_given(pictures):
 
 
 def test_saved_and_loaded_it_swaps_the_same(model, networks, pictures, tmp_path):
-    path = checkpoint.save(tmp_path, networks, {}, {}, 1, 0.0)
+    path = checkpoint.save(tmp_path, networks, {}, {}, checkpoint.State(1, 0.0))
     again = model.networks()
     checkpoint.load_networks(path, again, averaged=False)
     for to in "ab":

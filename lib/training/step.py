@@ -1,0 +1,143 @@
+"""The compiled training step that every model shares, whatever Keras computes with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lib.errors import FaceswapError
+from lib.training import backend
+from lib.training.backend import Devices
+from lib.training.data import Side
+from lib.training.model import FaceModel
+
+import keras  # isort: skip
+from keras import ops  # isort: skip
+
+AHEAD = 2  # calls that a device may have been given and not yet done: enough for it never to wait
+
+Networks = Mapping[str, keras.Model]
+Optimizers = Mapping[str, keras.optimizers.Optimizer]
+Fed = Any  # a dict, tuple or NamedTuple, however deep, of arrays with one entry for each iteration along their first axis
+Held = Any  # likewise, on the device, the same for every iteration
+Prepare = Callable[[Fed, Held], dict[str, Side]]
+
+
+def as_floats(fed: Mapping[str, Side], held: Held = ()) -> dict[str, Side]:
+    """A batch as the data threads make it, uint8, as the model gets it: float32 in [0, 1]."""
+    return {identity: Side(*(ops.cast(picture, "float32") / 255 for picture in side[:3]), side.landmarks) for identity, side in fed.items()}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a step trains, and how."""
+
+    model: FaceModel
+    networks: Networks
+    averages: Networks  # slow copies of the networks of the same names; none: {}
+    optimizers: Optimizers  # by group
+    prepare: Prepare = as_floats  # makes the model's batch of what is fed and held, in `keras.ops`
+    held: Held = ()
+    averaged: float = 0.0  # how slowly the averages follow
+    devices: Devices = Devices()
+    frozen: frozenset[str] = frozenset()  # networks that stay as they are
+    trained: dict[str, list[keras.Variable]] = field(init=False, default_factory=dict)  # by group
+    slow: list[tuple[keras.Variable, keras.Variable]] = field(init=False, default_factory=list)  # an average, and what it follows
+
+    def __post_init__(self):
+        for group, names in self.model.groups().items():
+            chosen = [name for name in names or self.networks if name not in self.frozen]
+            self.trained[group] = [variable for name in chosen for variable in self.networks[name].trainable_variables]
+            self.optimizers[group].build(self.trained[group])
+        self.slow.extend((slow, fast) for name in self.averages for slow, fast in zip(self.averages[name].weights, self.networks[name].weights))
+
+    def scaled(self, losses) -> dict[str, Any]:
+        """By group, what its optimizer wants minimised: the sum of its losses, larger where small gradients would vanish in float16."""
+        return {group: self.optimizers[group].scale_loss(sum(parts.values())) for group, parts in losses.minimise.items()}
+
+    def apply(self, gradients: Mapping[str, Sequence], rate, share) -> None:
+        """Updates the networks, and lets the averages follow by `share` of the way."""
+        for group, its in gradients.items():
+            self.optimizers[group].learning_rate = rate
+            self.optimizers[group].apply(its, self.trained[group])
+        for slow, fast in self.slow:
+            slow.assign_add((fast - slow) * ops.cast(share, slow.dtype))
+
+    @staticmethod
+    def named(losses) -> dict[str, Any]:
+        """Every loss by the name under which it is reported."""
+        return losses.report | {f"{group} {name}": value for group, parts in losses.minimise.items()
+                                for name, value in parts.items() if losses.report.get(name) is not value}
+
+
+class Step(ABC):
+    """Iterations, compiled: losses, gradients, optimizers, averages, all without a word to the host.
+
+    What the losses were since the last `report()` is summed on the device.
+    """
+
+    def __init__(self, parts: Parts):
+        self.parts = parts
+        self._names: list[str] = []
+        self._sums: Any = None
+        self._under_way: list = []  # sums of the last calls
+        self._count = 0
+
+    def __call__(self, fed: Fed, iteration: int, rates: Sequence[float]) -> None:
+        """Trains as many iterations as there are `rates`, learning rates; the first is number `iteration`, from 0."""
+        shares = [1 - min(self.parts.averaged, (1 + number) / (10 + number))  # averages follow quickly at first
+                  for number in range(iteration, iteration + len(rates))]
+        if len(self._under_way) == AHEAD:
+            ops.convert_to_numpy(self._under_way.pop(0))
+        sums = self._run(fed, np.float32(rates), np.float32(shares))
+        self._under_way.append(sums)
+        self._sums = sums if self._sums is None else self._sums + sums
+        self._count += len(rates)
+
+    def wait(self) -> None:
+        """Returns when the device has done all it was given."""
+        if self._sums is not None:
+            ops.convert_to_numpy(self._sums)
+
+    def report(self) -> dict[str, float]:
+        """Mean of every loss since the last report; waits for the device."""
+        values, count = ops.convert_to_numpy(self._sums), self._count
+        self._sums, self._count = None, 0
+        return {name: float(value) / count for name, value in zip(self._names, values)}
+
+    def sync(self) -> None:
+        """Brings the networks and optimizers up to date, where the device holds what they became."""
+
+    @abstractmethod
+    def _run(self, fed: Fed, rates: np.ndarray, shares: np.ndarray) -> Any:
+        """Trains, and returns the sum of the losses, in the order of `_names`, over the iterations."""
+
+    def _stacked(self, losses) -> Any:
+        named = self.parts.named(losses)
+        self._names = list(named)
+        return ops.stack([ops.cast(value, "float32") for value in named.values()])
+
+
+def make_step(parts: Parts, whole: bool = False) -> Step:
+    """The step of the backend that Keras runs on; `whole`: XLA compiles all of it, not the update of the weights alone.
+
+    Raises FaceswapError for a backend that has none.
+    """
+    if backend.BACKEND == "tensorflow":
+        from lib.training.step_tensorflow import TensorFlowStep
+
+        return TensorFlowStep(parts, whole)
+    if backend.BACKEND == "jax":
+        from lib.training.step_jax import JaxStep
+
+        return JaxStep(parts)
+    if backend.BACKEND == "torch":
+        from lib.training.step_torch import TorchStep
+
+        return TorchStep(parts)
+    raise FaceswapError(f"Training runs on the backends tensorflow, jax and torch, not on {backend.BACKEND}. Unset KERAS_BACKEND, or name "
+                        "one of them.")

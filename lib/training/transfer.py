@@ -1,0 +1,51 @@
+"""A model that begins with what another has learnt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from lib.errors import FaceswapError
+from lib.plugin import MODELS
+from lib.training import checkpoint
+
+import keras  # isort: skip
+
+logger = logging.getLogger(__name__)
+
+
+def load_weights(source: Path, networks: dict[str, keras.Model], parts: Sequence[str] = ()) -> None:
+    """Copies the weights of the newest save in the model folder `source` into those of `networks` that it has too, as far as they fit.
+
+    Averaged ones, where there are such. `parts` names the networks to take; none: all. The model may have other options, and be of
+    another kind with networks of the same names: layers of other shapes keep what they have, which is told. Raises FaceswapError where
+    `source` holds no model, a damaged one, none of the parts, or nothing fits.
+    """
+    options = checkpoint.read_options(source)
+    found = checkpoint.newest(source)
+    if found is None:
+        raise FaceswapError(f"The model in {source} was never saved. Train it first: faceswap.py train -m {source} ...")
+    others = MODELS.create(options["model"], **options["options"]).networks()
+    if unknown := set(parts) - (set(others) & set(networks)):
+        raise FaceswapError(f"--parts: not both models have a network {sorted(unknown)[0]!r}. "
+                            f"Both have: {', '.join(name for name in networks if name in others) or 'none'}.")
+    checkpoint.load_networks(found[0], others, averaged=checkpoint.has_averages(found[0]))
+    taken = {name: _copied(others[name], network) for name, network in networks.items() if name in others and name in (parts or networks)}
+    if not any(count for count, _ in taken.values()):
+        raise FaceswapError(f"Nothing of the model in {source} fits this one. Train a model of the same kind and options, or leave "
+                            "--load-weights out.")
+    logger.info("From %s, iteration %d: %s.", source, found[1].iteration, ", ".join(
+        name if count == total else f"{name} ({count} of {total} arrays; the others are of other shapes)"
+        for name, (count, total) in taken.items()))
+
+
+def _copied(source: keras.Model, target: keras.Model) -> tuple[int, int]:
+    """How many variables of `target` took the values of those of `source` in the same place and of the same shape, and of how many."""
+    count = 0
+    if len(source.weights) == len(target.weights):
+        for theirs, own in zip(source.weights, target.weights):
+            if tuple(theirs.shape) == tuple(own.shape):
+                own.assign(theirs)
+                count += 1
+    return count, len(target.weights)
