@@ -69,7 +69,8 @@ def compositing(options: Convert, source: Path | None = None) -> tuple[Composito
     """How the faces of `source` are set into frames, and what is done to them before, as the options say."""
     maskers, predicted = masks(options.mask, source and (options.alignments or default_store(source)))
     follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0)) if options.follow_eyes else None  # drawn eyes are smooth: one fit will do
-    return Compositor(options.create("color"), options.create("blender"), maskers, predicted, options.erosion, options.feather), follow
+    return Compositor(options.create("color"), options.create("blender"), maskers, predicted, options.erosion, options.feather,
+                      match_detail=options.match_detail), follow
 
 
 def sink_of(options: Convert, source: FrameSource) -> FrameSink:
@@ -159,6 +160,7 @@ class Convert(Command):
     erosion: float = option(0.0, "Move the mask's edge inwards by this share of the face's size; less than 0 moves it outwards.",
                             low=-0.25, high=0.25)
     feather: float = option(0.1, "Width of the mask's soft edge as a share of the face's size.", low=0.0, high=0.5)
+    match_detail: bool = option(True, "Sharpen faces until they look as sharp as the frame.")
     follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")
     blender: str = option("alpha", "How the face is joined to the frame.", short="-b", plugin="blenders")
     writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")

@@ -16,6 +16,7 @@ from lib.faces import geometry
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE
 from lib.faces.masks import eroded, feathered
 from lib.plugin import Blender, Color, Masker
+from lib.swapping.detail import matched
 from lib.types import AlignedFace, Face, SwappedFace
 
 MASK_SIZE = 256  # least side, pixels, of the crop on which masks are made
@@ -59,6 +60,7 @@ class Compositor:
     erosion: float = 0.0
     feather: float = 0.1
     coverage: str = DEFAULT_COVERAGE
+    match_detail: bool = True  # sharpen faces until they are as sharp as the frame
 
     def paste(self, image: np.ndarray, swapped: SwappedFace) -> None:
         """Sets `swapped` into `image` (H, W, 3) uint8 RGB, in place.
@@ -73,9 +75,12 @@ class Compositor:
         rows, columns = _region(mask, matrix, image.shape)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
-        scale = swapped.image.shape[0] / mask.shape[0]
-        face = _into_region(self._recolored(swapped), geometry.upsampled(matrix, scale), rows, columns,
-                            cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        face = self._recolored(swapped)
+        if self.match_detail:
+            large = cv2.resize(face, mask.shape[::-1], interpolation=cv2.INTER_CUBIC) if len(face) < len(mask) else face
+            face = matched(large, swapped.aligned.image, mask > 0.5)
+        scale = face.shape[0] / mask.shape[0]
+        face = _into_region(face, geometry.upsampled(matrix, scale), rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
         mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         image[rows, columns] = self.blender.blend(image[rows, columns], np.clip(face, 0, 1, out=face), mask[..., None])
 

@@ -27,7 +27,7 @@ CANDIDATES = 6  # a face to be bent is one of so many that stand nearest
 # face is the input, one share, so that there is one answer: less is less like B, more moves the landmarks away from A's. The nose
 # says most of who it is; the jaw is the other's alone, since a swapped face has to end where the other's ends.
 BUILD = (0.3, 1.0)
-CROSSED_BUILD = np.repeat([0.0, 0.55, 0.65, 0.45, 0.55], [17, 10, 9, 12, 20])[:, None]  # jaw, brows, nose, eyes, mouth
+CROSSED_BUILD = np.repeat([0.0, 0.7, 0.8, 0.6, 0.7], [17, 10, 9, 12, 20])[:, None]  # jaw, brows, nose, eyes, mouth
 REGIONS = 3  # channels of the region map: face, eyes, mouth
 BLOCK = 64  # faces that a thread prepares at a time, where all are
 WARPED_OVER = 1.25  # crops that the classic warp's grid spans

@@ -71,7 +71,7 @@ def learnt(folder: Path) -> dict[str, np.ndarray]:
                     arrays[f"{file.name} {name}"] = item[()]
 
             content.visititems(keep)
-    assert len(arrays) > 10
+    assert len(arrays) > 5
     return arrays
 
 
@@ -226,19 +226,19 @@ def test_a_mask_that_is_none_is_told_at_once(faceswap, own_plugins, line, tmp_pa
 
 
 def test_where_numbers_leave_all_bounds_it_goes_back_to_the_last_save(faceswap, own_plugins, line, tmp_path):
-    """Iteration 300 breaks everything at a rate over 0.3 of that which was asked for: two returns, to half and a quarter of it."""
-    brittle = [*line, "-m", tmp_path / "model", "--optimizer", "brittle", "--optimizer.at", 300, "--optimizer.below", 3e-4,
-               "--learning-rate", 1e-3, "--save-minutes", 0.005]
-    done = faceswap(*brittle, "-i", 320, **own_plugins)
+    """Iteration 600 breaks everything at a rate over 0.3 of that which was asked for: two returns, to half and a quarter of it."""
+    brittle = [*line, "-m", tmp_path / "model", "--optimizer", "brittle", "--optimizer.at", 600, "--optimizer.below", 3e-4,
+               "--learning-rate", 1e-3, "--save-minutes", 0.01]
+    done = faceswap(*brittle, "-i", 620, **own_plugins)
     returns = re.findall(r"is no number any more at iteration (\d+)\. Went back to the save of iteration (\d+); .* is ([\d.]+) of",
                          done.stderr)
     assert [share for _, _, share in returns] == ["0.5", "0.25"]
-    assert all(0 < int(to) <= 300 <= int(at) for at, to, _ in returns)
+    assert all(0 < int(to) <= 600 <= int(at) for at, to, _ in returns)
     assert checkpoint.newest(tmp_path / "model")[1].cut == 0.25
     assert all(np.isfinite(values).all() for values in learnt(tmp_path / "model").values())
     shown = [row["iteration"] for row in rows(tmp_path / "model")]
-    assert shown == sorted(set(shown)) and shown[-1] == 320
-    again = faceswap(*brittle, "-i", 330, "--optimizer.below", 1e-9, code=1, **own_plugins)
+    assert shown == sorted(set(shown)) and shown[-1] == 620
+    again = faceswap(*brittle, "-i", 630, "--optimizer.below", 1e-9, code=1, **own_plugins)
     assert "did not help 3 times" in again.stderr and "is untouched" in again.stderr and checkpoint.newest(tmp_path / "model")
     lost = faceswap(*line, "-m", tmp_path / "new", "--optimizer", "brittle", "--optimizer.at", 0, "-i", 9, code=1, **own_plugins)
     assert "There is no save to go back to: run again with a lower --learning-rate" in lost.stderr
@@ -257,7 +257,7 @@ def test_another_optimizer_begins_anew_and_the_networks_go_on(faceswap, own_plug
 
 
 @pytest.mark.parametrize("given, words", [
-    (["--freeze", "encodre"], "has no network encodre. It has: encoder, decoder_a, decoder_b"),
+    (["--freeze", "encodre"], "has no network 'encodre'. It has: encoder, decoder_a, decoder_b"),
     (["--parts", "encoder"], "--load-weights MODEL: name that too"),
     (["--weights-a", "1", "2"], "--weights-a needs one number for each of the 1 of -A"),
     (["--weights-b", "0"], "--weights-b needs one number for each of the 1 of -B"),
