@@ -13,7 +13,7 @@ demo: $(INSTALLED)
 	$(BIN)/python faceswap.py demo
 
 test: $(INSTALLED) $(INSTALLED_DEV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 bench: $(INSTALLED)
 	for what in startup extract detectors convert train; do $(BIN)/python faceswap.py bench $$what || exit 1; done

@@ -25,6 +25,7 @@ from lib.faces import packed
 from lib.faces.extraction import extract
 from lib.faces.faceset import FaceFile, FaceFolder, crop_landmarks, list_faces, stem_of
 from lib.faces.geometry import COVERAGES
+from lib.faces.identity import likeness
 from lib.faces.masking import masks_of_files
 from lib.faces.store import AlignmentStore, default_store
 from lib.logs import counted
@@ -130,9 +131,13 @@ def _train(options: Train) -> int:
     if plan.batch % devices.count:
         raise FaceswapError(f"A batch of {plan.batch} faces cannot be shared out evenly by {devices.count} devices. Choose another -b/--batch.")
 
-    logger.info("Training %s (%d pixels) on %d faces of A%s and %d of B in %s%s; Ctrl-C saves and ends.", options.model, model.size,
-                len(faces["a"]), f" ({len(held_out)} held out to measure on)" if held_out else "", len(faces["b"]),
-                settings["precision"], ", augmented on the device" if plan.on_device else "")
+    needed, (free, _) = sum(these.nbytes for these in faces.values()), device.memory()
+    if not plan.on_device and needed > free:
+        logger.warning("All faces together take %.1f GiB of memory, and %.1f are free: take fewer, or a model of fewer pixels.",
+                       needed / 2**30, free / 2**30)
+    logger.info("Training %s (%d pixels) on %d faces of A%s and %d of B in %s; they take up to %.2f GiB of memory%s. Ctrl-C saves and ends.",
+                options.model, model.size, len(faces["a"]), f" ({len(held_out)} held out to measure on)" if held_out else "",
+                len(faces["b"]), settings["precision"], needed / 2**30, " of the device, which augments them" if plan.on_device else "")
     outcome = loop.train(model, faces, folder, plan, measure, begin, devices)
     logger.info("%s at iteration %d after %.1f minutes of training%s: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
                 outcome.iteration, outcome.seconds / 60, ", since it no longer gets better" if outcome.plateau else "", folder,
@@ -331,15 +336,35 @@ def _check_count(files: dict[str, list[list[FaceFile]]], folders: dict[str, list
 def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str, list[Path]],
                        files: dict[str, list[list[FaceFile]]]) -> None:
     """options.json and identities.json, written before the first iteration."""
+    before = settings.get("faces", {})
+    now = {identity: {"folder": str(paths[0].resolve()), "folders": [str(path.resolve()) for path in paths],
+                      "count": sum(map(len, files[identity]))} for identity, paths in folders.items()}
+    path = folder / "identities.json"
+    known = checkpoint.read_json(path) if path.exists() else {}
+    changed = [identity for identity in now if identity not in known or (
+        identity in before and before[identity].get("folders", [before[identity]["folder"]]) != now[identity]["folders"])]
+    for identity in changed:
+        mean = _embedding(list(itertools.chain(*files[identity])))
+        if identity in known:
+            _tell_other_person(identity, np.array(known[identity], np.float32), mean, folder)
+        known[identity] = mean.astype(float).round(6).tolist()
     try:
-        checkpoint.write_json(folder / "options.json", settings | {
-            "faces": {identity: {"folder": str(paths[0].resolve()), "folders": [str(path.resolve()) for path in paths],
-                                 "count": sum(map(len, files[identity]))} for identity, paths in folders.items()}})
+        checkpoint.write_json(folder / "options.json", settings | {"faces": now})
+        if changed:
+            checkpoint.write_json(path, known)
     except OSError as error:
         raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
-    if not (folder / "identities.json").exists():
-        checkpoint.write_json(folder / "identities.json", {identity: _embedding(list(itertools.chain(*sets))).astype(float).round(6).tolist()
-                                                           for identity, sets in files.items()})
+
+
+def _tell_other_person(identity: str, before: np.ndarray, now: np.ndarray, folder: Path) -> None:
+    """A warning where a model that is gone on with is given another person's faces."""
+    recognizer = RECOGNIZERS.create("dlib_resnet")
+    alike = float(likeness(before[None], now[None], recognizer)[0, 0])
+    if alike < recognizer.same:
+        kept = "b" if identity == "a" else "a"
+        logger.warning("%s's faces are of another person than those that %s was trained on (likeness %.2f; of one person from %.2f). To leave "
+                       "that model as it is: train -m NEW --load-weights %s --parts encoder decoder_%s.", identity.upper(), folder, alike,
+                       recognizer.same, folder, kept)
 
 
 def _embedding(files: list[FaceFile]) -> np.ndarray:

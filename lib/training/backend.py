@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,9 @@ import numpy as np
 from lib import device
 from lib.errors import FaceswapError
 from lib.logs import silent_start
+
+# TensorFlow leaves oneDNN's convolutions off on processors without AVX512, where they train 1.3 to 2 times as fast, too
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 with silent_start():
     import keras

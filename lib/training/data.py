@@ -5,6 +5,9 @@ Batch number n depends on the seed and on n alone, so a run that is resumed sees
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -314,7 +317,7 @@ class Feed:
     def __init__(self, make: Callable[[int], dict[str, Any]], start: int = 0, threads: int = 1, ahead: int = 4):
         self._make, self._next, self._ahead = make, start, ahead
         self._waiting: list[Future] = []
-        self._pool = ThreadPoolExecutor(threads, "augment")
+        self._pool = ThreadPoolExecutor(threads, "augment", _stand_back)
 
     def take(self, count: int = 1) -> dict[str, Any]:
         """That of the next `count` iterations, arrays stacked along a new first axis."""
@@ -332,6 +335,12 @@ class Feed:
         while len(self._waiting) < count:
             self._waiting.append(self._pool.submit(self._make, self._next))
             self._next += 1
+
+
+def _stand_back() -> None:
+    """Lets the network's threads go first, as far as the system knows priorities of threads: this one works in their pauses."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def region_map(landmarks: np.ndarray, size: int) -> np.ndarray:

@@ -77,7 +77,8 @@ def plot(log: Path, path: Path) -> None:
                   BY_KEY[key].title)
         errors.legend(loc="upper right")
         axes[1].legend(loc="upper center")
-    axes[0].legend()
+    if axes[0].lines:
+        axes[0].legend()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     write_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))

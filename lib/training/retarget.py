@@ -14,6 +14,7 @@ GRID = 16  # the bend is solved at 16 x 16 points and interpolated
 LEAST_OPEN = 0.06  # height of the opening between the lips as a share of the mouth's width: below this nothing is seen of it
 BRIGHTEST = 2.0  # deviations from a face's mean colour that are believed of a mouth: more is a lamp's reflection
 STEEPEST = 1.0  # growth of a light's logarithm over half a crop
+LOGARITHMS = np.log1p(np.arange(3 * 255 + 1, dtype=np.float32))
 STIFFNESS = 1e-3  # landmarks are noisy: the bend need not meet each exactly
 
 _angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
@@ -93,7 +94,7 @@ def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.nda
     if not (face > 127).any():
         return picture
     places -= weights @ places / weights.sum()
-    brighter = np.log1p(other.sum(-1, dtype=np.float32)) - np.log1p(picture.sum(-1, dtype=np.float32))
+    brighter = LOGARITHMS[_summed(other)] - LOGARITHMS[_summed(picture)]
     area = face.sum(dtype=np.float32)
     usual = (face * brighter).sum() / area  # of the face as a whole: first with, then without what is far off
     usual += (face * np.clip(brighter - usual, -STEEPEST, STEEPEST)).sum() / area
@@ -101,6 +102,12 @@ def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.nda
     slope = (face * brighter).sum(0) @ places / max(weights @ places ** 2, 1e-6)
     gain = np.exp(np.clip(slope, -STEEPEST, STEEPEST) * places)
     return np.clip(picture * gain[None, :, None], 0, 255).astype(np.uint8)
+
+
+def _summed(picture: np.ndarray) -> np.ndarray:
+    """The sum of the three channels of each pixel."""
+    wide = picture.astype(np.uint16)
+    return wide[..., 0] + wide[..., 1] + wide[..., 2]
 
 
 def face_colors(image: np.ndarray, face: np.ndarray) -> np.ndarray:

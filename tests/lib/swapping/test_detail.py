@@ -27,7 +27,7 @@ def sharpness(picture: np.ndarray, original: np.ndarray, inside: np.ndarray) -> 
     return float(one / other)
 
 
-@pytest.mark.parametrize("sigma", [0.6, 0.8, 1.0])
+@pytest.mark.parametrize("sigma", [0.45, 0.5, 0.55])
 def test_a_soft_face_becomes_as_sharp_as_wanted(original, inside, sigma):
     soft = cv2.GaussianBlur(original.astype(np.float32) / 255, (0, 0), sigma)
     assert sharpness(soft, original, inside) < 0.7
@@ -38,9 +38,10 @@ def test_a_soft_face_becomes_as_sharp_as_wanted(original, inside, sigma):
 
 
 def test_a_very_soft_face_is_not_blown_up(original, inside):
-    soft = cv2.GaussianBlur(original.astype(np.float32) / 255, (0, 0), 8)
+    soft = cv2.GaussianBlur(original.astype(np.float32) / 255, (0, 0), 2)
     found = matched(soft, original, inside)
     assert sharpness(soft, original, inside) < sharpness(found, original, inside) < 0.1
+    assert np.abs(found - original / 255)[inside].mean() < np.abs(soft - original / 255)[inside].mean()
 
 
 def test_a_sharp_face_stays_as_it_is(original, inside):

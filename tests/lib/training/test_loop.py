@@ -1,0 +1,91 @@
+"""The loop itself: nothing grows, nothing is left open."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lib.plugin import SCHEDULES
+from lib.training import backend, loop
+from lib.training.data import CLASSIC, Faces
+from lib.training.plan import Plan
+
+OWN = Path(__file__).resolve().parents[2] / "own_plugins" / "models" / "tiny.py"
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def model():
+    backend.set_up("float32", 1)
+    spec = importlib.util.spec_from_file_location("tests_tiny", OWN)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Tiny()
+
+
+@pytest.fixture(scope="module")
+def faces(face_folders, model) -> dict[str, Faces]:
+    from lib.faces.faceset import list_faces, read_face
+
+    people = {}
+    for identity, folder in face_folders.items():
+        files = [read_face(path) for path in list_faces(folder)]
+        people[identity] = Faces([file.image for file in files], [file.landmarks for file in files], "whole", model.size, model.coverage)
+    return people
+
+
+def plan(iterations: int, **changes) -> Plan:
+    return Plan(**{"batch": 4, "learning_rate": 1e-3, "augmentation": CLASSIC, "seed": 1, "schedule": SCHEDULES.create("level"),
+                   "iterations": iterations, "save_minutes": 0.05, "report_seconds": 0.5, "preview_seconds": 1.0} | changes)
+
+
+def test_memory_stays_as_it_is_and_nothing_is_left_open(model, faces, tmp_path):
+    process = psutil.Process()
+    loop.train(model, faces, tmp_path / "warm", plan(300, page=True))  # what is made once, is made
+    threads, files, memory = threading.active_count(), process.num_fds() if hasattr(process, "num_fds") else 0, process.memory_info().rss
+    outcome = loop.train(model, faces, tmp_path / "model", plan(3000, page=True))
+    assert outcome.iteration == 3000 and not outcome.interrupted
+    assert threading.active_count() == threads
+    assert not files or process.num_fds() <= files + 2
+    assert process.memory_info().rss - memory < 60 * MEGABYTE
+    assert len(os.listdir(tmp_path / "model" / "saves")) <= 4
+
+
+@pytest.mark.parametrize("wish", ["stop", "save", "preview"])
+def test_the_page_takes_wishes(model, faces, tmp_path, wish):
+    """A wish is sent when the first report is there."""
+    run = loop._Run(model, faces, tmp_path, plan(100_000, save_minutes=60.0, preview_seconds=None, page=True), None, None,
+                    backend.Devices())
+    outcomes = []
+
+    def ask() -> None:
+        while run.record._page is None or not (tmp_path / "log.jsonl").exists():
+            time.sleep(0.05)
+        url = run.record._page.url
+        token = re.search(r"TOKEN=\"([\w-]+)\"", urllib.request.urlopen(url).read().decode())[1]
+        for what in dict.fromkeys((wish, "stop")):
+            request = urllib.request.Request(f"{url}ask", json.dumps({"what": what}).encode(), {"X-Token": token})
+            urllib.request.urlopen(request).read()
+            end = time.monotonic() + 20
+            while what != "stop" and time.monotonic() < end and not (tmp_path / "preview.png").exists():
+                time.sleep(0.05)
+            outcomes.append((len(list((tmp_path / "saves").glob("*"))) if (tmp_path / "saves").exists() else 0,
+                             (tmp_path / "preview.png").exists()))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    outcome = run.to_its_end()
+    asking.join()
+    assert outcome.interrupted and (tmp_path / "saves" / f"{outcome.iteration:08d}").is_dir()
+    if wish != "stop":
+        assert outcomes[0] == (1 if wish == "save" else 0, True)
