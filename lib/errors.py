@@ -36,8 +36,11 @@ class UsageError(FaceswapError):
 
 def trouble_with_machine(error: Exception) -> str | None:
     """One line about an exception that means a full disk, missing memory or missing rights; None for any other."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's name for it
+    kind = type(error).__name__
+    if isinstance(error, MemoryError) or kind in ("ResourceExhaustedError", "OutOfMemoryError") or "RESOURCE_EXHAUSTED" in str(error):
         return "Out of memory. Take a smaller --batch or --size, or close other programs."
+    if kind in ("UnavailableError", "AbortedError"):  # TensorFlow, of several machines
+        return "Another machine of this training ended or cannot be reached. Its own message says why; then start all of them again."
     text = str(error)
     if "No space left on device" in text or "database or disk is full" in text:  # h5py and SQLite give no number
         code = errno.ENOSPC

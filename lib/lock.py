@@ -6,6 +6,7 @@ Between machines that share a folder such locks often do not reach; there a file
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import sys
@@ -55,7 +56,8 @@ class Beat:
     def __exit__(self, *error) -> None:
         self._ended.set()
         self._thread.join()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink()
 
     def _age(self) -> float:
         """Seconds since the last beat, by the clock of the disk: machines' own differ."""
@@ -89,7 +91,9 @@ class Lock:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 _take(self._file)
-            except OSError:
+            except OSError as error:
+                if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+                    return  # a disk that knows no locks
                 os.close(self._file)
                 raise Locked(str(path)) from None
             if _is_at(self._file, path):

@@ -59,8 +59,8 @@ def run(options: Train) -> int:
     _check_usage(options)
     for path in (*options.input_a, *options.input_b):
         if not path.exists():
-            raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a packed face set, a video, or a folder of "
-                                "pictures.")
+            raise FaceswapError(f"{path} does not exist. Name a folder of faces made by extract, a packed face set, a video, or a folder "
+                                "of pictures.")
     for a, b in itertools.product(options.input_a, options.input_b):
         if same_path(a, b):
             raise FaceswapError(f"-A and -B are both {a}. Name two people's faces.")
@@ -82,12 +82,23 @@ def _check_usage(options: Train) -> None:
     if options.until and not options.progress_minutes:
         raise UsageError("--until plateau goes by the measurements that --progress-minutes 0 turns off: leave one of them out.")
     check_batch(options.batch)
+    if options.clip_at is not None and options.clip in (None, "none"):
+        raise UsageError("--clip-at is the limit of --clip value, norm, global or adaptive: name one of them, or leave it out.")
+    if options.clip_at == 0 or (options.clip == "adaptive" and (options.clip_at or 0) > 100):
+        raise UsageError("--clip-at must be more than 0, and for adaptive, a percentile, at most 100.")
+    together = options.devices != 1 or device.worker()[1] > 1
+    for given, name in ((options.accumulate > 1, "--accumulate"), (options.xla, "--xla"), (options.rate_dropout, "--rate-dropout"),
+                        (options.clip == "adaptive", "--clip adaptive"), (options.batch == "auto", "--batch auto"),
+                        (options.find_rate, "--find-rate")):
+        if given and together:
+            raise UsageError(f"{name} is for one device: leave it out, or --devices and TF_CONFIG.")
     if options.parts and not options.load_weights:
         raise UsageError("--parts says what is taken of --load-weights MODEL: name that too.")
     for identity in "ab":
         weights, sets = getattr(options, f"weights_{identity}"), getattr(options, f"input_{identity}")
-        if weights and (len(weights) != len(sets) or min(weights) < 0 or not sum(weights) > 0):
-            raise UsageError(f"--weights-{identity} needs one number for each of the {len(sets)} of -{identity.upper()}, not all of them 0.")
+        if weights and (len(weights) != len(sets) or min(weights) < 0 or not 0 < sum(weights) < float("inf")):
+            raise UsageError(f"--weights-{identity} needs one number for each of the {len(sets)} of -{identity.upper()}, not all of "
+                             "them 0.")
 
 
 def check_batch(given: str | None) -> None:
@@ -108,20 +119,26 @@ def _train(options: Train) -> int:
     _check_count(files, folders)
     held_out = _held_out(settings, [file for these in files["a"] for file in these]) if options.progress_minutes else []
     devices = backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None, options.devices)
+    seed = 0 if devices.worker else settings["seed"]
+    settings["seed"] = round(float(devices.agreed([seed])[0]))
     plan = _plan(options, model, settings)
     if options.summary:
         return _summarise(options.model, model, settings["precision"], plan)
     kept = {id(file) for file in held_out}
     trained_on = files | {"a": [[file for file in these if id(file) not in kept] for these in files["a"]]}
-    weights = {identity: _weights(these, getattr(options, f"weights_{identity}"), options.balance) for identity, these in trained_on.items()}
+    weights = {identity: _weights(these, getattr(options, f"weights_{identity}"), options.balance)
+               for identity, these in trained_on.items()}
     alignments = {"a": options.alignments_a, "b": options.alignments_b}
     faces = {identity: _faces(list(itertools.chain(*these)), model, identity == "b" and plan.augmentation.paint_hair,
                               options.mask, alignments[identity]) for identity, these in trained_on.items()}
     plan = replace(plan, weights={identity: weighed for identity, weighed in weights.items() if weighed is not None},
                    on_device=_on_device(options.augment, faces))
+    plan = replace(plan, xla=options.xla if options.xla is not None else
+                   plan.on_device and devices.count == 1 and backend.gpu_memory() is not None)
     if options.batch == "auto":
         plan = replace(plan, batch=_largest_batch(options, model, settings["precision"], plan, faces))
-    begin = partial(transfer.load_weights, options.load_weights, parts=options.parts) if options.load_weights else None
+    begin = partial(transfer.load_weights, options.load_weights, parts=options.parts) \
+        if options.load_weights and not checkpoint.saves(folder) else None
     if options.find_rate:
         return _find_rate(model, faces, plan, begin, folder)
     measure = None
@@ -129,14 +146,15 @@ def _train(options: Train) -> int:
         _write_description(folder, settings, folders, files)
         measure = _measure([file.aligned for file in held_out], folder, model.coverage) if held_out else None
     if plan.batch % devices.count:
-        raise FaceswapError(f"A batch of {plan.batch} faces cannot be shared out evenly by {devices.count} devices. Choose another -b/--batch.")
+        raise FaceswapError(f"A batch of {plan.batch} faces cannot be shared out evenly by {devices.count} devices. Choose another "
+                            "-b/--batch.")
 
     needed, (free, _) = sum(these.nbytes for these in faces.values()), device.memory()
-    if not plan.on_device and needed > free:
+    if needed > free:
         logger.warning("All faces together take %.1f GiB of memory, and %.1f are free: take fewer, or a model of fewer pixels.",
                        needed / 2**30, free / 2**30)
-    logger.info("Training %s (%d pixels) on %d faces of A%s and %d of B in %s; they take up to %.2f GiB of memory%s. Ctrl-C saves and ends.",
-                options.model, model.size, len(faces["a"]), f" ({len(held_out)} held out to measure on)" if held_out else "",
+    logger.info("Training %s (%d pixels) on %d faces of A%s and %d of B in %s; they take up to %.2f GiB of memory%s. Ctrl-C saves and "
+                "ends.", options.model, model.size, len(faces["a"]), f" ({len(held_out)} held out to measure on)" if held_out else "",
                 len(faces["b"]), settings["precision"], needed / 2**30, " of the device, which augments them" if plan.on_device else "")
     outcome = loop.train(model, faces, folder, plan, measure, begin, devices)
     logger.info("%s at iteration %d after %.1f minutes of training%s: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
@@ -177,10 +195,13 @@ def _plan(options: Train, model: FaceModel, settings: dict[str, Any]) -> Plan:
     schedule = options.create("schedule") if options.schedule else SCHEDULES.create("cosine" if model.decays else "level")
     if options.freeze and (unknown := set(options.freeze) - set(model.networks())):
         raise UsageError(f"--freeze: {options.model} has no network {sorted(unknown)[0]!r}. It has: {', '.join(model.networks())}.")
+    if options.freeze and not set(model.networks()) - set(options.freeze):
+        raise UsageError("--freeze names every network: nothing would learn. Leave one out.")
     clip_at = options.clip_at if options.clip_at is not None else CLIP_AT.get(options.clip, 0.0)
     updates = Updates(options.create("optimizer") if options.optimizer else None, options.clip, clip_at, options.accumulate,
                       1 - options.rate_dropout)
-    return Plan(batch=int(options.batch) if options.batch not in (None, "auto") else model.batch, learning_rate=options.learning_rate or model.learning_rate,
+    return Plan(batch=int(options.batch) if options.batch not in (None, "auto") else model.batch,
+                learning_rate=options.learning_rate or model.learning_rate,
                 augmentation=replace(model.augmentation, **given), seed=settings["seed"], schedule=schedule,
                 warm_up=(WARM_UP if model.decays else 0) if options.warm_up is None else options.warm_up, updates=updates,
                 averaged=settings["averaged"], float16=settings["precision"] == "float16", frozen=frozenset(options.freeze),
@@ -232,9 +253,10 @@ def _find_rate(model: FaceModel, faces: dict[str, Faces], plan: Plan, begin, fol
         checkpoint.load_networks(found[0], parts.networks, averaged=False)
     with contextlib.closing(loop.make_feed(faces, plan)) as feed:
         points = estimate.find_rate(make_step(parts), feed)
+    rate = estimate.good_rate(points)
     preview.plot_rates(points, folder / "rate.png")
     logger.info("Learning rates from %.0e to %.0e: %s. Nothing was saved.", points[0][0], points[-1][0], folder / "rate.png")
-    logger.info("Try --learning-rate %s.", estimate.good_rate(points))
+    logger.info("Try --learning-rate %s.", rate)
     return DONE
 
 
@@ -245,7 +267,8 @@ def _on_device(choice: str, faces: dict[str, Faces]) -> bool:
     if choice != "auto":
         return choice == "device"
     memory = backend.gpu_memory()
-    return memory is not None and augment.bytes_of(faces) < GPU_SHARE * memory
+    countable = all(these.nbytes // 6 < augment.MOST_PIXELS for these in faces.values())
+    return memory is not None and countable and augment.bytes_of(faces) < GPU_SHARE * memory
 
 
 def _faces(files: list[FaceFile], model: FaceModel, paint_hair: bool, mask: str | None, alignments: Path | None) -> Faces:
@@ -259,6 +282,8 @@ def _weights(sets: list[list[FaceFile]], shares: list[float], evened: str | None
         return None
     parts = []
     for these, share in itertools.zip_longest(sets, shares or [len(these) for these in sets]):
+        if not these:
+            continue
         within = balance.weights(crop_landmarks(these)) if evened == "pose" else np.ones(len(these))
         parts.append(share * within / within.sum())
     weights = np.concatenate(parts)
@@ -322,8 +347,9 @@ def _check_count(files: dict[str, list[list[FaceFile]]], folders: dict[str, list
     for identity, sets in files.items():
         count, where = sum(map(len, sets)), ", ".join(map(str, folders[identity]))
         if count < FEWEST_FACES:
-            raise FaceswapError(f"{where} {'holds' if len(sets) == 1 else 'hold'} {counted(count, 'face')}, too few to learn from: at least "
-                                f"{FEWEST_FACES} are needed, and some hundreds make a good swap. Extract more footage of this person.")
+            raise FaceswapError(f"{where} {'holds' if len(sets) == 1 else 'hold'} {counted(count, 'face')}, too few to learn from: at "
+                                f"least {FEWEST_FACES} are needed, and some hundreds make a good swap. Extract more footage of this "
+                                "person.")
         if count < FEW_FACES:
             logger.warning("%s holds only %d faces: expect a stiff swap. Some hundreds, of many poses and expressions, make a good one.",
                            where, count)
@@ -362,9 +388,9 @@ def _tell_other_person(identity: str, before: np.ndarray, now: np.ndarray, folde
     alike = float(likeness(before[None], now[None], recognizer)[0, 0])
     if alike < recognizer.same:
         kept = "b" if identity == "a" else "a"
-        logger.warning("%s's faces are of another person than those that %s was trained on (likeness %.2f; of one person from %.2f). To leave "
-                       "that model as it is: train -m NEW --load-weights %s --parts encoder decoder_%s.", identity.upper(), folder, alike,
-                       recognizer.same, folder, kept)
+        logger.warning("%s's faces are of another person than those that %s was trained on (likeness %.2f; of one person from %.2f). To "
+                       "leave that model as it is: train -m NEW --load-weights %s --parts encoder decoder_%s.", identity.upper(), folder,
+                       alike, recognizer.same, folder, kept)
 
 
 def _embedding(files: list[FaceFile]) -> np.ndarray:
@@ -412,22 +438,24 @@ class Train(Command):
     schedule: str | None = option(None, "How the learning rate changes; by default what suits the model.", plugin="schedules")
     warm_up: int | None = option(None, "Iterations in which the learning rate grows from nothing; by default what suits the model.", low=0)
     optimizer: str | None = option(None, "How weights follow their gradients; by default the model's own way.", plugin="optimizers")
-    clip: str | None = option(None, "What of the gradients is limited: value (each number), norm (each variable's), global (the norm of all), "
-                                    "adaptive (that, by those of the last thousand iterations); by default what suits the model.",
+    clip: str | None = option(None, "What of the gradients is limited: value (each number), norm (each variable's), global (the norm of "
+                                    "all), adaptive (that, by those of the last thousand iterations); by default what suits the model.",
                               choices=("none", "value", "norm", "global", "adaptive"))
     clip_at: float | None = option(None, "The limit; for adaptive the percentile of the norms. Default: 1, and 10 for adaptive.", low=0.0)
     accumulate: int = option(1, "Iterations whose gradients make one update: a larger batch than fits.", low=1, high=1024)
     rate_dropout: float = option(0.0, "Share of the weights, drawn anew each iteration, that are not updated.", low=0.0, high=0.99)
-    averaged: float | None = option(None, "How slowly averaged weights, which previews and convert use, follow; 0: none are kept; by default "
-                                          "what suits the model.", low=0.0, high=0.99999)
+    averaged: float | None = option(None, "How slowly averaged weights, which previews and convert use, follow; 0: none are kept; by "
+                                          "default what suits the model.", low=0.0, high=0.99999)
     load_weights: Path | None = option(None, "Begin a new model with the weights of this one, as far as they fit.")
     parts: list[str] = option([], "Networks to take from --load-weights; by default all.")
     freeze: list[str] = option([], "Networks that stay as they are, as encoder.")
-    augment: str = option("auto", "Where faces are moved about: by the host's processor or on the device; auto: on a GPU that they fit into.",
+    augment: str = option("auto", "Where faces are moved about: by the host's processor or on the device; auto: on a GPU that they fit "
+                                  "into.",
                           choices=("auto", "host", "device"))
     balance: str | None = option(None, "pose: draw faces so that all poses are seen alike often.", choices=("pose",))
     weights_a: list[float] = option([], "Of several -A, how often each is drawn from; by default as often as it has faces.")
     weights_b: list[float] = option([], "Likewise for -B.")
+    xla: bool | None = option(None, "Let XLA compile the whole step; by default on a GPU that augments the faces itself.")
     devices: int = option(1, "GPUs that share each batch; 0: all there are.", low=0)
     precision: str = option("auto", "Arithmetic of the networks; auto: bfloat16 where the machine has it.",
                             choices=("auto", "float32", "bfloat16", "float16"))

@@ -119,6 +119,7 @@ def inner_skin(landmarks: np.ndarray, size: int) -> np.ndarray:
         cv2.polylines(skin, [_fixed(landmarks[part])], True, 0, 2 * width, cv2.LINE_8, SHIFT)
     return (skin * np.float32(1 / 255))[..., None]
 
+
 def _fixed(points: np.ndarray) -> np.ndarray:
     return np.round(points * (1 << SHIFT)).astype(np.int32)
 

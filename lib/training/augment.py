@@ -17,6 +17,7 @@ from lib.faces.geometry import MIRRORED
 from lib.training import retarget
 from lib.training.data import CROSSED_BUILD, LIPS, WARPED_OVER, Augmentation, Draws, Faces, Side
 
+MOST_PIXELS = 2**31  # of one identity: their places are counted in 32 bits
 CUBIC = -0.75  # OpenCV's parameter of cubic interpolation
 NOTHING_BENT = np.zeros((1, 1, 1, 2), np.float32)
 
@@ -78,7 +79,8 @@ class Augment:
             target = ops.where(retargeted[:, None, None, None], _with_mouth(target, points, own, index, others, other, size), target)
             source = target
             if does.crossed:
-                seen = _rounded(_cubic(others.images, other, *_places(others.matrix, draws.move, ops.convert_to_tensor(NOTHING_BENT), size)))
+                places = _places(others.matrix, draws.move, ops.convert_to_tensor(NOTHING_BENT), size)
+                seen = _rounded(_cubic(others.images, other, *places))
                 source = ops.where(crossed[:, None, None, None], seen, target)
                 target = ops.where(crossed[:, None, None, None], _lit_like(target, seen, regions[..., :1]), target)
                 points = ops.where(crossed[:, None, None], _moved(ops.take(others.shapes, other, 0), draws.move, size), points)
@@ -198,7 +200,9 @@ def _bend(wanted, present, size: int):
     solved = ops.solve(ops.concatenate([upper, lower], 1), shifts)
     grid = retarget.GRID_POINTS.astype(np.float32)
     places = ops.tile(ops.convert_to_tensor(grid[None]), (many, 1, 1))
-    coarse = ops.matmul(_kernel(places, points), solved[:, :count]) + solved[:, count:count + 1] + ops.matmul(places, solved[:, count + 1:])
+    # Sums, not products of matrices: GPUs may round the factors of these to 10 bits
+    bent = ops.sum(_kernel(places, points)[..., None] * solved[:, None, :count], 2)
+    coarse = bent + solved[:, count:count + 1] + ops.sum(places[..., None] * solved[:, None, count + 1:], 2)
     coarse = ops.reshape(coarse * size, (-1, retarget.GRID, retarget.GRID, 2))
     return _resized(coarse, _enlarging(retarget.GRID, size, cv2.INTER_CUBIC))
 
@@ -228,7 +232,8 @@ def _with_mouth(picture, points, own: Stock, index, others: Stock, other, size: 
     affine = ops.solve(squares + 1e-6 * ops.eye(3, dtype="float32"), ops.matmul(ops.transpose(spread, (0, 2, 1)), theirs))  # (N, 3, 2)
     grid = ops.arange(size, dtype="float32")
     right, down = grid[None, None, :] - middle[:, :, :1], grid[None, :, None] - middle[:, :, 1:]
-    x, y = (affine[:, 0, axis, None, None] * right + affine[:, 1, axis, None, None] * down + affine[:, 2, axis, None, None] for axis in (0, 1))
+    x, y = (affine[:, 0, axis, None, None] * right + affine[:, 1, axis, None, None] * down + affine[:, 2, axis, None, None]
+            for axis in (0, 1))
     inside = _rounded(_linear(others.images, other, x, y))
     colors, their_colors = (ops.take(stock.colors, which, 0)[:, :, None, None] for stock, which in ((own, index), (others, other)))
     normal = ops.clip((inside - their_colors[:, 0]) / their_colors[:, 1], -retarget.BRIGHTEST, retarget.BRIGHTEST)
@@ -278,7 +283,8 @@ def _warped(picture, shifts):
     side = round(size * WARPED_OVER)
     field = _resized(shifts, _enlarging(5, side, cv2.INTER_LINEAR, (side - size) // 2)[:size])
     grid = ops.arange(size, dtype="float32")
-    return _rounded(_linear(picture, ops.arange(ops.shape(picture)[0]), field[..., 0] + grid[None, None, :], field[..., 1] + grid[None, :, None]))
+    x, y = field[..., 0] + grid[None, None, :], field[..., 1] + grid[None, :, None]
+    return _rounded(_linear(picture, ops.arange(ops.shape(picture)[0]), x, y))
 
 
 def _blurred(picture, sigma, most: float):

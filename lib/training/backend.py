@@ -16,6 +16,7 @@ from lib.logs import silent_start
 
 # TensorFlow leaves oneDNN's convolutions off on processors without AVX512, where they train 1.3 to 2 times as fast, too
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX leaves memory to other processes, too
 
 with silent_start():
     import keras
@@ -55,7 +56,8 @@ class Devices:
 
     @cached_property
     def _summed(self):
-        return tf.function(lambda values: self.strategy.reduce(tf.distribute.ReduceOp.SUM, self.strategy.run(tf.identity, (values,)), axis=None))
+        strategy, add = self.strategy, tf.distribute.ReduceOp.SUM
+        return tf.function(lambda values: strategy.reduce(add, strategy.run(tf.identity, (values,)), axis=None))
 
 
 def set_up(precision: str, repeatable_seed: int | None = None, devices: int = 1) -> Devices:
@@ -64,6 +66,11 @@ def set_up(precision: str, repeatable_seed: int | None = None, devices: int = 1)
     Where TF_CONFIG names other machines, all of theirs do. Call it before anything is computed. Raises FaceswapError where there are
     fewer devices.
     """
+    if BACKEND != "tensorflow" and device.worker()[1] > 1:
+        raise FaceswapError("TF_CONFIG names several machines: they train together on the backend tensorflow alone. Unset it, or "
+                            "KERAS_BACKEND.")
+    if BACKEND == "jax" and precision == "float16":
+        raise FaceswapError("float16 is not for the backend jax. Choose --precision bfloat16 or float32.")
     keras.config.set_dtype_policy(POLICIES[precision])
     if BACKEND == "tensorflow":
         # TensorFlow's CPU rewriter fuses convolution, addition and leaky ReLU with slope 0.2, whatever slope was asked for.

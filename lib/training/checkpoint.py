@@ -19,13 +19,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import logging
 import math
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,6 +236,8 @@ def newest(folder: Path) -> tuple[Path, State] | None:
     for path in found:
         try:
             return path, _checked_state(path)
+        except (PermissionError, BlockingIOError) as error:
+            raise FaceswapError(f"Cannot read the save {path}: {error.strerror}. Nothing was changed.") from error
         except (OSError, ValueError, KeyError, TypeError, FaceswapError) as error:
             logger.warning("The save %s is damaged (%s); trying the one before it.", path, error)
     if found:
@@ -246,9 +249,8 @@ def set_aside_newer(folder: Path, iteration: int, why: str = "damaged") -> None:
     """Renames the saves beyond `iteration`, which must not count among those kept, nor stand where new ones will."""
     for path in saves(folder):
         if int(path.name) > iteration:
-            aside = path.with_name(f"{path.name}.{why}")
-            shutil.rmtree(aside, ignore_errors=True)
-            path.replace(aside)
+            names = (path.with_name(f"{path.name}.{why}{number or ''}") for number in itertools.count())
+            path.replace(next(aside for aside in names if not aside.exists()))
 
 
 def has_averages(save: Path) -> bool:
@@ -284,11 +286,10 @@ def _check_size(path: Path, expected: int) -> None:
 
 def _save_variables(path: Path, variables) -> None:
     import h5py
-    import numpy as np
 
     with h5py.File(path, "w") as file:
         for number, variable in enumerate(variables):
-            file.create_dataset(f"{number:05d}", data=np.asarray(variable.value))
+            file.create_dataset(f"{number:05d}", data=variable.numpy())
 
 
 def _load_variables(path: Path, variables) -> None:
@@ -323,7 +324,8 @@ def _check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) 
 
 
 def _checked_state(save: Path) -> State:
-    state = State(**json.loads((save / "state.json").read_text(encoding="utf-8")))
+    known = json.loads((save / "state.json").read_text(encoding="utf-8"))
+    state = State(**{item.name: known[item.name] for item in fields(State) if item.name in known})
     if state.iteration != int(save.name):
         raise FaceswapError(f"state.json says iteration {state.iteration}")
     for name, expected in state.files.items():

@@ -372,7 +372,7 @@ def _resize(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _moves(angle: np.ndarray, scale: np.ndarray, right: np.ndarray, down: np.ndarray, size: int) -> np.ndarray:
-    """(N, 2, 3) float32: a turn by degrees, counterclockwise, and a change of scale about the middle; then a shift, in shares of the side."""
+    """(N, 2, 3) float32: a turn by degrees, counterclockwise, and a change of scale, about the middle; a shift in shares of the side."""
     cosine, sine = (1 + scale) * np.cos(np.radians(angle)), (1 + scale) * np.sin(np.radians(angle))
     centre = (size - 1) / 2
     x, y = (1 - cosine - sine) * centre + right * size, (1 - cosine + sine) * centre + down * size

@@ -145,7 +145,7 @@ def _made_up(model: FaceModel, batch: int) -> dict[str, Side]:
     return sides
 
 
-def _seconds(step: backend.Step, fed: dict[str, Side], rate: float) -> float:
+def _seconds(step: Step, fed: dict[str, Side], rate: float) -> float:
     """Of one iteration, the least of a few."""
     times = []
     for number in range(ITERATIONS):

@@ -80,7 +80,7 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, m
           begin: Begin | None = None, devices: Devices = Devices()) -> Outcome:
     """Trains `model` on `faces` until the plan's end, Ctrl-C or SIGTERM, and saves into `folder`; goes on from its newest save.
 
-    `measure` says how good the swap of the held-out faces is; that is logged as `progress`. `begin` changes the networks of a new model.
+    `measure` says how good the swap of the held-out faces is; that is logged as `progress`. `begin` changes the new networks.
     Raises FaceswapError for a damaged folder, losses that stay no numbers, or a full disk (what was saved before stays).
     """
     return _Run(model, faces, folder, plan, measure, begin, devices).to_its_end()
@@ -93,13 +93,14 @@ class _Run:
                  devices: Devices):
         self.faces, self.folder, self.plan, self.measure, self.devices = faces, folder, plan, measure, devices
         self.parts = make_parts(model, faces, plan, begin, devices)
-        self.step = make_step(self.parts)
+        self.step = make_step(self.parts, plan.xla)
         self.first = devices.worker == 0  # of several machines, the one that saves and tells
         self.record = Record(folder, plan)
         self.made_with = optimize.described(plan.updates, plan.float16, plan.frozen)
         self.iteration, self.seconds, self.cut = 0, 0.0, 1.0
         self.returns = 0  # in a row
         self.went_back = False  # and what is fed must, too
+        self.fresh: list[np.ndarray] | None = None  # the optimizers' variables as they began, where they begin anew
         self.at_once = 1  # iterations a call
         self.go_on_from_newest()
         self.saved = self.reported = self.iteration
@@ -120,17 +121,28 @@ class _Run:
                 checkpoint.load_optimizers(path, self.parts.optimizers)
             else:
                 logger.warning("The optimizer begins anew: it, or what it updates, is not what the save was made with.")
+                self.forget_optimizers()
             if self.first:
                 checkpoint.set_aside_newer(self.folder, state.iteration)
             self.iteration, self.seconds, self.cut = state.iteration, state.seconds, state.cut
-            logger.info("Going on from iteration %d (%.1f minutes of training).", state.iteration, state.seconds / 60)
+            logger.info("Going on from iteration %d (%.1f minutes of training)%s.", state.iteration, state.seconds / 60,
+                        f", with {state.cut:.3g} of the learning rate, since numbers had left all bounds" if state.cut < 1 else "")
         if self.first:
             self.record.go_on_from(self.iteration)
+
+    def forget_optimizers(self) -> None:
+        """Makes them what they were at first, whatever they have become."""
+        variables = [variable for optimizer in self.parts.optimizers.values() for variable in optimizer.variables]
+        if self.fresh is None:
+            self.fresh = [variable.numpy() for variable in variables]
+        for variable, value in zip(variables, self.fresh):
+            variable.assign(value)
 
     def to_its_end(self) -> Outcome:
         plan, record = self.plan, self.record
         done = plan.until_plateau and plateau(record.history)
-        if done or plan.over(self.iteration, self.seconds):
+        done, over = map(bool, self.devices.agreed([self.first and done, self.first and plan.over(self.iteration, self.seconds)]))
+        if done or over:
             more = "it no longer gets better. Leave --until plateau out to go on" if done else \
                 "ask for more with -i/--iterations or --minutes"
             logger.info("%s is trained already, %d iterations, %.1f minutes: %s.", self.folder, self.iteration, self.seconds / 60, more)
@@ -140,7 +152,8 @@ class _Run:
                 stack.enter_context(record)
             feed = stack.enter_context(contextlib.closing(self.feed()))
             while True:
-                stop, back = self.devices.agreed([stopped.is_set() or done or plan.over(self.iteration, self.seconds), self.went_back])
+                over = self.first and (done or plan.over(self.iteration, self.seconds))
+                stop, back = self.devices.agreed([stopped.is_set() or over, self.went_back])
                 if back:
                     if not self.went_back:
                         self.go_on_from_newest()
@@ -150,7 +163,7 @@ class _Run:
                 elif stop:
                     break
                 self.train_on(feed)
-                if not self.first:
+                if not self.first or self.went_back:
                     continue
                 wishes = record.wishes()
                 if "stop" in wishes:
@@ -197,14 +210,19 @@ class _Run:
                 self.at_once = self.quick_call(feed)
         self.seconds = self.clock.seconds()
         if plan.snapshots and self.iteration % plan.snapshots == 0 and self.first:
+            self.report()
             with self.clock.stopped():
-                self.save()
-                with unessential(self.folder / "snapshots"):
-                    checkpoint.keep_for_good(checkpoint.saves(self.folder)[0])
+                if not self.went_back:
+                    self.save()
+                if not self.went_back:
+                    with unessential(self.folder / "snapshots"):
+                        checkpoint.keep_for_good(checkpoint.saves(self.folder)[0])
 
     def quick_call(self, feed: Feed) -> int:
         """How many iterations to give to the device at once, so that the host is no brake on it."""
-        iterations = 3 if self.plan.iterations is None else min(3, self.plan.iterations - self.iteration)
+        limits = [self.plan.iterations - self.iteration] if self.plan.iterations else []
+        limits += [self.plan.snapshots - self.iteration % self.plan.snapshots - 1] if self.plan.snapshots else []
+        iterations = min(3, *limits, 3)
         for _ in range(iterations):
             rates = self.plan.rates(self.iteration, 1, self.seconds, self.record.losses, self.cut)
             self.step(feed.take(1), self.iteration, rates)
@@ -215,6 +233,8 @@ class _Run:
 
     def report(self, measuring: bool = False) -> None:
         """Records and tells how it goes."""
+        if self.iteration == self.reported and not measuring:
+            return
         losses = self.step.report()
         if not all(np.isfinite(value) for value in losses.values()):
             return self.go_back("The loss is")
@@ -235,7 +255,7 @@ class _Run:
             return self.go_back("A weight is")
         record = self.record
         scores = {"loss": record.losses[-1][1]} if record.losses else {}
-        if record.history:
+        if record.history and record.history[-1][0] > self.saved:
             scores["swap"] = score(record.history[-1][1])
         state = checkpoint.State(self.iteration, self.seconds, scores=scores, cut=self.cut, optimizer=self.made_with)
         try:
@@ -245,7 +265,7 @@ class _Run:
             raise FaceswapError(f"Cannot save into {self.folder}: {reason}. The save before this one is untouched; "
                                 "make room and run the same command again.") from error
         self.saved, self.returns = self.iteration, 0
-        weights = {f"{name}/{number:02d} {variable.name}": np.asarray(variable.value) for name, network in self.parts.networks.items()
+        weights = {f"{name}/{number:02d} {variable.name}": variable.numpy() for name, network in self.parts.networks.items()
                    for number, variable in enumerate(network.trainable_variables)} if self.plan.histograms else {}
         record.saved(self.iteration, self.sheet(), weights)
 
@@ -261,17 +281,19 @@ class _Run:
             raise FaceswapError(f"{mishap} There is no save to go back to: run again with a lower --learning-rate, with --clip global, or "
                                 "with --precision float32.")
         if self.returns == RETURNS:
-            raise FaceswapError(f"{mishap} Going back to the last save with a lower learning rate did not help {RETURNS} times. The last good "
-                                f"save in {self.folder} is untouched: run again with a lower --learning-rate, with --clip global, or "
+            raise FaceswapError(f"{mishap} Going back to the last save with a lower learning rate did not help {RETURNS} times. The last "
+                                f"good save in {self.folder} is untouched: run again with a lower --learning-rate, with --clip global, or "
                                 "with --precision float32.")
         self.returns += 1
+        self.step.forget()
         cut = self.cut * CUT
         self.go_on_from_newest()
         self.cut = min(self.cut, cut)
         self.saved = self.reported = self.iteration
         self.clock.back_to(self.seconds)
         self.went_back = True
-        logger.warning("%s Went back to the save of iteration %d; the learning rate is %.3g of what it was.", mishap, self.iteration, self.cut)
+        logger.warning("%s Went back to the save of iteration %d; the learning rate is %.3g of what it was.", mishap, self.iteration,
+                       self.cut)
 
     def outcome(self, interrupted: bool, done: bool) -> Outcome:
         history = self.record.history

@@ -12,15 +12,13 @@ import numpy as np
 from lib.plugin import Optimizer, Schedule
 from lib.training.data import Augmentation
 
-CLIPS = ("none", "value", "norm", "global", "adaptive")
-
 
 @dataclass(frozen=True)
 class Updates:
     """How weights follow their gradients, where a run says so; None leaves it to the model."""
 
     optimizer: Optimizer | None = None
-    clip: str | None = None  # one of CLIPS: each number, each variable's norm, the norm of all, or that by the norms before
+    clip: str | None = None  # value (each number), norm (each variable's), global (of all), adaptive (by the norms before), none
     clip_at: float = 1.0  # the number or norm; for "adaptive" the percentile
     accumulate: int = 1  # iterations whose gradients make one update
     kept: float = 1.0  # probability with which each weight is updated, learning rate dropout
@@ -40,6 +38,7 @@ class Plan:
     averaged: float = 0.0  # how slowly the averaged weights follow; 0: there are none
     float16: bool = False  # losses are scaled, so that small gradients do not vanish
     on_device: bool = False  # faces lie on the device, which augments them itself
+    xla: bool = False  # compiles the step as a whole
     frozen: frozenset[str] = frozenset()  # networks that stay as they are
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)  # by identity, how often each face is seen: shares of 1
     iterations: int | None = None  # stop at this many in all

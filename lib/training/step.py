@@ -53,7 +53,8 @@ class Parts:
             chosen = [name for name in names or self.networks if name not in self.frozen]
             self.trained[group] = [variable for name in chosen for variable in self.networks[name].trainable_variables]
             self.optimizers[group].build(self.trained[group])
-        self.slow.extend((slow, fast) for name in self.averages for slow, fast in zip(self.averages[name].weights, self.networks[name].weights))
+        for name, average in self.averages.items():
+            self.slow.extend(zip(average.weights, self.networks[name].weights))
 
     def scaled(self, losses) -> dict[str, Any]:
         """By group, what its optimizer wants minimised: the sum of its losses, larger where small gradients would vanish in float16."""
@@ -109,6 +110,10 @@ class Step(ABC):
         self._sums, self._count = None, 0
         return {name: float(value) / count for name, value in zip(self._names, values)}
 
+    def forget(self) -> None:
+        """What was summed for the next report."""
+        self._sums, self._count = None, 0
+
     def sync(self) -> None:
         """Brings the networks and optimizers up to date, where the device holds what they became."""
 
@@ -123,7 +128,7 @@ class Step(ABC):
 
 
 def make_step(parts: Parts, whole: bool = False) -> Step:
-    """The step of the backend that Keras runs on; `whole`: XLA compiles all of it, not the update of the weights alone.
+    """The step of the backend that Keras runs on; `whole`: XLA compiles all of it, where TensorFlow leaves it but the weights' update.
 
     Raises FaceswapError for a backend that has none.
     """

@@ -46,20 +46,23 @@ class JaxStep(Step):
             return state, rows.sum(0)
 
         self._compiled = jax.jit(run, donate_argnums=0)
+        self._held = self._placed(parts.held)
 
     def _run(self, fed, rates, shares):
         if self._state is None:
             self._state = [jax.numpy.array(variable.value) for variable in self._variables]  # copies: what is donated is gone
-        self._state, sums = self._compiled(self._state, self.parts.held, self._shared_out(fed), rates, shares)
+        self._state, sums = self._compiled(self._state, self._held, self._placed(fed, None, "batch"), rates, shares)
         return sums
 
-    def _shared_out(self, fed):
-        """Each of several devices gets its part of the batch, the second axis."""
+    @staticmethod
+    def _placed(arrays, *axes: str | None):
+        """On several devices: a copy on each, or of the axis "batch" a part on each."""
         distribution = keras.distribution.distribution()
         if distribution is None:
-            return fed
+            return arrays
         mesh = distribution.device_mesh.backend_mesh
-        return jax.device_put(fed, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, mesh.axis_names[0])))
+        names = [mesh.axis_names[0] if axis else None for axis in axes]
+        return jax.device_put(arrays, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*names)))
 
     def sync(self) -> None:
         if self._state is not None:

@@ -137,7 +137,8 @@ class Compact(FaceModel):
             minimise[f"mask {identity}"] = MASK_LOSS * mean_absolute(drawn[..., 3:], face)
             report[identity] = mean_absolute(drawn[..., :3], side.target)
         landmarks = ops.concatenate([side.landmarks for side in batch.values()])
-        minimise["landmarks"] = LANDMARK_LOSS * ops.mean(ops.abs(networks["landmarks"](codes) - landmarks) * ops.convert_to_tensor(_landmark_weights()))
+        apart = ops.abs(networks["landmarks"](codes) - landmarks)
+        minimise["landmarks"] = LANDMARK_LOSS * ops.mean(apart * ops.convert_to_tensor(_landmark_weights()))
         return Losses({"all": minimise}, report)
 
     def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:

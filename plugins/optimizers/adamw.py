@@ -17,7 +17,7 @@ class AdamW(Optimizer):
     beta_1: float = option(0.9, "How much of the mean gradient stays at each iteration.", low=0.0, high=0.9999)
     beta_2: float = option(0.999, "How much of the mean squared gradient stays.", low=0.0, high=0.999999)
     epsilon: float = option(1e-7, "Keeps quotients of small gradients from growing.", low=0.0, high=1.0)
-    weight_decay: float = option(0.01, "Share of each weight, times the learning rate, that is taken away at each iteration; not of biases.",
+    weight_decay: float = option(0.01, "Share of each weight, times the learning rate, that each iteration takes away; not of biases.",
                                  low=0.0, high=1.0)
 
     def make(self, learning_rate: float) -> keras.optimizers.Optimizer:

@@ -60,7 +60,8 @@ def _in_its_own_process(way: str, model: str, settings: dict) -> dict[str, float
     done = subprocess.run([sys.executable, "-m", "scripts.benchmarks.train", way, model, json.dumps(settings)], cwd=ROOT, env=environment,
                           capture_output=True, text=True)
     if done.returncode:
-        raise FaceswapError(f"The benchmark of {model} ({way}) failed: {done.stderr.strip().splitlines()[-1]}")
+        reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        raise FaceswapError(f"The benchmark of {model} ({way}) failed: {reason}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

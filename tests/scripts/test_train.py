@@ -258,6 +258,7 @@ def test_another_optimizer_begins_anew_and_the_networks_go_on(faceswap, own_plug
 
 @pytest.mark.parametrize("given, words", [
     (["--freeze", "encodre"], "has no network 'encodre'. It has: encoder, decoder_a, decoder_b"),
+    (["--freeze", "encoder", "decoder_a", "decoder_b"], "nothing would learn"),
     (["--parts", "encoder"], "--load-weights MODEL: name that too"),
     (["--weights-a", "1", "2"], "--weights-a needs one number for each of the 1 of -A"),
     (["--weights-b", "0"], "--weights-b needs one number for each of the 1 of -B"),
@@ -397,3 +398,28 @@ def test_two_workers_on_two_machines_train_as_one(own_plugins, face_folders, tmp
 def test_a_cluster_that_is_none(faceswap, own_plugins, line, tmp_path):
     refused = faceswap(*line, "-m", tmp_path / "model", code=1, TF_CONFIG='{"cluster": {}}', **own_plugins)
     assert "TF_CONFIG does not say which worker" in refused.stderr
+
+
+def test_another_person_in_a_model_that_is_gone_on_with_is_told(faceswap, own_plugins, line, whole, face_folders, tmp_path):
+    shutil.copytree(whole, tmp_path / "model")
+    before = json.loads((tmp_path / "model" / "identities.json").read_text())
+    shutil.copytree(face_folders["a"], tmp_path / "moved")
+    moved = faceswap("train", "-A", tmp_path / "moved", *line[3:], "-m", tmp_path / "model", "-i", 41, **own_plugins)
+    assert "another person" not in moved.stderr
+    shutil.copytree(face_folders["a"], tmp_path / "other")
+    other = faceswap("train", "-A", face_folders["b"], "-B", tmp_path / "other", *line[5:], "-m", tmp_path / "model", "-i", 42, **own_plugins)
+    assert "A's faces are of another person" in other.stderr and "B's faces are of another person" in other.stderr
+    assert "--parts encoder decoder_a" in other.stderr
+    now = json.loads((tmp_path / "model" / "identities.json").read_text())
+    np.testing.assert_allclose(now["a"], before["b"], atol=1e-4)
+
+
+@pytest.mark.parametrize("given, words", [
+    (["--clip-at", "2"], "--clip-at is the limit of --clip"),
+    (["--clip", "adaptive", "--clip-at", "200"], "a percentile, at most 100"),
+    (["--clip", "norm", "--clip-at", "0"], "must be more than 0"),
+    (["--devices", "2", "--accumulate", "2"], "--accumulate is for one device"),
+    (["--devices", "0", "-b", "auto"], "--batch auto is for one device"),
+])
+def test_options_that_do_not_go_together(faceswap, own_plugins, line, tmp_path, given, words):
+    assert words in faceswap(*line, "-m", tmp_path / "model", *given, code=2, **own_plugins).stderr

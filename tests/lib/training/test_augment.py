@@ -51,7 +51,8 @@ def test_each_kind(faces, augmentation):
             np.testing.assert_allclose(device, host, atol=1e-4)
         else:
             apart = np.abs(host - device)
-            assert apart.mean() < (0.1 if augmentation.blur else 0.02) and (apart > 1.01).mean() < 1e-3, (name, apart.mean(), (apart > 1.01).mean())
+            assert apart.mean() < (0.1 if augmentation.blur else 0.02), name  # OpenCV blurs in whole numbers
+            assert (apart > 1.01).mean() < 1e-3, name
 
 
 def test_all_of_them_with_the_other_persons_faces(faces):

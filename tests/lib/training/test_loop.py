@@ -46,15 +46,15 @@ def faces(face_folders, model) -> dict[str, Faces]:
 
 def plan(iterations: int, **changes) -> Plan:
     return Plan(**{"batch": 4, "learning_rate": 1e-3, "augmentation": CLASSIC, "seed": 1, "schedule": SCHEDULES.create("level"),
-                   "iterations": iterations, "save_minutes": 0.05, "report_seconds": 0.5, "preview_seconds": 1.0} | changes)
+                   "iterations": iterations, "save_minutes": 0.1, "report_seconds": 0.5, "preview_seconds": 1.0} | changes)
 
 
 def test_memory_stays_as_it_is_and_nothing_is_left_open(model, faces, tmp_path):
     process = psutil.Process()
-    loop.train(model, faces, tmp_path / "warm", plan(300, page=True))  # what is made once, is made
+    loop.train(model, faces, tmp_path / "warm", plan(200, page=True))  # what is made once, is made
     threads, files, memory = threading.active_count(), process.num_fds() if hasattr(process, "num_fds") else 0, process.memory_info().rss
-    outcome = loop.train(model, faces, tmp_path / "model", plan(3000, page=True))
-    assert outcome.iteration == 3000 and not outcome.interrupted
+    outcome = loop.train(model, faces, tmp_path / "model", plan(1500, page=True))
+    assert outcome.iteration == 1500 and not outcome.interrupted
     assert threading.active_count() == threads
     assert not files or process.num_fds() <= files + 2
     assert process.memory_info().rss - memory < 60 * MEGABYTE
