@@ -87,7 +87,7 @@ def _check_usage(options: Train) -> None:
     if options.clip_at == 0 or (options.clip == "adaptive" and (options.clip_at or 0) > 100):
         raise UsageError("--clip-at must be more than 0, and for adaptive, a percentile, at most 100.")
     together = options.devices != 1 or device.worker()[1] > 1
-    for given, name in ((options.accumulate > 1, "--accumulate"), (options.xla, "--xla"), (options.rate_dropout, "--rate-dropout"),
+    for given, name in ((options.accumulate > 1, "--accumulate"), (options.rate_dropout, "--rate-dropout"),
                         (options.clip == "adaptive", "--clip adaptive"), (options.batch == "auto", "--batch auto"),
                         (options.find_rate, "--find-rate")):
         if given and together:
@@ -133,8 +133,6 @@ def _train(options: Train) -> int:
                               options.mask, alignments[identity]) for identity, these in trained_on.items()}
     plan = replace(plan, weights={identity: weighed for identity, weighed in weights.items() if weighed is not None},
                    on_device=_on_device(options.augment, faces))
-    plan = replace(plan, xla=options.xla if options.xla is not None else
-                   plan.on_device and devices.count == 1 and backend.gpu_memory() is not None)
     if options.batch == "auto":
         plan = replace(plan, batch=_largest_batch(options, model, settings["precision"], plan, faces))
     begin = partial(transfer.load_weights, options.load_weights, parts=options.parts) \
@@ -455,7 +453,6 @@ class Train(Command):
     balance: str | None = option(None, "pose: draw faces so that all poses are seen alike often.", choices=("pose",))
     weights_a: list[float] = option([], "Of several -A, how often each is drawn from; by default as often as it has faces.")
     weights_b: list[float] = option([], "Likewise for -B.")
-    xla: bool | None = option(None, "Let XLA compile the whole step; by default on a GPU that augments the faces itself.")
     devices: int = option(1, "GPUs that share each batch; 0: all there are.", low=0)
     precision: str = option("auto", "Arithmetic of the networks; auto: bfloat16 where the machine has it.",
                             choices=("auto", "float32", "bfloat16", "float16"))

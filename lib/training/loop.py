@@ -93,7 +93,7 @@ class _Run:
                  devices: Devices):
         self.faces, self.folder, self.plan, self.measure, self.devices = faces, folder, plan, measure, devices
         self.parts = make_parts(model, faces, plan, begin, devices)
-        self.step = make_step(self.parts, plan.xla)
+        self.step = make_step(self.parts)
         self.first = devices.worker == 0  # of several machines, the one that saves and tells
         self.record = Record(folder, plan)
         self.made_with = optimize.described(plan.updates, plan.float16, plan.frozen)
@@ -233,7 +233,7 @@ class _Run:
 
     def report(self, measuring: bool = False) -> None:
         """Records and tells how it goes."""
-        if self.iteration == self.reported and not measuring:
+        if not self.step.count:
             return
         losses = self.step.report()
         if not all(np.isfinite(value) for value in losses.values()):

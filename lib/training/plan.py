@@ -38,7 +38,6 @@ class Plan:
     averaged: float = 0.0  # how slowly the averaged weights follow; 0: there are none
     float16: bool = False  # losses are scaled, so that small gradients do not vanish
     on_device: bool = False  # faces lie on the device, which augments them itself
-    xla: bool = False  # compiles the step as a whole
     frozen: frozenset[str] = frozenset()  # networks that stay as they are
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)  # by identity, how often each face is seen: shares of 1
     iterations: int | None = None  # stop at this many in all

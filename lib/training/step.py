@@ -86,7 +86,7 @@ class Step(ABC):
         self._names: list[str] = []
         self._sums: Any = None
         self._under_way: list = []  # sums of the last calls
-        self._count = 0
+        self.count = 0  # iterations since the last report
 
     def __call__(self, fed: Fed, iteration: int, rates: Sequence[float]) -> None:
         """Trains as many iterations as there are `rates`, learning rates; the first is number `iteration`, from 0."""
@@ -97,7 +97,7 @@ class Step(ABC):
         sums = self._run(fed, np.float32(rates), np.float32(shares))
         self._under_way.append(sums)
         self._sums = sums if self._sums is None else self._sums + sums
-        self._count += len(rates)
+        self.count += len(rates)
 
     def wait(self) -> None:
         """Returns when the device has done all it was given."""
@@ -106,13 +106,13 @@ class Step(ABC):
 
     def report(self) -> dict[str, float]:
         """Mean of every loss since the last report; waits for the device."""
-        values, count = ops.convert_to_numpy(self._sums), self._count
-        self._sums, self._count = None, 0
+        values, count = ops.convert_to_numpy(self._sums), self.count
+        self._sums, self.count = None, 0
         return {name: float(value) / count for name, value in zip(self._names, values)}
 
     def forget(self) -> None:
         """What was summed for the next report."""
-        self._sums, self._count = None, 0
+        self._sums, self.count = None, 0
 
     def sync(self) -> None:
         """Brings the networks and optimizers up to date, where the device holds what they became."""
@@ -127,15 +127,12 @@ class Step(ABC):
         return ops.stack([ops.cast(value, "float32") for value in named.values()])
 
 
-def make_step(parts: Parts, whole: bool = False) -> Step:
-    """The step of the backend that Keras runs on; `whole`: XLA compiles all of it, where TensorFlow leaves it but the weights' update.
-
-    Raises FaceswapError for a backend that has none.
-    """
+def make_step(parts: Parts) -> Step:
+    """The step of the backend that Keras runs on. Raises FaceswapError for one that has none."""
     if backend.BACKEND == "tensorflow":
         from lib.training.step_tensorflow import TensorFlowStep
 
-        return TensorFlowStep(parts, whole)
+        return TensorFlowStep(parts)
     if backend.BACKEND == "jax":
         from lib.training.step_jax import JaxStep
 

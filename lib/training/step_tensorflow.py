@@ -11,7 +11,7 @@ from lib.training.step import Parts, Step
 
 
 class TensorFlowStep(Step):
-    def __init__(self, parts: Parts, whole: bool):
+    def __init__(self, parts: Parts):
         super().__init__(parts)
         several = parts.devices.strategy is not None
         # Compiled by XLA, an update of all weights takes a tenth of the time: operation by operation it is memory that it waits for
@@ -47,7 +47,7 @@ class TensorFlowStep(Step):
             _, rows = tf.while_loop(lambda number, rows: number < rates.shape[0], body, (0, rows))
             return tf.reduce_sum(rows.stack(), 0)
 
-        self._compiled = tf.function(run, jit_compile=whole)
+        self._compiled = tf.function(run)
 
     def _run(self, fed, rates, shares):
         strategy = self.parts.devices.strategy
