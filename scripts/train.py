@@ -122,6 +122,9 @@ def _train(options: Train) -> int:
     seed = 0 if devices.worker else settings["seed"]
     settings["seed"] = round(float(devices.agreed([seed])[0]))
     plan = _plan(options, model, settings)
+    if plan.batch % devices.count:
+        raise FaceswapError(f"A batch of {plan.batch} faces cannot be shared out evenly by {devices.count} devices. Choose another "
+                            "-b/--batch.")
     if options.summary:
         return _summarise(options.model, model, settings["precision"], plan)
     kept = {id(file) for file in held_out}
@@ -143,9 +146,6 @@ def _train(options: Train) -> int:
     if not devices.worker:
         _write_description(folder, settings, folders, files)
         measure = _measure([file.aligned for file in held_out], folder, model.coverage) if held_out else None
-    if plan.batch % devices.count:
-        raise FaceswapError(f"A batch of {plan.batch} faces cannot be shared out evenly by {devices.count} devices. Choose another "
-                            "-b/--batch.")
 
     needed, (free, _) = sum(these.nbytes for these in faces.values()), device.memory()
     if needed > free:

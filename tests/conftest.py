@@ -174,6 +174,26 @@ def face_folders(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def many_faces(face_folders):
+    """`many_faces(folder, 1500)` writes so many small faces into a new folder; returns it."""
+    from dataclasses import replace
+
+    import cv2
+
+    from lib.faces.faceset import Origin, list_faces, read_face, write_face
+
+    def make(folder: Path, count: int) -> Path:
+        folder.mkdir()
+        aligned = read_face(list_faces(face_folders["a"])[0]).aligned
+        small = replace(aligned, image=cv2.resize(aligned.image, (64, 64)), matrix=aligned.matrix / 4)
+        for frame in range(count):
+            write_face(folder, small, Origin("a.mp4", frame, 0))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def tiny_swap(clips, faceswap, own_plugins, tmp_path_factory) -> Path:
     """A folder that `swap` was run in: out.mp4 and out.faceswap/, with a model that learnt next to nothing. Copy it to change it."""
     folder = tmp_path_factory.mktemp("swap")

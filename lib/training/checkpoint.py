@@ -236,7 +236,7 @@ def newest(folder: Path) -> tuple[Path, State] | None:
     for path in found:
         try:
             return path, _checked_state(path)
-        except (PermissionError, BlockingIOError) as error:
+        except PermissionError as error:
             raise FaceswapError(f"Cannot read the save {path}: {error.strerror}. Nothing was changed.") from error
         except (OSError, ValueError, KeyError, TypeError, FaceswapError) as error:
             logger.warning("The save %s is damaged (%s); trying the one before it.", path, error)

@@ -222,7 +222,7 @@ class _Run:
         """How many iterations to give to the device at once, so that the host is no brake on it."""
         limits = [self.plan.iterations - self.iteration] if self.plan.iterations else []
         limits += [self.plan.snapshots - self.iteration % self.plan.snapshots - 1] if self.plan.snapshots else []
-        iterations = min(3, *limits, 3)
+        iterations = min([3, *limits])
         for _ in range(iterations):
             rates = self.plan.rates(self.iteration, 1, self.seconds, self.record.losses, self.cut)
             self.step(feed.take(1), self.iteration, rates)

@@ -5,14 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import pytest
 
 from lib.faces import packed
-from lib.faces.faceset import Origin, list_faces, read_face, write_face
+from lib.faces.faceset import list_faces
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANY = 1500  # faces of the folder whose packing is broken off
@@ -73,15 +71,8 @@ def test_mistakes_are_answered(faceswap, tmp_path, arguments, answer, code):
 
 
 @pytest.fixture(scope="module")
-def many(face_folders, tmp_path_factory) -> Path:
-    """Small faces."""
-    folder = tmp_path_factory.mktemp("many") / "faces"
-    folder.mkdir()
-    aligned = read_face(list_faces(face_folders["a"])[0]).aligned
-    small = replace(aligned, image=cv2.resize(aligned.image, (64, 64)), matrix=aligned.matrix / 4)
-    for frame in range(MANY):
-        write_face(folder, small, Origin("a.mp4", frame, 0))
-    return folder
+def many(many_faces, tmp_path_factory) -> Path:
+    return many_faces(tmp_path_factory.mktemp("many") / "faces", MANY)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")

@@ -10,11 +10,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from lib.faces.faceset import Origin, list_faces, read_face, write_face
+from lib.faces.faceset import list_faces, read_face, write_face
 from lib.faces.traits import width
 from lib.media import pictures
 from lib.sorting.moves import MARK
@@ -172,15 +171,8 @@ def test_copying_that_was_broken_off_goes_on(faceswap, faces, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def many(face_folders, tmp_path_factory) -> Path:
-    """Small faces, no two alike."""
-    folder = tmp_path_factory.mktemp("many") / "faces"
-    folder.mkdir()
-    aligned = read_face(list_faces(face_folders["a"])[0]).aligned
-    small = replace(aligned, image=cv2.resize(aligned.image, (32, 32)), matrix=aligned.matrix / 8)
-    for frame in range(MANY):
-        write_face(folder, small, Origin("a.mp4", frame, 0))
-    return folder
+def many(many_faces, tmp_path_factory) -> Path:
+    return many_faces(tmp_path_factory.mktemp("many") / "faces", MANY)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signal to end another process at once")

@@ -71,7 +71,7 @@ def learnt(folder: Path) -> dict[str, np.ndarray]:
                     arrays[f"{file.name} {name}"] = item[()]
 
             content.visititems(keep)
-    assert len(arrays) > 5
+    assert len(arrays) > 10
     return arrays
 
 

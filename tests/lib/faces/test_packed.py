@@ -188,7 +188,7 @@ def _short(file: h5py.File) -> None:
     (lambda file: _huge(file, chunks=(1, 256, 256, 3), compression="gzip"), "is damaged"),
     (lambda file: _huge(file, chunks=(5, 256, 256, 3)), "in another way"),
     (_elsewhere, "there is no images_256"),
-    (_short, "picture 11 is not whole|is damaged")], ids=lambda value: value if isinstance(value, str) else "file")
+    (_short, "picture 11 is not whole")], ids=lambda value: value if isinstance(value, str) else "file")
 def test_a_spoilt_file_is_named(whole, tmp_path, spoil, answer):
     with h5py.File(whole, "r+") as file:
         spoil(file)

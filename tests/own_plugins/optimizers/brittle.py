@@ -11,7 +11,7 @@ from lib.plugin import OPTIMIZERS, Optimizer
 
 class Breaking(keras.optimizers.SGD):
     def __init__(self, at: int, below: float, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"momentum": 0.5} | kwargs)
         self.at, self.below = at, below
 
     def update_step(self, gradient, variable, learning_rate):
