@@ -139,11 +139,14 @@ class PackedFaces:
         if isinstance(images, np.ndarray):
             return images[row]
         with self._reported():
+            from h5py._objects import phil
+
             size = side * side * 3
             chunk = images.id.get_chunk_info_by_coord((row, 0, 0, 0))
             if chunk.byte_offset is None or not 0 < chunk.size <= size + size // 1000 + TEXT or chunk.filter_mask:
                 raise ValueError(f"picture {index} is not there")
-            _, deflated = images.id.read_direct_chunk((row, 0, 0, 0))
+            with phil:  # h5py's own lock, which its read_direct_chunk forgets up to 3.15: threads then spoil HDF5's memory
+                _, deflated = images.id.read_direct_chunk((row, 0, 0, 0))
             data = zlib.decompressobj().decompress(deflated, size)
             if len(data) != size:
                 raise ValueError(f"picture {index} is not whole")

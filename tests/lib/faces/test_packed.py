@@ -51,6 +51,14 @@ def test_what_is_unpacked_is_what_was_packed(folder, tmp_path, compress):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "out", "x.h5"]
 
 
+def test_threads_read_what_one_reads(folder, tmp_path):
+    packed.pack([folder], tmp_path / "x.h5", compress=True)
+    alone = [one.aligned.image for one in packed.read_faces(tmp_path / "x.h5", 1)]
+    for _ in range(100):  # HDF5 has no locks of its own
+        together = [one.aligned.image for one in packed.read_faces(tmp_path / "x.h5", 4)]
+        assert all(np.array_equal(*pair) for pair in zip(alone, together, strict=True))
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_faces_are_read_alike_from_folder_and_file(folder, tmp_path, compress):
     packed.pack([folder], tmp_path / "x.h5", compress)
