@@ -265,12 +265,12 @@ def _on_device(choice: str, faces: dict[str, Faces]) -> bool:
     if choice != "auto":
         return choice == "device"
     memory = backend.gpu_memory()
-    countable = all(these.nbytes // 6 < augment.MOST_PIXELS for these in faces.values())
+    countable = all(these.nbytes // 3 < augment.MOST_PIXELS for these in faces.values())
     return memory is not None and countable and augment.bytes_of(faces) < GPU_SHARE * memory
 
 
 def _faces(files: list[FaceFile], model: FaceModel, paint_hair: bool, mask: str | None, alignments: Path | None) -> Faces:
-    return Faces([file.image for file in files], crop_landmarks(files), files[0].coverage, model.size, model.coverage,
+    return Faces([file.image for file in files], crop_landmarks(files), files[0].coverage, model.size, model.coverage, model.drawn,
                  paint_hair=paint_hair, face_masks=masks_of_files(files, mask, alignments) if mask else None)
 
 

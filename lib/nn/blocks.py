@@ -46,6 +46,29 @@ class DepthToSpace(layers.Layer):
         return super().get_config() | {"block": self.block}
 
 
+@keras.saving.register_keras_serializable("faceswap")
+class Even(keras.initializers.Initializer):
+    """For the convolution before a `DepthToSpace` of `block`: the pixels of a block begin alike, so that no grid is there to unlearn.
+
+    "Checkerboard artifact free sub-pixel convolution: A note on sub-pixel convolution, resize convolution and convolution resize", 2017.
+    """
+
+    def __init__(self, one: keras.initializers.Initializer, block: int = 2):
+        self.one, self.block = one, block
+
+    def __call__(self, shape, dtype=None):
+        """(..., block * block * C), the same C kernels for each pixel of a block, as `one` makes them."""
+        *rest, filters = shape
+        return ops.tile(self.one((*rest, filters // self.block ** 2), dtype=dtype), (1,) * len(rest) + (self.block ** 2,))
+
+    def get_config(self):
+        return {"one": keras.initializers.serialize(self.one), "block": self.block}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.initializers.deserialize(config["one"]), config["block"])
+
+
 def downscale(x, filters: int, kernel: int = 5, slope: float = 0.1):
     """Strided convolution and leaky ReLU: half the side, `filters` channels."""
     x = layers.Conv2D(filters, kernel, strides=2, padding="same", kernel_initializer="he_uniform")(x)

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import initializers
 
+from lib.nn.blocks import Even
+
 # A layer's variable, and the attribute that says how it is drawn. Biases, gains and shifts begin at constants
 DRAWN = {"kernel": "kernel_initializer", "depthwise_kernel": "depthwise_initializer", "pointwise_kernel": "pointwise_initializer",
          "embeddings": "embeddings_initializer"}
@@ -38,6 +40,10 @@ def _drawn(initializer: initializers.Initializer, shape: tuple[int, ...], random
         if initializer.distribution == "truncated_normal":
             return _truncated(shape, math.sqrt(variance) / 0.87962566103423978, random)
         return _normal(shape, 0.0, math.sqrt(variance), random)
+    if isinstance(initializer, Even):
+        pixels = initializer.block ** 2
+        one = _drawn(initializer.one, (*shape[:-1], shape[-1] // pixels), random)
+        return None if one is None else np.tile(one, (1,) * (len(shape) - 1) + (pixels,))
     if isinstance(initializer, initializers.RandomNormal):
         return _normal(shape, initializer.mean, initializer.stddev, random)
     if isinstance(initializer, initializers.TruncatedNormal):

@@ -1,7 +1,7 @@
 """Sets a swapped face back into its frame: crop, mask, colour, blend, paste, on the face's region alone.
 
-A face is cropped once, at a whole multiple of the network's size that is at least `MASK_SIZE`: the network gets it averaged
-down, the masks are made on it, so that their edge is as fine for a network of 64 pixels as for one of 256.
+A face is cropped once, at a whole multiple of the network's size that is at least `MASK_SIZE` and what it draws: the network gets it
+averaged down, the masks are made on it, so that their edge is as fine for a network of 64 pixels as for one of 256.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ CHEEKS_AND_NOSE = [1, 2, 3, 4, 48, 50, 52, 54, 12, 13, 14, 15, 45, 42, 27, 39, 3
 EYES_MOUTH_BROWS = [slice(36, 42), slice(42, 48), slice(48, 60), slice(17, 22), slice(22, 27)]
 
 
-def crop_face(image: np.ndarray, face: Face, size: int, coverage: str = DEFAULT_COVERAGE) -> AlignedFace:
-    """`face` of `image` (H, W, 3) uint8 RGB, cropped for a network of `size` pixels and for the masks.
+def crop_face(image: np.ndarray, face: Face, size: int, coverage: str = DEFAULT_COVERAGE, drawn: int = 0) -> AlignedFace:
+    """`face` of `image` (H, W, 3) uint8 RGB, cropped for a network that sees `size` pixels, for the masks and what is `drawn` pixels wide.
 
     Raises ValueError where the landmarks make no face.
     """
     if not np.isfinite(face.landmarks).all():
         raise ValueError("its landmarks are not numbers")
-    return geometry.crop(image, face, size * -(-MASK_SIZE // size), coverage)
+    return geometry.crop(image, face, size * -(-max(MASK_SIZE, drawn) // size), coverage)
 
 
 def network_input(aligned: AlignedFace, size: int) -> np.ndarray:
@@ -65,7 +65,7 @@ class Compositor:
     def paste(self, image: np.ndarray, swapped: SwappedFace) -> None:
         """Sets `swapped` into `image` (H, W, 3) uint8 RGB, in place.
 
-        `swapped.aligned` comes from `crop_face`; `swapped.image` and `swapped.mask` have the network's size, which divides it.
+        `swapped.aligned` comes from `crop_face`; `swapped.image` and `swapped.mask` are as large as the network draws.
         Raises ValueError if the network's answer is not made of numbers.
         """
         if not (np.isfinite(swapped.image).all() and np.isfinite(swapped.mask).all()):

@@ -27,10 +27,11 @@ class Network(Protocol):
     """What is needed of a trained model."""
 
     size: int
+    drawn: int
     coverage: str
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(N, S, S, 3) float32 RGB in [0, 1] -> swapped faces, the same, and (N, S, S, 1) float32 masks or None."""
+        """(N, S, S, 3) float32 RGB in [0, 1] -> swapped faces, (N, D, D, 3), likewise, and (N, D, D, 1) float32 masks or None."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], network: Network, co
     def crop(item: tuple[Frame, list[Face]]) -> tuple[Frame, list[AlignedFace], str]:
         frame, faces = item
         try:
-            return frame, choose([crop_face(frame.image, face, network.size, network.coverage) for face in faces]), ""
+            return frame, choose([crop_face(frame.image, face, network.size, network.coverage, network.drawn) for face in faces]), ""
         except (ValueError, cv2.error) as error:
             return frame, [], str(error)
 

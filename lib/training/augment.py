@@ -26,11 +26,12 @@ class Stock(NamedTuple):
     """The faces of one identity, tensors on the device."""
 
     images: Any  # (M, T, T, 3) uint8
-    regions: Any  # (M, T, T, 3) uint8
+    regions: Any  # (M, R, R, 3) uint8
     landmarks: Any  # (M, 68, 2) pixels of these
     shapes: Any  # (M, 68, 2) in [0, 1] of the model's crop
     colors: Any  # (M, 2, 3) of 255
     matrix: Any  # (2, 3) pixels of the images -> the model's crop
+    region_matrix: Any  # (2, 3) of the regions
     build: Any  # (68, 2)
 
 
@@ -38,7 +39,7 @@ def stocks(faces: Mapping[str, Faces]) -> dict[str, Stock]:
     """By identity, the faces brought to the device."""
     return {identity: Stock(*(ops.convert_to_tensor(array) for array in (
         these.images, these.regions, these.landmarks, these.shapes, *(array.astype(np.float32) for array in (
-            these.colors, these.matrix, these.build))))) for identity, these in faces.items()}
+            these.colors, these.matrix, these.region_matrix, these.build))))) for identity, these in faces.items()}
 
 
 def bytes_of(faces: Mapping[str, Faces]) -> int:
@@ -49,8 +50,8 @@ def bytes_of(faces: Mapping[str, Faces]) -> int:
 class Augment:
     """Makes the batches that draws describe: draws by identity and `stocks` -> float32 `Side`s by identity, as a model gets them."""
 
-    def __init__(self, augmentation: Augmentation, size: int):
-        self._augmentation, self._size = augmentation, size
+    def __init__(self, augmentation: Augmentation, size: int, drawn: int):
+        self._augmentation, self._size, self._drawn = augmentation, size, drawn
 
     def __call__(self, draws: Mapping[str, Draws], held: Mapping[str, Stock]) -> dict[str, Side]:
         sides = {}
@@ -60,7 +61,7 @@ class Augment:
         return sides
 
     def _side(self, own: Stock, others: Stock | None, draws: Draws) -> Side:
-        size, does = self._size, self._augmentation
+        size, drawn, does = self._size, self._drawn, self._augmentation
         index, bent, wanted, crossed = draws.index, ops.convert_to_tensor(NOTHING_BENT), ops.take(own.shapes, draws.index, 0), draws.crossed
         if does.retarget and others is not None:
             retargeted, other = draws.other >= 0, ops.maximum(draws.other, 0)
@@ -69,29 +70,26 @@ class Augment:
             index = ops.where(retargeted, _nearest(own.shapes, aim, draws.nearest), index)
             wanted = ops.where(retargeted[:, None, None], aim, ops.take(own.shapes, index, 0))
             present = _moved(ops.take(own.shapes, index, 0), draws.move, size)
-            bent = ops.where(retargeted[:, None, None, None], _bend(_moved(wanted, draws.move, size), present, size), 0.0)
+            bent = ops.where(retargeted[:, None, None, None], _bend(_moved(wanted, draws.move, size), present), 0.0)
         points = _moved(wanted, draws.move, size)
-        x, y = _places(own.matrix, draws.move, bent, size)
-        target = _rounded(_cubic(own.images, index, x, y))
-        regions = _rounded(_linear(own.regions, index, x, y, zeros=True))
-        source = target
+        target = _rounded(_cubic(own.images, index, *_places(own.matrix, draws.move, bent, size, drawn)))
+        regions = _rounded(_linear(own.regions, index, *_places(own.region_matrix, draws.move, bent, size, size), zeros=True))
+        seen = None  # where a face of the other identity goes in
         if does.retarget and others is not None:
-            target = ops.where(retargeted[:, None, None, None], _with_mouth(target, points, own, index, others, other, size), target)
-            source = target
+            target = ops.where(retargeted[:, None, None, None], _with_mouth(target, points, own, index, others, other, drawn), target)
             if does.crossed:
-                places = _places(others.matrix, draws.move, ops.convert_to_tensor(NOTHING_BENT), size)
+                places = _places(others.matrix, draws.move, ops.convert_to_tensor(NOTHING_BENT), size, size)
                 seen = _rounded(_cubic(others.images, other, *places))
-                source = ops.where(crossed[:, None, None, None], seen, target)
                 target = ops.where(crossed[:, None, None, None], _lit_like(target, seen, regions[..., :1]), target)
                 points = ops.where(crossed[:, None, None], _moved(ops.take(others.shapes, other, 0), draws.move, size), points)
         if does.light:
-            axis = ops.linspace(-1.0, 1.0, size, dtype="float32")
-            light = 1 + draws.light[:, 0, None, None, None] * axis[None, None, :, None] \
-                + draws.light[:, 1, None, None, None] * axis[None, :, None, None]
-            source, target = _rounded(source * light), _rounded(target * light)
+            target, seen = _lit(target, draws.light), seen if seen is None else _lit(seen, draws.light)
         if does.color:
             gain, lift = draws.gain[:, None, None], draws.lift[:, None, None]
-            source, target = (_rounded((picture - 128.0) * gain + 128.0 + lift) for picture in (source, target))
+            target, seen = (picture if picture is None else _rounded((picture - 128.0) * gain + 128.0 + lift) for picture in (target, seen))
+        source = _averaged(target, size)
+        if seen is not None:
+            source = ops.where(crossed[:, None, None, None], seen, source)
         if does.warp:
             source = _warped(source, draws.warp)
         if does.blur:
@@ -115,12 +113,19 @@ def _moved(shapes, move, size: int):
     return (ops.matmul(pixels, ops.transpose(move[:, :, :2], (0, 2, 1))) + move[:, None, :, 2] + 0.5) / size
 
 
-def _places(matrix, move, bent, size: int):
-    """x and y (N, size, size) in the stock's images of each pixel of the crops, moved and bent."""
+def _places(matrix, move, bent, size: int, side: int):
+    """x and y (N, side, side) in the stock's images of each pixel of the crops of `size` pixels, moved, bent and made as large as `side`.
+
+    `bent` as `_bend` gives it, or NOTHING_BENT.
+    """
+    factor = side / size
     linear, shift = ops.matmul(move[:, :, :2], matrix[:, :2]), ops.matmul(move[:, :, :2], matrix[:, 2:])[..., 0] + move[:, :, 2]
+    linear, shift = linear * factor, shift * factor + (factor - 1) / 2
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     a, b, c, d = (linear[:, row, column] / determinant for row, column in ((1, 1), (0, 1), (1, 0), (0, 0)))  # of the inverse
-    grid = ops.arange(size, dtype="float32")
+    if bent.shape[1] > 1:
+        bent = _resized(bent * side, _enlarging(retarget.GRID, side, cv2.INTER_CUBIC))
+    grid = ops.arange(side, dtype="float32")
     x, y = bent[..., 0] + grid[None, None, :] - shift[:, 0, None, None], bent[..., 1] + grid[None, :, None] - shift[:, 1, None, None]
     a, b, c, d = (one[:, None, None] for one in (a, b, c, d))
     return a * x - b * y, d * y - c * x
@@ -187,8 +192,8 @@ def _enlarging(coarse: int, size: int, kind: int, cut: int = 0) -> np.ndarray:
     return enlarged[cut:size - cut]
 
 
-def _bend(wanted, present, size: int):
-    """(N, size, size, 2): `retarget.bend` of each of (N, 68, 2) and (N, 68, 2)."""
+def _bend(wanted, present):
+    """(N, GRID, GRID, 2): `retarget.bend` of each of (N, 68, 2) and (N, 68, 2)."""
     anchors = np.broadcast_to(retarget.ANCHORS.astype(np.float32)[None], (1, *retarget.ANCHORS.shape))
     count, many = 68 + len(retarget.ANCHORS), ops.shape(wanted)[0]
     repeated = ops.tile(ops.convert_to_tensor(anchors), (many, 1, 1))
@@ -203,8 +208,7 @@ def _bend(wanted, present, size: int):
     # Sums, not products of matrices: GPUs may round the factors of these to 10 bits
     bent = ops.sum(_kernel(places, points)[..., None] * solved[:, None, :count], 2)
     coarse = bent + solved[:, count:count + 1] + ops.sum(places[..., None] * solved[:, None, count + 1:], 2)
-    coarse = ops.reshape(coarse * size, (-1, retarget.GRID, retarget.GRID, 2))
-    return _resized(coarse, _enlarging(retarget.GRID, size, cv2.INTER_CUBIC))
+    return ops.reshape(coarse, (-1, retarget.GRID, retarget.GRID, 2))
 
 
 def _resized(coarse, matrix: np.ndarray):
@@ -260,22 +264,40 @@ def _inside(corners, size: int):
 
 
 def _lit_like(picture, other, face):
-    """`retarget.lit_like` of each (N, S, S, 3), where `face` (N, S, S, 1), of 255, counts."""
-    size = picture.shape[2]
+    """`retarget.lit_like` of each (N, D, D, 3), where `face` (N, S, S, 1), of 255, counts."""
+    size, drawn = other.shape[2], picture.shape[2]
     face = face[..., 0]
     weights = ops.sum(face, 1)  # (N, S)
     area = ops.sum(weights, 1)
     some = ops.maximum(area, 1e-6)
     places = ops.linspace(-1.0, 1.0, size, dtype="float32")
-    places = places[None] - ops.matmul(weights, places[:, None]) / some[:, None]
-    brighter = ops.log(1 + ops.sum(other, -1)) - ops.log(1 + ops.sum(picture, -1))
+    middle = ops.matmul(weights, places[:, None]) / some[:, None]
+    places = places[None] - middle
+    brighter = ops.log(1 + ops.sum(other, -1)) - ops.log(1 + ops.sum(_averaged(picture, size), -1))
     usual = (ops.sum(face * brighter, (1, 2)) / some)[:, None, None]
     usual = usual + (ops.sum(face * ops.clip(brighter - usual, -retarget.STEEPEST, retarget.STEEPEST), (1, 2)) / some)[:, None, None]
     brighter = ops.clip(brighter - usual, -retarget.STEEPEST, retarget.STEEPEST)
     slope = ops.sum(ops.sum(face * brighter, 1) * places, 1) / ops.maximum(ops.sum(weights * ops.square(places), 1), 1e-6)
-    gain = ops.exp(ops.clip(slope, -retarget.STEEPEST, retarget.STEEPEST)[:, None] * places)
+    slope = ops.clip(slope, -retarget.STEEPEST, retarget.STEEPEST)[:, None]
+    gain = ops.exp(slope * (ops.linspace(-1.0, 1.0, drawn, dtype="float32")[None] - middle))
     lit = ops.clip(ops.floor(picture * gain[:, None, :, None]), 0.0, 255.0)
     return ops.where(ops.max(face, (1, 2))[:, None, None, None] > 127, lit, picture)
+
+
+def _lit(picture, light):
+    """Each (N, S, S, 3) in a light that grows by `light` (N, 2) to the right and downwards."""
+    axis = ops.linspace(-1.0, 1.0, picture.shape[1], dtype="float32")
+    gain = 1 + light[:, 0, None, None] * axis[None, None, :] + light[:, 1, None, None] * axis[None, :, None]
+    return _rounded(picture * gain[..., None])
+
+
+def _averaged(picture, side: int):
+    """`retarget.averaged` of each (N, D, D, 3)."""
+    factor = picture.shape[1] // side
+    if factor == 1:
+        return picture
+    blocks = ops.reshape(picture, (-1, side, factor, side, factor, 3))
+    return ops.floor(ops.mean(blocks, (2, 4)) + 0.5)
 
 
 def _warped(picture, shifts):

@@ -30,7 +30,7 @@ CANDIDATES = 6  # a face to be bent is one of so many that stand nearest
 # face is the input, one share, so that there is one answer: less is less like B, more moves the landmarks away from A's. The nose
 # says most of who it is; the jaw is the other's alone, since a swapped face has to end where the other's ends.
 BUILD = (0.3, 1.0)
-CROSSED_BUILD = np.repeat([0.0, 0.7, 0.8, 0.6, 0.7], [17, 10, 9, 12, 20])[:, None]  # jaw, brows, nose, eyes, mouth
+CROSSED_BUILD = np.repeat([0.0, 0.7, 0.9, 0.7, 0.7], [17, 10, 9, 12, 20])[:, None]  # jaw, brows, nose, eyes, mouth
 REGIONS = 3  # channels of the region map: face, eyes, mouth
 BLOCK = 64  # faces that a thread prepares at a time, where all are
 WARPED_OVER = 1.25  # crops that the classic warp's grid spans
@@ -40,7 +40,7 @@ class Side(NamedTuple):
     """One identity's share of a batch, on the host; the model gets the same fields as tensors."""
 
     input: np.ndarray  # (N, S, S, 3) uint8 RGB, warped
-    target: np.ndarray  # (N, S, S, 3) uint8 RGB: what `input` shows, unwarped; a crossed one is of the other identity
+    target: np.ndarray  # (N, D, D, 3) uint8 RGB: what `input` shows, unwarped; a crossed one is of the other identity
     regions: np.ndarray  # (N, S, S, 3) uint8: face, eyes and mouth of `target`, 255 = inside
     landmarks: np.ndarray  # (N, 68, 2) float32 x, y of what `input` shows, unwarped, in [0, 1] of its side
 
@@ -111,31 +111,34 @@ class Faces:
     """Aligned faces of one identity, kept as crops a little wider than the model's, with their region maps.
 
     `images` are aligned crops (S, S, 3) uint8 RGB of coverage `stored`, `landmarks` (68, 2) in their pixels. The
-    model sees crops of `size` pixels and the given `coverage` cut out of them, with `paint_hair` those of `hair.painted_over`.
+    model sees crops of `size` pixels and the given `coverage` cut out of them, with `paint_hair` those of `hair.painted_over`, and is
+    to draw them `drawn` pixels wide, a multiple of `size`; the latter, unless given.
     `face_masks`, (S, S) float32 in [0, 1] over the crops, say what of them is face; without them it is the hull of the landmarks.
 
     A face is prepared when it is first looked at, so that thousands are there at once. What it becomes depends on it alone.
     """
 
     def __init__(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], stored: str, size: int, coverage: str,
-                 paint_hair: bool = False, face_masks: Sequence[np.ndarray] | None = None):
-        self.size = size
-        wide = geometry.COVERAGES[stored][0] / geometry.COVERAGES[coverage][0]
-        side = int(np.ceil(size * max(wide, 1.0)))
+                 drawn: int | None = None, paint_hair: bool = False, face_masks: Sequence[np.ndarray] | None = None):
+        self.size, self.drawn = size, drawn or size
+        wide = max(geometry.COVERAGES[stored][0] / geometry.COVERAGES[coverage][0], 1.0)
+        seen = int(np.ceil(size * wide))  # side of what holds as much as the model sees
+        side = min(int(np.ceil(self.drawn * wide)), max(seen, max(image.shape[0] for image in images)))
         factors = np.array([side / image.shape[0] for image in images])[:, None, None]
         self.landmarks = ((np.asarray(landmarks) + 0.5) * factors - 0.5).astype(np.float32)
         self._sources, self._face_masks = images, face_masks
         # What follows is filled in face by face, when one is first drawn: the memory is taken then, too.
         self._images = np.empty((len(images), side, side, 3), np.uint8)
-        self._regions = np.empty((len(images), side, side, 3), np.uint8)
+        self._regions = np.empty((len(images), seen, seen, 3), np.uint8)
         self._colors = np.empty((len(images), 2, 3))
         self._prepared = np.zeros(len(images), bool)
         self._hidden = None  # brow landmarks as hair.painted_over takes them; None: hair is left alone
         if paint_hair:
             asked = hair.chosen(len(images))
             self._hidden = hair.hidden_brow_points([_resize(images[index], side) for index in asked], self.landmarks[asked])
-        to_unit = geometry.template_matrix(side, stored)
-        self.matrix = geometry.template_matrix(size, coverage) @ np.vstack([geometry.invert(to_unit), [0, 0, 1]])
+        # (2, 3): pixels of the images, and of the region maps -> of the model's crop
+        self.matrix, self.region_matrix = (geometry.template_matrix(size, coverage) @ np.vstack(
+            [geometry.invert(geometry.template_matrix(each, stored)), [0, 0, 1]]) for each in (side, seen))
         # (N, 68, 2) float32: the landmarks in [0, 1] of the model's crop
         self.shapes = ((geometry.transform_points(self.landmarks, self.matrix) + 0.5) / size).astype(np.float32)
         # (68, 2): what is this person's own in them; with its mirror image, so that it does not look to a side
@@ -151,7 +154,7 @@ class Faces:
 
     @property
     def regions(self) -> np.ndarray:
-        """(N, side, side, 3) uint8, as `region_map` draws them."""
+        """(N, side, side, 3) uint8, as `region_map` draws them; no larger than a model that draws what it sees needs them."""
         return self._all(self._regions)
 
     @property
@@ -178,22 +181,22 @@ class Faces:
         """Fills in what is kept of a face. Any thread may come first, or two at once: what they write is the same."""
         if self._prepared[index]:
             return
-        side, points = self._images.shape[1], self.landmarks[index]
-        image, regions = _resize(self._sources[index], side), region_map(points, side)
+        side, seen, points = self._images.shape[1], self._regions.shape[1], self.landmarks[index]
+        image, regions = _resize(self._sources[index], side), region_map((points + 0.5) * (seen / side) - 0.5, seen)
         if self._hidden is not None:
             image = hair.painted_over(image, points, self._hidden)
         if self._face_masks is not None:
-            regions[..., 0] = np.rint(255 * _resize(self._face_masks[index], side)).clip(0, 255)
+            regions[..., 0] = np.rint(255 * _resize(self._face_masks[index], seen)).clip(0, 255)
         self._images[index], self._regions[index] = image, regions
-        self._colors[index] = retarget.face_colors(image, regions[..., 0])
+        self._colors[index] = retarget.face_colors(_resize(image, seen), regions[..., 0])
         self._prepared[index] = True  # last
 
     def batch(self, indices: Sequence[int], augmentation: Augmentation, random: np.random.Generator,
               others: Faces | None = None) -> Side:
         """The faces at `indices`, augmented; where some are to be retargeted, others of this identity stand in for them."""
-        return self.drawn(draw(indices, augmentation, self.size, len(self), len(others or ()), random), others)
+        return self.side(draw(indices, augmentation, self.size, len(self), len(others or ()), random), others)
 
-    def drawn(self, draws: Draws, others: Faces | None = None) -> Side:
+    def side(self, draws: Draws, others: Faces | None = None) -> Side:
         """The faces as chance has it; of `others` those that some of them are bent to."""
         rows = [self._sample(Draws(*one), others) for one in zip(*draws)]
         return Side(*map(np.stack, zip(*rows)))
@@ -204,17 +207,18 @@ class Faces:
         if draws.other >= 0:
             source, target, regions, points = self._retargeted(draws, others)
         else:
-            target, regions = self._cut(draws.index, move)
-            source, points = target, _moved(self.shapes[draws.index], move, size)
+            target, regions = self._cut(draws.index, move, self.drawn), self._cut_regions(draws.index, move)
+            source, points = None, _moved(self.shapes[draws.index], move, size)
         if draws.light.any():
-            light = _light(size, *draws.light)
-            target = cv2.multiply(target, light, dtype=cv2.CV_8U)
-            source = cv2.multiply(source, light, dtype=cv2.CV_8U) if draws.crossed else target
+            target = cv2.multiply(target, _light(self.drawn, *draws.light), dtype=cv2.CV_8U)
+            source = cv2.multiply(source, _light(size, *draws.light), dtype=cv2.CV_8U) if draws.crossed else None
         if (draws.gain != 1).any() or draws.lift.any():
             levels = (np.arange(256, dtype=np.float32)[:, None] - 128) * draws.gain + 128 + draws.lift
             table = np.clip(levels, 0, 255).round().astype(np.uint8)
             target = cv2.LUT(target, table[None])
-            source = cv2.LUT(source, table[None]) if draws.crossed else target
+            source = cv2.LUT(source, table[None]) if draws.crossed else None
+        if source is None:
+            source = retarget.averaged(target, size)
         if draws.warp.any():
             source = _warped(source, draws.warp)
         if draws.blur:
@@ -224,41 +228,41 @@ class Faces:
             points = points[geometry.MIRRORED] * (-1, 1) + (1, 0)
         return source, target, regions, points.astype(np.float32)
 
-    def _retargeted(self, draws: Draws, others: Faces) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _retargeted(self, draws: Draws, others: Faces) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, np.ndarray]:
         """Input, target, its regions, and landmarks of the input: a face bent to pose and expression of one of `others`.
 
-        The input is the bent face itself or, crossed, that other face: then network and loss see what a swap is to do.
+        The input is the bent face itself (None) or, crossed, that other face: then network and loss see what a swap is to do.
         """
-        size, move, other = self.size, draws.move, draws.other
+        size, drawn, move, other = self.size, self.drawn, draws.move, draws.other
         share = CROSSED_BUILD if draws.crossed else draws.share
         wanted = others.shapes[other] + share * (self.build - others.build)
         index = retarget.nearest(self.shapes, wanted, draws.nearest)
         self._prepare(index)
         others._prepare(other)
         points = _moved(wanted, move, size)
-        target, regions = self._cut(index, move, retarget.bend(points, _moved(self.shapes[index], move, size), size))
-        retarget.fill_mouth(target, points[LIPS] * size - 0.5, self._colors[index],
+        bent = retarget.bend(points, _moved(self.shapes[index], move, size))
+        target, regions = self._cut(index, move, drawn, bent), self._cut_regions(index, move, bent)
+        retarget.fill_mouth(target, points[LIPS] * drawn - 0.5, self._colors[index],
                             others._images[other], others.landmarks[other][LIPS], others._colors[other])
         if not draws.crossed:
-            return target, target, regions, points
-        source = others._cut(other, move, regions=False)[0]
+            return None, target, regions, points
+        source = others._cut(other, move, size)
         return source, retarget.lit_like(target, source, regions[..., 0]), regions, _moved(others.shapes[other], move, size)
 
-    def _cut(self, index: int, move: np.ndarray, bent: np.ndarray | None = None,
-             regions: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
-        """The face and its regions as a crop, moved by `move` (2, 3) and bent."""
+    def _cut(self, index: int, move: np.ndarray, side: int, bent: np.ndarray | None = None) -> np.ndarray:
+        """The face as a crop of `side` pixels, moved by `move` (2, 3) and bent."""
         self._prepare(index)
-        image, size = self._images[index], self.size
-        matrix = move @ np.vstack([self.matrix, [0, 0, 1]])
-        if bent is None:
-            return (cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
-                    cv2.warpAffine(self._regions[index], matrix, (size, size), flags=cv2.INTER_LINEAR) if regions else None)
-        back = geometry.invert(matrix).astype(np.float32)
-        grid = np.arange(size, dtype=np.float32)
-        x, y = grid[None] + bent[..., 0], grid[:, None] + bent[..., 1]
-        maps = back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[1, 2]
-        return (cv2.remap(image, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
-                cv2.remap(self._regions[index], *maps, cv2.INTER_LINEAR))
+        return _taken(self._images[index], self._placed(self.matrix, move, side), side, bent, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+
+    def _cut_regions(self, index: int, move: np.ndarray, bent: np.ndarray | None = None) -> np.ndarray:
+        """Its regions likewise, as large as the input."""
+        self._prepare(index)
+        matrix = self._placed(self.region_matrix, move, self.size)
+        return _taken(self._regions[index], matrix, self.size, bent, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+
+    def _placed(self, matrix: np.ndarray, move: np.ndarray, side: int) -> np.ndarray:
+        """`matrix` into the crop of `size` pixels, moved, and into one of `side`."""
+        return geometry.upsampled(move @ np.vstack([matrix, [0, 0, 1]]), side / self.size)
 
 
 class Chance:
@@ -307,7 +311,7 @@ class Host:
 
     def __call__(self, number: int) -> Batch:
         """Batch `number`."""
-        return {identity: self._faces[identity].drawn(draws, next((faces for name, faces in self._faces.items() if name != identity), None))
+        return {identity: self._faces[identity].side(draws, next((faces for name, faces in self._faces.items() if name != identity), None))
                 for identity, draws in self._chance(number).items()}
 
 
@@ -358,6 +362,19 @@ def region_map(landmarks: np.ndarray, size: int) -> np.ndarray:
             area = canvas[top:bottom, left:right]
             area[...] = cv2.dilate(area, kernel)
     return cv2.merge([face, eyes, mouth])
+
+
+def _taken(image: np.ndarray, matrix: np.ndarray, side: int, bent: np.ndarray | None, interpolation: int, border: int) -> np.ndarray:
+    """What the crop of `side` pixels that `matrix` (2, 3) makes of `image` shows, bent as `retarget.bend` has it."""
+    if bent is None:
+        return cv2.warpAffine(image, matrix, (side, side), flags=interpolation, borderMode=border)
+    back = geometry.invert(matrix).astype(np.float32)
+    x, y = cv2.split(retarget.spread(bent, side))
+    grid = np.arange(side, dtype=np.float32)
+    x += grid[None]
+    y += grid[:, None]
+    return cv2.remap(image, back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[1, 2], interpolation,
+                     borderMode=border)
 
 
 def _fine(points: np.ndarray) -> np.ndarray:

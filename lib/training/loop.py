@@ -61,7 +61,9 @@ def make_parts(model: FaceModel, faces: Mapping[str, Faces], plan: Plan, begin: 
             networks[name].trainable = False
         optimizers = optimize.make_optimizers(model, plan.learning_rate, plan.updates, plan.float16, plan.seed)
         averages = _copies(model, networks) if plan.averaged else {}
-        on_device = {"prepare": augment.Augment(plan.augmentation, model.size), "held": augment.stocks(faces)} if plan.on_device else {}
+        on_device = {}
+        if plan.on_device:
+            on_device = {"prepare": augment.Augment(plan.augmentation, model.size, model.drawn), "held": augment.stocks(faces)}
         return Parts(model, networks, averages, optimizers, averaged=plan.averaged, frozen=plan.frozen, devices=devices, **on_device)
 
 
@@ -105,7 +107,7 @@ class _Run:
         self.go_on_from_newest()
         self.saved = self.reported = self.iteration
         self.shown = {to: model.swapper(self.parts.averages or self.parts.networks, to) for to in faces}
-        self.swapper = Swapper(self.shown["b"], model.size, model.coverage)
+        self.swapper = Swapper(self.shown["b"], model.size, model.drawn, model.coverage)
         self.clock = Clock(plan, self.seconds)
 
     def go_on_from_newest(self) -> None:

@@ -11,14 +11,3 @@ def mean_absolute(picture, target, weight=None):
     if weight is None:
         return ops.mean(error)
     return ops.mean(error * weight) / ops.mean(weight)
-
-
-def gradient_difference(picture, target, weight):
-    """Mean absolute error of the differences between neighbouring pixels, which keeps edges sharp.
-
-    "Deep Multi-Scale Video Prediction Beyond Mean Square Error", ICLR 2016, with exponent 1 on signed differences.
-    """
-    error = picture - target
-    across = ops.abs(error[:, :, 1:] - error[:, :, :-1])
-    down = ops.abs(error[:, 1:] - error[:, :-1])
-    return (ops.mean(across * weight[:, :, 1:]) + ops.mean(down * weight[:, 1:])) / ops.mean(weight)

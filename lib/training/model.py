@@ -27,13 +27,18 @@ class FaceModel(ABC):
     are defaults that the command line overrides.
     """
 
-    size: int  # side of the crop, pixels
+    size: int  # side of the crop that it sees, pixels
     coverage: str  # of the crop: a key of `geometry.COVERAGES`
     batch: int = 16  # faces of each identity
     learning_rate: float = 5e-5
     decays: bool = False  # warm the learning rate up, and let it fall towards the end of a run of known length
     averaged: float = 0.0  # how slowly the averaged weights follow, 0 = none are kept
     augmentation: Augmentation = CLASSIC
+
+    @property
+    def drawn(self) -> int:
+        """Side of the face that it draws, pixels: `size`, or twice that of a model that draws finer than it sees."""
+        return self.size
 
     @abstractmethod
     def networks(self) -> Networks:
@@ -51,9 +56,9 @@ class FaceModel(ABC):
 
     @abstractmethod
     def losses(self, networks: Networks, batch: dict) -> Losses:
-        """Written in `keras.ops`. `batch` is by identity a `Side` of float32 tensors: `input`, `target`, `regions` (N, S, S, 3) in
-        [0, 1], `landmarks` (N, 68, 2) in [0, 1] of the side."""
+        """Written in `keras.ops`. `batch` is by identity a `Side` of float32 tensors: `input`, `regions` (N, S, S, 3) and `target`
+        (N, D, D, 3) in [0, 1], `landmarks` (N, 68, 2) in [0, 1] of the side; S is `size`, D `drawn`."""
 
     @abstractmethod
     def swapper(self, networks: Networks, to: str) -> keras.Model:
-        """(N, S, S, 3) RGB in [0, 1] -> the same face as identity `to`: (N, S, S, 3), or (N, S, S, 4) with the mask where it is learnt."""
+        """(N, S, S, 3) RGB in [0, 1] -> the same face as identity `to`: (N, D, D, 3), or (N, D, D, 4) with the mask where it is learnt."""

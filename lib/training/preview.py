@@ -20,13 +20,13 @@ ROWS = 6
 def sheet(faces: dict[str, Faces], rebuild) -> np.ndarray:
     """(H, W, 3) uint8 RGB: original A, A rebuilt, A swapped to B; and B likewise.
 
-    `rebuild(pictures, to)` takes and gives (N, S, S, 3) float32 RGB in [0, 1].
+    `rebuild(pictures, to)` takes (N, S, S, 3) float32 RGB in [0, 1], and gives the same, of any side.
     """
     columns = []
     for identity, other in (("a", "b"), ("b", "a")):
         these = faces[identity]
         shown = np.linspace(0, len(these) - 1, min(ROWS, len(these))).astype(int)
-        original = these.batch(shown, NONE, np.random.default_rng(0)).target.astype(np.float32) / 255
+        original = these.batch(shown, NONE, np.random.default_rng(0)).input.astype(np.float32) / 255
         for pictures in (original, rebuild(original, identity), rebuild(original, other)):
             tiles = [cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_CUBIC) for picture in pictures[..., :3]]
             tiles += [np.zeros((TILE, TILE, 3), np.float32)] * (ROWS - len(tiles))

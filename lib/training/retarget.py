@@ -33,10 +33,10 @@ def nearest(shapes: np.ndarray, wanted: np.ndarray, place: int) -> int:
     return int(np.argsort(distances, kind="stable")[place]) if place else int(distances.argmin())
 
 
-def bend(wanted: np.ndarray, present: np.ndarray, size: int) -> np.ndarray:
-    """Where each pixel of a crop has to look, relative to itself, so that landmarks at `present` appear at `wanted`.
+def bend(wanted: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Where places of a crop have to look, relative to themselves, so that landmarks at `present` appear at `wanted`.
 
-    Both (68, 2) in [0, 1] of the crop's side. Returns (size, size, 2) float32 x, y in pixels.
+    Both (68, 2) in [0, 1] of the crop's side. Returns (GRID, GRID, 2) float32 x, y, likewise, for `spread`.
     "Principal Warps: Thin-Plate Splines and the Decomposition of Deformations", TPAMI, 1989.
     """
     points = np.vstack([wanted, ANCHORS])
@@ -49,8 +49,12 @@ def bend(wanted: np.ndarray, present: np.ndarray, size: int) -> np.ndarray:
     system[count + 1:, :count] = points.T
     solved = np.linalg.solve(system, np.vstack([shifts, np.zeros((3, 2))]))
     coarse = _kernel(GRID_POINTS, points) @ solved[:count] + solved[count] + GRID_POINTS @ solved[count + 1:]
-    field = (coarse * size).reshape(GRID, GRID, 2).astype(np.float32)
-    return cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
+    return coarse.reshape(GRID, GRID, 2).astype(np.float32)
+
+
+def spread(coarse: np.ndarray, size: int) -> np.ndarray:
+    """(size, size, 2) float32 x, y in pixels: where each pixel of a crop looks, of what `bend` found."""
+    return cv2.resize(coarse * np.float32(size), (size, size), interpolation=cv2.INTER_CUBIC)
 
 
 def fill_mouth(picture: np.ndarray, lips: np.ndarray, colors: np.ndarray,
@@ -88,20 +92,29 @@ def _inside(corners: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.ndarray:
-    """`picture` (S, S, 3) uint8 RGB in a light that grows from left to right as it does on `other`; of both, `face` (S, S) uint8 counts."""
-    places = np.linspace(-1, 1, picture.shape[1], dtype=np.float32)
+    """`picture` (D, D, 3) uint8 RGB in a light that grows from left to right as it does on `other` (S, S, 3).
+
+    Of both, `face` (S, S) uint8 counts; D is S or a multiple.
+    """
+    places = np.linspace(-1, 1, other.shape[1], dtype=np.float32)
     weights = face.sum(0, dtype=np.float32)
     if not (face > 127).any():
         return picture
-    places -= weights @ places / weights.sum()
-    brighter = LOGARITHMS[_summed(other)] - LOGARITHMS[_summed(picture)]
+    middle = weights @ places / weights.sum()
+    places -= middle
+    brighter = LOGARITHMS[_summed(other)] - LOGARITHMS[_summed(averaged(picture, len(other)))]
     area = face.sum(dtype=np.float32)
     usual = (face * brighter).sum() / area  # of the face as a whole: first with, then without what is far off
     usual += (face * np.clip(brighter - usual, -STEEPEST, STEEPEST)).sum() / area
     brighter = np.clip(brighter - usual, -STEEPEST, STEEPEST)
     slope = (face * brighter).sum(0) @ places / max(weights @ places ** 2, 1e-6)
-    gain = np.exp(np.clip(slope, -STEEPEST, STEEPEST) * places)
+    gain = np.exp(np.clip(slope, -STEEPEST, STEEPEST) * (np.linspace(-1, 1, picture.shape[1], dtype=np.float32) - middle))
     return np.clip(picture * gain[None, :, None], 0, 255).astype(np.uint8)
+
+
+def averaged(picture: np.ndarray, side: int) -> np.ndarray:
+    """`picture` averaged down to so many pixels, which divide its own."""
+    return picture if len(picture) == side else cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
 
 
 def _summed(picture: np.ndarray) -> np.ndarray:

@@ -22,11 +22,13 @@ class Swapper:
 
     network: keras.Model
     size: int  # side of the crops, pixels
+    drawn: int  # side of what it draws
     coverage: str  # of the crops
     identity: dict[str, np.ndarray] = field(default_factory=dict)  # mean embedding of the training faces, by identity "a", "b"
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(N, S, S, 3) float32 RGB in [0, 1] -> the swapped faces, likewise, and their masks (N, S, S, 1), or None where not learnt."""
+        """(N, S, S, 3) float32 RGB in [0, 1] -> the swapped faces (N, D, D, 3), likewise, and their masks (N, D, D, 1), or
+        None where not learnt."""
         swapped = np.clip(self.network.predict_on_batch(faces), 0, 1)
         return swapped[..., :3], swapped[..., 3:] if swapped.shape[-1] > 3 else None
 
@@ -48,4 +50,4 @@ def load_swapper(folder: Path, to: str = "b") -> Swapper:
     checkpoint.load_networks(found[0], networks, averaged=checkpoint.has_averages(found[0]))
     path = folder / "identities.json"
     identity = {name: np.array(mean, np.float32) for name, mean in checkpoint.read_json(path).items()} if path.exists() else {}
-    return Swapper(model.swapper(networks, to), model.size, model.coverage, identity)
+    return Swapper(model.swapper(networks, to), model.size, model.drawn, model.coverage, identity)

@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from lib.faces.geometry import MEAN_FACE, template_matrix, transform_points
 from lib.faces.masks import middle
-from lib.nn.blocks import DepthToSpace, SpaceToDepth, residual
+from lib.nn.blocks import DepthToSpace, Even, SpaceToDepth, residual
 from lib.options import option
 from lib.plugin import MODELS
 from lib.training.data import Augmentation
@@ -54,6 +54,7 @@ class Compact(FaceModel):
     size: int = option(128, "Side of the face, pixels.", choices=(64, 96, 128, 160, 192, 256))
     coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
     width: int = option(48, "Filters in the first stage; each deeper stage doubles them, up to 160.", low=8, high=512)
+    upscale: int = option(2, "How many times as large as the face that it sees is the face that it draws.", choices=(1, 2))
     latent: int = option(256, "Length of the code that both identities share.", low=16, high=4096)
     batch = 8
     learning_rate = 2e-3
@@ -63,6 +64,10 @@ class Compact(FaceModel):
     # enough, and three minutes then do what a quarter of an hour did with the classic ones.
     augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, light=0.3, blur=0.01, paint_hair=True, retarget=0.5,
                                 crossed=0.5)
+
+    @property
+    def drawn(self) -> int:
+        return self.size * self.upscale
 
     def networks(self) -> dict[str, keras.Model]:
         return {"encoder": self.encoder(), "decoder_a": self.decoder("a"), "decoder_b": self.decoder("b"), "landmarks": self.landmarks()}
@@ -88,7 +93,7 @@ class Compact(FaceModel):
         return keras.Model(face, layers.Add()(codes), name="encoder")
 
     def decoder(self, identity: str) -> keras.Model:
-        """(N, latent) -> (N, size, size, 4): RGB of even colours, and the mask less 0.5."""
+        """(N, latent) -> (N, drawn, drawn, 4): RGB of even colours, and the mask less 0.5."""
         *finer, (grid, filters) = self.stages()
         code = keras.Input((self.latent,))
         x = layers.Dense(grid * grid * filters, activation="relu")(code)
@@ -99,10 +104,10 @@ class Compact(FaceModel):
                 x = layers.Add()([x, self._eyes(code, filters)])
             x = residual(x)
         x = self._upscale(x, 32)
-        small = keras.initializers.VarianceScaling(0.1)
-        x = layers.Conv2D(4 * 4, 3, padding="same", kernel_initializer=small, dtype="float32")(x)  # less than float32 bands skin
-        x = DepthToSpace(2, dtype="float32")(x)
-        return keras.Model(code, x, name=f"decoder_{identity}")
+        block = 2 * self.upscale
+        drawn = layers.Conv2D(4 * block ** 2, 3, padding="same", kernel_initializer=Even(keras.initializers.VarianceScaling(0.1), block),
+                              dtype="float32")(x)  # less than float32 bands skin
+        return keras.Model(code, DepthToSpace(block, dtype="float32")(drawn), name=f"decoder_{identity}")
 
     def around_eyes(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Cells (above, below), (left, right) of a band of the finest grid that holds both eyes of any aligned face."""
@@ -131,7 +136,8 @@ class Compact(FaceModel):
         for number, (identity, side) in enumerate(batch.items()):
             code = codes[number * count:(number + 1) * count]
             drawn = self._in_color(networks[f"decoder_{identity}"](code, training=True), *self._colors(side.target))
-            face, eyes, mouth = side.regions[..., :1], side.regions[..., 1:2], side.regions[..., 2:]
+            regions = ops.repeat(ops.repeat(side.regions, self.upscale, 1), self.upscale, 2)
+            face, eyes, mouth = regions[..., :1], regions[..., 1:2], regions[..., 2:]
             weight = OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth
             minimise[f"face {identity}"] = mean_absolute(drawn[..., :3], side.target, weight)
             minimise[f"mask {identity}"] = MASK_LOSS * mean_absolute(drawn[..., 3:], face)
@@ -148,11 +154,11 @@ class Compact(FaceModel):
         return keras.Model(face, self._in_color(drawn, mean, scale), name=f"swapper_{to}")
 
     def _colors(self, faces):
-        """Mean (N, 1, 1, 3) and scale (N, 1, 1, 1) of the colours of `faces` (N, size, size, 3), from the middle of the face.
+        """Mean (N, 1, 1, 3) and scale (N, 1, 1, 1) of the colours of `faces` (N, S, S, 3), from the middle of the face.
 
         The scale follows brightness and deviation half each: the first is the light's, the second a person's own too.
         """
-        weight = middle(self.size, self.coverage)
+        weight = middle(faces.shape[1], self.coverage)
         weight = ops.convert_to_tensor(weight / weight.sum())
         mean = ops.sum(faces * weight, (1, 2), keepdims=True)
         variance = ops.mean(ops.sum(ops.square(faces - mean) * weight, (1, 2), keepdims=True), -1, keepdims=True)
@@ -161,7 +167,7 @@ class Compact(FaceModel):
 
     @staticmethod
     def _in_color(drawn, mean, scale):
-        """What a decoder drew, (N, size, size, 4) -> RGB in [0, 1] in the given colours and the mask in [0, 1], not clipped."""
+        """What a decoder drew, (N, drawn, drawn, 4) -> RGB in [0, 1] in the given colours and the mask in [0, 1], not clipped."""
         return ops.concatenate([drawn[..., :3] * scale + mean, drawn[..., 3:] + 0.5], -1)
 
     def _eyes(self, code, filters: int):

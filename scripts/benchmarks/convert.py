@@ -33,7 +33,7 @@ FRAMES = 120  # of the clip, 1080p
 class StubNetwork:
     """Returns the crop it gets: costs nothing, so that all the rest is measured."""
 
-    size = 128
+    size = drawn = 128
     coverage = geometry.DEFAULT_COVERAGE
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -73,7 +73,7 @@ def _ours(name: str, settings: dict) -> dict[str, float]:
 
     backend.set_up(device.default_precision())
     model = MODELS.create(name, **settings)
-    faces = _faces(model.size, model.coverage)
+    faces = _faces(model.size, model.coverage, model.drawn)
     plan = Plan(model.batch, model.learning_rate, model.augmentation, seed=1, schedule=SCHEDULES.create("level"), averaged=model.averaged)
     parts = loop.make_parts(model, faces, plan)
     step = make_step(parts)
@@ -132,7 +132,7 @@ def _iterations_per_second(iterate) -> float:
     return len(times) / sum(times)
 
 
-def _faces(size: int, coverage: str) -> dict:
+def _faces(size: int, coverage: str, drawn: int) -> dict:
     """Faces of two portraits seen by a moving camera."""
     from lib.faces.faceset import FaceFolder, list_faces, read_face
     from lib.faces.extraction import extract
@@ -149,7 +149,8 @@ def _faces(size: int, coverage: str) -> dict:
             with AlignmentStore.open(Path(folder) / f"{identity}.db") as store:
                 extract(camera, store, lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68"), sink=sink)
             files = [read_face(path) for path in list_faces(sink.path)]
-            faces[identity] = Faces([file.image for file in files], [file.landmarks for file in files], files[0].coverage, size, coverage)
+            faces[identity] = Faces([file.image for file in files], [file.landmarks for file in files], files[0].coverage, size, coverage,
+                                    drawn)
     return faces
 
 

@@ -407,7 +407,8 @@ def test_another_person_in_a_model_that_is_gone_on_with_is_told(faceswap, own_pl
     moved = faceswap("train", "-A", tmp_path / "moved", *line[3:], "-m", tmp_path / "model", "-i", 41, **own_plugins)
     assert "another person" not in moved.stderr
     shutil.copytree(face_folders["a"], tmp_path / "other")
-    other = faceswap("train", "-A", face_folders["b"], "-B", tmp_path / "other", *line[5:], "-m", tmp_path / "model", "-i", 42, **own_plugins)
+    other = faceswap("train", "-A", face_folders["b"], "-B", tmp_path / "other", *line[5:], "-m", tmp_path / "model", "-i", 42,
+                     **own_plugins)
     assert "A's faces are of another person" in other.stderr and "B's faces are of another person" in other.stderr
     assert "--parts encoder decoder_a" in other.stderr
     now = json.loads((tmp_path / "model" / "identities.json").read_text())

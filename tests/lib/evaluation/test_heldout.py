@@ -17,7 +17,7 @@ from lib.swapping.composite import Compositor, crop_face, network_input
 class Drawn:
     """A network of 128 pixels that draws what it is told to."""
 
-    size, coverage = 128, "whole"
+    size, drawn, coverage = 128, 128, "whole"
 
     def __init__(self, draw: Callable[[np.ndarray], np.ndarray]):
         self._draw = draw

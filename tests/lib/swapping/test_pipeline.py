@@ -14,7 +14,7 @@ from lib.types import Face, Frame
 class Negative:
     """Turns faces into their negatives and counts what it is given."""
 
-    size = 64
+    size = drawn = 64
     coverage = DEFAULT_COVERAGE
 
     def __init__(self):

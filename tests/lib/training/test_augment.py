@@ -21,20 +21,21 @@ KINDS = {
 ALL = replace(CLASSIC, color=0.1, light=0.3, blur=0.01, retarget=0.5, crossed=0.5)
 
 
-@pytest.fixture(scope="module", params=[64, 128])
+@pytest.fixture(scope="module", params=[(64, 64), (128, 128), (64, 128)], ids=lambda sides: "-".join(map(str, sides)))
 def faces(request, face_folders) -> dict[str, Faces]:
     people = {}
     for identity, folder in face_folders.items():
         files = [read_face(path) for path in list_faces(folder)]
-        people[identity] = Faces([file.image for file in files], [file.landmarks for file in files], "whole", request.param, "full")
+        people[identity] = Faces([file.image for file in files], [file.landmarks for file in files], "whole", request.param[0], "full",
+                                 request.param[1])
     return people
 
 
 def both(faces: dict[str, Faces], augmentation: Augmentation) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(field, as the host makes it, as the device does) of each identity, pictures in levels from 0 to 255."""
-    size = faces["a"].size
+    size, drawn = faces["a"].size, faces["a"].drawn
     chance = Chance({identity: len(these) for identity, these in faces.items()}, size, COUNT, augmentation, 5)
-    host, device = Host(faces, chance)(0), augment.Augment(augmentation, size)(chance(0), augment.stocks(faces))
+    host, device = Host(faces, chance)(0), augment.Augment(augmentation, size, drawn)(chance(0), augment.stocks(faces))
     found = []
     for identity, side in host.items():
         for name in side._fields:

@@ -232,6 +232,21 @@ def test_faces_of_any_stored_size_and_coverage_serve(astronaut, face):
         np.testing.assert_allclose(side.landmarks[0] * SIZE - 0.5, expected, atol=0.05)
 
 
+@pytest.mark.parametrize("augmentation", [NONE, CLASSIC, Augmentation(retarget=1.0, light=0.3)], ids=["none", "classic", "retargeted"])
+def test_what_is_to_be_drawn_larger_is_the_same_picture(files, augmentation):
+    plain, large = (Faces([file.image for file in files], [file.landmarks for file in files], "whole", SIZE, "full", drawn)
+                    for drawn in (None, 2 * SIZE))
+    assert plain.images.shape[1] < large.images.shape[1] <= files[0].size and plain.regions.shape == large.regions.shape
+    side, double = (faces.batch(range(8), augmentation, np.random.default_rng(1), faces) for faces in (plain, large))
+    assert double.target.shape == (8, 2 * SIZE, 2 * SIZE, 3) and double.input.shape == side.input.shape
+    np.testing.assert_array_equal(side.regions, double.regions)
+    np.testing.assert_allclose(side.landmarks, double.landmarks, atol=1e-6)
+    for one, other in zip(side.target, double.target):
+        apart = np.abs(cv2.resize(other, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(int) - one)
+        assert apart.mean() < 3 and cv2.Laplacian(other, cv2.CV_32F).var() > cv2.Laplacian(
+            cv2.resize(one, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), cv2.CV_32F).var(), "the same, with more in it"
+
+
 def test_no_thread_is_left_behind(faces):
     import threading
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.training import backend  # noqa: F401  TensorFlow starts silently
-from lib.training.losses import gradient_difference, mean_absolute
+from lib.training.losses import mean_absolute
 
 
 def picture(rows: list[list[float]]) -> np.ndarray:
@@ -30,16 +30,7 @@ def test_a_weight_of_one_changes_nothing_in_colour():
     assert float(mean_absolute(one, other, np.ones((3, 8, 8, 1), np.float32))) == pytest.approx(float(mean_absolute(one, other)))
 
 
-def test_gradient_difference():
-    error = picture([[0, 1], [0, 3]])
-    weight = np.ones_like(error)
-    across, down = (1 + 3) / 2, (0 + 2) / 2
-    assert float(gradient_difference(error, np.zeros_like(error), weight)) == pytest.approx(across + down)
-    assert float(gradient_difference(error + 5, np.zeros_like(error), weight)) == pytest.approx(across + down), "brightness is no edge"
-
-
-@pytest.mark.parametrize("loss", [mean_absolute, gradient_difference])
-def test_gradients_are_finite_even_where_nothing_is_wrong(loss):
+def test_gradients_are_finite_even_where_nothing_is_wrong():
     import tensorflow as tf
 
     random = np.random.default_rng(0)
@@ -47,7 +38,7 @@ def test_gradients_are_finite_even_where_nothing_is_wrong(loss):
     for start in (target, random.random(target.shape, np.float32)):
         found = tf.Variable(start)
         with tf.GradientTape() as tape:
-            value = loss(found, target, weight)
+            value = mean_absolute(found, target, weight)
         gradient = tape.gradient(value, found).numpy()
         assert np.isfinite(gradient).all()
         assert (np.abs(gradient).max() > 0) == (start is not target)

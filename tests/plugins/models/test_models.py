@@ -41,14 +41,15 @@ def batch(model, face_folders) -> dict[str, Side]:
     sides = {}
     for identity, folder in face_folders.items():
         files = [read_face(path) for path in list_faces(folder)[::3]]
-        faces = Faces([file.image for file in files], [file.landmarks for file in files], files[0].coverage, model.size, model.coverage)
+        faces = Faces([file.image for file in files], [file.landmarks for file in files], files[0].coverage, model.size, model.coverage,
+                      model.drawn)
         sides[identity] = faces.batch(range(4), NONE, np.random.default_rng(0))
     return sides
 
 
 @pytest.fixture(scope="module")
 def pictures(batch) -> np.ndarray:
-    return batch["a"].target.astype(np.float32) / 255
+    return batch["a"].input.astype(np.float32) / 255
 
 
 def floats(batch: dict[str, Side]) -> dict[str, Side]:
@@ -76,7 +77,7 @@ def test_swaps_pictures_of_its_size(model, networks, pictures):
         swapper = model.swapper(networks, to)
         assert swapper.input_shape == (None, model.size, model.size, 3)
         swapped = swapper.predict_on_batch(pictures)
-        assert swapped.shape in [(4, model.size, model.size, channels) for channels in (3, 4)]
+        assert swapped.shape in [(4, model.drawn, model.drawn, channels) for channels in (3, 4)]
         assert swapped.dtype == np.float32 and np.isfinite(swapped).all()
         assert -0.5 < swapped.mean() < 1.5
 
@@ -193,7 +194,7 @@ def test_every_size_and_coverage_can_be_made(name):
             model = MODELS.create(name, **SMALL.get(name, {}) | {item.name: value})
             assert getattr(model, item.name) == value
             if item.name == "size":
-                assert model.swapper(model.networks(), "a").output_shape[1:3] == (value, value)
+                assert model.swapper(model.networks(), "a").output_shape[1:3] == (model.drawn, model.drawn)
 
 
 def test_the_original_has_the_published_sizes():
