@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from lib.errors import FaceswapError
 from lib.lock import SILENT, Beat, Elsewhere, Lock, Locked
 from lib.media.files import part_of, publish
+from lib.plugin import MODELS
 
 if TYPE_CHECKING:
     import keras
@@ -106,6 +107,8 @@ def read_options(folder: Path) -> dict[str, Any]:
         raise FaceswapError(f"{folder / 'options.json'} is not the description of a model. Restore it from a copy.")
     if options.get("format", 0) > FORMAT:
         raise FaceswapError(f"{folder} was written by a newer version of faceswap. Update, then try again.")
+    if options["model"] in MODELS.names():
+        options["options"] = {**MODELS.load(options["model"]).earlier, **options["options"]}
     return options
 
 

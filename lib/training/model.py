@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lib.training.data import CLASSIC, Augmentation
@@ -34,6 +36,7 @@ class FaceModel(ABC):
     decays: bool = False  # warm the learning rate up, and let it fall towards the end of a run of known length
     averaged: float = 0.0  # how slowly the averaged weights follow, 0 = none are kept
     augmentation: Augmentation = CLASSIC
+    earlier: Mapping[str, Any] = MappingProxyType({})  # options that came later, and what they are of a model trained before
 
     @property
     def drawn(self) -> int:

@@ -28,22 +28,29 @@ def sharpness(picture: np.ndarray, original: np.ndarray, inside: np.ndarray) -> 
 
 
 @pytest.mark.parametrize("sigma", [0.45, 0.5, 0.55])
-def test_a_soft_face_becomes_about_as_sharp_as_the_frame(original, inside, sigma):
+def test_a_soft_face_becomes_as_sharp_as_wanted(original, inside, sigma):
     soft = cv2.GaussianBlur(original.astype(np.float32) / 255, (0, 0), sigma)
     assert sharpness(soft, original, inside) < 0.7
     found = matched(soft, original, inside)
-    assert 0.85 * WANTED < sharpness(found, original, inside) < WANTED
+    assert sharpness(found, original, inside) == pytest.approx(WANTED, abs=0.01)
+    assert np.abs(found - original / 255)[inside].mean() < np.abs(soft - original / 255)[inside].mean(), "nearer to what it was"
     np.testing.assert_allclose(found.mean((0, 1)), soft.mean((0, 1)), atol=2e-3)
 
 
-@pytest.mark.parametrize("sigma", [2, 3])
-def test_a_very_soft_face_comes_nearer_to_what_it_was_and_gets_no_halo(original, inside, sigma):
+def test_a_very_soft_face_is_not_blown_up(original, inside):
+    soft = cv2.GaussianBlur(original.astype(np.float32) / 255, (0, 0), 2)
+    found = matched(soft, original, inside)
+    assert sharpness(soft, original, inside) < sharpness(found, original, inside) < 0.1
+    assert np.abs(found - original / 255)[inside].mean() < np.abs(soft - original / 255)[inside].mean()
+
+
+@pytest.mark.parametrize("sigma", [0.45, 0.7, 1, 1.5, 2, 3])
+def test_however_soft_a_face_was_it_comes_nearer_to_what_it_was_and_gets_no_halo(original, inside, sigma):
     soft = cv2.GaussianBlur(original.astype(np.float32) / 255, (0, 0), sigma)
     found = matched(soft, original, inside)
-    assert 3 * sharpness(soft, original, inside) < sharpness(found, original, inside) < 0.5
-    assert np.abs(found - original / 255)[inside].mean() < 0.9 * np.abs(soft - original / 255)[inside].mean()
-    wide = np.ones((2 * REACH + 1,) * 2)
-    assert (found <= cv2.dilate(soft, wide)).all() and (found >= cv2.erode(soft, wide)).all()
+    assert np.abs(found - original / 255)[inside].mean() < np.abs(soft - original / 255)[inside].mean()
+    nearby = np.ones((2 * REACH + 1,) * 2)
+    assert (found <= cv2.dilate(soft, nearby)).all() and (found >= cv2.erode(soft, nearby)).all()
 
 
 def test_a_sharp_face_stays_as_it_is(original, inside):

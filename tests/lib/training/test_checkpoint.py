@@ -370,6 +370,12 @@ def test_a_description_that_cannot_be_used(tmp_path, text, words):
         checkpoint.read_options(tmp_path)
 
 
+@pytest.mark.parametrize("given, upscale", [({}, 1), ({"upscale": 2}, 2)])
+def test_options_that_came_later_are_what_older_models_had(tmp_path, given, upscale):
+    (tmp_path / "options.json").write_text(json.dumps(OPTIONS | {"options": {"size": 64} | given}))
+    assert checkpoint.read_options(tmp_path)["options"] == {"size": 64, "upscale": upscale}
+
+
 def test_there_is_no_folder(tmp_path):
     with pytest.raises(FaceswapError, match="There is no model folder .*Train one first"):
         checkpoint.read_options(tmp_path / "model")

@@ -195,6 +195,7 @@ def test_every_size_and_coverage_can_be_made(name):
             assert getattr(model, item.name) == value
             if item.name == "size":
                 assert model.swapper(model.networks(), "a").output_shape[1:3] == (model.drawn, model.drawn)
+                assert model.drawn == value * getattr(model, "upscale", 1)
 
 
 def test_the_original_has_the_published_sizes():
