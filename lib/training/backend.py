@@ -28,6 +28,11 @@ with silent_start():
         tf.config.list_physical_devices()
     elif BACKEND == "jax":
         import jax
+
+        # What solves systems of equations waits for threads of the pool that it runs on: two at once, one for each identity whose faces are
+        # bent, wait forever on two cores. A flag that another version does not know ends the program.
+        if jax.__version__.startswith("0.10."):
+            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_enable_concurrency_optimized_scheduler=false".strip()
     elif BACKEND == "torch":
         import torch
 
