@@ -32,7 +32,7 @@ def matched(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.nd
     aim = wanted
     for _ in range(PASSES):
         amount = (np.sqrt(mixed ** 2 + square * (aim - plain)) - mixed) / square
-        sharpened = np.clip(face + np.float32(min(amount, MOST)) * fine, darkest, lightest)
+        sharpened = cv2.min(cv2.max(cv2.scaleAdd(fine, min(amount, MOST), face), darkest), lightest)
         if amount >= MOST:
             break
         aim = max(plain, aim * wanted / max(float(_detail(sharpened, inside).var()), plain))

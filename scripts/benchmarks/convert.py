@@ -31,13 +31,14 @@ FRAMES = 120  # of the clip, 1080p
 
 
 class StubNetwork:
-    """Returns the crop it gets: costs nothing, so that all the rest is measured."""
+    """Returns the crop it gets, as large as the default model draws: costs nothing, so that all the rest is measured."""
 
-    size = drawn = 128
+    size, drawn = 128, 256
     coverage = geometry.DEFAULT_COVERAGE
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return faces, np.ones((*faces.shape[:3], 1), np.float32)
+        drawn = faces.repeat(self.drawn // self.size, 1).repeat(self.drawn // self.size, 2)
+        return drawn, np.ones((*drawn.shape[:3], 1), np.float32)
 
 
 def measure(options) -> list[Figure]:
@@ -93,19 +94,22 @@ def _compositing(frame: np.ndarray, face: Face, compositor: Compositor) -> float
     seconds = []
     for _ in range(60):
         began = time.thread_time()
-        aligned = crop_face(frame, face, StubNetwork.size)
-        crop = network_input(aligned, StubNetwork.size)
+        swapped = _swapped(frame, face)
         image = frame.copy()
-        compositor.paste(image, SwappedFace(aligned, crop, np.ones((*crop.shape[:2], 1), np.float32)))
+        compositor.paste(image, swapped)
         seconds.append(time.thread_time() - began)
     return 1000 * statistics.median(seconds)
 
 
+def _swapped(frame: np.ndarray, face: Face) -> SwappedFace:
+    aligned = crop_face(frame, face, StubNetwork.size, drawn=StubNetwork.drawn)
+    (drawn,), (mask,) = StubNetwork()(network_input(aligned, StubNetwork.size)[None])
+    return SwappedFace(aligned, drawn, mask)
+
+
 def _following(frame: np.ndarray, face: Face) -> float:
     """Median milliseconds of one core for the eyelids of a face, as they come: BATCH at a time."""
-    aligned = crop_face(frame, face, StubNetwork.size)
-    crop = network_input(aligned, StubNetwork.size)
-    faces = [SwappedFace(aligned, crop, np.ones((*crop.shape[:2], 1), np.float32))] * BATCH
+    faces = [_swapped(frame, face)] * BATCH
     follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
     seconds = []
     for _ in range(20):

@@ -117,8 +117,9 @@ def _keras(name: str, settings: dict, precision: str) -> dict[str, float]:
     outputs = [model.swapper(networks, identity)(face)[..., :3] for identity, face in inputs.items()]
     both = keras.Model(list(inputs.values()), outputs)
     both.compile(model.optimizer("all", model.learning_rate), loss=["mean_absolute_error"] * 2)
-    pictures = [np.random.default_rng(0).random((model.batch, model.size, model.size, 3), np.float32) for _ in inputs]
-    return {"trained": 2 * model.batch * _iterations_per_second(lambda number: both.train_on_batch(pictures, pictures))}
+    seen, wanted = ([np.random.default_rng(0).random((model.batch, side, side, 3), np.float32) for _ in inputs]
+                    for side in (model.size, model.drawn))
+    return {"trained": 2 * model.batch * _iterations_per_second(lambda number: both.train_on_batch(seen, wanted))}
 
 
 def _iterations_per_second(iterate) -> float:
