@@ -24,8 +24,10 @@ class Bench(Command):
     """
 
     what: str = option(help="What to measure.", positional=True, choices=("startup", "extract", "detectors", "train", "convert"))
-    input: Path | None = option(None, "A video to measure on. By default a clip made of a portrait.", short="-i")
+    input: Path | None = option(None, "A video to measure on, or for bench train a folder of faces or a packed set. By default made of "
+                                      "portraits.", short="-i")
     model: str = option("compact", "The kind of model that bench train measures.", short="-t", plugin="models")
+    batch: int | None = option(None, "Faces of each person in a batch of bench train; by default what suits the model.", short="-b", low=1)
     repeats: int = option(5, "How often each is timed; the median counts.", low=1)
     json: bool = option(False, "Print one JSON object a figure.")
 

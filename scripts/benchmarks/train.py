@@ -2,7 +2,8 @@
 
 The peers' way, Keras's loop in float32 on the PyTorch backend, is timed too where PyTorch is installed. Each runs in a process of its own,
 turn about, because Keras has one backend and one precision a process. Our process also multiplies large matrices in the same precision:
-what the step reaches of that rate is told.
+what the step reaches of that rate is told, and on a GPU how busy its driver says it is. KERAS_BACKEND chooses the backend of all but the
+peers' way.
 """
 
 from __future__ import annotations
@@ -14,32 +15,46 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.logs import silent_start
 from lib.plugin import MODELS
 from scripts.benchmarks import Figure
+
+if TYPE_CHECKING:
+    from lib.training.data import Faces
+    from lib.training.model import FaceModel
+    from lib.training.step import Fed, Step
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 12.0  # that each is timed for, after its first iterations
 FACES = 64
-MATRIX = 2048  # rows and columns
+MATRIX, MATRIX_ON_GPU = 2048, 8192  # rows and columns
+SAMPLE = 0.1  # seconds between questions to a GPU's driver
 OURS, KERAS, PEER = "ours", "keras", "peer"
 
 
 def measure(options) -> list[Figure]:
-    """Images/s of `options.model` with its options and its default batch, in the machine's precision."""
+    """Images/s of `options.model` with its options, in the machine's precision; `options.batch` faces of each person, else its default."""
     peer = importlib.util.find_spec("torch") is not None
-    settings = asdict(options.create("model"))
+    with silent_start():
+        settings = asdict(options.create("model"))
+    given = json.dumps({"name": options.model, "settings": settings, "batch": options.batch,
+                        "faces": str(options.input.resolve()) if options.input else None})
     runs = {way: [] for way in (OURS, KERAS, PEER)}
     for turn in range(options.repeats):
         for way in (OURS, KERAS, *([PEER] if peer and turn == 0 else [])):
-            runs[way].append(_in_its_own_process(way, options.model, settings))
+            runs[way].append(_in_its_own_process(way, options.model, given))
     ours, bare, rate = (np.array([run[name] for run in runs[OURS]]) for name in ("trained", "bare", "share"))
     keras = np.array([run["trained"] for run in runs[KERAS]])
     figures = [Figure(f"{options.model}, {device.default_precision()}, trained", np.median(ours), "images/s"),
@@ -48,6 +63,10 @@ def measure(options) -> list[Figure]:
                Figure("share of the matrix-product rate", np.median(rate), "", "at least 0.45 (original), 0.35 (compact, 256 pixels)"),
                Figure("Keras's own loop on a fixed batch", np.median(keras), "images/s"),
                Figure("trained / Keras's own loop", np.median(ours / keras), "")]
+    busy = [run["busy"] for run in runs[OURS] if run["busy"] is not None]
+    if busy:
+        figures[4:4] = [Figure("the matrix-product rate", np.median([run["rate"] for run in runs[OURS]]) / 1e12, "TFLOP/s"),
+                        Figure("the GPU's utilisation while it trains", np.median(busy), "%", "at least 90")]
     if peer:
         torch = runs[PEER][0]["trained"]
         figures += [Figure("Keras's loop, float32, PyTorch", torch, "images/s"),
@@ -55,9 +74,9 @@ def measure(options) -> list[Figure]:
     return figures
 
 
-def _in_its_own_process(way: str, model: str, settings: dict) -> dict[str, float]:
-    environment = os.environ | {"KERAS_BACKEND": "torch" if way == PEER else "tensorflow"}
-    done = subprocess.run([sys.executable, "-m", "scripts.benchmarks.train", way, model, json.dumps(settings)], cwd=ROOT, env=environment,
+def _in_its_own_process(way: str, model: str, given: str) -> dict[str, float]:
+    environment = os.environ | {"KERAS_BACKEND": "torch" if way == PEER else device.backend()}
+    done = subprocess.run([sys.executable, "-m", "scripts.benchmarks.train", way, given], cwd=ROOT, env=environment,
                           capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
@@ -65,47 +84,93 @@ def _in_its_own_process(way: str, model: str, settings: dict) -> dict[str, float
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _ours(name: str, settings: dict) -> dict[str, float]:
+def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> dict[str, float | None]:
     from lib.plugin import SCHEDULES
     from lib.training import backend, estimate, loop
     from lib.training.plan import Plan
     from lib.training.step import make_step
 
+    import keras
+    from keras import ops
+
     backend.set_up(device.default_precision())
     model = MODELS.create(name, **settings)
-    faces = _faces(model.size, model.coverage, model.drawn)
-    plan = Plan(model.batch, model.learning_rate, model.augmentation, seed=1, schedule=SCHEDULES.create("level"), averaged=model.averaged)
-    parts = loop.make_parts(model, faces, plan)
+    held = _faces(model, Path(faces) if faces else None)
+    plan = Plan(batch or model.batch, model.learning_rate, model.augmentation, seed=1, schedule=SCHEDULES.create("level"),
+                averaged=model.averaged, on_device=backend.gpu_memory() is not None)
+    parts = loop.make_parts(model, held, plan)
     step = make_step(parts)
-    with contextlib.closing(loop.make_feed(faces, plan)) as feed:
+    with contextlib.closing(loop.make_feed(held, plan)) as feed:
+        trained, busy = _step_rate(step, feed.take, model.learning_rate, plan.on_device)
+    on_host = replace(plan, on_device=False)
+    if plan.on_device:
+        step = make_step(loop.make_parts(model, held, on_host))
+    with contextlib.closing(loop.make_feed(held, on_host)) as feed:
         batch = feed.take()
-
-        def iterate(number: int, fed: dict) -> None:
-            step(fed, number, [model.learning_rate])
-            step.wait()
-
-        trained = _iterations_per_second(lambda number: iterate(number, feed.take()))
-    bare = _iterations_per_second(lambda number: iterate(number, batch))  # the threads that made batches have ended
+    repeated = cache(lambda count: keras.tree.map_structure(lambda array: ops.convert_to_tensor(np.repeat(array, count, 0)), batch))
+    bare, _ = _step_rate(step, repeated, model.learning_rate, plan.on_device)  # the threads that made batches have ended
     costs = {network: estimate.cost(made).operations for network, made in parts.networks.items()}
     each = sum(cost * (1 if network.startswith("decoder") else 2) for network, cost in costs.items())  # each decoder has half of the faces
-    return {"trained": 2 * model.batch * trained, "bare": 2 * model.batch * bare,
-            "share": 3 * each * model.batch * bare / _matrix_rate(device.default_precision())}
+    rate = _matrix_rate(device.default_precision(), plan.on_device)
+    return {"trained": 2 * plan.batch * trained, "bare": 2 * plan.batch * bare, "share": 3 * each * plan.batch * bare / rate, "rate": rate,
+            "busy": float(np.median(busy)) if busy else None}
 
 
-def _matrix_rate(precision: str) -> float:
+def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float, on_device: bool) -> tuple[float, list[int]]:
+    """Iterations a second of `step` on what `take` gives, as many a call as the trainer would ask for, and the GPU's utilisation then."""
+    from lib.training import loop
+
+    number = 0
+
+    def call(count: int) -> None:
+        nonlocal number
+        step(take(count), number, [learning_rate] * count)
+        number += count
+
+    at_once = 1
+    if on_device and loop.CALL_SECONDS * _per_second(lambda: call(1), step.wait, 0.5) >= loop.MOST_AT_ONCE:
+        at_once = loop.MOST_AT_ONCE
+    call(at_once)  # compiles it
+    step.wait()
+    with _utilization() as busy:
+        return at_once * _per_second(lambda: call(at_once), step.wait), busy
+
+
+def _matrix_rate(precision: str, on_gpu: bool) -> float:
     """Multiplications and additions a second of two square matrices."""
     from keras import ops
 
-    one = ops.cast(ops.convert_to_tensor(np.random.default_rng(0).random((MATRIX, MATRIX), np.float32)), precision)
+    side = MATRIX_ON_GPU if on_gpu else MATRIX
+    one = ops.cast(ops.convert_to_tensor(np.random.default_rng(0).random((side, side), np.float32)), precision)
+    products = [one]
+
+    def multiply():
+        products[:] = [ops.matmul(one, one)]
+
     times = []
-    for _ in range(12):
-        began = time.perf_counter()
-        ops.convert_to_numpy(ops.matmul(one, one)[0, 0])
-        times.append(time.perf_counter() - began)
-    return 2 * MATRIX ** 3 / float(np.median(times[2:]))
+    for _ in range(10):
+        times.append(_per_second(multiply, lambda: ops.convert_to_numpy(products[0][0, 0]), seconds=0.1))
+    return 2 * side ** 3 * float(np.median(times))
 
 
-def _keras(name: str, settings: dict, precision: str) -> dict[str, float]:
+@contextlib.contextmanager
+def _utilization() -> Iterator[list[int]]:
+    """Filled with what a GPU's driver says of how busy it is, percent; stays empty where there is none."""
+    found: list[int] = []
+    over = threading.Event()
+
+    def ask():
+        while not over.wait(SAMPLE):
+            found.extend(gpu.utilization for gpu in device.gpus()[:1] if gpu.utilization is not None)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    if device.gpus():
+        asking.start()
+    yield found
+    over.set()
+
+
+def _keras(name: str, settings: dict, batch: int | None, precision: str) -> dict[str, float]:
     import keras
 
     from lib.training import backend
@@ -117,45 +182,53 @@ def _keras(name: str, settings: dict, precision: str) -> dict[str, float]:
     outputs = [model.swapper(networks, identity)(face)[..., :3] for identity, face in inputs.items()]
     both = keras.Model(list(inputs.values()), outputs)
     both.compile(model.optimizer("all", model.learning_rate), loss=["mean_absolute_error"] * 2)
-    seen, wanted = ([np.random.default_rng(0).random((model.batch, side, side, 3), np.float32) for _ in inputs]
+    batch = batch or model.batch
+    seen, wanted = ([np.random.default_rng(0).random((batch, side, side, 3), np.float32) for _ in inputs]
                     for side in (model.size, model.drawn))
-    return {"trained": 2 * model.batch * _iterations_per_second(lambda number: both.train_on_batch(seen, wanted))}
+    return {"trained": 2 * batch * _per_second(lambda: both.train_on_batch(seen, wanted))}
 
 
-def _iterations_per_second(iterate) -> float:
-    for number in range(2):
-        iterate(number)
-    times = []
-    while sum(times) < SECONDS or len(times) < 3:
-        began = time.perf_counter()
-        iterate(2 + len(times))
-        times.append(time.perf_counter() - began)
-    return len(times) / sum(times)
+def _per_second(call: Callable[[], object], wait: Callable[[], object] = lambda: None, seconds: float = SECONDS) -> float:
+    """How often `call` is done in a second, after the first two; `wait` returns when what was asked for is done."""
+    for _ in range(2):
+        call()
+    wait()
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds or count < 3:
+        call()
+        count += 1
+    wait()
+    return count / (time.perf_counter() - began)
 
 
-def _faces(size: int, coverage: str, drawn: int) -> dict:
-    """Faces of two portraits seen by a moving camera."""
-    from lib.faces.faceset import FaceFolder, list_faces, read_face
+def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
+    """The faces of `folder`, for both people; without one, of two portraits seen by a moving camera."""
+    from lib.faces import packed
     from lib.faces.extraction import extract
+    from lib.faces.faceset import FaceFolder, crop_landmarks
     from lib.faces.store import AlignmentStore
     from lib.media.portraits import MovingCamera, admiral, astronaut
     from lib.plugin import ALIGNERS, DETECTORS
     from lib.training.data import Faces
 
     faces = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for identity, portrait in (("a", astronaut()), ("b", admiral())):
-            camera = MovingCamera(portrait, seconds=FACES / 25)
-            sink = FaceFolder(Path(folder) / identity)
-            with AlignmentStore.open(Path(folder) / f"{identity}.db") as store:
-                extract(camera, store, lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68"), sink=sink)
-            files = [read_face(path) for path in list_faces(sink.path)]
-            faces[identity] = Faces([file.image for file in files], [file.landmarks for file in files], files[0].coverage, size, coverage,
-                                    drawn)
+    with tempfile.TemporaryDirectory() as made:
+        for identity, portrait in (("a", astronaut), ("b", admiral)):
+            path = folder or Path(made) / identity
+            if folder is None:
+                with AlignmentStore.open(Path(made) / f"{identity}.db") as store:
+                    extract(MovingCamera(portrait(), seconds=FACES / 25), store, lambda: DETECTORS.create("hog"),
+                            lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(path))
+            files = packed.read_faces(path, device.cores())
+            faces[identity] = Faces([file.image for file in files], crop_landmarks(files), files[0].coverage, model.size, model.coverage,
+                                    model.drawn)
     return faces
 
 
 if __name__ == "__main__":
-    way, name, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    print(json.dumps(_ours(name, settings) if way == OURS else
-                     _keras(name, settings, "float32" if way == PEER else device.default_precision())))
+    way, given = sys.argv[1], json.loads(sys.argv[2])
+    if way == OURS:
+        print(json.dumps(_ours(**given)))
+    else:
+        del given["faces"]
+        print(json.dumps(_keras(**given, precision="float32" if way == PEER else device.default_precision())))
