@@ -16,7 +16,7 @@ from lib.faces import geometry
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE
 from lib.faces.masks import eroded, feathered
 from lib.plugin import Blender, Color, Masker
-from lib.swapping.detail import matched
+from lib.swapping import detail
 from lib.types import AlignedFace, Face, SwappedFace
 
 MASK_SIZE = 256  # least side, pixels, of the crop on which masks are made
@@ -77,8 +77,11 @@ class Compositor:
             return
         face = self._recolored(swapped)
         if self.match_detail:
-            large = cv2.resize(face, mask.shape[::-1], interpolation=cv2.INTER_CUBIC) if len(face) < len(mask) else face
-            face = matched(large, swapped.aligned.image, mask > 0.5)
+            face = cv2.resize(face, mask.shape[::-1], interpolation=cv2.INTER_CUBIC) if len(face) < len(mask) else face
+            left, top, width, height = cv2.boundingRect((mask > LEAST_VISIBLE).astype(np.uint8))
+            seen = (slice(max(top - detail.MARGIN, 0), top + height + detail.MARGIN),
+                    slice(max(left - detail.MARGIN, 0), left + width + detail.MARGIN))
+            face[seen] = detail.matched(face[seen], swapped.aligned.image[seen], mask[seen] > 0.5)
         scale = face.shape[0] / mask.shape[0]
         face = _into_region(face, geometry.upsampled(matrix, scale), rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
         mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)

@@ -9,6 +9,7 @@ FINE = 1.5  # pixels of a crop for masks: sigma of what counts as fine detail
 WANTED = 0.75  # share of the original's variance of the Laplacian: all of it would be its noise, too
 MOST = 3.0  # times that the fine detail is added: more brings pictures that were blurred by a pixel no nearer to what they were
 REACH = 2  # pixels around a place, between whose darkest and lightest it stays: edges become steeper, and get no halo
+MARGIN = 6  # pixels around a place, beyond which nothing matters to how it is sharpened
 PASSES = 3  # in which the amount is found, since what is held back is not known before
 
 
