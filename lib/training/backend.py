@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -126,6 +127,11 @@ def _jax_devices(wanted: int) -> Devices:
     if wanted > 1:
         keras.distribution.set_distribution(keras.distribution.DataParallel(devices=[f"{one.platform}:{one.id}" for one in there[:wanted]]))
     return Devices(wanted)
+
+
+def fused(function: Callable) -> Callable:
+    """`function` of tensors as one operation, which goes through memory once: TensorFlow takes such things step by step otherwise."""
+    return tf.function(function, jit_compile=True) if BACKEND == "tensorflow" else function
 
 
 def gpu_memory() -> int | None:

@@ -13,6 +13,7 @@ from lib.faces.masks import middle
 from lib.nn.blocks import DepthToSpace, Even, SpaceToDepth, residual
 from lib.options import option
 from lib.plugin import MODELS
+from lib.training.backend import fused
 from lib.training.data import Augmentation
 from lib.training.losses import mean_absolute
 from lib.training.model import FaceModel, Losses
@@ -135,18 +136,23 @@ class Compact(FaceModel):
         count = batch["a"].input.shape[0]
         minimise, report = {}, {}
         for number, (identity, side) in enumerate(batch.items()):
-            code = codes[number * count:(number + 1) * count]
-            drawn = self._in_color(networks[f"decoder_{identity}"](code, training=True), *self._colors(side.target))
-            regions = ops.repeat(ops.repeat(side.regions, self.upscale, 1), self.upscale, 2)
-            face, eyes, mouth = regions[..., :1], regions[..., 1:2], regions[..., 2:]
-            weight = OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth
-            minimise[f"face {identity}"] = mean_absolute(drawn[..., :3], side.target, weight)
-            minimise[f"mask {identity}"] = MASK_LOSS * mean_absolute(drawn[..., 3:], face)
-            report[identity] = mean_absolute(drawn[..., :3], side.target)
+            drawn = networks[f"decoder_{identity}"](codes[number * count:(number + 1) * count], training=True)
+            face, mask, report[identity] = fused(self._apart)(drawn, side.target, side.regions)
+            minimise |= {f"face {identity}": face, f"mask {identity}": mask}
         landmarks = ops.concatenate([side.landmarks for side in batch.values()])
         apart = ops.abs(networks["landmarks"](codes) - landmarks)
         minimise["landmarks"] = LANDMARK_LOSS * ops.mean(apart * ops.convert_to_tensor(_landmark_weights()))
         return Losses({"all": minimise}, report)
+
+    def _apart(self, drawn, target, regions):
+        """How far what a decoder drew is from `target`: weighed by the regions, in its mask, and with all pixels alike."""
+        drawn = self._in_color(drawn, *self._colors(target))
+        face, eyes, mouth = regions[..., :1], regions[..., 1:2], regions[..., 2:]
+        weight = ops.concatenate([OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth, face], -1)
+        weight = ops.repeat(ops.repeat(weight, self.upscale, 1), self.upscale, 2)
+        picture, mask = drawn[..., :3], drawn[..., 3:]
+        return (mean_absolute(picture, target, weight[..., :1]), MASK_LOSS * mean_absolute(mask, weight[..., 1:]),
+                mean_absolute(picture, target))
 
     def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
         face = keras.Input((self.size, self.size, 3))
