@@ -15,7 +15,7 @@ from keras import ops
 
 from lib.faces.geometry import MIRRORED
 from lib.training import retarget
-from lib.training.data import CROSSED_BUILD, LIPS, WARPED_OVER, Augmentation, Draws, Faces, Side
+from lib.training.data import LIPS, WARPED_OVER, Augmentation, Draws, Faces, Side, crossed_share
 
 MOST_PIXELS = 2**31  # of one identity: their places are counted in 32 bits
 CUBIC = -0.75  # OpenCV's parameter of cubic interpolation
@@ -33,13 +33,18 @@ class Stock(NamedTuple):
     matrix: Any  # (2, 3) pixels of the images -> the model's crop
     region_matrix: Any  # (2, 3) of the regions
     build: Any  # (68, 2)
+    crossed_share: Any  # (68, 1) how much of it is left where it stands like the other identity's
 
 
 def stocks(faces: Mapping[str, Faces]) -> dict[str, Stock]:
     """By identity, the faces brought to the device."""
-    return {identity: Stock(*(ops.convert_to_tensor(array) for array in (
-        these.images, these.regions, these.landmarks, these.shapes, *(array.astype(np.float32) for array in (
-            these.colors, these.matrix, these.region_matrix, these.build))))) for identity, these in faces.items()}
+    found = {}
+    for identity, these in faces.items():
+        other = next((other for name, other in faces.items() if name != identity), these)
+        exact = these.colors, these.matrix, these.region_matrix, these.build, crossed_share(these.build, other.build)
+        found[identity] = Stock(*map(ops.convert_to_tensor, (
+            these.images, these.regions, these.landmarks, these.shapes, *(array.astype(np.float32) for array in exact))))
+    return found
 
 
 def bytes_of(faces: Mapping[str, Faces]) -> int:
@@ -65,7 +70,7 @@ class Augment:
         index, bent, wanted, crossed = draws.index, ops.convert_to_tensor(NOTHING_BENT), ops.take(own.shapes, draws.index, 0), draws.crossed
         if does.retarget and others is not None:
             retargeted, other = draws.other >= 0, ops.maximum(draws.other, 0)
-            share = ops.where(crossed[:, None, None], CROSSED_BUILD.astype(np.float32)[None], draws.share[:, None, None])
+            share = ops.where(crossed[:, None, None], own.crossed_share[None], draws.share[:, None, None])
             aim = ops.take(others.shapes, other, 0) + share * (own.build - others.build)
             index = ops.where(retargeted, _nearest(own.shapes, aim, draws.nearest), index)
             wanted = ops.where(retargeted[:, None, None], aim, ops.take(own.shapes, index, 0))

@@ -9,7 +9,7 @@ import pytest
 from lib.faces.faceset import list_faces, read_face
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.training import retarget
-from lib.training.data import Augmentation, Faces, region_map
+from lib.training.data import MOST_MOVED, Augmentation, Faces, crossed_share, region_map
 
 SIZE = 128
 
@@ -117,3 +117,14 @@ def test_light_grows_across_a_crossed_face_as_on_the_other(people):
     slope, _ = np.polyfit(np.broadcast_to(x[..., 0], face.shape)[clear], brighter, 1)
     assert abs(slope - 0.4) < 0.08 and np.abs(brighter).max() < 0.4, "brighter on one side and darker on the other"
     np.testing.assert_array_equal(retarget.lit_like(dark, other, np.zeros_like(face)), dark)
+
+
+def test_a_crossed_face_keeps_as_much_of_its_build_as_landmarks_may_move():
+    other = np.random.default_rng(5).random((68, 2))
+    eyes = np.linalg.norm(other[36:42].mean(0) - other[42:48].mean(0))
+    like, unlike = (other + moved * eyes * np.float64([0.6, 0.8]) for moved in (0.02, 0.2))
+    share = crossed_share(like, other)
+    np.testing.assert_array_equal(share, np.repeat([[0.0], [1.0]], [17, 51], axis=0), "all but the jaw")
+    moved = np.linalg.norm(crossed_share(unlike, other) * (unlike - other), axis=1)
+    np.testing.assert_allclose(moved.mean(), MOST_MOVED * eyes, rtol=1e-5)
+    assert not moved[:17].any()
