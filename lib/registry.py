@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import FaceswapError, UsageError
+from lib.logs import silent_start
 from lib.options import Declaration, declarations, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,10 +98,11 @@ class Registry:
     def _import(self, name: str, module: str, path: Path) -> None:
         ours = ROOT / "plugins" in path.parents
         try:
-            if module.startswith("faceswap_user_"):
-                _import_file(module, path)
-            else:
-                importlib.import_module(module)
+            with silent_start():  # many bring TensorFlow along
+                if module.startswith("faceswap_user_"):
+                    _import_file(module, path)
+                else:
+                    importlib.import_module(module)
         except Exception as error:
             if ours and not isinstance(error, ImportError):
                 raise

@@ -27,7 +27,6 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
-from lib.logs import silent_start
 from lib.plugin import MODELS
 from scripts.benchmarks import Figure
 
@@ -47,9 +46,7 @@ OURS, KERAS, PEER = "ours", "keras", "peer"
 def measure(options) -> list[Figure]:
     """Images/s of `options.model` with its options, in the machine's precision; `options.batch` faces of each person, else its default."""
     peer = importlib.util.find_spec("torch") is not None
-    with silent_start():
-        settings = asdict(options.create("model"))
-    given = json.dumps({"name": options.model, "settings": settings, "batch": options.batch,
+    given = json.dumps({"name": options.model, "settings": asdict(options.create("model")), "batch": options.batch,
                         "faces": str(options.input.resolve()) if options.input else None})
     runs = {way: [] for way in (OURS, KERAS, PEER)}
     for turn in range(options.repeats):
