@@ -52,12 +52,17 @@ def plan(iterations: int, **changes) -> Plan:
 def test_memory_stays_as_it_is_and_nothing_is_left_open(model, faces, tmp_path):
     process = psutil.Process()
     loop.train(model, faces, tmp_path / "warm", plan(200, page=True))  # what is made once, is made
-    threads, files, memory = threading.active_count(), process.num_fds() if hasattr(process, "num_fds") else 0, process.memory_info().rss
-    outcome = loop.train(model, faces, tmp_path / "model", plan(1500, page=True))
-    assert outcome.iteration == 1500 and not outcome.interrupted
+    threads, files = threading.active_count(), process.num_fds() if hasattr(process, "num_fds") else 0
+    for iterations in (1500, 3000):
+        memory = process.memory_info().rss
+        outcome = loop.train(model, faces, tmp_path / "model", plan(iterations, page=True))
+        assert outcome.iteration == iterations and not outcome.interrupted
+        grown = process.memory_info().rss - memory
+        if grown < 60 * MEGABYTE:
+            break  # else once more: what leaks does so each time, what other tests of this process left behind does not
     assert threading.active_count() == threads
     assert not files or process.num_fds() <= files + 2
-    assert process.memory_info().rss - memory < 60 * MEGABYTE
+    assert grown < 60 * MEGABYTE
     assert len(os.listdir(tmp_path / "model" / "saves")) <= 4
 
 
