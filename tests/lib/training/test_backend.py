@@ -163,7 +163,8 @@ def even(face_folders) -> list[dict[str, float]]:
     return in_a_process(face_folders, "tensorflow", even=True, calls=[1, 1])
 
 
-@pytest.mark.parametrize("on_device, calls", [(False, [1, 1]), (True, [2])], ids=["host, one by one", "device, at once"])
+@pytest.mark.parametrize("calls", [[1, 1], [2]], ids=["one by one", "at once"])
+@pytest.mark.parametrize("on_device", [False, True], ids=["host", "device"])
 def test_two_devices_of_tensorflow_have_the_losses_of_one(face_folders, even, on_device, calls):
     rows = in_a_process(face_folders, "tensorflow", even=True, devices=2, on_device=on_device, calls=calls)
     one = even if len(calls) == 2 else [{name: np.mean([row[name] for row in even]) for name in even[0]}]
