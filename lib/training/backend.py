@@ -63,7 +63,7 @@ class Devices:
     @cached_property
     def _summed(self):
         strategy, add = self.strategy, tf.distribute.ReduceOp.SUM
-        return tf.function(lambda values: strategy.reduce(add, strategy.run(tf.identity, (values,)), axis=None))
+        return tf.function(lambda values: strategy.reduce(add, strategy.run(tf.identity, (values,)), axis=None), autograph=False)
 
 
 def set_up(precision: str, repeatable_seed: int | None = None, devices: int = 1) -> Devices:
@@ -131,7 +131,7 @@ def _jax_devices(wanted: int) -> Devices:
 
 def fused(function: Callable) -> Callable:
     """`function` of tensors as one operation, which goes through memory once: TensorFlow takes such things step by step otherwise."""
-    return tf.function(function, jit_compile=True) if BACKEND == "tensorflow" else function
+    return tf.function(function, autograph=False, jit_compile=True) if BACKEND == "tensorflow" else function
 
 
 def gpu_memory() -> int | None:

@@ -14,8 +14,9 @@ class TensorFlowStep(Step):
     def __init__(self, parts: Parts):
         super().__init__(parts)
         several = parts.devices.strategy is not None
-        # Compiled by XLA, an update of all weights takes a tenth of the time: operation by operation it is memory that it waits for
-        update = self._updated_together if several else tf.function(parts.apply, jit_compile=True)
+        # Compiled by XLA, an update of all weights takes a tenth of the time: operation by operation it is memory that it waits for.
+        # Nothing here branches on tensors, so that rewriting the code for it (autograph) would do nothing but take a second at each start
+        update = self._updated_together if several else tf.function(parts.apply, autograph=False, jit_compile=True)
 
         held = parts.held if not several else tf.nest.map_structure(self._everywhere, parts.held)
 
@@ -47,7 +48,7 @@ class TensorFlowStep(Step):
             _, rows = tf.while_loop(lambda number, rows: number < rates.shape[0], body, (0, rows))
             return tf.reduce_sum(rows.stack(), 0)
 
-        self._compiled = tf.function(run)
+        self._compiled = tf.function(run, autograph=False)
 
     def _run(self, fed, rates, shares):
         strategy = self.parts.devices.strategy
