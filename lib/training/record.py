@@ -20,6 +20,9 @@ from lib.training.plan import Plan
 
 logger = logging.getLogger(__name__)
 
+STILL = 300  # iterations after the warm-up, within which any network that learns gets better
+HARDLY, AT_ALL = 0.95, 0.3  # of the first loss; a sum of A's and B's losses: where it is less, something was learnt before
+
 
 class Record:
     """Use as a context manager. What the disk refuses of all this is told, and ends no training."""
@@ -30,6 +33,7 @@ class Record:
         self._folder, self._plan, self._log = folder, plan, folder / "log.jsonl"
         self._stack = contextlib.ExitStack()
         self._from = 0  # iteration that this run goes on from
+        self._moves = True  # or was told that it does not
         self._events: Events | None = None
         self._page: Page | None = None
         self._tell: Callable[[str, dict], None] | None = None
@@ -76,6 +80,11 @@ class Record:
         self._tell(line, row)
         if self._page:
             self._page.tell(row, line)
+        (began, first), (_, last) = self.losses[0], self.losses[-1]
+        if self._moves and iteration - began >= self._plan.warm_up + STILL and last > max(HARDLY * first, AT_ALL):
+            self._moves = False
+            logger.warning("The loss is %.3f, and was %.3f at first: the networks learn nothing. Most often the learning rate is too high. "
+                           "Ctrl-C ends this; --find-rate looks for a better one, to be used with a new folder -m.", last, first)
 
     def shown(self, sheet: np.ndarray) -> None:
         """preview.png, of (H, W, 3) uint8 RGB."""

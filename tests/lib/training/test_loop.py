@@ -121,3 +121,9 @@ def test_the_page_takes_wishes(model, faces, tmp_path, wish):
     assert outcome.interrupted and (tmp_path / "saves" / f"{outcome.iteration:08d}").is_dir()
     if wish != "stop":
         assert outcomes[0] == (1 if wish == "save" else 0, True)
+
+
+@pytest.mark.parametrize("rate, told", [(100.0, 1), (1e-3, 0)])
+def test_networks_that_learn_nothing_are_told_once(model, faces, tmp_path, caplog, rate, told):
+    loop.train(model, faces, tmp_path, plan(1000, learning_rate=rate, report_seconds=0.1, preview_seconds=None))
+    assert caplog.text.count("the networks learn nothing") == told
