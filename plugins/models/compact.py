@@ -15,7 +15,7 @@ from lib.options import option
 from lib.plugin import MODELS
 from lib.training.backend import fused
 from lib.training.data import Augmentation
-from lib.training.losses import mean_absolute
+from lib.training.losses import detail_apart, mean_absolute
 from lib.training.model import FaceModel, Losses
 
 STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution costs a sixteenth
@@ -28,7 +28,8 @@ EYE_FILTERS = 16
 
 # What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
 OUTSIDE, EYES, MOUTH = 0.7, 8.0, 2.0
-MASK_LOSS, LANDMARK_LOSS = 0.1, 0.5
+MASK_LOSS, LANDMARK_LOSS, DETAIL_LOSS = 0.1, 0.5, 0.25
+ROUGH, NEAR = 0.06, 0.03  # mean absolute error of a face above which no detail is asked for, which it would make up, and below which all is
 SPREAD = 1.8  # makes the lightest and darkest of a face about 0.5 and -0.5 inside the networks
 LEAST = 0.02  # brightness and deviation, so that noise in a dark face is not blown up
 
@@ -137,22 +138,25 @@ class Compact(FaceModel):
         minimise, report = {}, {}
         for number, (identity, side) in enumerate(batch.items()):
             drawn = networks[f"decoder_{identity}"](codes[number * count:(number + 1) * count], training=True)
-            face, mask, report[identity] = fused(self._apart)(drawn, side.target, side.regions)
-            minimise |= {f"face {identity}": face, f"mask {identity}": mask}
+            face, mask, detail, report[identity] = fused(self._apart)(drawn, side.target, side.regions)
+            minimise |= {f"face {identity}": face, f"mask {identity}": mask, f"detail {identity}": detail}
         landmarks = ops.concatenate([side.landmarks for side in batch.values()])
         apart = ops.abs(networks["landmarks"](codes) - landmarks)
         minimise["landmarks"] = LANDMARK_LOSS * ops.mean(apart * ops.convert_to_tensor(_landmark_weights()))
         return Losses({"all": minimise}, report)
 
     def _apart(self, drawn, target, regions):
-        """How far what a decoder drew is from `target`: weighed by the regions, in its mask, and with all pixels alike."""
+        """How far what a decoder drew is from `target`: weighed by the regions, in its mask, in its detail, and with all pixels alike."""
         drawn = self._in_color(drawn, *self._colors(target))
         face, eyes, mouth = regions[..., :1], regions[..., 1:2], regions[..., 2:]
         weight = ops.concatenate([OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth, face], -1)
         weight = ops.repeat(ops.repeat(weight, self.upscale, 1), self.upscale, 2)
-        picture, mask = drawn[..., :3], drawn[..., 3:]
-        return (mean_absolute(picture, target, weight[..., :1]), MASK_LOSS * mean_absolute(mask, weight[..., 1:]),
-                mean_absolute(picture, target))
+        picture, mask, face = drawn[..., :3], drawn[..., 3:], weight[..., 1:]
+        size = ops.mean(face, (1, 2, 3), keepdims=True) + 1e-3
+        error = ops.mean(ops.abs(picture - target) * face, (1, 2, 3), keepdims=True) / size
+        near = ops.stop_gradient(ops.clip((ROUGH - error) / (ROUGH - NEAR), 0, 1))
+        return (mean_absolute(picture, target, weight[..., :1]), MASK_LOSS * mean_absolute(mask, face),
+                DETAIL_LOSS * detail_apart(picture, target, face * near / size), mean_absolute(picture, target))
 
     def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
         face = keras.Input((self.size, self.size, 3))
