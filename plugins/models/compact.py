@@ -136,13 +136,14 @@ class Compact(FaceModel):
         codes = networks["encoder"]((faces - mean) / scale, training=True)
         count = batch["a"].input.shape[0]
         minimise, report = {}, {}
+        apart = fused(self._apart)  # one for both, since it takes seconds to compile
         for number, (identity, side) in enumerate(batch.items()):
             drawn = networks[f"decoder_{identity}"](codes[number * count:(number + 1) * count], training=True)
-            face, mask, detail, report[identity] = fused(self._apart)(drawn, side.target, side.regions)
+            face, mask, detail, report[identity] = apart(drawn, side.target, side.regions)
             minimise |= {f"face {identity}": face, f"mask {identity}": mask, f"detail {identity}": detail}
         landmarks = ops.concatenate([side.landmarks for side in batch.values()])
-        apart = ops.abs(networks["landmarks"](codes) - landmarks)
-        minimise["landmarks"] = LANDMARK_LOSS * ops.mean(apart * ops.convert_to_tensor(_landmark_weights()))
+        missed = ops.abs(networks["landmarks"](codes) - landmarks)
+        minimise["landmarks"] = LANDMARK_LOSS * ops.mean(missed * ops.convert_to_tensor(_landmark_weights()))
         return Losses({"all": minimise}, report)
 
     def _apart(self, drawn, target, regions):
