@@ -61,6 +61,7 @@ def faceswap():
                               text=True, timeout=timeout, env=os.environ | environment)
         assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
+        assert "InitializeLog" not in done.stderr, f"TensorFlow greets:\n{done.stderr}"
         return done
 
     return run
