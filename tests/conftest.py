@@ -18,6 +18,9 @@ SHARED = Path(os.environ.get("FACESWAP_TEST_DATA", ROOT.parent / "shared" / "dat
 if (SHARED / "weights" / "yunet").is_dir():  # before any test imports lib.weights: no test downloads
     os.environ.setdefault("FACESWAP_WEIGHTS", str(SHARED / "weights" / "yunet"))
 sys.path.insert(0, str(ROOT))
+
+from tests.warm import Warm  # noqa: E402
+
 # A shell that starts the tests in the background ignores Ctrl-C for them, and for what they start: heard again, for the tests of it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -53,12 +56,27 @@ def hopper() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def faceswap():
+def warm():
+    """Where command lines run that train or convert, unless there is a GPU."""
+    from lib import device
+
+    warm = None if device.gpus() else Warm()
+    yield warm
+    if warm:
+        warm.close()
+
+
+@pytest.fixture(scope="session")
+def faceswap(warm):
     """`faceswap("extract", "-i", video, code=0)` runs the command line as a user would and checks its exit code."""
 
     def run(*arguments, code: int | None = 0, timeout: float = 600, **environment) -> subprocess.CompletedProcess:
-        done = subprocess.run([sys.executable, str(ROOT / "faceswap.py"), *map(str, arguments)], capture_output=True,
-                              text=True, timeout=timeout, env=os.environ | environment)
+        line = list(map(str, arguments))
+        if line[:1] in (["train"], ["convert"], ["swap"]) and environment.keys() <= {"FACESWAP_PLUGINS", "TF_CONFIG"} and warm:
+            done = warm.run(line, os.environ | environment, timeout)
+        else:
+            done = subprocess.run([sys.executable, str(ROOT / "faceswap.py"), *line], capture_output=True, text=True, timeout=timeout,
+                                  env=os.environ | environment)
         assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         assert "InitializeLog" not in done.stderr, f"TensorFlow greets:\n{done.stderr}"

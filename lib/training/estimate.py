@@ -29,6 +29,7 @@ import keras  # isort: skip
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOWEST = 2.0  # seconds an iteration beyond which no larger batch is tried
+FIRST = 16  # faces of each person that are tried first: a compiled step for each fewer would only take time
 ROOM = 0.8  # share of the free memory that a batch may take
 ITERATIONS = 3  # that are timed
 LOWEST_RATE, HIGHEST_RATE, RATES = 1e-7, 0.3, 120  # learning rates that are tried
@@ -105,20 +106,27 @@ def largest_batch(name: str, options: Mapping[str, Any], precision: str, plan: P
     """The most faces of each person that fit into the memory beside `held` bytes, their images/s, and why there are no more of them.
 
     Tried in a process of its own, by real iterations of twice as many each time; none is tried beyond one that takes SLOWEST seconds.
-    Raises FaceswapError where not even the smallest fits.
+    It begins with FIRST, with one where those are too many. Raises FaceswapError where not even one fits.
     """
     free = device.memory()[0]
-    given = json.dumps({"name": name, "options": dict(options), "precision": precision, "averaged": plan.averaged, "held": held})
-    with subprocess.Popen([sys.executable, "-m", "lib.training.estimate", given], cwd=ROOT, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
-        watched = threading.Thread(target=_limit, args=(child, ROOM * free), daemon=True)
-        watched.start()
-        rows = [json.loads(line) for line in child.stdout if line.startswith("{")]
+    given = {"name": name, "options": dict(options), "precision": precision, "averaged": plan.averaged, "held": held}
+    rows = _tried(given | {"batch": FIRST}, ROOM * free)
+    if not rows or rows[-1]["seconds"] > SLOWEST:
+        rows = _tried(given | {"batch": 1}, ROOM * free)
     if not rows:
         raise FaceswapError(f"Not even a batch of one face fits into the memory ({free / 2**30:.1f} GiB are free). Choose a smaller model, "
                             "or close other programs.")
     batch, seconds = rows[-1]["batch"], rows[-1]["seconds"]
     return batch, 2 * batch / seconds, "more take too long" if rows[-1]["slow"] else "more do not fit"
+
+
+def _tried(given: dict[str, Any], most: float) -> list[dict[str, Any]]:
+    """What `_try_batches` prints in a process that may take `most` bytes."""
+    with subprocess.Popen([sys.executable, "-m", "lib.training.estimate", json.dumps(given)], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
+        watched = threading.Thread(target=_limit, args=(child, most), daemon=True)
+        watched.start()
+        return [json.loads(line) for line in child.stdout if line.startswith("{")]
 
 
 def _limit(child: subprocess.Popen, most: float) -> None:
@@ -157,7 +165,7 @@ def _seconds(step: Step, fed: dict[str, Side], rate: float) -> float:
 
 
 def _try_batches(given: dict[str, Any]) -> None:
-    """Prints a line for each batch that fits, from 1 on, each twice as large."""
+    """Prints a line for each batch that fits, each twice as large as the one before."""
     from lib.training import optimize
 
     backend.set_up(given["precision"])
@@ -167,7 +175,7 @@ def _try_batches(given: dict[str, Any]) -> None:
     ballast = keras.ops.zeros((given["held"],), "uint8")  # room for the faces on a GPU
     optimizers = optimize.make_optimizers(model, model.learning_rate, Updates(), given["precision"] == "float16", 0)
     step = make_step(Parts(model, networks, averages, optimizers, averaged=given["averaged"]))
-    batch = 1
+    batch = given["batch"]
     while True:
         seconds = _seconds(step, _made_up(model, batch), model.learning_rate)
         slow = 2 * seconds > SLOWEST  # the next would be

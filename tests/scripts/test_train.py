@@ -32,9 +32,10 @@ def line(face_folders) -> list:
 
 @pytest.fixture(scope="module")
 def whole(faceswap, own_plugins, line, tmp_path_factory) -> Path:
-    """A model trained for 40 iterations in one go."""
+    """A model trained for 40 iterations in one go; beside it said.txt, what was told."""
     folder = tmp_path_factory.mktemp("whole") / "model"
-    faceswap(*line, "-m", folder, "-i", 40, **own_plugins)
+    done = faceswap(*line, "-m", folder, "-i", 40, **own_plugins)
+    (folder.parent / "said.txt").write_text(done.stderr)
     return folder
 
 
@@ -106,7 +107,7 @@ def test_stopped_and_gone_on_with_it_is_the_same_model(faceswap, own_plugins, li
         np.testing.assert_allclose(other[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_what_a_run_leaves_and_says(faceswap, own_plugins, line, whole, tmp_path):
+def test_what_a_run_leaves_and_says(faceswap, own_plugins, line, whole):
     row = rows(whole)[-1]
     assert row["iteration"] == 40 and {"a", "b", "seconds", "speed", "rate"} <= row.keys() and 0 < row["a"] < 1
     preview = cv2.imread(str(whole / "preview.png"))
@@ -114,8 +115,8 @@ def test_what_a_run_leaves_and_says(faceswap, own_plugins, line, whole, tmp_path
     assert cv2.imread(str(whole / "loss.png")).size
     again = faceswap(*line, "-m", whole, "-i", 40, **own_plugins)
     assert "trained already" in again.stderr
-    said = faceswap(*line, "-m", tmp_path / "model", "-i", 30, **own_plugins).stderr
-    status = next(text for text in said.splitlines() if text.startswith("iteration 30"))
+    said = (whole.parent / "said.txt").read_text()
+    status = next(text for text in said.splitlines() if text.startswith("iteration 40"))
     assert "loss a 0." in status and "it/s" in status and "images/s" in status and "0:00:00 left" in status
 
 
@@ -273,7 +274,7 @@ def test_options_that_cannot_be(faceswap, own_plugins, line, tmp_path, given, wo
 
 def test_an_earlier_save_is_restored_and_gone_on_with(faceswap, own_plugins, line, tmp_path):
     model = tmp_path / "model"
-    for iterations in (10, 20, 30, 40):
+    for iterations in (20, 40):
         faceswap(*line, "-m", model, "-i", iterations, "--keep", 2, "--snapshots", 8, **own_plugins)
     assert [int(path.name) for path in checkpoint.snapshots(model)] == [40, 32, 24, 16, 8]
     done = faceswap(*line, "-m", model, "-i", 26, "--restore", 24, **own_plugins)
@@ -343,7 +344,7 @@ def test_the_learning_rate_is_found_and_nothing_saved(faceswap, own_plugins, lin
 
 
 def test_the_largest_batch_is_found(faceswap, own_plugins, line, tmp_path):
-    done = faceswap(*line, "-m", tmp_path / "model", "-i", 1, "-b", "auto", **own_plugins)
+    done = faceswap(*line, "-m", tmp_path / "model", "-i", 1, "-b", "auto", "--model.width", 256, **own_plugins)
     found = re.search(r"Batch: (\d+) faces of each person, \d+ images/s; more (take too long|do not fit)", done.stderr)
     assert int(found[1]) >= 64 and "Done at iteration 1" in done.stderr
 

@@ -22,6 +22,10 @@ from lib.training.plan import Plan, Updates
 from lib.training.step import Parts, make_step
 
 ROOT = Path(__file__).resolve().parents[3]
+sys.path.append(str(ROOT / "tests" / "own_plugins" / "models"))
+
+from tiny import Tiny  # noqa: E402  (its losses are plain means: the mean of those of a batch's halves is that of the whole)
+
 EVERYTHING = Augmentation(warp=0.5, rotation=5.0, scale=0.05, shift=0.05, flip=True, color=0.1, light=0.2, blur=0.02, retarget=0.5,
                           crossed=0.5)
 OTHERS = ("jax", "torch")
@@ -38,11 +42,6 @@ def faces_of(folders: dict[str, Path], model: FaceModel) -> dict[str, Faces]:
 
 def small_model() -> FaceModel:
     return MODELS.create("compact", size=64, width=8, latent=16)
-
-
-def even_model() -> FaceModel:
-    """One whose losses are plain means, so that the mean of those of a batch's halves is that of the whole."""
-    return MODELS.create("tiny")
 
 
 def plan_of(model: FaceModel, **changes) -> Plan:
@@ -77,6 +76,11 @@ def faces(face_folders, model) -> dict[str, Faces]:
 
 
 @pytest.fixture(scope="module")
+def even_faces(face_folders, model) -> dict[str, Faces]:
+    return faces_of(face_folders, Tiny())
+
+
+@pytest.fixture(scope="module")
 def plain(model, faces) -> list[dict[str, float]]:
     """Six iterations, one by one, of faces that the host augments."""
     return losses(model, faces, plan_of(model), [1] * 6)[0]
@@ -97,27 +101,30 @@ def test_several_iterations_a_call_are_the_same(model, faces, plain):
     same([{name: np.mean([row[name] for row in plain]) for name in plain[0]}], [at_once])
 
 
-def test_frozen_networks_stay_and_the_others_learn(model, faces):
-    before = loop.make_parts(model, faces, plan_of(model)).networks
-    after = losses(model, faces, plan_of(model, frozen=frozenset({"encoder"})), [2])[1]
+def test_frozen_networks_stay_and_the_others_learn(even_faces):
+    model = Tiny()
+    before = loop.make_parts(model, even_faces, plan_of(model)).networks
+    after = losses(model, even_faces, plan_of(model, frozen=frozenset({"encoder"})), [2])[1]
     for name, network in after.networks.items():
         unchanged = all(np.array_equal(*both) for both in zip(before[name].get_weights(), network.get_weights()))
         assert unchanged == (name == "encoder"), name
 
 
-def test_averages_follow_slowly(model, faces):
-    started = loop.make_parts(model, faces, plan_of(model)).networks["encoder"].get_weights()
-    parts = losses(model, faces, plan_of(model, averaged=0.9), [4])[1]
+def test_averages_follow_slowly(even_faces):
+    model = Tiny()
+    started = loop.make_parts(model, even_faces, plan_of(model)).networks["encoder"].get_weights()
+    parts = losses(model, even_faces, plan_of(model, averaged=0.9), [4])[1]
     weights = parts.networks["encoder"].get_weights(), parts.averages["encoder"].get_weights()
     moved, followed = (np.concatenate([np.abs(one - other).ravel() for one, other in zip(these, started)]).mean() for these in weights)
     assert 0 < followed < moved
 
 
-def test_gathered_gradients_of_two_halves_are_those_of_the_whole(model, faces):
+def test_gathered_gradients_of_two_halves_are_those_of_the_whole(even_faces):
     """Two iterations of one batch, gathered, change what one iteration of that batch changes."""
-    once = losses(model, faces, plan_of(model, updates=Updates(accumulate=1)), [1])[1]
-    parts = loop.make_parts(model, faces, plan_of(model, updates=Updates(accumulate=2)))
-    step, feed = make_step(parts), loop.make_feed(faces, plan_of(model))
+    model = Tiny()
+    once = losses(model, even_faces, plan_of(model, updates=Updates(accumulate=1)), [1])[1]
+    parts = loop.make_parts(model, even_faces, plan_of(model, updates=Updates(accumulate=2)))
+    step, feed = make_step(parts), loop.make_feed(even_faces, plan_of(model))
     fed = feed.take()
     feed.close()
     for number in range(2):
@@ -145,7 +152,7 @@ def in_a_process(folders: dict[str, Path], keras_backend: str, **given) -> list[
         pytest.skip(f"{keras_backend} is not installed")
     given["folders"] = {identity: str(folder) for identity, folder in folders.items()}
     done = subprocess.run([sys.executable, __file__, json.dumps(given)], cwd=ROOT, capture_output=True, text=True, env=os.environ | {
-        "KERAS_BACKEND": keras_backend, "PYTHONPATH": str(ROOT), "FACESWAP_PLUGINS": str(ROOT / "tests" / "own_plugins"),
+        "KERAS_BACKEND": keras_backend, "PYTHONPATH": str(ROOT),
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={given.get('devices', 1)}"})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -192,7 +199,7 @@ def test_what_a_backend_cannot_do_is_told(name, command, words):
 
 def main(given: dict) -> None:
     devices = backend.set_up("float32", 1, given.get("devices", 1))
-    model = even_model() if given.get("even") else small_model()
+    model = Tiny() if given.get("even") else small_model()
     faces = faces_of({identity: Path(folder) for identity, folder in given["folders"].items()}, model)
     plan = plan_of(model, on_device=given.get("on_device", False))
     print(json.dumps(losses(model, faces, plan, given.get("calls", [1] * 6), devices)[0]))
