@@ -19,12 +19,12 @@ from lib.errors import FaceswapError, UsageError
 REQUIRED = dataclasses.MISSING
 
 
-def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None, high: float | None = None,
+def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None, high: float | None = None, step: int | None = None,
            choices: tuple | None = None, short: str | None = None, plugin: str | None = None, positional: bool = False) -> Any:
     """A dataclass field that users set.
 
-    `default` may be left out: then the option is required. `low` and `high` are inclusive bounds of a number,
-    `choices` the values allowed, `short` the one-letter flag ("-i"), and `plugin` the kind of plugin that is chosen
+    `default` may be left out: then the option is required. `low` and `high` are inclusive bounds of a number, which is
+    a multiple of `step`, `choices` the values allowed, `short` the one-letter flag ("-i"), and `plugin` the kind of plugin that is chosen
     by name ("detectors"), or several where the field is a list[str]. A `positional` option has no flag. All arguments must be
     literals: declarations are read without importing.
     """
@@ -45,6 +45,7 @@ class Option:
     help: str
     low: float | None = None
     high: float | None = None
+    step: int | None = None
     choices: tuple | None = None
     short: str | None = None
     plugin: str | None = None
@@ -76,14 +77,16 @@ class Option:
             raise UsageError(f"{label} must be one of {', '.join(map(str, self.choices))}, not {value!r}."
                              + nearest(str(value), map(str, self.choices)))
         for one in value if isinstance(value, list) else [value]:
-            if (self.low is not None and not one >= self.low) or (self.high is not None and not one <= self.high):
+            if (self.low is not None and not one >= self.low) or (self.high is not None and not one <= self.high) \
+                    or (self.step and one % self.step):
                 raise UsageError(f"{label} must be {self.bounds}, not {one}.")
         return value
 
     @property
     def bounds(self) -> str:
         """"at least 0 and at most 1", or nothing."""
-        return " and ".join(f"at {side} {bound}" for side, bound in (("least", self.low), ("most", self.high)) if bound is not None)
+        ends = [f"at {side} {bound}" for side, bound in (("least", self.low), ("most", self.high)) if bound is not None]
+        return " and ".join(ends + [f"a multiple of {self.step}"] * (self.step is not None))
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def masks(text: str, path: Path | None) -> tuple[list[Masker], bool]:
 
 
 def _swapper(options: Convert) -> Swapper:
-    swapper = load_swapper(options.model_dir, to="a" if options.swap_model else "b")
+    swapper = load_swapper(options.model_dir, "a" if options.swap_model else "b", options.morph)
     if options.mask.strip() == PREDICTED:
         blank = np.zeros((1, swapper.size, swapper.size, 3), np.float32)
         if swapper(blank)[1] is None:
@@ -151,6 +151,8 @@ class Convert(Command):
     output: Path = option(help="A video, or a folder for pictures.", short="-o")
     model_dir: Path = option(help="The folder of a trained model.", short="-m")
     alignments: Path | None = option(None, "The alignments file of the input, if it is not in its usual place.", short="-p")
+    morph: float | None = option(None, "How far towards B's face to go, of models that can stop half way, such as amp; by default 0.75.",
+                                 low=0.0, high=1.0)
     swap_model: bool = option(False, "Swap the other way round: B becomes A.", short="-s")
     faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like the person to be replaced, "
                                "if it does.", choices=("all", "largest", "nearest-a"))

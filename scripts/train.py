@@ -113,6 +113,7 @@ def _train(options: Train) -> int:
     folder = options.model_dir
     settings = _settings(options)
     model = MODELS.create(options.model, **settings["options"])
+    _choose_losses(options, model, settings)
     folders = {identity: [_face_folder(path, folder / f"faces_{identity}{number or ''}", options) for number, path in enumerate(paths)]
                for identity, paths in (("a", options.input_a), ("b", options.input_b))}
     files = {identity: [_read(path, model.coverage) for path in paths] for identity, paths in folders.items()}
@@ -186,6 +187,32 @@ def _settings(options: Train) -> dict[str, Any]:
     return stored | {"precision": precision if options.precision != "auto" else stored.get("precision", precision),
                      "averaged": stored.get("averaged", averaged) if options.averaged is None else averaged,
                      "seed": stored.get("seed", seed) if options.seed is None else options.seed}
+
+
+def _choose_losses(options: Train, model: FaceModel, settings: dict[str, Any]) -> None:
+    """What the model minimises: as asked for, else as the folder says, else its own way."""
+    from lib.training.losses import LOSSES
+
+    given = {name: value for name in ("outside", "eyes", "mouth") if (value := getattr(options, name)) is not None}
+    if options.loss:
+        given["criteria"] = {}
+        for text in options.loss:
+            name, _, share = text.partition("=")
+            if name not in LOSSES:
+                raise UsageError(f"--loss: there is no loss {name!r}.{nearest(name, LOSSES)} There are: {', '.join(LOSSES)}.")
+            try:
+                given["criteria"][name] = float(share or 1)
+            except ValueError:
+                raise UsageError(f"--loss {text}: {share!r} is no number. Write it as {name}=0.5.") from None
+            if not 0 < given["criteria"][name] < float("inf"):
+                raise UsageError(f"--loss {text}: the weight must be more than 0.")
+    for name in given:
+        if getattr(model, name, None) is None:
+            raise UsageError(f"--{'loss' if name == 'criteria' else name} is not for {options.model}, which knows what it minimises. Leave "
+                             "it out, or choose another model with -t.")
+    settings["losses"] = settings.get("losses", {}) | given
+    for name, value in settings["losses"].items():
+        setattr(model, name, value)
 
 
 def _plan(options: Train, model: FaceModel, settings: dict[str, Any]) -> Plan:
@@ -270,7 +297,7 @@ def _on_device(choice: str, faces: dict[str, Faces]) -> bool:
 
 
 def _faces(files: list[FaceFile], model: FaceModel, paint_hair: bool, mask: str | None, alignments: Path | None) -> Faces:
-    return Faces([file.image for file in files], crop_landmarks(files), files[0].coverage, model.size, model.coverage, model.drawn,
+    return Faces([file.image for file in files], crop_landmarks(files), files[0].coverage, model.size, model.coverage, model.taught,
                  paint_hair=paint_hair, face_masks=masks_of_files(files, mask, alignments) if mask else None)
 
 
@@ -444,6 +471,12 @@ class Train(Command):
     rate_dropout: float = option(0.0, "Share of the weights, drawn anew each iteration, that are not updated.", low=0.0, high=0.99)
     averaged: float | None = option(None, "How slowly averaged weights, which previews and convert use, follow; 0: none are kept; by "
                                           "default what suits the model.", low=0.0, high=0.99999)
+    loss: list[str] = option([], "What the model minimises, in place of its own way: any of mae, mse, logcosh, linf, ssim, ms_ssim, dssim, "
+                                 "dssim2, gradient, laplacian, frequency and gmsd, each with its weight, as in ssim=1 mse=0.5.")
+    outside: float | None = option(None, "How much pixels outside the face count in it, where those of the face count 1; by default what "
+                                         "suits the model.", low=0.0, high=10.0)
+    eyes: float | None = option(None, "How much pixels of the eyes count besides.", low=0.0, high=1000.0)
+    mouth: float | None = option(None, "Likewise of the mouth.", low=0.0, high=1000.0)
     load_weights: Path | None = option(None, "Begin a new model with the weights of this one, as far as they fit.")
     parts: list[str] = option([], "Networks to take from --load-weights; by default all.")
     freeze: list[str] = option([], "Networks that stay as they are, as encoder.")

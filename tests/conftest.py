@@ -72,7 +72,7 @@ def faceswap(warm):
 
     def run(*arguments, code: int | None = 0, timeout: float = 600, **environment) -> subprocess.CompletedProcess:
         line = list(map(str, arguments))
-        if line[:1] in (["train"], ["convert"], ["swap"]) and environment.keys() <= {"FACESWAP_PLUGINS", "TF_CONFIG"} and warm:
+        if environment.keys() <= {"FACESWAP_PLUGINS", "TF_CONFIG"} and warm:
             done = warm.run(line, os.environ | environment, timeout)
         else:
             done = subprocess.run([sys.executable, str(ROOT / "faceswap.py"), *line], capture_output=True, text=True, timeout=timeout,

@@ -148,7 +148,7 @@ def _made_up(model: FaceModel, batch: int) -> dict[str, Side]:
     random = np.random.default_rng(0)
     sides = {}
     for identity in "ab":
-        pictures = (random.integers(0, 256, (1, batch, side, side, 3), np.uint8) for side in (model.size, model.drawn, model.size))
+        pictures = (random.integers(0, 256, (1, batch, side, side, 3), np.uint8) for side in (model.size, model.taught, model.size))
         sides[identity] = Side(*pictures, random.random((1, batch, 68, 2), np.float32))
     return sides
 

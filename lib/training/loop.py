@@ -63,7 +63,7 @@ def make_parts(model: FaceModel, faces: Mapping[str, Faces], plan: Plan, begin: 
         averages = _copies(model, networks) if plan.averaged else {}
         on_device = {}
         if plan.on_device:
-            on_device = {"prepare": augment.Augment(plan.augmentation, model.size, model.drawn), "held": augment.stocks(faces)}
+            on_device = {"prepare": augment.Augment(plan.augmentation, model.size, model.taught), "held": augment.stocks(faces)}
         return Parts(model, networks, averages, optimizers, averaged=plan.averaged, frozen=plan.frozen, devices=devices, **on_device)
 
 

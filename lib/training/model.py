@@ -40,8 +40,13 @@ class FaceModel(ABC):
 
     @property
     def drawn(self) -> int:
-        """Side of the face that it draws, pixels: `size`, or twice that of a model that draws finer than it sees."""
+        """Side of the face that it draws, pixels: `size`, unless it draws finer than it sees."""
         return self.size
+
+    @property
+    def taught(self) -> int:
+        """Side of the pictures that it is taught with: the least multiple of `size` that is no smaller than `drawn`."""
+        return -(-self.drawn // self.size) * self.size
 
     @abstractmethod
     def networks(self) -> Networks:
@@ -60,8 +65,11 @@ class FaceModel(ABC):
     @abstractmethod
     def losses(self, networks: Networks, batch: dict) -> Losses:
         """Written in `keras.ops`. `batch` is by identity a `Side` of float32 tensors: `input`, `regions` (N, S, S, 3) and `target`
-        (N, D, D, 3) in [0, 1], `landmarks` (N, 68, 2) in [0, 1] of the side; S is `size`, D `drawn`."""
+        (N, T, T, 3) in [0, 1], `landmarks` (N, 68, 2) in [0, 1] of the side; S is `size`, T `taught`."""
 
     @abstractmethod
     def swapper(self, networks: Networks, to: str) -> keras.Model:
-        """(N, S, S, 3) RGB in [0, 1] -> the same face as identity `to`: (N, D, D, 3), or (N, D, D, 4) with the mask where it is learnt."""
+        """(N, S, S, 3) RGB in [0, 1] -> the same face as identity `to`: (N, D, D, 3), or (N, D, D, 4) with the mask where it is learnt.
+
+        S is `size`, D `drawn`.
+        """

@@ -33,15 +33,20 @@ class Swapper:
         return swapped[..., :3], swapped[..., 3:] if swapped.shape[-1] > 3 else None
 
 
-def load_swapper(folder: Path, to: str = "b") -> Swapper:
-    """The newest good save of the model in `folder`, swapping towards identity `to`.
+def load_swapper(folder: Path, to: str = "b", morph: float | None = None) -> Swapper:
+    """The newest good save of the model in `folder`, swapping towards identity `to`, or `morph` of the way there.
 
-    Raises FaceswapError where the folder holds no model, an unfinished or a damaged one.
+    Raises FaceswapError where the folder holds no model, an unfinished or a damaged one, or one that goes all the way only.
     """
     options = checkpoint.read_options(folder)
     from lib.training import backend  # imports Keras, which takes seconds
 
     model = MODELS.create(options["model"], **options["options"])
+    if morph is not None:
+        if not hasattr(model, "morph"):
+            raise FaceswapError(f"--morph is for models that learn what lies between two faces, such as amp; {folder} holds one of the "
+                                f"kind {options['model']!r}. Leave it out.")
+        model.morph = morph
     found = checkpoint.newest(folder)
     if found is None:
         raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")

@@ -181,7 +181,7 @@ def _keras(name: str, settings: dict, batch: int | None, precision: str) -> dict
     both.compile(model.optimizer("all", model.learning_rate), loss=["mean_absolute_error"] * 2)
     batch = batch or model.batch
     seen, wanted = ([np.random.default_rng(0).random((batch, side, side, 3), np.float32) for _ in inputs]
-                    for side in (model.size, model.drawn))
+                    for side in (model.size, model.taught))
     return {"trained": 2 * batch * _per_second(lambda: both.train_on_batch(seen, wanted))}
 
 
@@ -218,7 +218,7 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
                             lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(path))
             files = packed.read_faces(path, device.cores())
             faces[identity] = Faces([file.image for file in files], crop_landmarks(files), files[0].coverage, model.size, model.coverage,
-                                    model.drawn)
+                                    model.taught)
     return faces
 
 

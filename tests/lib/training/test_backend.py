@@ -36,7 +36,7 @@ def faces_of(folders: dict[str, Path], model: FaceModel) -> dict[str, Faces]:
     for identity, folder in folders.items():
         files = [read_face(path) for path in list_faces(folder)]
         faces[identity] = Faces([file.image for file in files], [file.landmarks for file in files], files[0].coverage, model.size,
-                                model.coverage, model.drawn)
+                                model.coverage, model.taught)
     return faces
 
 

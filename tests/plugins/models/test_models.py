@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,9 +17,28 @@ from lib.training.data import NONE, Faces, Side
 from lib.training.model import FaceModel
 from lib.training.step import Parts, Step, make_step
 
+import keras  # isort: skip
 import tensorflow as tf  # isort: skip
 
-SMALL = {"compact": {"size": 64, "width": 16, "latent": 32}}  # options that make a model quick to test; others as they are
+ROOT = Path(__file__).resolve().parents[3]
+# Options that make a model quick to test, and how many faces of each person then are; others as they are, with ONE face where it is slow.
+SMALL = {
+    "amp": {"size": 64, "code": 64, "inter": 64, "encoder_width": 16, "decoder_width": 16, "mask_width": 16},
+    "compact": {"size": 64, "width": 16, "latent": 32},
+    "dfl_h128": {"low_memory": True, "learn_mask": True},
+    "dfl_sae": {"size": 64, "code": 64, "encoder_width": 21, "decoder_width": 10, "multiscale": True, "learn_mask": True},
+    "dlight": {"output": 128, "features": "lowmem"},
+    "phaze_a": {"output": 64, "bottleneck_size": 128, "encoder_min": 16, "encoder_max": 256, "fc_min": 64, "fc_max": 64, "decoder_max": 64,
+                "decoder_min": 32, "decoder_noise": False},
+    "realface": {"output": 64, "code": 768, "encoder_width": 96},
+    "sae": {"size": 64, "code": 64, "encoder_width": 16, "decoder_width": 16, "mask_width": 16},
+    "unbalanced": {"size": 64, "code": 512, "encoder_width": 64, "width_a": 64, "width_b": 64, "learn_mask": True},
+    "villain": {"low_memory": True},
+}
+SLOW = {"dfaker", "dfl_h128", "dfl_sae", "dlight", "realface", "villain"}  # of which a few iterations have to do
+ONE = SLOW | {"iae", "lightweight", "original"}
+RATES = {"phaze_a": 1e-3}
+RESTLESS = {"amp", "dlight", "phaze_a", "unbalanced"}  # draw at random while they train
 
 
 @pytest.fixture(scope="module", params=MODELS.names())
@@ -36,14 +58,14 @@ def networks(model) -> dict:
 
 
 @pytest.fixture(scope="module")
-def batch(model, face_folders) -> dict[str, Side]:
-    """The same four faces of each person whenever it is asked for, uint8."""
-    sides = {}
+def batch(name, model, face_folders) -> dict[str, Side]:
+    """The same one or four faces of each person whenever it is asked for, uint8."""
+    sides, count = {}, 1 if name in ONE else 4
     for identity, folder in face_folders.items():
         files = [read_face(path) for path in list_faces(folder)[::3]]
         faces = Faces([file.image for file in files], [file.landmarks for file in files], files[0].coverage, model.size, model.coverage,
-                      model.drawn)
-        sides[identity] = faces.batch(range(4), NONE, np.random.default_rng(0))
+                      model.taught)
+        sides[identity] = faces.batch(range(count), NONE, np.random.default_rng(0))
     return sides
 
 
@@ -77,7 +99,7 @@ def test_swaps_pictures_of_its_size(model, networks, pictures):
         swapper = model.swapper(networks, to)
         assert swapper.input_shape == (None, model.size, model.size, 3)
         swapped = swapper.predict_on_batch(pictures)
-        assert swapped.shape in [(4, model.drawn, model.drawn, channels) for channels in (3, 4)]
+        assert swapped.shape in [(len(pictures), model.drawn, model.drawn, channels) for channels in (3, 4)]
         assert swapped.dtype == np.float32 and np.isfinite(swapped).all()
         assert -0.5 < swapped.mean() < 1.5
 
@@ -104,28 +126,24 @@ def test_losses_are_scalars_with_the_classic_measure_among_them(model, networks,
         assert value.shape == () and np.isfinite(float(value)) and float(value) >= 0
 
 
-def test_the_classic_measure_is_the_mean_absolute_error(model, networks, batch):
+def test_the_classic_measure_is_the_mean_absolute_error(name, model, networks, batch):
+    if name in RESTLESS:
+        pytest.skip("what it draws in training is not what it draws of the same face later")
     report = model.losses(networks, floats(batch)).report
     for identity, side in batch.items():
         rebuilt = model.swapper(networks, identity).predict_on_batch(side.input / np.float32(255))[..., :3]
         assert float(report[identity]) == pytest.approx(np.abs(rebuilt - side.target / np.float32(255)).mean(), rel=0.02)
 
 
-def test_one_batch_can_be_learnt_by_heart(model, step, batch):
-    losses = []
-    for number in range(40 if model.decays else 12):
-        step(fed(batch), number, [model.learning_rate])
+def test_one_batch_can_be_learnt_by_heart_by_every_network(name, model, networks, step, batch):
+    before = {name: network.get_weights() for name, network in networks.items()}
+    losses, slow = [], name in SLOW
+    for number in range(5 if slow else 12 if name in ONE else 40):
+        step(fed(batch), number, [model.learning_rate if model.decays else RATES.get(name, 2e-4)])
         losses.append(step.report())
     for identity in "ab":
-        assert np.mean([row[identity] for row in losses[-3:]]) < 0.7 * losses[0][identity]
-
-
-def test_every_network_learns(model, batch):
-    networks = model.networks()
-    before = {name: network.get_weights() for name, network in networks.items()}
-    step = a_step(model, networks, 1e-3)
-    step(fed(batch), 0, [1e-3])
-    step.wait()
+        total = [sum(value for part, value in row.items() if part.endswith(f" {identity}")) or row[identity] for row in losses]
+        assert total[-1] < 0.9 * total[0] if slow else np.mean(total[-3:]) < 0.7 * total[0], total
     for name, network in networks.items():
         changed = [not np.array_equal(one, other) for one, other in zip(before[name], network.get_weights())]
         assert np.mean(changed) > 0.9, name
@@ -143,8 +161,11 @@ def test_the_eyes_of_any_face_lie_in_their_band(face_folders, coverage, size):
             assert left <= x.min() and x.max() < grid - right and above <= y.min() and y.max() < grid - below
 
 
-def test_compact_draws_in_the_light_of_what_it_is_given(pictures):
+def test_compact_draws_in_the_light_of_what_it_is_given(face_folders):
     model = MODELS.create("compact", **SMALL["compact"])
+    files = [read_face(path) for path in list_faces(face_folders["a"])[::3]]
+    faces = Faces([file.image for file in files], [file.landmarks for file in files], files[0].coverage, model.size, model.coverage)
+    pictures = faces.batch(range(4), NONE, np.random.default_rng(0)).input / np.float32(255)
     swapper = model.swapper(model.networks(), "b")
     swapped, darker = (swapper.predict_on_batch(each)[..., :3] for each in (pictures, pictures * 0.5))
     np.testing.assert_allclose(darker, swapped * 0.5, atol=0.03)
@@ -198,7 +219,72 @@ def test_every_size_and_coverage_can_be_made(name):
                 assert model.drawn == value * getattr(model, "upscale", 1)
 
 
-def test_the_original_has_the_published_sizes():
-    networks = MODELS.create("original").networks()
-    assert {name: network.count_params() for name, network in networks.items()} == {
-        "encoder": 69_662_976, "decoder_a": 6_199_747, "decoder_b": 6_199_747}
+DFL_SAE_DF = {"encoder": 75_961_012, "decoder_a": 27_023_853, "decoder_b": 27_023_853}
+SAE_DF_UD = {"size": 256, "architecture": "df-ud"}
+
+
+def preset(name: str) -> dict:
+    """The options that a file in presets/ gives its model."""
+    tables = tomllib.loads((ROOT / "presets" / f"{name}.toml").read_text())
+    return tables["model"][tables["train"]["model"]]
+
+
+@pytest.mark.parametrize("name, options, counts", [
+    ("original", {}, {"encoder": 69_662_976, "decoder_a": 6_199_747, "decoder_b": 6_199_747}),
+    ("original", {"low_memory": True}, {"encoder": 48_165_632, "decoder_a": 6_199_747, "decoder_b": 6_199_747}),
+    ("lightweight", {}, {"encoder": 29_806_336, "decoder_a": 10_630_019, "decoder_b": 10_630_019}),
+    ("iae", {}, {"encoder": 17_214_720, "inter_a": 25_175_040, "inter_b": 25_175_040, "inter_both": 25_175_040, "decoder": 25_076_163}),
+    ("dfaker", {}, {"encoder": 69_662_976, "decoder_a": 21_833_923, "decoder_b": 21_833_923}),
+    ("dfaker", {"output": 256}, {"encoder": 119_994_624, "decoder_a": 69_025_987, "decoder_b": 69_025_987}),
+    ("dfl_h128", {}, {"encoder": 77_018_880, "decoder_a": 15_348_611, "decoder_b": 15_348_611}),
+    ("dfl_h128", {"low_memory": True}, {"encoder": 40_563_200, "decoder_a": 3_840_451, "decoder_b": 3_840_451}),
+    ("dfl_sae", {}, DFL_SAE_DF),
+    ("dfl_sae", {"multiscale": True}, DFL_SAE_DF | {"decoder_a": 27_023_853 + 56_706, "decoder_b": 27_023_853 + 56_706}),
+    ("dfl_sae", {"architecture": "liae"}, {"encoder": 16_681_140, "inter_both": 34_375_936, "inter_b": 34_375_936, "decoder": 36_313_581}),
+    ("dlight", {}, {"encoder": 61_783_296, "decoder_a": 6_869_523, "decoder_b": 74_961_187}),
+    ("dlight", {"details": "fast"}, {"encoder": 61_783_296, "decoder_a": 6_869_523, "decoder_b": 95_053_187}),
+    ("villain", {}, {"encoder": 112_027_904, "decoder_a": 21_543_555, "decoder_b": 21_543_555}),
+    ("villain", {"low_memory": True}, {"encoder": 75_573_504, "decoder_a": 21_543_555, "decoder_b": 21_543_555}),
+    ("unbalanced", {}, {"encoder": 83_964_932, "decoder_a": 43_633_827, "decoder_b": 79_447_427}),
+    ("unbalanced", {"low_memory": True}, {"encoder": 54_596_100, "decoder_a": 28_937_523, "decoder_b": 24_428_883}),
+    ("realface", {}, {"encoder": 29_604_608, "decoder_a": 64_196_041, "decoder_b": 144_441_027}),
+    ("sae", {}, {"encoder": 4_306_560, "inter_both": 19_933_440, "inter_a": 19_933_440, "decoder": 38_203_115}),
+    ("sae", {"architecture": "df"}, {"encoder": 4_306_560, "inter": 14_959_872, "decoder_a": 19_136_000, "decoder_b": 19_136_000}),
+    ("sae", SAE_DF_UD, {"encoder": 4_306_560, "inter": 40_125_696, "decoder_a": 19_181_291, "decoder_b": 19_181_291}),
+    ("sae", {"size": 320, "architecture": "liae-udt"},
+     {"encoder": 15_654_144, "inter_both": 26_265_856, "inter_a": 26_265_856, "decoder": 53_477_803}),
+    ("sae", preset("quick96"),
+     {"encoder": 4_306_560, "inter": 3_098_368, "decoder_a": 15_444_701, "decoder_b": 15_444_701}),
+    ("amp", {}, {"encoder": 22_076_928, "inter_a": 12_895_232, "inter_b": 12_895_232, "decoder": 53_477_803}),
+    ("phaze_a", {}, {"encoder": 33_992_960, "fc_a": 16_793_600, "fc_b": 16_793_600, "fc_gblock": 1_050_112, "gblock": 23_864_832,
+                     "decoder": 31_271_107}),
+    ("phaze_a", preset("phaze-a-dny512"), {"encoder": 18_615_056, "fc_both": 15_993_856, "decoder_a": 2_358_035, "decoder_b": 2_358_035}),
+    ("phaze_a", preset("phaze-a-saehd-df"), {"encoder": 4_306_560, "fc_both": 14_959_872, "decoder_a": 16_815_747, "decoder_b": 16_815_747}),
+    ("phaze_a", preset("phaze-a-original"), {"encoder": 33_992_960, "fc_both": 35_670_016, "decoder_a": 6_199_747, "decoder_b": 6_199_747}),
+    ("phaze_a", preset("phaze-a-efficientnet-b4"),
+     {"encoder": 62_632_031, "fc_a": 42_024_960, "fc_b": 42_024_960, "fc_gblock": 787_968, "gblock": 36_187_648, "decoder": 33_837_475}),
+])
+def test_published_sizes(name, options, counts):
+    with keras.StatelessScope(initialize_variables=False):  # counted, not made
+        networks = MODELS.create(name, **options).networks()
+    assert {name: network.count_params() for name, network in networks.items()} == counts
+
+
+@pytest.mark.parametrize("name, options, count", [
+    ("original", {}, 6_196_545), ("lightweight", {}, 10_623_617), ("iae", {}, 25_072_961), ("dfaker", {}, 15_635_777),
+    ("dfaker", {"output": 256}, 43_951_425), ("dfl_h128", {}, 15_342_209), ("dfl_h128", {"low_memory": True}, 3_837_249),
+    ("dfl_sae", {}, 3_733_843), ("dfl_sae", {"architecture": "liae"}, 6_830_419), ("villain", {}, 15_342_209)])
+def test_published_sizes_of_masks(name, options, count):
+    with keras.StatelessScope(initialize_variables=False):
+        with_mask, without = (MODELS.create(name, learn_mask=learnt, **options).decoder() for learnt in (True, False))
+    assert with_mask.count_params() - without.count_params() == count
+
+
+@pytest.mark.parametrize("name, options, a, b", [
+    ("dlight", {}, 3_192_041, 1_717_481), ("unbalanced", {}, 15_710_689, 24_781_441),
+    ("unbalanced", {"low_memory": True}, 10_419_601, 8_796_145)])
+def test_published_sizes_of_masks_that_differ(name, options, a, b):
+    with keras.StatelessScope(initialize_variables=False):
+        with_mask, without = (MODELS.create(name, learn_mask=learnt, **options).networks() for learnt in (True, False))
+    for decoder, count in (("decoder_a", a), ("decoder_b", b)):
+        assert with_mask[decoder].count_params() - without[decoder].count_params() == count

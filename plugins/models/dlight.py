@@ -1,0 +1,83 @@
+"""A cheap decoder for A, a detailed one for B, on dense connections down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from lib.nn.blocks import downscale, fast_upscale, hybrid_upscale, leaky_residual, picture, picture_and_mask, upscale
+from lib.options import option
+from lib.plugin import MODELS
+from lib.training.autoencoder import Autoencoder
+
+FEATURES = {"lowmem": (48, 512 + 128), "fair": (64, 1024 + 128), "best": (64, 1536 + 128)}  # encoder's filters, code
+
+
+@MODELS.register
+@dataclass
+class Dlight(Autoencoder):
+    """Draws 128 to 384 pixels and sees 128: much detail for B on mid-range memory, next to none for A."""
+
+    output: int = option(256, "Side of the face that it draws, pixels; it sees 128.", choices=(128, 256, 384))
+    features: str = option("best", "Size of the encoder and the code.", choices=("lowmem", "fair", "best"))
+    details: str = option("good", "Build of B's decoder.", choices=("fast", "good"))
+    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
+    size = 128
+    batch = 8
+
+    @property
+    def drawn(self) -> int:
+        return self.output
+
+    def networks(self) -> dict[str, keras.Model]:
+        return {"encoder": self.encoder(), "decoder_a": self.decoder_a(), "decoder_b": self.decoder_b()}
+
+    def encoder(self) -> keras.Model:
+        """(N, 128, 128, 3) RGB in [0, 1] -> (N, 4, 4, 1024)."""
+        width, code = FEATURES[self.features]
+        face = x = keras.Input((self.size, self.size, 3))
+        for factor in (0.5, 1, 2, 4, 8):
+            x = layers.Concatenate()([downscale(x, int(factor * width)), layers.LeakyReLU(0.1)(layers.AveragePooling2D(2)(x))])
+        x = layers.Dropout(0.05)(layers.Dense(code)(layers.Flatten()(x)))
+        return keras.Model(face, layers.Reshape((4, 4, 1024))(layers.Dropout(0.05)(layers.Dense(4 * 4 * 1024)(x))))
+
+    def decoder_a(self) -> keras.Model:
+        """(N, 4, 4, 1024) -> (N, output, output, 3 or 4) in [0, 1]."""
+        code = keras.Input((4, 4, 1024))
+        x = wide = layers.UpSampling2D(self.output // 64, interpolation="bilinear")(code)
+        for filters in (256, 128, 64, 32):
+            x = hybrid_upscale(x, filters)
+        return keras.Model(code, picture_and_mask(picture(x), self._mask(wide)))
+
+    def decoder_b(self) -> keras.Model:
+        """The same, with more detail."""
+        code = keras.Input((4, 4, 1024))
+        if self.details == "fast":
+            x = first = upscale(code, 512, block=self.output // 64)
+            for filters in (512, 256, 128, 64):
+                x = fast_upscale(x, filters)
+            return keras.Model(code, picture_and_mask(picture(x), self._mask(first)))
+        first = hybrid_upscale(code, 512, self.output // 64, slope=None)
+        x = leaky_residual(layers.LeakyReLU(0.2)(first))
+        for _ in range(2):
+            x = leaky_residual(x, bias=False)
+        x = leaky_residual(self._sharp(x, 512))
+        x = layers.BatchNormalization()(leaky_residual(x, bias=False))
+        x = leaky_residual(self._sharp(x, 256))
+        x = layers.BatchNormalization()(leaky_residual(self._sharp(x, 128), bias=False))
+        drawn = picture(hybrid_upscale(x, 64))
+        return keras.Model(code, picture_and_mask(drawn, self._mask(layers.LeakyReLU(0.1)(first)) if self.learn_mask else None))
+
+    @staticmethod
+    def _sharp(x, filters: int):
+        return layers.LeakyReLU(0.2)(hybrid_upscale(x, filters, slope=None))
+
+    def _mask(self, x):
+        if not self.learn_mask:
+            return None
+        for filters in (128, 64, 32, 16):
+            x = hybrid_upscale(x, filters)
+        return picture(x, 1)
