@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OWN_FILES = {"events", "identities.json", "log.jsonl", "loss.png", "preview.png", "rate.png", "report.html", "saves", "snapshots",
+             "timelapse"}  # of a model's folder
 FEWEST_FACES = 10  # below this nothing can be learnt
 FEW_FACES = 100  # below this the swap will look alike whatever A does
 EMBEDDED_FACES = 16  # enough for a steady mean
@@ -64,6 +66,7 @@ def run(options: Train) -> int:
     for a, b in itertools.product(options.input_a, options.input_b):
         if same_path(a, b):
             raise FaceswapError(f"-A and -B are both {a}. Name two people's faces.")
+    _check_folder(options)
     worker, _ = device.worker()
     if worker:  # the first writes, and keeps others out
         return _train(options)
@@ -73,6 +76,20 @@ def run(options: Train) -> int:
             logger.info("Back at the save of iteration %d; what came after it is set aside in %s.", state.iteration,
                         options.model_dir / "saves")
         return _train(options)
+
+
+def _check_folder(options: Train) -> None:
+    """Raises FaceswapError where -m is no place for a model: among other files it would overwrite some."""
+    folder = options.model_dir
+    if any(same_path(path, folder) for path in (*options.input_a, *options.input_b)):
+        raise FaceswapError(f"-m is {folder}, which holds the faces. Name a folder of its own for the model.")
+    if not folder.is_dir():
+        return
+    names = sorted(path.name for path in folder.iterdir())
+    if "options.json" in names:
+        checkpoint.read_options(folder)  # raises where it is another program's
+    elif strange := [name for name in names if not name.startswith((".", "faces_")) and name not in OWN_FILES]:
+        raise FaceswapError(f"{folder} holds {strange[0]!r} and is no model's folder. Name a new one with -m.")
 
 
 def _check_usage(options: Train) -> None:
@@ -160,7 +177,8 @@ def _train(options: Train) -> int:
                 outcome.iteration, outcome.seconds / 60, ", since it no longer gets better" if outcome.plateau else "", folder,
                 folder / "preview.png")
     if outcome.progress:
-        logger.info("Of %s of A held out from training, swapped: %s.", counted(len(held_out), "face"), _words(outcome.progress))
+        logger.info("Of %s of A held out from training, swapped%s: %s.", counted(len(held_out), "face"),
+                    "" if outcome.measured == outcome.iteration else f" (at iteration {outcome.measured})", _words(outcome.progress))
     return INTERRUPTED if outcome.interrupted else DONE
 
 
@@ -391,11 +409,14 @@ def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str
     now = {identity: {"folder": str(paths[0].resolve()), "folders": [str(path.resolve()) for path in paths],
                       "count": sum(map(len, files[identity]))} for identity, paths in folders.items()}
     path = folder / "identities.json"
-    known = checkpoint.read_json(path) if path.exists() else {}
+    known = _known(path)
     changed = [identity for identity in now if identity not in known or (
         identity in before and before[identity].get("folders", [before[identity]["folder"]]) != now[identity]["folders"])]
-    for identity in changed:
-        mean = _embedding(list(itertools.chain(*files[identity])))
+    means = {identity: _embedding(list(itertools.chain(*files[identity]))) for identity in changed}
+    if known.keys() == means.keys() and _are_crossed(known, means):
+        raise FaceswapError(f"-A and -B are the wrong way round: in {folder} the person of -A is B, and that of -B is A. Change them over. "
+                            "To put A's face on B, train as before and convert with -s.")
+    for identity, mean in means.items():
         if identity in known:
             _tell_other_person(identity, np.array(known[identity], np.float32), mean, folder)
         known[identity] = mean.astype(float).round(6).tolist()
@@ -405,6 +426,24 @@ def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str
             checkpoint.write_json(path, known)
     except OSError as error:
         raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
+
+
+def _known(path: Path) -> dict[str, list[float]]:
+    """The mean embeddings in identities.json; none where it is damaged, since they can be measured again."""
+    try:
+        known = checkpoint.read_json(path) if path.exists() else {}
+        return {identity: np.array(known[identity], np.float32).tolist() for identity in known}
+    except (FaceswapError, TypeError, ValueError):
+        logger.warning("%s is damaged: whom the model knows is taken from the faces given now.", path)
+        return {}
+
+
+def _are_crossed(known: dict[str, list[float]], now: dict[str, np.ndarray]) -> bool:
+    """Whether each of the two people now is the other of before."""
+    recognizer = RECOGNIZERS.create("dlib_resnet")
+    before, after = (np.stack([np.array(means[identity], np.float32) for identity in "ab"]) for means in (known, now))
+    alike = likeness(before, after, recognizer) >= recognizer.same
+    return bool(alike[0, 1] and alike[1, 0] and not alike[0, 0] and not alike[1, 1])
 
 
 def _tell_other_person(identity: str, before: np.ndarray, now: np.ndarray, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +17,20 @@ from lib import device
 from lib.errors import FaceswapError
 from lib.logs import silent_start
 
+logger = logging.getLogger(__name__)
+
 # TensorFlow leaves oneDNN's convolutions off on processors without AVX512, where they train 1.3 to 2 times as fast, too
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX leaves memory to other processes, too
 
 gc.disable()  # what is imported stays: to look for garbage in it takes a second, now and as the program ends
 with silent_start():
-    import keras
+    try:
+        import keras
+    except (ImportError, ValueError) as error:
+        name = device.backend()
+        raise FaceswapError(f"Keras cannot compute with {name!r}: {error}. Install it (pip install {name}), or set KERAS_BACKEND to "
+                            "tensorflow, jax or torch.") from error
 
     BACKEND = keras.backend.backend()
     if BACKEND == "tensorflow":
@@ -112,6 +120,7 @@ def _tensorflow_devices(wanted: int) -> Devices:
     if wanted == 1:
         return Devices()
     if not gpus:  # parts of the processor: good for nothing but to try it
+        logger.warning("There is no GPU here: %d parts of the processor share each batch, which is slower than the whole of it.", wanted)
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
                                                    [tf.config.LogicalDeviceConfiguration()] * wanted)
     names = [one.name for one in tf.config.list_logical_devices("GPU" if gpus else "CPU")]

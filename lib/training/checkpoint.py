@@ -141,7 +141,7 @@ def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, ker
     beside = parent / f".{iteration:08d}"
     beside.mkdir()
     try:
-        _check_room(beside, networks, averages, optimizers)
+        check_room(beside, networks, averages, optimizers)
         for name, network in networks.items():
             network.save_weights(beside / f"{name}.weights.h5")
         for name, network in averages.items():
@@ -309,7 +309,7 @@ def _load_variables(path: Path, variables) -> None:
         raise FaceswapError(f"{path} does not hold this model's optimizer ({error}). Restore the model folder from a copy.") from error
 
 
-def _check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) -> None:
+def check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) -> None:
     """Raises OSError where a save would not fit: a disk that fills up under HDF5 takes the process down when the file is freed."""
     variables = [variable for holder in (*networks.values(), *averages.values(), *optimizers.values()) for variable in holder.variables]
     needed = sum(4 * math.prod(variable.shape) + 4096 for variable in variables)  # each has a header of its own

@@ -41,7 +41,8 @@ class Outcome:
     iteration: int
     seconds: float
     interrupted: bool
-    progress: dict[str, float] | None = None  # as last measured
+    progress: dict[str, float] | None  # as last measured
+    measured: int  # at which iteration
     plateau: bool = False  # it gets no better
 
 
@@ -151,6 +152,8 @@ class _Run:
             return self.outcome(False, done)
         with _stop_on_signals() as stopped, contextlib.ExitStack() as stack:
             if self.first:
+                self.check_room()
+                logger.info("Compiling the networks first, which can take half a minute.")
                 stack.enter_context(record)
             feed = stack.enter_context(contextlib.closing(self.feed()))
             while True:
@@ -189,6 +192,14 @@ class _Run:
             if self.first and self.iteration > self.saved:
                 self.save()
         return self.outcome(stopped.is_set(), done)
+
+    def check_room(self) -> None:
+        """Raises FaceswapError where not even one save would fit on the disk: better now than after minutes of training."""
+        try:
+            checkpoint.check_room(self.folder, self.parts.networks, self.parts.averages, self.parts.optimizers)
+        except OSError as error:
+            raise FaceswapError(f"{self.folder}: {error.strerror} for a save. Make room, or name a folder on another disk with "
+                                "-m.") from error
 
     def feed(self) -> Feed:
         return make_feed(self.faces, self.plan, self.iteration, self.devices)
@@ -299,7 +310,8 @@ class _Run:
 
     def outcome(self, interrupted: bool, done: bool) -> Outcome:
         history = self.record.history
-        return Outcome(self.iteration, self.seconds, interrupted, history[-1][1] if history else None, done)
+        measured, progress = history[-1] if history else (0, None)
+        return Outcome(self.iteration, self.seconds, interrupted, progress, measured, done)
 
 
 def _copies(model: FaceModel, networks: dict) -> dict:

@@ -133,11 +133,12 @@ def _line(plan: Plan, row: dict, progress: Mapping[str, float]) -> str:
     parts = [f"iteration {row['iteration']}", "loss " + " ".join(f"{name} {row[name]:.4f}" for name in ("a", "b") if name in row)]
     if progress:
         parts.append(f"to B {progress['distance_b']:.3f} landmarks {progress['landmark_error']:.1f} %")
-    parts += [f"{row['speed']:.1f} it/s", f"{row['images']:.0f} images/s"]
+    if row["speed"]:  # known from the second iteration of a run on: the first is compiled
+        parts += [f"{row['speed']:.1f} it/s", f"{row['images']:.0f} images/s"]
     for gpu in device.gpus():
         used = f" {gpu.utilization} %" if gpu.utilization is not None else ""
         parts.append(f"GPU{used} {gpu.memory_used / 2**30:.1f} of {gpu.memory / 2**30:.0f} GiB")
-    left = plan.left(row["iteration"], row["seconds"], row["speed"])
+    left = plan.left(row["iteration"], row["seconds"], row["speed"]) if row["speed"] else None
     if left is not None:
         minutes, rest = divmod(round(left), 60)
         hours, minutes = divmod(minutes, 60)

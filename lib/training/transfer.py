@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from lib.errors import FaceswapError
@@ -41,11 +42,18 @@ def load_weights(source: Path, networks: dict[str, keras.Model], parts: Sequence
 
 
 def _copied(source: keras.Model, target: keras.Model) -> tuple[int, int]:
-    """How many variables of `target` took the values of those of `source` in the same place and of the same shape, and of how many."""
-    count = 0
-    if len(source.weights) == len(target.weights):
-        for theirs, own in zip(source.weights, target.weights):
-            if tuple(theirs.shape) == tuple(own.shape):
-                own.assign(theirs)
-                count += 1
-    return count, len(target.weights)
+    """How many variables of `target` took the values of those of `source` in the same place and of the same shape, and of how many.
+
+    Of a network with more or fewer layers, runs of variables of the same names and shapes are in the same place.
+    """
+    theirs, own = source.weights, target.weights
+    if len(theirs) == len(own):
+        pairs = list(zip(theirs, own))
+    else:
+        keys = ([(one.name, tuple(one.shape)) for one in these] for these in (theirs, own))
+        blocks = SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks()
+        pairs = [(theirs[block.a + number], own[block.b + number]) for block in blocks for number in range(block.size)]
+    fitting = [(one, other) for one, other in pairs if tuple(one.shape) == tuple(other.shape)]
+    for one, other in fitting:
+        other.assign(one)
+    return len(fitting), len(own)

@@ -256,6 +256,7 @@ def test_a_damaged_model_is_told_before_anything_is_done(clip, model, convert, t
     (["-M", "hul"], 2, "Did you mean 'hull'"),
     (["-M", "hull*onnx"], 2, "The mask onnx needs options of its own. Make it beforehand: faceswap.py mask"),
     (["-M", "predicted"], 1, "predicts no mask"),
+    (["--morph", "0.5"], 1, "--morph is for models that learn what lies between two faces"),
     (["-c", "reinhart"], 2, "Did you mean 'reinhard'"),
     (["--faces", "some"], 2, "must be one of all, largest, nearest-a"),
     (["--feather", "2"], 2, "at most 0.5"),

@@ -407,13 +407,54 @@ def test_another_person_in_a_model_that_is_gone_on_with_is_told(faceswap, own_pl
     shutil.copytree(face_folders["a"], tmp_path / "moved")
     moved = faceswap("train", "-A", tmp_path / "moved", *line[3:], "-m", tmp_path / "model", "-i", 41, **own_plugins)
     assert "another person" not in moved.stderr
+    described = (tmp_path / "model" / "identities.json").read_text()
+    crossed = faceswap("train", "-A", face_folders["b"], "-B", face_folders["a"], *line[5:], "-m", tmp_path / "model", "-i", 42, code=1,
+                       **own_plugins)
+    assert "-A and -B are the wrong way round" in crossed.stderr and checkpoint.newest(tmp_path / "model")[1].iteration == 41
+    assert (tmp_path / "model" / "identities.json").read_text() == described
     shutil.copytree(face_folders["a"], tmp_path / "other")
-    other = faceswap("train", "-A", face_folders["b"], "-B", tmp_path / "other", *line[5:], "-m", tmp_path / "model", "-i", 42,
+    other = faceswap("train", "-A", tmp_path / "moved", "-B", tmp_path / "other", *line[5:], "-m", tmp_path / "model", "-i", 42,
                      **own_plugins)
-    assert "A's faces are of another person" in other.stderr and "B's faces are of another person" in other.stderr
+    assert "B's faces are of another person" in other.stderr and "A's faces" not in other.stderr
     assert "--parts encoder decoder_a" in other.stderr
     now = json.loads((tmp_path / "model" / "identities.json").read_text())
-    np.testing.assert_allclose(now["a"], before["b"], atol=1e-4)
+    np.testing.assert_allclose(now["b"], before["a"], atol=1e-4)
+    (tmp_path / "model" / "identities.json").write_text("x")
+    mended = faceswap("train", "-A", tmp_path / "moved", "-B", tmp_path / "other", *line[5:], "-m", tmp_path / "model", "-i", 43,
+                      **own_plugins)
+    assert "identities.json is damaged" in mended.stderr and "Done at iteration 43" in mended.stderr
+    assert json.loads((tmp_path / "model" / "identities.json").read_text()).keys() == {"a", "b"}
+
+
+def test_folders_that_are_no_place_for_a_model(faceswap, own_plugins, line, face_folders, tmp_path):
+    taken = faceswap(*line, "-m", face_folders["a"], "-i", 1, code=1, **own_plugins)
+    assert "which holds the faces" in taken.stderr and not (face_folders["a"] / "options.json").exists()
+    for name, words in (("notes.txt", "holds 'notes.txt' and is no model's folder"), ("options.json", "is not the description of a model")):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text('{"name": "npm"}')
+        assert words in faceswap(*line, "-m", folder, "-i", 1, code=1, **own_plugins).stderr
+        assert [path.name for path in folder.iterdir()] == [name] and (folder / name).read_text() == '{"name": "npm"}'
+
+
+def test_losses_are_chosen_and_kept(faceswap, own_plugins, line, face_folders, tmp_path):
+    refused = [(["--loss", "ssmi"], 2, "there is no loss 'ssmi'. Did you mean 'ssim'?"), (["--loss", "ssim=no"], 2, "'no' is no number"),
+               (["--loss", "ssim=0"], 2, "must be more than 0"), (["--eyes", 3], 2, "--eyes is not for tiny")]
+    for given, code, words in refused:
+        assert words in faceswap(*line, "-m", tmp_path / "model", *given, code=code, **own_plugins).stderr
+    small = [*line[:5], "-t", "dfl_sae", "--model.size", 64, "--model.code", 32, "--model.encoder-width", 21, "--model.decoder-width", 10,
+             "-b", 1, "--progress-minutes", 0, "-m", tmp_path / "model"]
+    faceswap(*small, "-i", 1, "--loss", "laplacian=2", "mae", "--eyes", 1)
+    faceswap(*small, "-i", 2)
+    for row in rows(tmp_path / "model"):
+        assert {"all laplacian a", "all mae a"} <= row.keys() and "all ssim a" not in row
+    kept = json.loads((tmp_path / "model" / "options.json").read_text())["losses"]
+    assert kept == {"criteria": {"laplacian": 2.0, "mae": 1.0}, "eyes": 1.0}
+
+
+@pytest.mark.parametrize("name, words", [("jaxx", "Keras cannot compute with 'jaxx'"), ("tensorfow", "pip install tensorfow")])
+def test_a_backend_that_is_none(faceswap, own_plugins, line, tmp_path, name, words):
+    assert words in faceswap(*line, "-m", tmp_path / "model", "-i", 1, code=1, KERAS_BACKEND=name, **own_plugins).stderr
 
 
 @pytest.mark.parametrize("given, words", [

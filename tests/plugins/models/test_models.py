@@ -173,6 +173,20 @@ def test_compact_draws_in_the_light_of_what_it_is_given(face_folders):
     np.testing.assert_allclose(bluer.mean((0, 1, 2)), (-0.1, 0, 0.1), atol=0.01)
 
 
+def test_amp_goes_as_far_as_it_is_told():
+    model = MODELS.create("amp", **SMALL["amp"])
+    networks = model.networks()
+    faces = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
+    own = model.swapper(networks, "a").predict_on_batch(faces)
+    far = []
+    for morph in (0.0, 0.5, 1.0):
+        model.morph = morph
+        ways = model.decoder()
+        ways.set_weights(networks["decoder"].get_weights())
+        far.append(np.abs(model.swapper(networks | {"decoder": ways}, "b").predict_on_batch(faces) - own).mean())
+    assert far[0] < 1e-6 < far[1] < far[2]
+
+
 def test_saved_and_loaded_it_swaps_the_same(model, networks, pictures, tmp_path):
     path = checkpoint.save(tmp_path, networks, {}, {}, checkpoint.State(1, 0.0))
     again = model.networks()
