@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OWN_FILES = {"events", "identities.json", "log.jsonl", "loss.png", "preview.png", "rate.png", "report.html", "saves", "snapshots",
-             "timelapse"}  # of a model's folder
+OWN_FILES = {"events", "identities.json", "log.jsonl", "loss.png", checkpoint.COPY, "preview.png", "rate.png", "report.html", "saves",
+             "snapshots", "timelapse"}  # of a model's folder
 FEWEST_FACES = 10  # below this nothing can be learnt
 FEW_FACES = 100  # below this the swap will look alike whatever A does
 EMBEDDED_FACES = 16  # enough for a steady mean
@@ -86,7 +86,7 @@ def _check_folder(options: Train) -> None:
     if not folder.is_dir():
         return
     names = sorted(path.name for path in folder.iterdir())
-    if "options.json" in names:
+    if "options.json" in names or checkpoint.saves(folder):
         checkpoint.read_options(folder)  # raises where it is another program's
     elif strange := [name for name in names if not name.startswith((".", "faces_")) and name not in OWN_FILES]:
         raise FaceswapError(f"{folder} holds {strange[0]!r} and is no model's folder. Name a new one with -m.")
@@ -114,8 +114,8 @@ def _check_usage(options: Train) -> None:
     for identity in "ab":
         weights, sets = getattr(options, f"weights_{identity}"), getattr(options, f"input_{identity}")
         if weights and (len(weights) != len(sets) or min(weights) < 0 or not 0 < sum(weights) < float("inf")):
-            raise UsageError(f"--weights-{identity} needs one number for each of the {len(sets)} of -{identity.upper()}, not all of "
-                             "them 0.")
+            raise UsageError(f"--weights-{identity} needs one number for each of the {len(sets)} given with -{identity.upper()}, and "
+                             "one of them has to be more than 0.")
 
 
 def check_batch(given: str | None) -> None:
@@ -421,7 +421,7 @@ def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str
             _tell_other_person(identity, np.array(known[identity], np.float32), mean, folder)
         known[identity] = mean.astype(float).round(6).tolist()
     try:
-        checkpoint.write_json(folder / "options.json", settings | {"faces": now})
+        checkpoint.write_options(folder, settings | {"faces": now})
         if changed:
             checkpoint.write_json(path, known)
     except OSError as error:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+COPY = "options.copy.json"  # of options.json
 FORMAT = 1
 KEPT = 3  # saves, unless a run wants more or fewer
 
@@ -96,13 +97,26 @@ def read_json(path: Path) -> Any:
         raise FaceswapError(f"Cannot read {path}: {error}. The model folder is damaged or is none; restore it from a copy.") from error
 
 
+def write_options(folder: Path, options: dict[str, Any]) -> None:
+    """Writes `options.json` of a model folder, and a copy: without it the saves are nothing. Raises OSError."""
+    write_json(folder / "options.json", options)
+    write_json(folder / COPY, options)
+
+
 def read_options(folder: Path) -> dict[str, Any]:
-    """`options.json` of a model folder. Raises FaceswapError where `folder` is none."""
+    """`options.json` of a model folder, or its copy. Raises FaceswapError where `folder` is none."""
     if not folder.is_dir():
         raise FaceswapError(f"There is no model folder {folder}. Train one first: faceswap.py train -A FACES_A -B FACES_B -m {folder}")
-    if not (folder / "options.json").exists():
+    copy = folder / COPY
+    if not (folder / "options.json").exists() and not copy.exists():
         raise FaceswapError(f"{folder} holds no model (no options.json). Name the folder that `train -m` wrote.")
-    options = read_json(folder / "options.json")
+    try:
+        options = read_json(folder / "options.json")
+    except FaceswapError:
+        if not copy.exists():
+            raise
+        logger.warning("%s cannot be read; %s, its copy, stands in for it.", folder / "options.json", copy)
+        options = read_json(copy)
     if not isinstance(options, dict) or not isinstance(options.get("model"), str) or not isinstance(options.get("options"), dict):
         raise FaceswapError(f"{folder / 'options.json'} is not the description of a model. Restore it from a copy.")
     if options.get("format", 0) > FORMAT:

@@ -85,7 +85,7 @@ def _sentences(rows: list[dict]) -> list[str]:
         if values := [value for _, value in _points(rows, _of(name))]:
             losses.append(f"{name.upper()}: {number(float(np.mean(values[-LATEST:])))}, at first {number(values[0])}")
     if losses:
-        said.append(f"Loss of {'; '.join(losses)}")
+        said.append(f"Loss of {'; '.join(losses)} (now: the mean of the last {LATEST} reports)")
     return [f"{sentence}." for sentence in said]
 
 

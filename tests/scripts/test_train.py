@@ -261,8 +261,8 @@ def test_another_optimizer_begins_anew_and_the_networks_go_on(faceswap, own_plug
     (["--freeze", "encodre"], "has no network 'encodre'. It has: encoder, decoder_a, decoder_b"),
     (["--freeze", "encoder", "decoder_a", "decoder_b"], "nothing would learn"),
     (["--parts", "encoder"], "--load-weights MODEL: name that too"),
-    (["--weights-a", "1", "2"], "--weights-a needs one number for each of the 1 of -A"),
-    (["--weights-b", "0"], "--weights-b needs one number for each of the 1 of -B"),
+    (["--weights-a", "1", "2"], "--weights-a needs one number for each of the 1 given with -A"),
+    (["--weights-b", "0"], "--weights-b needs one number for each of the 1 given with -B"),
     (["-b", "many"], "--batch must be at least 1 and at most 4096, or auto, not many"),
     (["--optimizer", "adma"], "no optimizer 'adma'. Did you mean 'adam'?"),
     (["--schedule", "cosin"], "no schedule 'cosin'. Did you mean 'cosine'?"),
@@ -424,6 +424,16 @@ def test_another_person_in_a_model_that_is_gone_on_with_is_told(faceswap, own_pl
                       **own_plugins)
     assert "identities.json is damaged" in mended.stderr and "Done at iteration 43" in mended.stderr
     assert json.loads((tmp_path / "model" / "identities.json").read_text()).keys() == {"a", "b"}
+
+
+def test_a_description_that_is_damaged_has_a_copy(faceswap, own_plugins, line, whole, tmp_path):
+    for number, spoil in enumerate((lambda path: path.write_text('{"model": '), lambda path: path.unlink())):
+        folder = tmp_path / str(number)
+        shutil.copytree(whole, folder)
+        spoil(folder / "options.json")
+        done = faceswap(*line, "-m", folder, "-i", 41, **own_plugins)
+        assert "its copy, stands in for it" in done.stderr and "Going on from iteration 40" in done.stderr
+        assert json.loads((folder / "options.json").read_text())["model"] == "tiny"
 
 
 def test_folders_that_are_no_place_for_a_model(faceswap, own_plugins, line, face_folders, tmp_path):
