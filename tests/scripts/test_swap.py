@@ -69,10 +69,15 @@ def test_until_plateau_takes_the_place_of_the_ten_minutes(swap, tiny_swap, clips
     command = ["swap", "-A", clips[0], "-B", clips[1], "-o", swap.folder / "out.mp4", "-t", "tiny", "-D", "hog", "--until", "plateau"]
     with subprocess.Popen([sys.executable, str(ROOT / "faceswap.py"), *map(str, command)], stderr=subprocess.PIPE, text=True,
                           env=os.environ | own_plugins) as process:
-        said = next(line for line in process.stderr if line.startswith("iteration"))
+        before = []
+        for said in process.stderr:
+            if said.startswith("iteration"):
+                break
+            before.append(said)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert "it/s" in said and "left" not in said
+    assert before and not any("InitializeLog" in text for text in before), "TensorFlow greets"
 
 
 def test_more_iterations_train_on_and_convert_again(swap):

@@ -197,6 +197,17 @@ def test_what_a_backend_cannot_do_is_told(name, command, words):
     assert words in done.stderr
 
 
+def test_where_the_first_batch_does_not_fit_smaller_ones_are_tried(monkeypatch, own_plugins):
+    """Of 2 GiB, that is: a process that takes more is ended."""
+    from lib.training import estimate
+
+    monkeypatch.setenv("FACESWAP_PLUGINS", own_plugins["FACESWAP_PLUGINS"])
+    monkeypatch.setattr(estimate, "FIRST", 1 << 17)
+    monkeypatch.setattr(estimate.device, "memory", lambda: (2 << 30, 2 << 30))
+    batch, speed, _ = estimate.largest_batch("tiny", {}, "float32", plan_of(Tiny()))
+    assert 1 <= batch < 1 << 17 and speed > 0
+
+
 def main(given: dict) -> None:
     devices = backend.set_up("float32", 1, given.get("devices", 1))
     model = Tiny() if given.get("even") else small_model()
