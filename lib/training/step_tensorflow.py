@@ -14,6 +14,11 @@ class TensorFlowStep(Step):
     def __init__(self, parts: Parts):
         super().__init__(parts)
         several = parts.devices.strategy is not None
+        for optimizer in parts.optimizers.values():
+            for inner in (optimizer, getattr(optimizer, "inner_optimizer", optimizer)):
+                # Of several devices the gradients are gathered below, as clipping needs the whole batch's. Of one, TensorFlow would gather them
+                # by what it then never gives back: the memory of every network and optimizer that a step has trained
+                inner._all_reduce_sum_gradients = list
         # Compiled by XLA, an update of all weights takes a tenth of the time: operation by operation it is memory that it waits for.
         # Nothing here branches on tensors, so that rewriting the code for it (autograph) would do nothing but take a second at each start
         update = self._updated_together if several else tf.function(parts.apply, autograph=False, jit_compile=True)
@@ -98,8 +103,6 @@ class TensorFlowStep(Step):
             means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [its[number] for number in there])
             whole = dict(zip(there, means))
             optimizer = parts.optimizers[group]
-            for inner in (optimizer, getattr(optimizer, "inner_optimizer", optimizer)):
-                inner._all_reduce_sum_gradients = list  # clipping needs the whole batch's, so they are gathered here
             optimizer.apply([whole.get(number) for number in range(len(its))], parts.trained[group])
         if parts.slow:
             tf.__internal__.distribute.interim.maybe_merge_call(self._follow, parts.devices.strategy, share)
