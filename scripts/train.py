@@ -511,7 +511,7 @@ class Train(Command):
     averaged: float | None = option(None, "How slowly averaged weights, which previews and convert use, follow; 0: none are kept; by "
                                           "default what suits the model.", low=0.0, high=0.99999)
     loss: list[str] = option([], "What the model minimises, in place of its own way: any of mae, mse, logcosh, linf, ssim, ms_ssim, dssim, "
-                                 "dssim2, gradient, laplacian, frequency and gmsd, each with its weight, as in ssim=1 mse=0.5.")
+                                 "dssim2, gradient, laplacian, frequency, gmsd and perceptual, each with its weight, as in ssim=1 mse=0.5.")
     outside: float | None = option(None, "How much pixels outside the face count in it, where those of the face count 1; by default what "
                                          "suits the model.", low=0.0, high=10.0)
     eyes: float | None = option(None, "How much pixels of the eyes count besides.", low=0.0, high=1000.0)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from lib.nn.dlib_features import features
+
 BLOCK, BLOCKS = 8, 4  # detail is summed up over blocks of so many pixels; a pattern that is the same in 4 x 4 of them is none
 FAINT = 1e-3  # detail that is as good as none: it keeps the root smooth
 WINDOW, SIGMA = 11, 1.5  # of the Gaussian under which the structures of two pictures are compared
@@ -124,6 +126,21 @@ def gmsd(picture, target, weight=None):
                                          keepdims=True))) for each in (picture, target))
     alike = (2 * one * other + FLAT) / (ops.square(one) + ops.square(other) + FLAT)
     return ops.mean(ops.sqrt(ops.var(alike, (1, 2, 3)) + TINY))
+
+
+def perceptual(picture, target, weight=None):
+    """How differently a network sees the two that tells people apart by their faces: 0 to 2, on average over five depths of it.
+
+    At each depth, the squared differences of its features, which have a length of 1 at each place. "The Unreasonable Effectiveness of
+    Deep Features as a Perceptual Metric", CVPR, 2018, with dlib's face recognition network, and all channels alike. Not compared is the
+    embedding at the end, by which people are told apart: `evaluate` measures with it.
+    """
+    picture, target = (features(_shown(each, weight)) for each in (picture, target))
+    total = 0.0
+    for one, other in zip(picture, target):
+        one, other = (each * ops.rsqrt(ops.sum(ops.square(each), -1, keepdims=True) + TINY) for each in (one, other))
+        total += ops.mean(ops.sum(ops.square(one - other), -1))
+    return total / len(picture)
 
 
 def detail_apart(picture, target, weight):
@@ -255,4 +272,5 @@ def _edges(planes):
 
 LOSSES: dict[str, Callable[..., Any]] = {
     "mae": mean_absolute, "mse": mean_squared, "logcosh": log_cosh, "linf": largest, "ssim": ssim, "ms_ssim": ms_ssim, "dssim": dssim,
-    "dssim2": dssim_at_two_scales, "gradient": derivatives, "laplacian": laplacian, "frequency": frequency, "gmsd": gmsd}
+    "dssim2": dssim_at_two_scales, "gradient": derivatives, "laplacian": laplacian, "frequency": frequency, "gmsd": gmsd,
+    "perceptual": perceptual}

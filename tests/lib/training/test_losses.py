@@ -8,6 +8,7 @@ import pytest
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
+from lib.faces.dlib_network import MEAN, SCALE
 from lib.training import backend  # noqa: F401  TensorFlow starts silently
 from lib.training.losses import LOSSES, blurred, detail_apart, mean_absolute, resized, style
 
@@ -230,6 +231,27 @@ def test_what_does_not_count_does_not(name, pair):
     changed = one.copy()
     changed[:, :, :32] = other[:, :, :32]
     assert float(LOSSES[name](changed, one, weight)) > 1e-4
+
+
+def test_features_are_those_by_which_dlib_tells_people_apart(astronaut):
+    from lib.faces.dlib_network import network_file, read
+    from lib.nn.dlib_features import features
+    from lib.plugin import RECOGNIZERS
+
+    face = cv2.resize(astronaut[50:290, 100:340], (150, 150), interpolation=cv2.INTER_AREA)
+    *_, last = features(face[None] / np.float32(255))
+    _, matrix = read(network_file().read_bytes())
+    chips = np.ascontiguousarray((face - MEAN)[None].transpose(0, 3, 1, 2) * SCALE)
+    [expected] = RECOGNIZERS.create("dlib_resnet")._network.run(None, {"chips": chips})
+    np.testing.assert_allclose(np.asarray(last).mean((1, 2)) @ matrix, expected, atol=1e-4)
+
+
+def test_perceptual_goes_by_likeness(pair, astronaut, hopper):
+    """A face moved by a pixel, which any loss of pixels minds, is nearer than another face."""
+    one, other, moved = (np.float32(cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA))[None] / 255
+                         for image in (astronaut[50:290, 100:340], hopper[60:420, 60:420], astronaut[52:292, 102:342]))
+    near, far = float(LOSSES["perceptual"](moved, one)), float(LOSSES["perceptual"](other, one))
+    assert 0 < near < 0.2 * far < 0.4
 
 
 def test_every_loss_is_named_in_the_help(faceswap):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
+from lib.faces.dlib_network import network_file
 from lib.faces.geometry import crop
 from lib.media import pictures
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
@@ -47,10 +48,7 @@ def test_no_faces_no_embeddings(recognizer):
 
 def test_aligned_faces_do_as_well_as_the_whole_frame(aligner, astronaut, hopper):
     """dlib's own chip, cut from the frame, and ours, cut from the 256-pixel crop, describe the same face."""
-    from lib.weights import package_file
-
-    weights = package_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")
-    network = dlib.face_recognition_model_v1(str(weights))
+    network = dlib.face_recognition_model_v1(str(network_file()))
     for image in (astronaut, cv2.resize(astronaut, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC), hopper):
         face = face_of(image, aligner)
         points = dlib.points([dlib.point(*map(round, point)) for point in face.face.landmarks.tolist()])
@@ -60,11 +58,9 @@ def test_aligned_faces_do_as_well_as_the_whole_frame(aligner, astronaut, hopper)
 
 
 def test_the_network_computes_what_dlib_computes(aligner, astronaut, hopper):
-    from lib.weights import package_file
     from plugins.recognizers.dlib_resnet import chip
 
-    weights = package_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")
-    network = dlib.face_recognition_model_v1(str(weights))
+    network = dlib.face_recognition_model_v1(str(network_file()))
     faces = [face_of(image, aligner) for image in (astronaut, hopper, astronaut[:, ::-1])] * 7
     expected = np.array(network.compute_face_descriptor([chip(face) for face in faces[:3]]))
     np.testing.assert_allclose(RECOGNIZERS.create("dlib_resnet").embed(faces), np.tile(expected, (7, 1)), atol=1e-5)
@@ -72,12 +68,10 @@ def test_the_network_computes_what_dlib_computes(aligner, astronaut, hopper):
 
 @pytest.mark.parametrize("change", [lambda data: data[:1_000_000], lambda data: b"", lambda data: data.replace(b"con_4", b"con_9")])
 def test_a_damaged_file_is_named(monkeypatch, tmp_path, change):
-    from lib.weights import package_file
     from plugins.recognizers import dlib_resnet
 
-    whole = package_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")
-    (tmp_path / "broken.dat").write_bytes(change(whole.read_bytes()))
-    monkeypatch.setattr(dlib_resnet, "package_file", lambda package, file: tmp_path / "broken.dat")
+    (tmp_path / "broken.dat").write_bytes(change(network_file().read_bytes()))
+    monkeypatch.setattr(dlib_resnet, "network_file", lambda: tmp_path / "broken.dat")
     with pytest.raises(FaceswapError, match="broken.dat is damaged"):
         RECOGNIZERS.create("dlib_resnet")
 

@@ -1,0 +1,49 @@
+"""What dlib's face recognition network sees in pictures, in `keras.ops`: features at five depths, with gradients."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from keras import ops
+
+from lib.errors import FaceswapError
+from lib.faces.dlib_network import MEAN, SCALE, SIDE, Convolution, blocks, network_file, read
+
+
+def features(faces) -> list:
+    """(N, S, S, 3) RGB in [0, 1] -> at five depths (N, H, W, C), from 35 cells and 32 channels to 1 cell and 256.
+
+    Raises FaceswapError where the network's package is missing or damaged.
+    """
+    faces = ops.image.resize(faces, (SIDE, SIDE), antialias=True) if faces.shape[1] != SIDE else faces
+    left, found = iter(_convolutions()), []
+    x = ops.relu(_convolved((faces * 255 - ops.convert_to_tensor(MEAN)) * float(SCALE), next(left)))
+    x = ops.max_pool(x, 3, 2)
+    for _, last, halves in blocks():
+        y = _convolved(ops.relu(_convolved(x, next(left))), next(left))
+        if halves:  # dlib adds what differs in size as if the smaller went on in zeros
+            x = ops.average_pool(x, 2, 2)
+            cells = x.shape[1] - y.shape[1]
+            x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, y.shape[3] - x.shape[3])))
+            y = ops.pad(y, ((0, 0), (0, cells), (0, cells), (0, 0)))
+        x = ops.relu(x + y)
+        if last:
+            found.append(x)
+    return found
+
+
+@cache
+def _convolutions() -> list[Convolution]:
+    """Theirs, kernels (kernel, kernel, channels, filters)."""
+    path = network_file()
+    try:
+        convolutions, _ = read(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise FaceswapError(f"{path} is damaged ({error}). Install its package anew.") from error
+    return [each._replace(weights=np.ascontiguousarray(each.weights.transpose(2, 3, 1, 0))) for each in convolutions]
+
+
+def _convolved(x, convolution: Convolution):
+    weights, bias, stride = convolution
+    return ops.conv(x, ops.convert_to_tensor(weights), stride, "same" if stride == 1 else "valid") + ops.convert_to_tensor(bias)
