@@ -118,6 +118,12 @@ def upscale(x, filters: int, kernel: int = 3, slope: float | None = 0.1, block: 
     return DepthToSpace(block)(x if slope is None else layers.LeakyReLU(slope)(x))
 
 
+def relu_upscale(x, filters: int):
+    """Sub-pixel upscaling behind a ReLU."""
+    x = layers.Conv2D(4 * filters, 3, padding="same", activation="relu", kernel_initializer="he_uniform")(x)
+    return DepthToSpace(2)(x)
+
+
 def sharp_upscale(x, filters: int, residuals: int = 1, kernel: int = 3, start="he_uniform", first="he_uniform"):
     """Sub-pixel upscaling with its leaky ReLU behind the shuffle, then residual blocks."""
     x = layers.LeakyReLU(0.2)(upscale(x, filters, kernel, slope=None, start=start))

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from lib.faces.geometry import MEAN_FACE, template_matrix, transform_points
-from lib.faces.masks import middle
-from lib.nn.blocks import DepthToSpace, Even, SpaceToDepth, residual
+from lib.nn.blocks import DepthToSpace, Even, SpaceToDepth, relu_upscale, residual
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.backend import fused
 from lib.training.data import Augmentation
-from lib.training.losses import detail_apart, mean_absolute
-from lib.training.model import FaceModel, Losses
+from lib.training.even_colors import EvenColors
 
 STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution costs a sixteenth
 MOST_FILTERS = 160
@@ -26,24 +23,10 @@ EYES_OF_MEAN = slice(36 - 17, 48 - 17)
 EYE_MARGIN = 0.08  # of the face's size, around the mean face's eyes
 EYE_FILTERS = 16
 
-# What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
-OUTSIDE, EYES, MOUTH = 0.7, 8.0, 2.0
-MASK_LOSS, LANDMARK_LOSS, DETAIL_LOSS = 0.1, 0.5, 0.25
-ROUGH, NEAR = 0.06, 0.03  # mean absolute error of a face above which no detail is asked for, which it would make up, and below which all is
-SPREAD = 1.8  # makes the lightest and darkest of a face about 0.5 and -0.5 inside the networks
-LEAST = 0.02  # brightness and deviation, so that noise in a dark face is not blown up
-
-
-def _landmark_weights() -> np.ndarray:
-    """(68, 1): eyelids and lips move most and say most."""
-    weights = np.ones((68, 1), np.float32)
-    weights[:17], weights[36:48], weights[48:] = 0.3, 4.0, 2.0
-    return weights / weights.mean()
-
 
 @MODELS.register
 @dataclass
-class Compact(FaceModel):
+class Compact(EvenColors):
     """Small residual autoencoder, 64 to 256 pixels, that learns the mask too: the default, a good swap far sooner on any hardware.
 
     The code that both identities share also has to tell where the landmarks are, which makes eyes and mouth of one person
@@ -102,11 +85,11 @@ class Compact(FaceModel):
         x = layers.Dense(grid * grid * filters, activation="relu")(code)
         x = layers.Reshape((grid, grid, filters))(x)
         for grid, filters in reversed(finer):
-            x = self._upscale(x, filters)
+            x = relu_upscale(x, filters)
             if grid == self.size // STEM:
                 x = layers.Add()([x, self._eyes(code, filters)])
             x = residual(x)
-        x = self._upscale(x, 32)
+        x = relu_upscale(x, 32)
         block = 2 * self.upscale
         drawn = layers.Conv2D(4 * block ** 2, 3, padding="same", kernel_initializer=Even(keras.initializers.VarianceScaling(0.1), block),
                               dtype="float32")(x)  # less than float32 bands skin
@@ -127,61 +110,6 @@ class Compact(FaceModel):
         points = layers.Reshape((68, 2), dtype="float32")(layers.Dense(136, dtype="float32")(code))
         return keras.Model(code, layers.Rescaling(1.0, 0.5, dtype="float32")(points), name="landmarks")
 
-    def optimizer(self, group: str, learning_rate: float) -> keras.optimizers.Optimizer:
-        return keras.optimizers.Adam(learning_rate, beta_2=0.99, global_clipnorm=1.0)
-
-    def losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
-        faces = ops.concatenate([side.input for side in batch.values()])
-        mean, scale = self._colors(faces)
-        codes = networks["encoder"]((faces - mean) / scale, training=True)
-        count = batch["a"].input.shape[0]
-        minimise, report = {}, {}
-        apart = fused(self._apart)  # one for both, since it takes seconds to compile
-        for number, (identity, side) in enumerate(batch.items()):
-            drawn = networks[f"decoder_{identity}"](codes[number * count:(number + 1) * count], training=True)
-            face, mask, detail, report[identity] = apart(drawn, side.target, side.regions)
-            minimise |= {f"face {identity}": face, f"mask {identity}": mask, f"detail {identity}": detail}
-        landmarks = ops.concatenate([side.landmarks for side in batch.values()])
-        missed = ops.abs(networks["landmarks"](codes) - landmarks)
-        minimise["landmarks"] = LANDMARK_LOSS * ops.mean(missed * ops.convert_to_tensor(_landmark_weights()))
-        return Losses({"all": minimise}, report)
-
-    def _apart(self, drawn, target, regions):
-        """How far what a decoder drew is from `target`: weighed by the regions, in its mask, in its detail, and with all pixels alike."""
-        drawn = self._in_color(drawn, *self._colors(target))
-        face, eyes, mouth = regions[..., :1], regions[..., 1:2], regions[..., 2:]
-        weight = ops.concatenate([OUTSIDE + (1 - OUTSIDE) * face + EYES * eyes + MOUTH * mouth, face], -1)
-        weight = ops.repeat(ops.repeat(weight, self.upscale, 1), self.upscale, 2)
-        picture, mask, face = drawn[..., :3], drawn[..., 3:], weight[..., 1:]
-        size = ops.mean(face, (1, 2, 3), keepdims=True) + 1e-3
-        error = ops.mean(ops.abs(picture - target) * face, (1, 2, 3), keepdims=True) / size
-        near = ops.stop_gradient(ops.clip((ROUGH - error) / (ROUGH - NEAR), 0, 1))
-        return (mean_absolute(picture, target, weight[..., :1]), MASK_LOSS * mean_absolute(mask, face),
-                DETAIL_LOSS * detail_apart(picture, target, face * near / size), mean_absolute(picture, target))
-
-    def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
-        face = keras.Input((self.size, self.size, 3))
-        mean, scale = self._colors(face)
-        drawn = networks[f"decoder_{to}"](networks["encoder"]((face - mean) / scale))
-        return keras.Model(face, self._in_color(drawn, mean, scale), name=f"swapper_{to}")
-
-    def _colors(self, faces):
-        """Mean (N, 1, 1, 3) and scale (N, 1, 1, 1) of the colours of `faces` (N, S, S, 3), from the middle of the face.
-
-        The scale follows brightness and deviation half each: the first is the light's, the second a person's own too.
-        """
-        weight = middle(faces.shape[1], self.coverage)
-        weight = ops.convert_to_tensor(weight / weight.sum())
-        mean = ops.sum(faces * weight, (1, 2), keepdims=True)
-        variance = ops.mean(ops.sum(ops.square(faces - mean) * weight, (1, 2), keepdims=True), -1, keepdims=True)
-        brightness = ops.mean(mean, -1, keepdims=True)
-        return mean, SPREAD * ops.sqrt((brightness + LEAST) * ops.sqrt(variance + LEAST ** 2))
-
-    @staticmethod
-    def _in_color(drawn, mean, scale):
-        """What a decoder drew, (N, drawn, drawn, 4) -> RGB in [0, 1] in the given colours and the mask in [0, 1], not clipped."""
-        return ops.concatenate([drawn[..., :3] * scale + mean, drawn[..., 3:] + 0.5], -1)
-
     def _eyes(self, code, filters: int):
         """(N, latent) -> (N, grid, grid, filters): what the code says of the eyes, without the way through the coarse grids."""
         around = self.around_eyes()
@@ -189,8 +117,3 @@ class Compact(FaceModel):
         x = layers.Dense(height * width * EYE_FILTERS, activation="relu")(code)
         x = layers.Conv2D(filters, 1)(layers.Reshape((height, width, EYE_FILTERS))(x))
         return layers.ZeroPadding2D(around)(x)
-
-    @staticmethod
-    def _upscale(x, filters: int):
-        x = layers.Conv2D(4 * filters, 3, padding="same", activation="relu", kernel_initializer="he_uniform")(x)
-        return DepthToSpace(2)(x)
