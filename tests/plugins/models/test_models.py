@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from lib.errors import UsageError
 from lib.faces.faceset import list_faces, read_face
 from lib.faces.geometry import crop_matrix, transform_points
-from lib.plugin import MODELS
+from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, MODELS
+from lib.swapping.composite import Compositor
+from lib.swapping.pipeline import largest, swap_frames
 from lib.training import backend, checkpoint
 from lib.training.data import NONE, Faces, Side
 from lib.training.model import FaceModel
 from lib.training.step import Parts, Step, make_step
+from lib.training.swapper import Swapper
+from lib.types import Face, Frame
 
 import keras  # isort: skip
 import tensorflow as tf  # isort: skip
@@ -67,6 +73,14 @@ def batch(name, model, face_folders) -> dict[str, Side]:
                       model.taught)
         sides[identity] = faces.batch(range(count), NONE, np.random.default_rng(0))
     return sides
+
+
+@pytest.fixture(scope="module")
+def portrait(astronaut) -> tuple[np.ndarray, Face]:
+    """A photograph, and the face in it."""
+    detection, = DETECTORS.create("hog").detect([astronaut])[0]
+    landmarks, = ALIGNERS.create("dlib68").align([astronaut], [detection.box[None]])
+    return astronaut, Face(detection, landmarks[0])
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +150,7 @@ def test_the_classic_measure_is_the_mean_absolute_error(name, model, networks, b
 
 
 def test_one_batch_can_be_learnt_by_heart_by_every_network(name, model, networks, step, batch):
-    before = {name: network.get_weights() for name, network in networks.items()}
+    before, [away, _] = {name: network.get_weights() for name, network in networks.items()}, to_b(model, networks, batch)
     losses, slow = [], name in SLOW
     for number in range(5 if slow else 12 if name in ONE else 40):
         step(fed(batch), number, [model.learning_rate if model.decays else RATES.get(name, 2e-4)])
@@ -147,6 +161,42 @@ def test_one_batch_can_be_learnt_by_heart_by_every_network(name, model, networks
     for name, network in networks.items():
         changed = [not np.array_equal(one, other) for one, other in zip(before[name], network.get_weights())]
         assert np.mean(changed) > 0.9, name
+    now, own = to_b(model, networks, batch)
+    assert now < away and now < own, "A's faces in B's way are nearer to B's than at first, and than A's are"
+
+
+def to_b(model, networks, batch) -> tuple[float, float]:
+    """How far A's faces in B's way are from B's mean face, and how far A's in A's way are."""
+    face, faces = np.float32(batch["b"].target.mean(0) / 255), batch["a"].input / np.float32(255)
+    face = cv2.resize(face, (model.drawn, model.drawn), interpolation=cv2.INTER_AREA)
+    return tuple(float(np.abs(np.asarray(model.swapper(networks, to)(faces))[..., :3].mean(0) - face).mean()) for to in "ba")
+
+
+def test_what_was_saved_comes_back_with_the_optimizers(name, model, networks, step, batch, tmp_path):
+    if name in ONE:
+        pytest.skip("a gigabyte to write")
+    variables = [*itertools.chain(*(network.weights for network in networks.values()),
+                                  *(optimizer.variables for optimizer in step.parts.optimizers.values()))]
+    path = checkpoint.save(tmp_path, networks, {}, step.parts.optimizers, checkpoint.State(1, 0.0))
+    before = [np.asarray(variable) for variable in variables]
+    step(fed(batch), 100, [2e-4])
+    step.wait()
+    assert np.mean([not np.array_equal(one, np.asarray(variable)) for one, variable in zip(before, variables)]) > 0.8
+    checkpoint.load_networks(path, networks, averaged=False)
+    checkpoint.load_optimizers(path, step.parts.optimizers)
+    for one, variable in zip(before, variables):
+        np.testing.assert_array_equal(np.asarray(variable), one)
+
+
+def test_a_face_of_a_photograph_is_swapped(model, networks, portrait):
+    image, face = portrait
+    compositor = Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")])
+    network = Swapper(model.swapper(networks, "b"), model.size, model.drawn, model.coverage)
+    done, = swap_frames([(Frame(0, image), [face])], network, compositor, largest)
+    changed = (done.image != image).any(-1)
+    left, top, right, bottom = np.round(face.detection.box).astype(int)
+    assert (done.swapped, done.failure) == (1, "") and changed[top:bottom, left:right].mean() > 0.5
+    assert not changed[:20].any() and not changed[:, :20].any(), "the corners are far from the face"
 
 
 @pytest.mark.parametrize("coverage, size", [("half", 64), ("full", 128), ("whole", 96), ("head", 256)])
