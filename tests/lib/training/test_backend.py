@@ -20,6 +20,7 @@ from lib.training.data import Augmentation, Faces
 from lib.training.model import FaceModel
 from lib.training.plan import Plan, Updates
 from lib.training.step import Parts, make_step
+from tests.backends import answer_of
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.append(str(ROOT / "tests" / "own_plugins" / "models"))
@@ -148,14 +149,7 @@ def test_it_learns_in_less_than_float32(faces, precision, plain):
 
 def in_a_process(folders: dict[str, Path], keras_backend: str, **given) -> list[dict[str, float]]:
     """The losses of six iterations there."""
-    if importlib.util.find_spec(keras_backend) is None:
-        pytest.skip(f"{keras_backend} is not installed")
-    given["folders"] = {identity: str(folder) for identity, folder in folders.items()}
-    done = subprocess.run([sys.executable, __file__, json.dumps(given)], cwd=ROOT, capture_output=True, text=True, env=os.environ | {
-        "KERAS_BACKEND": keras_backend, "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={given.get('devices', 1)}"})
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return answer_of(__file__, keras_backend, given | {"folders": {identity: str(folder) for identity, folder in folders.items()}})
 
 
 @pytest.mark.parametrize("on_device", [False, True], ids=["host", "device"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from lib.errors import UsageError
 from lib.faces.faceset import list_faces, read_face
 from lib.faces.geometry import crop_matrix, transform_points
+from lib.nn import start
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, MODELS
 from lib.swapping.composite import Compositor
 from lib.swapping.pipeline import largest, swap_frames
@@ -24,7 +27,8 @@ from lib.training.swapper import Swapper
 from lib.types import Face, Frame
 
 import keras  # isort: skip
-import tensorflow as tf  # isort: skip
+from keras import ops  # isort: skip
+from tests.backends import answer_of  # isort: skip
 
 ROOT = Path(__file__).resolve().parents[3]
 # Options that make a model quick to test, and how many faces of each person then are; others as they are, with ONE face where it is slow.
@@ -65,9 +69,13 @@ def networks(model) -> dict:
 
 @pytest.fixture(scope="module")
 def batch(name, model, face_folders) -> dict[str, Side]:
+    return batch_of(name, model, face_folders)
+
+
+def batch_of(name, model, folders) -> dict[str, Side]:
     """The same one or four faces of each person whenever it is asked for, uint8."""
     sides, count = {}, 1 if name in ONE else 4
-    for identity, folder in face_folders.items():
+    for identity, folder in folders.items():
         files = [read_face(path) for path in list_faces(folder)[::3]]
         faces = Faces([file.image for file in files], [file.landmarks for file in files], files[0].coverage, model.size, model.coverage,
                       model.taught)
@@ -89,7 +97,7 @@ def pictures(batch) -> np.ndarray:
 
 
 def floats(batch: dict[str, Side]) -> dict[str, Side]:
-    return {identity: Side(*(tf.constant(picture / np.float32(255)) for picture in side[:3]), tf.constant(side.landmarks))
+    return {identity: Side(*(ops.convert_to_tensor(picture / np.float32(255)) for picture in side[:3]), ops.convert_to_tensor(side.landmarks))
             for identity, side in batch.items()}
 
 
@@ -120,6 +128,8 @@ def test_swaps_pictures_of_its_size(model, networks, pictures):
 
 def test_eager_compiled_and_predicted_outputs_are_equal(model, networks, pictures):
     """TensorFlow's graph rewriter has changed the slope of leaky ReLUs behind additions: lib/training/backend.py turns it off."""
+    import tensorflow
+
     random = np.random.default_rng(0)
     for network in networks.values():  # fresh biases are 0, which would hide much
         for variable in network.trainable_variables:
@@ -127,7 +137,7 @@ def test_eager_compiled_and_predicted_outputs_are_equal(model, networks, picture
                 variable.assign(variable + random.normal(0, 0.05, variable.shape))
     swapper = model.swapper(networks, "b")
     eager = np.asarray(swapper(pictures))
-    np.testing.assert_allclose(np.asarray(tf.function(swapper)(pictures)), eager, atol=2e-4)
+    np.testing.assert_allclose(np.asarray(tensorflow.function(swapper)(pictures)), eager, atol=2e-4)
     np.testing.assert_allclose(swapper.predict(pictures, verbose=0), eager, atol=2e-4)
     np.testing.assert_allclose(swapper.predict_on_batch(pictures), eager, atol=2e-4)
 
@@ -197,6 +207,31 @@ def test_a_face_of_a_photograph_is_swapped(model, networks, portrait):
     left, top, right, bottom = np.round(face.detection.box).astype(int)
     assert (done.swapped, done.failure) == (1, "") and changed[top:bottom, left:right].mean() > 0.5
     assert not changed[:20].any() and not changed[:, :20].any(), "the corners are far from the face"
+
+
+@pytest.mark.parametrize("other", ["jax", "torch"])
+def test_other_backends_train_it_likewise(name, face_folders, other):
+    given = {"name": name, "folders": {identity: str(folder) for identity, folder in face_folders.items()}}
+    theirs = answer_of(__file__, other, given)
+    for row, our in zip(theirs, two_iterations(given), strict=True):
+        assert row.keys() == our.keys() and np.isfinite(list(row.values())).all()
+        if name not in RESTLESS:
+            np.testing.assert_allclose([row[part] for part in our], list(our.values()), rtol=5e-3, atol=1e-5)
+
+
+def two_iterations(given: dict) -> list[dict[str, float]]:
+    """Their losses, of networks that every backend begins with alike."""
+    backend.set_up("float32", 1)
+    name, folders = given["name"], {identity: Path(folder) for identity, folder in given["folders"].items()}
+    model = MODELS.create(name, **SMALL.get(name, {}))
+    batch, rows = batch_of(name, model, folders), []
+    networks = model.networks()
+    start.draw(networks, 3)
+    step = a_step(model, networks, 1e-5)
+    for number in range(2):
+        step(fed(batch), number, [1e-5])
+        rows.append(step.report())
+    return rows
 
 
 @pytest.mark.parametrize("coverage, size", [("half", 64), ("full", 128), ("whole", 96), ("head", 256)])
@@ -348,3 +383,7 @@ def test_published_sizes_of_masks_that_differ(name, options, a, b):
         with_mask, without = (MODELS.create(name, learn_mask=learnt, **options).networks() for learnt in (True, False))
     for decoder, count in (("decoder_a", a), ("decoder_b", b)):
         assert with_mask[decoder].count_params() - without[decoder].count_params() == count
+
+
+if __name__ == "__main__":
+    print(json.dumps(two_iterations(json.loads(sys.argv[1]))))
