@@ -49,6 +49,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 BLOCK = 1 << 16  # bytes of names and texts that are written at a time
 TEXT = 4096  # bytes at most, usually, of what a face says of itself
 NUMBERS = 68 * 2 + 2 * 3 + 4 + 1  # landmarks, matrix, box, score
+TOLD = 5  # names of damaged files at most
 LEVEL = 1  # of the compression: the highest one saves a hundredth more, and takes a third longer
 DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, OverflowError, zlib.error)  # as h5py says it
 
@@ -88,16 +89,30 @@ def read_faces(path: Path, threads: int) -> list[FaceFile]:
     """The faces in a folder or a packed set, numbers in their names in numeric order.
 
     Pictures of a packed set may not be written to: they lie in the file, and come into memory as they are looked at. Raises
-    FaceswapError for what is damaged, or no face.
+    FaceswapError for what is damaged, or no face: all that is so in a folder, at once.
     """
     cv2.setNumThreads(1)  # the threads are here
     if path.is_dir():
         paths = list_faces(path)
-        return list(progress(ordered_map(read_face, paths, threads), f"read {path.name}", len(paths), unit="face"))
+        files = list(progress(ordered_map(_face_or_error, paths, threads), f"read {path.name}", len(paths), unit="face"))
+        bad = [(one, file) for one, file in zip(paths, files) if isinstance(file, FaceswapError)]
+        if len(bad) > 1:
+            names = ", ".join(one.name for one, _ in bad[:TOLD]) + (f" and {len(bad) - TOLD} more" if len(bad) > TOLD else "")
+            raise FaceswapError(f"{len(bad)} files in {path} are damaged, or no faces: {names}. The first: {bad[0][1]}")
+        if bad:
+            raise bad[0][1]
+        return files
     with PackedFaces(path) as faces:
         places = range(len(faces))
         files = ordered_map(faces.read, places, threads) if faces.compressed else map(faces.read, places)
         return list(progress(files, f"read {path.name}", len(faces), unit="face"))
+
+
+def _face_or_error(path: Path) -> FaceFile | FaceswapError:
+    try:
+        return read_face(path)
+    except FaceswapError as error:
+        return error
 
 
 class PackedFaces:

@@ -181,7 +181,7 @@ def _keras(name: str, settings: dict, batch: int | None, precision: str) -> dict
     both.compile(model.optimizer("all", model.learning_rate), loss=["mean_absolute_error"] * 2)
     batch = batch or model.batch
     seen, wanted = ([np.random.default_rng(0).random((batch, side, side, 3), np.float32) for _ in inputs]
-                    for side in (model.size, model.taught))
+                    for side in (model.size, model.drawn))
     return {"trained": 2 * batch * _per_second(lambda: both.train_on_batch(seen, wanted))}
 
 

@@ -133,6 +133,18 @@ def test_what_is_no_face_is_refused_or_left_out(folder, tmp_path, astronaut, spo
     assert contents(tmp_path / "out") == contents(folder)
 
 
+def test_all_damaged_files_of_a_folder_are_told_at_once(folder, tmp_path):
+    spoilt = list_faces(shutil.copytree(folder, tmp_path / "spoilt"))[2:9]
+    for path in spoilt:
+        path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(FaceswapError, match=rf"^7 files in .*spoilt are damaged, or no faces: {spoilt[0].name}, .* and 2 more. .*Delete it"):
+        packed.read_faces(tmp_path / "spoilt", 2)
+    for path in spoilt[1:]:
+        path.unlink()
+    with pytest.raises(FaceswapError, match=f"^The face file .*{spoilt[0].name} is damaged"):
+        packed.read_faces(tmp_path / "spoilt", 2)
+
+
 def test_unpacking_goes_on_and_leaves_other_pictures_alone(whole, face_folders, tmp_path):
     packed.unpack(whole, tmp_path / "out")
     for path in list_faces(tmp_path / "out")[5:]:
