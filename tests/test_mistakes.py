@@ -229,9 +229,11 @@ def test_a_damaged_model(faceswap, own_plugins, clips, model, tiny_swap, tmp_pat
     if damage == "missing folder":
         shutil.rmtree(folder)
     elif damage == "no model":
-        (folder / "options.json").unlink()
-    elif damage == "options":
-        (folder / "options.json").write_text('{"model": "tiny", "opti')
+        for path in folder.glob("options*.json"):
+            path.unlink()
+    elif damage == "options":  # and their copy
+        for path in folder.glob("options*.json"):
+            path.write_text('{"model": "tiny", "opti')
     elif damage == "weights":
         for path in folder.glob("saves/*/*.weights.h5"):
             path.write_bytes(path.read_bytes()[:1000])

@@ -196,6 +196,7 @@ class _Run:
     def check_room(self) -> None:
         """Raises FaceswapError where not even one save would fit on the disk: better now than after minutes of training."""
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             checkpoint.check_room(self.folder, self.parts.networks, self.parts.averages, self.parts.optimizers)
         except OSError as error:
             raise FaceswapError(f"{self.folder}: {error.strerror} for a save. Make room, or name a folder on another disk with "
