@@ -16,8 +16,8 @@ class TensorFlowStep(Step):
         several = parts.devices.strategy is not None
         for optimizer in parts.optimizers.values():
             for inner in (optimizer, getattr(optimizer, "inner_optimizer", optimizer)):
-                # Of several devices the gradients are gathered below, as clipping needs the whole batch's. Of one, TensorFlow would gather them
-                # by what it then never gives back: the memory of every network and optimizer that a step has trained
+                # Of several devices the gradients are gathered below, as clipping needs the whole batch's. Of one, TensorFlow would gather
+                # them in a way that never gives back the memory of the networks and optimizers that a step has trained
                 inner._all_reduce_sum_gradients = list
         # Compiled by XLA, an update of all weights takes a tenth of the time: operation by operation it is memory that it waits for.
         # Nothing here branches on tensors, so that rewriting the code for it (autograph) would do nothing but take a second at each start

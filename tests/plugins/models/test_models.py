@@ -101,7 +101,7 @@ def pictures(batch) -> np.ndarray:
 
 
 def floats(batch: dict[str, Side]) -> dict[str, Side]:
-    return {identity: Side(*(ops.convert_to_tensor(picture / np.float32(255)) for picture in side[:3]), ops.convert_to_tensor(side.landmarks))
+    return {identity: Side(*map(ops.convert_to_tensor, (*(picture / np.float32(255) for picture in side[:3]), side.landmarks)))
             for identity, side in batch.items()}
 
 
@@ -394,7 +394,8 @@ def preset(name: str) -> dict:
     ("phaze_a", {}, {"encoder": 33_992_960, "fc_a": 16_793_600, "fc_b": 16_793_600, "fc_gblock": 1_050_112, "gblock": 23_864_832,
                      "decoder": 31_271_107}),
     ("phaze_a", preset("phaze-a-dny512"), {"encoder": 18_615_056, "fc_both": 15_993_856, "decoder_a": 2_358_035, "decoder_b": 2_358_035}),
-    ("phaze_a", preset("phaze-a-saehd-df"), {"encoder": 4_306_560, "fc_both": 14_959_872, "decoder_a": 16_815_747, "decoder_b": 16_815_747}),
+    ("phaze_a", preset("phaze-a-saehd-df"),
+     {"encoder": 4_306_560, "fc_both": 14_959_872, "decoder_a": 16_815_747, "decoder_b": 16_815_747}),
     ("phaze_a", preset("phaze-a-original"), {"encoder": 33_992_960, "fc_both": 35_670_016, "decoder_a": 6_199_747, "decoder_b": 6_199_747}),
     ("phaze_a", preset("phaze-a-efficientnet-b4"),
      {"encoder": 62_632_031, "fc_a": 42_024_960, "fc_b": 42_024_960, "fc_gblock": 787_968, "gblock": 36_187_648, "decoder": 33_837_475}),
