@@ -196,7 +196,7 @@ def resized(pictures, side: int):
     if pixels == side:
         return pictures
     if pixels % side == 0:
-        return ops.average_pool(pictures, pixels // side)
+        return ops.average_pool(pictures, pixels // side, pixels // side)  # without strides, Keras fails on JAX
     if side % pixels == 0:
         return ops.repeat(ops.repeat(pictures, side // pixels, 1), side // pixels, 2)
     return ops.image.resize(pictures, (side, side), antialias=True)
