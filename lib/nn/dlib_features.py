@@ -12,7 +12,7 @@ from lib.faces.dlib_network import MEAN, SCALE, SIDE, Convolution, blocks, netwo
 
 
 def features(faces) -> list:
-    """(N, S, S, 3) RGB in [0, 1] -> at five depths (N, H, W, C), from 35 cells and 32 channels to 1 cell and 256.
+    """(N, S, S, 3) RGB in [0, 1] -> at five depths (N, H, W, C), from 35 x 35 cells and 32 channels to 2 x 2 and 256.
 
     Raises FaceswapError where the network's package is missing or damaged.
     """
