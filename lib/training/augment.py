@@ -285,7 +285,7 @@ def _lit_like(picture, other, face):
     slope = ops.sum(ops.sum(face * brighter, 1) * places, 1) / ops.maximum(ops.sum(weights * ops.square(places), 1), 1e-6)
     slope = ops.clip(slope, -retarget.STEEPEST, retarget.STEEPEST)[:, None]
     gain = ops.exp(slope * (ops.linspace(-1.0, 1.0, drawn, dtype="float32")[None] - middle))
-    lit = ops.clip(ops.floor(picture * gain[:, None, :, None]), 0.0, 255.0)
+    lit = _rounded(picture * gain[:, None, :, None])
     return ops.where(ops.max(face, (1, 2))[:, None, None, None] > 127, lit, picture)
 
 

@@ -137,7 +137,8 @@ class Faces:
         seen = int(np.ceil(size * wide))  # side of what holds as much as the model sees
         side = min(int(np.ceil(self.drawn * wide)), max(seen, max(image.shape[0] for image in images)))
         factors = np.array([side / image.shape[0] for image in images])[:, None, None]
-        self.landmarks = ((np.asarray(landmarks) + 0.5) * factors - 0.5).astype(np.float32)
+        points = (np.asarray(landmarks, np.float64) + 0.5) * factors - 0.5
+        self.landmarks = points.astype(np.float32)
         self._sources, self._face_masks = images, face_masks
         # What follows is filled in face by face, when one is first drawn: the memory is taken then, too.
         self._images = np.empty((len(images), side, side, 3), np.uint8)
@@ -152,7 +153,7 @@ class Faces:
         self.matrix, self.region_matrix = (geometry.template_matrix(size, coverage) @ np.vstack(
             [geometry.invert(geometry.template_matrix(each, stored)), [0, 0, 1]]) for each in (side, seen))
         # (N, 68, 2) float32: the landmarks in [0, 1] of the model's crop
-        self.shapes = ((geometry.transform_points(self.landmarks, self.matrix) + 0.5) / size).astype(np.float32)
+        self.shapes = ((geometry.transform_points(points, self.matrix) + 0.5) / size).astype(np.float32)  # the same, whatever `drawn`
         # (68, 2): what is this person's own in them; with its mirror image, so that it does not look to a side
         self.build = (self.shapes.mean(0) + self.shapes.mean(0)[geometry.MIRRORED] * (-1, 1) + (1, 0)) / 2
 
@@ -381,12 +382,18 @@ def _taken(image: np.ndarray, matrix: np.ndarray, side: int, bent: np.ndarray | 
     if bent is None:
         return cv2.warpAffine(image, matrix, (side, side), flags=interpolation, borderMode=border)
     back = geometry.invert(matrix).astype(np.float32)
-    x, y = cv2.split(retarget.spread(bent, side))
-    grid = np.arange(side, dtype=np.float32)
-    x += grid[None]
-    y += grid[:, None]
-    return cv2.remap(image, back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[1, 2], interpolation,
-                     borderMode=border)
+    # The same as of the bent grid's points, as interpolation is linear in what it interpolates; at 16 x 16 places alone
+    places = retarget.spread(bent @ back[:, :2].T, side)
+    return cv2.remap(image, _on_grid(places, back), None, interpolation, borderMode=border)
+
+
+def _on_grid(shifts: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """`shifts` (H, W, 2) float32, plus where `matrix` (2, 3) float32 takes each pixel's x, y; in place."""
+    height, width = shifts.shape[:2]
+    rows = shifts.reshape(height, 2 * width)  # x and y in turn, since NumPy is slow along an axis of 2
+    rows += (np.arange(width, dtype=np.float32)[:, None] * matrix[:, 0] + matrix[:, 2]).ravel()
+    rows += np.arange(height, dtype=np.float32)[:, None] * np.tile(matrix[:, 1], width)
+    return shifts
 
 
 def _fine(points: np.ndarray) -> np.ndarray:
@@ -422,13 +429,11 @@ def _warped(picture: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     side = round(size * WARPED_OVER)
     edge = (side - size) // 2
     shifts = cv2.resize(shifts, (side, side), interpolation=cv2.INTER_LINEAR)[edge:edge + size, edge:edge + size]
-    grid = np.arange(size, dtype=np.float32)
-    across, down = grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1]
-    return cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    places = _on_grid(np.ascontiguousarray(shifts), np.eye(2, 3, dtype=np.float32))
+    return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _light(size: int, across: float, down: float) -> np.ndarray:
     """(size, size, 3) float32 gain of a light that grows from one side to the other."""
     axis = np.linspace(-1, 1, size, dtype=np.float32)
-    gain = 1 + np.float32(across) * axis[None] + np.float32(down) * axis[:, None]
-    return cv2.merge([gain] * 3)
+    return (np.repeat(1 + np.float32(across) * axis, 3) + (np.float32(down) * axis)[:, None]).reshape(size, size, 3)

@@ -84,11 +84,11 @@ def fill_mouth(picture: np.ndarray, lips: np.ndarray, colors: np.ndarray,
 def _inside(corners: np.ndarray, height: int, width: int) -> np.ndarray:
     """(height, width) float32: 1 where a pixel's middle lies within the polygon (K, 2)."""
     x, y = np.arange(width)[None], np.arange(height)[:, None]
-    crossings = np.zeros((height, width), int)
+    inside = np.zeros((height, width), bool)
     for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, 0)):
         if y0 != y1:
-            crossings += ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
-    return (crossings % 2).astype(np.float32)
+            inside ^= ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+    return inside.astype(np.float32)
 
 
 def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ def lit_like(picture: np.ndarray, other: np.ndarray, face: np.ndarray) -> np.nda
     brighter = np.clip(brighter - usual, -STEEPEST, STEEPEST)
     slope = (face * brighter).sum(0) @ places / max(weights @ places ** 2, 1e-6)
     gain = np.exp(np.clip(slope, -STEEPEST, STEEPEST) * (np.linspace(-1, 1, picture.shape[1], dtype=np.float32) - middle))
-    return np.clip(picture * gain[None, :, None], 0, 255).astype(np.uint8)
+    return cv2.multiply(picture, np.tile(np.repeat(gain, 3), (len(picture), 1)).reshape(picture.shape), dtype=cv2.CV_8U)
 
 
 def averaged(picture: np.ndarray, side: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Train: our loop, data and all, against the bare compiled step on one batch that stays in memory, and against Keras's own loop.
 
-The peers' way, Keras's loop in float32 on the PyTorch backend, is timed too where PyTorch is installed. Each runs in a process of its own,
-turn about, because Keras has one backend and one precision a process. Our process also multiplies large matrices in the same precision:
+Ours and the bare step take turns of a few seconds, so that a machine whose speed drifts is as fast for both. The peers' way, Keras's loop
+in float32 on the PyTorch backend, is timed too where PyTorch is installed. Each way runs in a process of its own, turn about, because Keras
+has one backend and one precision a process. Our process also multiplies large matrices in the same precision:
 what the step reaches of that rate is told, and on a GPU how busy its driver says it is. KERAS_BACKEND chooses the backend of all but the
 peers' way.
 """
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from lib.training.step import Fed, Step
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SECONDS = 12.0  # that each is timed for, after its first iterations
+SECONDS = 16.0  # that each is timed for, after its first iterations
+TURNS = 4  # that ours and the bare step take in them
+SETTLED = 0.5  # seconds before a turn, in which batches that were made ahead are finished
 FACES = 64
 MATRIX, MATRIX_ON_GPU = 2048, 8192  # rows and columns
 SAMPLE = 0.1  # seconds between questions to a GPU's driver
@@ -52,7 +55,7 @@ def measure(options) -> list[Figure]:
     for turn in range(options.repeats):
         for way in (OURS, KERAS, *([PEER] if peer and turn == 0 else [])):
             runs[way].append(_in_its_own_process(way, options.model, given))
-    ours, bare, rate = (np.array([run[name] for run in runs[OURS]]) for name in ("trained", "bare", "share"))
+    ours, bare, rate = (np.array([run[name] for run in runs[OURS]]) for name in ("trained", "bare", "share"))  # the first two (runs, turns)
     keras = np.array([run["trained"] for run in runs[KERAS]])
     figures = [Figure(f"{options.model}, {device.default_precision()}, trained", np.median(ours), "images/s"),
                Figure("bare compiled step on a fixed batch", np.median(bare), "images/s"),
@@ -81,7 +84,8 @@ def _in_its_own_process(way: str, model: str, given: str) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> dict[str, float | None]:
+def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> dict[str, Any]:
+    """`trained` and `bare`: images/s in each turn."""
     from lib.plugin import SCHEDULES
     from lib.training import backend, estimate, loop
     from lib.training.plan import Plan
@@ -96,25 +100,31 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
     plan = Plan(batch or model.batch, model.learning_rate, model.augmentation, seed=1, schedule=SCHEDULES.create("level"),
                 averaged=model.averaged, on_device=backend.gpu_memory() is not None)
     parts = loop.make_parts(model, held, plan)
-    step = make_step(parts)
-    with contextlib.closing(loop.make_feed(held, plan)) as feed:
-        trained, busy = _step_rate(step, feed.take, model.learning_rate, plan.on_device)
+    step = bare_step = make_step(parts)
     on_host = replace(plan, on_device=False)
     if plan.on_device:
-        step = make_step(loop.make_parts(model, held, on_host))
+        bare_step = make_step(loop.make_parts(model, held, on_host))
     with contextlib.closing(loop.make_feed(held, on_host)) as feed:
-        batch = feed.take()
-    repeated = cache(lambda count: keras.tree.map_structure(lambda array: ops.convert_to_tensor(np.repeat(array, count, 0)), batch))
-    bare, _ = _step_rate(step, repeated, model.learning_rate, plan.on_device)  # the threads that made batches have ended
+        fixed = feed.take()
+    repeated = cache(lambda count: keras.tree.map_structure(lambda array: ops.convert_to_tensor(np.repeat(array, count, 0)), fixed))
+    rates, busy = [], []
+    with contextlib.closing(loop.make_feed(held, plan)) as feed:
+        trained, bare = (_step_rate(*each, model.learning_rate, plan.on_device) for each in ((step, feed.take), (bare_step, repeated)))
+        for _ in range(TURNS):
+            with _utilization() as seen:
+                rates.append([2 * plan.batch * trained()])
+            busy += seen
+            rates[-1].append(2 * plan.batch * bare())
     costs = {network: estimate.cost(made).operations for network, made in parts.networks.items()}
     each = sum(cost * (1 if network.startswith("decoder") else 2) for network, cost in costs.items())  # each decoder has half of the faces
     rate = _matrix_rate(device.default_precision(), plan.on_device)
-    return {"trained": 2 * plan.batch * trained, "bare": 2 * plan.batch * bare, "share": 3 * each * plan.batch * bare / rate, "rate": rate,
+    ours, alone = zip(*rates)
+    return {"trained": ours, "bare": alone, "share": 3 * each * float(np.median(alone)) / 2 / rate, "rate": rate,
             "busy": float(np.median(busy)) if busy else None}
 
 
-def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float, on_device: bool) -> tuple[float, list[int]]:
-    """Iterations a second of `step` on what `take` gives, as many a call as the trainer would ask for, and the GPU's utilisation then."""
+def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float, on_device: bool) -> Callable[[], float]:
+    """Times a turn: iterations a second of `step` on what `take` gives, as many a call as the trainer would ask for."""
     from lib.training import loop
 
     number = 0
@@ -129,8 +139,12 @@ def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float, on_
         at_once = loop.MOST_AT_ONCE
     call(at_once)  # compiles it
     step.wait()
-    with _utilization() as busy:
-        return at_once * _per_second(lambda: call(at_once), step.wait), busy
+
+    def turn() -> float:
+        time.sleep(SETTLED)
+        return at_once * _per_second(lambda: call(at_once), step.wait, SECONDS / TURNS)
+
+    return turn
 
 
 def _matrix_rate(precision: str, on_gpu: bool) -> float:
