@@ -329,12 +329,17 @@ class Host:
 
 
 class Feed:
-    """What iterations are fed, from number `start` on: `make(number)` each, the next ones made on threads while one is trained on."""
+    """What iterations are fed, from number `start` on: `make(number)` each, the next ones made on threads while one is trained on.
+
+    Until it is closed, OpenCV stays on one thread a call: its own would take time from the network.
+    """
 
     def __init__(self, make: Callable[[int], dict[str, Any]], start: int = 0, threads: int = 1, ahead: int = 4):
         self._make, self._next, self._ahead = make, start, ahead
         self._waiting: list[Future] = []
         self._pool = ThreadPoolExecutor(threads, "augment", _stand_back)
+        self._opencv_threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
 
     def take(self, count: int = 1) -> dict[str, Any]:
         """That of the next `count` iterations, arrays stacked along a new first axis."""
@@ -347,6 +352,7 @@ class Feed:
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(self._opencv_threads)
 
     def _fill(self, count: int) -> None:
         while len(self._waiting) < count:
@@ -382,18 +388,12 @@ def _taken(image: np.ndarray, matrix: np.ndarray, side: int, bent: np.ndarray | 
     if bent is None:
         return cv2.warpAffine(image, matrix, (side, side), flags=interpolation, borderMode=border)
     back = geometry.invert(matrix).astype(np.float32)
-    # The same as of the bent grid's points, as interpolation is linear in what it interpolates; at 16 x 16 places alone
-    places = retarget.spread(bent @ back[:, :2].T, side)
-    return cv2.remap(image, _on_grid(places, back), None, interpolation, borderMode=border)
-
-
-def _on_grid(shifts: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """`shifts` (H, W, 2) float32, plus where `matrix` (2, 3) float32 takes each pixel's x, y; in place."""
-    height, width = shifts.shape[:2]
-    rows = shifts.reshape(height, 2 * width)  # x and y in turn, since NumPy is slow along an axis of 2
-    rows += (np.arange(width, dtype=np.float32)[:, None] * matrix[:, 0] + matrix[:, 2]).ravel()
-    rows += np.arange(height, dtype=np.float32)[:, None] * np.tile(matrix[:, 1], width)
-    return shifts
+    x, y = cv2.split(retarget.spread(bent, side))
+    grid = np.arange(side, dtype=np.float32)
+    x += grid[None]
+    y += grid[:, None]
+    return cv2.remap(image, back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[1, 2], interpolation,
+                     borderMode=border)
 
 
 def _fine(points: np.ndarray) -> np.ndarray:
@@ -429,8 +429,9 @@ def _warped(picture: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     side = round(size * WARPED_OVER)
     edge = (side - size) // 2
     shifts = cv2.resize(shifts, (side, side), interpolation=cv2.INTER_LINEAR)[edge:edge + size, edge:edge + size]
-    places = _on_grid(np.ascontiguousarray(shifts), np.eye(2, 3, dtype=np.float32))
-    return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    grid = np.arange(size, dtype=np.float32)
+    across, down = grid[None] + shifts[..., 0], grid[:, None] + shifts[..., 1]
+    return cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _light(size: int, across: float, down: float) -> np.ndarray:

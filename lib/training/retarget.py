@@ -48,8 +48,8 @@ def bend(wanted: np.ndarray, present: np.ndarray) -> np.ndarray:
     system[:count, count + 1:] = points
     system[count + 1:, :count] = points.T
     solved = np.linalg.solve(system, np.vstack([shifts, np.zeros((3, 2))]))
-    coarse = _kernel(GRID_POINTS, points) @ solved[:count] + solved[count] + GRID_POINTS @ solved[count + 1:]
-    return coarse.reshape(GRID, GRID, 2).astype(np.float32)
+    coarse = _kernel(GRID_POINTS.astype(np.float32), points.astype(np.float32)) @ solved[:count].astype(np.float32)
+    return (coarse + solved[count] + GRID_POINTS @ solved[count + 1:]).reshape(GRID, GRID, 2).astype(np.float32)
 
 
 def spread(coarse: np.ndarray, size: int) -> np.ndarray:
