@@ -235,6 +235,8 @@ def _choose_losses(options: Train, model: FaceModel, settings: dict[str, Any]) -
 
 def _plan(options: Train, model: FaceModel, settings: dict[str, Any]) -> Plan:
     given = {name: getattr(options, name) for name in asdict(model.augmentation) if getattr(options, name) is not None}
+    if options.unwarped == 1:
+        raise UsageError("--unwarped must be 0, for none, or at least 2: every batch cannot be the one before it once more.")
     schedule = options.create("schedule") if options.schedule else SCHEDULES.create("cosine" if model.decays else "level")
     if options.freeze and (unknown := set(options.freeze) - set(model.networks())):
         raise UsageError(f"--freeze: {options.model} has no network {sorted(unknown)[0]!r}. It has: {', '.join(model.networks())}.")
@@ -531,6 +533,7 @@ class Train(Command):
     seed: int | None = option(None, "Makes a run on a CPU repeatable: weights, order of faces and augmentation follow from it.", low=0)
     warp: float | None = option(None, "Strength of the random warp of the input, 1 = classic; by default, as below, what suits the model.",
                                 low=0.0, high=3.0)
+    unwarped: int | None = option(None, "Every so manieth batch is the one before it once more, unwarped, at least 2; 0: none is.", low=0)
     rotation: float | None = option(None, "Largest random rotation, degrees.", low=0.0, high=180.0)
     scale: float | None = option(None, "Largest random change of scale, as a share.", low=0.0, high=0.5)
     shift: float | None = option(None, "Largest random shift, as a share of the crop.", low=0.0, high=0.5)

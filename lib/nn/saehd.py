@@ -93,3 +93,12 @@ class Blocks:
         else:
             face = picture(x, 3, 1, START)
         return layers.Concatenate(dtype="float32")([face, picture(mask, 1, 1, START)])
+
+
+def code_discriminator(side: int, channels: int) -> keras.Model:
+    """A code of df, (N, side, side, channels) -> (N, H, W, 1), how much it looks like B's, before the sigmoid."""
+    code = x = keras.Input((side, side, channels))
+    for number in range(1 + side // 8):
+        x = layers.Conv2D(256 * 2 ** number, 4 if number == 0 else 3, strides=2, padding="same")(x)
+        x = layers.LeakyReLU(0.1)(x)
+    return keras.Model(code, layers.Conv2D(1, 1, dtype="float32")(x))

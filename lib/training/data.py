@@ -64,6 +64,7 @@ class Augmentation:
     paint_hair: bool = False  # paint skin over hair that hangs over B's brow and temples
     retarget: float = 0.0  # share of the faces that are bent to pose and expression of a face of the other identity
     crossed: float = 0.0  # share of these whose input is that face of the other identity itself
+    unwarped: int = 0  # every so manieth batch is the one before it once more, without the warp; 0 = none is
 
 
 NONE = Augmentation()
@@ -291,11 +292,15 @@ class Chance:
         self._weights, self._rows = weights or {}, rows
 
     def __call__(self, number: int) -> dict[str, Draws]:
-        drawn = {}
+        drawn, every = {}, self._augmentation.unwarped
+        again = bool(every) and number % every == every - 1
+        number -= again
         for which, (identity, count) in enumerate(self._counts.items()):
             random = np.random.default_rng((self._seed, which, number))
             others = next((other for name, other in self._counts.items() if name != identity), 0)
             draws = draw(self._chosen(which, identity, number), self._augmentation, self._size, count, others, random)
+            if again:
+                draws = draws._replace(warp=np.zeros_like(draws.warp))
             drawn[identity] = Draws(*(array[self._rows] for array in draws))
         return drawn
 

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from lib.errors import UsageError
 from lib.nn.blocks import dense_grid
-from lib.nn.saehd import Blocks, RootMeanSquare
+from lib.nn.saehd import Blocks, RootMeanSquare, code_discriminator
 from lib.options import option
 from lib.plugin import MODELS
 from lib.training.saehd import Saehd, style_losses, true_face_losses
@@ -54,7 +54,7 @@ class Sae(Saehd):
         if not self.df:
             return {"encoder": self.encoder(), "inter_both": self.inter(), "inter_a": self.inter(), "decoder": self.decoder()}
         networks = {"encoder": self.encoder(), "inter": self.inter(), "decoder_a": self.decoder(), "decoder_b": self.decoder()}
-        return networks | ({"discriminator": self.discriminator()} if self.true_face else {})
+        return networks | ({"discriminator": code_discriminator(self.grid * (1 if self.deep else 2), self.code)} if self.true_face else {})
 
     def groups(self) -> dict[str, list[str]]:
         if not self.true_face:
@@ -85,21 +85,21 @@ class Sae(Saehd):
         code = keras.Input((side, side, self.code * (1 if self.df else 4)))
         return keras.Model(code, self.blocks.drawn(code, self.decoder_width, self.mask_width, self.deep, self.doubled))
 
-    def discriminator(self) -> keras.Model:
-        """A code of df -> (N, H, W, 1), how much it looks like B's, before the sigmoid."""
-        side = self.grid * (1 if self.deep else 2)
-        code = x = keras.Input((side, side, self.code))
-        for number in range(1 + side // 8):
-            x = layers.Conv2D(256 * 2 ** number, 4 if number == 0 else 3, strides=2, padding="same")(x)
-            x = layers.LeakyReLU(0.1)(x)
-        return keras.Model(code, layers.Conv2D(1, 1, dtype="float32")(x))
-
     def decode(self, networks, code, identity, training=False):
         if self.df:
             return networks[f"decoder_{identity}"](networks["inter"](code, training=training), training=training)
         both = networks["inter_both"](code, training=training)
         own = networks["inter_a"](code, training=training) if identity == "a" else both
         return networks["decoder"](ops.concatenate([own, both], -1), training=training)
+
+    def swapper(self, networks, to):
+        """As of every model; the mask is where the way of either person has a face, but for whole heads, which differ in outline."""
+        if self.coverage == "head":
+            return super().swapper(networks, to)
+        face = keras.Input((self.size, self.size, 3))
+        code = networks["encoder"](face)
+        swapped, own = (self.decode(networks, code, identity) for identity in (to, "ba"["ab".index(to)]))
+        return keras.Model(face, ops.concatenate([swapped[..., :3], swapped[..., 3:] * own[..., 3:]], -1), name=f"swapper_{to}")
 
     def besides(self, networks, codes, drawn, batch):
         found, side = {group: {} for group in self.groups()}, batch["a"]

@@ -98,6 +98,17 @@ def test_every_face_is_seen_equally_often(faces, size):
     assert (seen == size).all()
 
 
+def test_every_third_batch_is_the_one_before_it_unwarped(faces):
+    plain, resting = (first(two(faces, augmentation=Augmentation(warp=1.0, rotation=5.0, unwarped=every)), 6) for every in (0, 3))
+    for number in (0, 1, 3, 4):
+        assert_same(plain[number], resting[number])
+    for number in (2, 5):
+        for identity, side in resting[number].items():
+            np.testing.assert_array_equal(side.target, plain[number - 1][identity].target)
+            np.testing.assert_array_equal(side.input, side.target)
+            assert (plain[number - 1][identity].input != side.input).any()
+
+
 def test_several_iterations_are_fed_at_once(faces):
     one = first(two(faces), 3)
     with contextlib.closing(two(faces)) as feed:

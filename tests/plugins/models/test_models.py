@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import itertools
 import json
@@ -302,6 +303,27 @@ def test_amp_goes_as_far_as_it_is_told():
         ways.set_weights(networks["decoder"].get_weights())
         far.append(np.abs(model.swapper(networks | {"decoder": ways}, "b").predict_on_batch(faces) - own).mean())
     assert far[0] < 1e-6 < far[1] < far[2]
+
+
+@pytest.mark.parametrize("architecture", ["df-u", "liae-ud"])
+@pytest.mark.parametrize("coverage", ["whole", "head"])
+def test_the_mask_of_sae_is_where_both_ways_have_a_face(architecture, coverage):
+    model = MODELS.create("sae", **SMALL["sae"] | {"architecture": architecture, "coverage": coverage})
+    networks, faces = model.networks(), np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
+    code = networks["encoder"](faces)
+    ways = {identity: np.asarray(model.decode(networks, code, identity)) for identity in "ab"}
+    for to, other in ("ab", "ba"):
+        swapped = np.asarray(model.swapper(networks, to)(faces))
+        np.testing.assert_allclose(swapped[..., :3], ways[to][..., :3], atol=1e-5)
+        wanted = ways[to][..., 3] * (ways[other][..., 3] if coverage == "whole" else 1)
+        np.testing.assert_allclose(swapped[..., 3], wanted, atol=1e-5)
+
+
+def test_a_model_imports_no_other_plugin():
+    for path in (ROOT / "plugins" / "models").glob("*.py"):
+        imported = {name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))
+                    for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])}
+        assert not {name for name in imported if name.startswith("plugins")}, path
 
 
 def test_saved_and_loaded_it_swaps_the_same(model, networks, pictures, tmp_path):
