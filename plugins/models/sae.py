@@ -98,8 +98,10 @@ class Sae(Saehd):
             return super().swapper(networks, to)
         face = keras.Input((self.size, self.size, 3))
         code = networks["encoder"](face)
-        swapped, own = (self.decode(networks, code, identity) for identity in (to, "ba"["ab".index(to)]))
-        return keras.Model(face, ops.concatenate([swapped[..., :3], swapped[..., 3:] * own[..., 3:]], -1), name=f"swapper_{to}")
+        masks = {name: keras.Model(network.input, network.layers[-1].input[1])  # without the picture, half of the work
+                 for name, network in networks.items() if name.startswith("decoder")}
+        swapped, own = self.decode(networks, code, to), self.decode(networks | masks, code, "ba"["ab".index(to)])
+        return keras.Model(face, ops.concatenate([swapped[..., :3], swapped[..., 3:] * own], -1), name=f"swapper_{to}")
 
     def besides(self, networks, codes, drawn, batch):
         found, side = {group: {} for group in self.groups()}, batch["a"]
