@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FACESWAP_TEST_DATA", ROOT.parent / "shared" / "data")).resolve()
 if (SHARED / "weights" / "yunet").is_dir():  # before any test imports lib.weights: no test downloads
     os.environ.setdefault("FACESWAP_WEIGHTS", str(SHARED / "weights" / "yunet"))
+# As many tests run at once as there are cores: threads of these libraries' own would only get in each other's way.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(name, "1")
 sys.path.insert(0, str(ROOT))
 
 from tests.warm import Warm  # noqa: E402

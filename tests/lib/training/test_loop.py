@@ -22,6 +22,7 @@ from lib.plugin import SCHEDULES
 from lib.training import backend, loop
 from lib.training.data import CLASSIC, Faces
 from lib.training.plan import Plan
+from lib.training.record import STILL
 
 OWN = Path(__file__).resolve().parents[2] / "own_plugins" / "models" / "tiny.py"
 MEGABYTE = 1 << 20
@@ -125,5 +126,5 @@ def test_the_page_takes_wishes(model, faces, tmp_path, wish):
 
 @pytest.mark.parametrize("rate, told", [(100.0, 1), (1e-3, 0)])
 def test_networks_that_learn_nothing_are_told_once(model, faces, tmp_path, caplog, rate, told):
-    loop.train(model, faces, tmp_path, plan(1000, learning_rate=rate, report_seconds=0.1, preview_seconds=None))
+    loop.train(model, faces, tmp_path, plan(2 * STILL, learning_rate=rate, report_seconds=0.1, preview_seconds=None))
     assert caplog.text.count("the networks learn nothing") == told
