@@ -533,7 +533,8 @@ class Train(Command):
     seed: int | None = option(None, "Makes a run on a CPU repeatable: weights, order of faces and augmentation follow from it.", low=0)
     warp: float | None = option(None, "Strength of the random warp of the input, 1 = classic; by default, as below, what suits the model.",
                                 low=0.0, high=3.0)
-    unwarped: int | None = option(None, "Every so manieth batch is the one before it once more, unwarped, at least 2; 0: none is.", low=0)
+    unwarped: int | None = option(None, "Of so many batches, the last is the one before it once more, unwarped; at least 2, or 0 for none.",
+                                  low=0)
     rotation: float | None = option(None, "Largest random rotation, degrees.", low=0.0, high=180.0)
     scale: float | None = option(None, "Largest random change of scale, as a share.", low=0.0, high=0.5)
     shift: float | None = option(None, "Largest random shift, as a share of the crop.", low=0.0, high=0.5)

@@ -93,7 +93,7 @@ class Sae(Saehd):
         return networks["decoder"](ops.concatenate([own, both], -1), training=training)
 
     def swapper(self, networks, to):
-        """As of every model; the mask is where the way of either person has a face, but for whole heads, which differ in outline."""
+        """As of every model; the mask is where both people's ways have a face. Of whole heads, whose outlines differ, it is `to`'s."""
         if self.coverage == "head":
             return super().swapper(networks, to)
         face = keras.Input((self.size, self.size, 3))

@@ -74,7 +74,7 @@ def measure(options) -> list[Figure]:
     return figures
 
 
-def _in_its_own_process(way: str, model: str, given: str) -> dict[str, float]:
+def _in_its_own_process(way: str, model: str, given: str) -> dict[str, Any]:
     environment = os.environ | {"KERAS_BACKEND": "torch" if way == PEER else device.backend()}
     done = subprocess.run([sys.executable, "-m", "scripts.benchmarks.train", way, given], cwd=ROOT, env=environment,
                           capture_output=True, text=True)

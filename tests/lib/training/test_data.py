@@ -258,6 +258,18 @@ def test_what_is_to_be_drawn_larger_is_the_same_picture(files, augmentation):
             cv2.resize(one, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), cv2.CV_32F).var(), "the same, with more in it"
 
 
+def test_opencv_has_its_threads_back_when_a_feed_is_closed(faces):
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(2)
+        with contextlib.closing(two(faces)) as feed:
+            feed.take()
+            assert cv2.getNumThreads() == 1
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
+
+
 def test_no_thread_is_left_behind(faces):
     import threading
 
