@@ -111,8 +111,15 @@ class Color(ABC):
     """Fits the colours of a swapped face to those of the face it replaces."""
 
     @abstractmethod
-    def recolor(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """`swapped` and `original` (S, S, 3) float32 RGB in [0, 1], `mask` (S, S, 1) float32 of skin -> (S, S, 3) float32."""
+    def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+        """How its colours have to change, for `recolor`: float32 of one shape, the mean of which over a face's frames will do as well.
+
+        `swapped` and `original` (S, S, 3) float32 RGB in [0, 1], `mask` (S, S, 1) float32 of skin. None: nothing is known, or to be done.
+        """
+
+    @abstractmethod
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        """`swapped` (S, S, 3) float32 RGB in [0, 1] in the colours that were measured, likewise."""
 
 
 class Blender(ABC):

@@ -49,3 +49,4 @@ class SwappedFace:
     aligned: AlignedFace
     image: np.ndarray  # (S, S, 3) float32 RGB in [0, 1]
     mask: np.ndarray  # (S, S, 1) float32 in [0, 1], 1 = replace
+    colors: np.ndarray | None = None  # how they have to change, as `Color.measure` tells it; None: not known

@@ -44,10 +44,11 @@ class MaskedFace(Face):
 
     masks: dict[str, np.ndarray]  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop ...
     fitted: np.ndarray  # ... by these landmarks, (68, 2) float32
+    track: int | None = None  # the same in all frames in which it is followed
 
     @classmethod
     def of(cls, stored: StoredFace) -> MaskedFace:
-        return cls(stored.face.detection, stored.face.landmarks, stored.masks, stored.fitted.landmarks)
+        return cls(stored.face.detection, stored.face.landmarks, stored.masks, stored.fitted.landmarks, stored.track)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,9 @@ class Compositor:
         rows, columns = _region(mask, matrix, image.shape)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
-        face = self._recolored(swapped)
+        face, colors = np.clip(swapped.image, 0, 1), self.colors(swapped) if swapped.colors is None else swapped.colors
+        if colors is not None:
+            face = self.color.recolor(face, colors)
         if self.match_detail:
             face = cv2.resize(face, mask.shape[::-1], interpolation=cv2.INTER_CUBIC) if len(face) < len(mask) else face
             left, top, width, height = cv2.boundingRect((mask > LEAST_VISIBLE).astype(np.uint8))
@@ -103,12 +105,13 @@ class Compositor:
         clear = np.clip(2 * swapped.mask[..., 0] - 0.5, 0, 1)
         return eroded(clear, -BROW_MARGIN * clear.shape[0] / COVERAGES[self.coverage][0])
 
-    def _recolored(self, swapped: SwappedFace) -> np.ndarray:
+    def colors(self, swapped: SwappedFace) -> np.ndarray | None:
+        """How those of `swapped` have to change, as `Color.measure` tells it; None where nothing is known."""
         size = swapped.image.shape[0]
-        face = np.clip(swapped.image, 0, 1)
         matrix = geometry.upsampled(swapped.aligned.matrix, size / swapped.aligned.image.shape[0])
         skin = inner_skin(geometry.transform_points(swapped.aligned.face.landmarks, matrix), size)
-        return self.color.recolor(face, network_input(swapped.aligned, size), skin)
+        found = self.color.measure(np.clip(swapped.image, 0, 1), network_input(swapped.aligned, size), skin)
+        return found if found is not None and np.isfinite(found).all() else None
 
 
 def inner_skin(landmarks: np.ndarray, size: int) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""From frames to frames with swapped faces: cropped on threads, swapped in batches, composited on threads, in order."""
+"""From frames to frames with swapped faces: cropped on threads, swapped in batches, colours measured and faces composited on threads,
+in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -14,6 +15,7 @@ from lib.faces.geometry import scale_of
 from lib.parallel import ordered_map
 from lib.plugin import Recognizer
 from lib.swapping.composite import Compositor, crop_face, network_input
+from lib.swapping.steady import steadied
 from lib.types import AlignedFace, Face, Frame, SwappedFace
 
 BATCH = 8  # faces a call of the network; also how many frames wait for it at most, so that stretches without faces flow
@@ -58,6 +60,10 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], network: Network, co
         except (ValueError, cv2.error) as error:
             return frame, [], str(error)
 
+    def measure(item: tuple[Frame, list[SwappedFace], str]) -> tuple[Frame, list[SwappedFace], str]:
+        frame, faces, failure = item
+        return frame, [replace(face, colors=compositor.colors(face)) for face in faces], failure
+
     def composite(item: tuple[Frame, list[SwappedFace], str]) -> Finished:
         frame, faces, failure = item
         if not faces:
@@ -72,7 +78,8 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], network: Network, co
 
     workers = device.cores()
     cropped = ordered_map(crop, frames, workers, ahead=BATCH)
-    return ordered_map(composite, _swapped(cropped, network, follow), workers, ahead=BATCH)
+    measured = ordered_map(measure, _swapped(cropped, network, follow), workers, ahead=workers)
+    return ordered_map(composite, steadied(measured), workers, ahead=BATCH)
 
 
 def largest(faces: list[AlignedFace]) -> list[AlignedFace]:

@@ -14,5 +14,8 @@ from lib.plugin import COLORS, Color
 class Unchanged(Color):
     """Colours as the model made them."""
 
-    def recolor(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> None:
+        return None
+
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
         return swapped

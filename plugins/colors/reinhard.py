@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 
 from lib.plugin import COLORS, Color
+from lib.swapping.colors import averaged, seen, statistics
 
 NEAR = 0.08  # of the crop's side: how far around a place its tint is taken from
-MEASURED = 128  # pixels: side of what a larger crop is averaged down to, for all but the colours that come out
 COARSER = 4  # the tint is calculated on a grid of a quarter of this side
-LEAST_SKIN = 0.002  # share of the crop below which statistics mean nothing: a face turned away or cut by the frame
 
 
 @COLORS.register
@@ -25,31 +24,24 @@ class Reinhard(Color):
     place, since light may come in one colour from the left and in another from the right.
     """
 
-    def recolor(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        if mask.sum() < LEAST_SKIN * mask.size:
-            return swapped
-        lab = cv2.cvtColor(swapped, cv2.COLOR_RGB2LAB)
-        size = lab.shape[0]
-        mask, small, original = _averaged(mask, lab, original)
-        wanted = cv2.cvtColor(original, cv2.COLOR_RGB2LAB)
-        (mean, spread), (wanted_mean, wanted_spread) = _statistics(small, mask), _statistics(wanted, mask)
+    def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+        """(G, G + 1, 3): what is added to Lab on a grid, and in the last column what it is multiplied by before."""
+        if not seen(mask):
+            return None
+        small, *pictures = averaged(mask, swapped, original)
+        own, wanted = (cv2.cvtColor(picture, cv2.COLOR_RGB2LAB) for picture in pictures)
+        (mean, spread), (wanted_mean, wanted_spread) = (statistics(picture, small) for picture in (own, wanted))
         ratio = np.clip(wanted_spread / np.maximum(spread, 1e-3), 0.8, 1.0)
         moved = wanted_mean - mean * ratio
-        tint = _around(wanted - (small * ratio + moved), mask) * np.float32([0, 1, 1]) + moved
-        lab *= ratio
-        lab += cv2.resize(tint, (size, size), interpolation=cv2.INTER_LINEAR)
+        tint = _around(wanted - (own * ratio + moved), small) * np.float32([0, 1, 1]) + moved
+        return np.concatenate([tint, np.broadcast_to(ratio, (len(tint), 1, 3))], 1)
+
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        lab = cv2.cvtColor(swapped, cv2.COLOR_RGB2LAB)
+        lab *= measured[0, -1]
+        lab += cv2.resize(np.ascontiguousarray(measured[:, :-1]), swapped.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         recolored = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
         return np.clip(recolored, 0, 1, out=recolored)
-
-
-def _averaged(mask: np.ndarray, *pictures: np.ndarray) -> list[np.ndarray]:
-    """`mask` (S, S, 1) and `pictures` (S, S, 3), these where it is set, averaged down to at most MEASURED pixels; the mask as (S, S)."""
-    size = mask.shape[0]
-    if size <= MEASURED:
-        return [mask[..., 0], *pictures]
-    small, *others = (cv2.resize(picture, (MEASURED, MEASURED), interpolation=cv2.INTER_AREA)
-                      for picture in (mask[..., 0], *(picture * mask for picture in pictures)))
-    return [small, *(picture / np.maximum(small, 1e-6)[..., None] for picture in others)]
 
 
 def _around(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -60,12 +52,3 @@ def _around(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), (0, 0), NEAR * side)
 
     return blurred(values * mask[..., None]) / (blurred(mask)[..., None] + 1e-3)
-
-
-def _statistics(lab: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation, (3,) float32 each, of the pixels of `lab` weighted by `mask`."""
-    inside = mask > 0
-    pixels, weights = lab[inside], mask[inside]
-    weights = weights / weights.sum()
-    mean = weights @ pixels
-    return mean, np.sqrt(weights @ (pixels - mean) ** 2)

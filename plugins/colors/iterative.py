@@ -1,0 +1,31 @@
+"""Distribution of colours, by turns along three axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.options import option
+from lib.plugin import COLORS, Color
+from lib.swapping.colors import carried, moved_by, seen, skin
+
+
+@COLORS.register
+@dataclass
+class Iterative(Color):
+    """The whole distribution of the skin's colours, fitted along three axes, turned each time. "Automated colour grading using colour
+    distribution transfer", Computer Vision and Image Understanding, 2007."""
+
+    iterations: int = option(8, "How often it is fitted, along other axes each time.", low=1, high=50)
+
+    def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+        """A cube of colours' moves."""
+        if not seen(mask):
+            return None
+        random = np.random.default_rng(0)  # the same axes for every face
+        turns = [np.linalg.qr(random.normal(size=(3, 3)))[0] for _ in range(self.iterations - 1)]
+        return carried(*skin(mask, swapped, original), [axes[None] for axes in (np.eye(3), *turns)])
+
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        return np.clip(moved_by(measured, swapped), 0, 1)
