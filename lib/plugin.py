@@ -125,6 +125,14 @@ class Color(ABC):
 class Blender(ABC):
     """Sets a face into the region of the frame around it."""
 
+    def measure(self, face: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+        """What a face has to be given so that it joins what is around it: (G, G, 3) float32, to be added to it after it was enlarged to
+        the face's side. Of one shape, and its mean over a face's frames will do as well. None, unless a blender asks for more: nothing.
+
+        `face` and `original` (S, S, 3) float32 RGB in [0, 1], `mask` (S, S, 1) float32, all of the crop.
+        """
+        return None
+
     @abstractmethod
     def blend(self, region: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """`region` (H, W, 3) uint8 RGB, `face` (H, W, 3) float32 RGB in [0, 1], `mask` (H, W, 1) float32 -> (H, W, 3) uint8.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,6 +43,13 @@ class AlignedFace:
     matrix: np.ndarray  # (2, 3) float64, frame pixels -> crop pixels
 
 
+class Fit(NamedTuple):
+    """How a swapped face has to change to suit its frame. What is None is not known, or not needed."""
+
+    colors: np.ndarray | None = None  # as `Color.measure` tells it
+    joint: np.ndarray | None = None  # as `Blender.measure` tells it
+
+
 @dataclass(frozen=True)
 class SwappedFace:
     """What the model made of an aligned face."""
@@ -49,4 +57,4 @@ class SwappedFace:
     aligned: AlignedFace
     image: np.ndarray  # (S, S, 3) float32 RGB in [0, 1]
     mask: np.ndarray  # (S, S, 1) float32 in [0, 1], 1 = replace
-    colors: np.ndarray | None = None  # how they have to change, as `Color.measure` tells it; None: not known
+    fit: Fit | None = None  # None: not measured yet

@@ -17,7 +17,7 @@ from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE
 from lib.faces.masks import eroded, feathered
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail
-from lib.types import AlignedFace, Face, SwappedFace
+from lib.types import AlignedFace, Face, Fit, SwappedFace
 
 MASK_SIZE = 256  # least side, pixels, of the crop on which masks are made
 BROW_MARGIN = 0.08  # of the face's size, by which the predicted mask is grown; less left dark ends of the old brows beside the new
@@ -75,9 +75,12 @@ class Compositor:
         rows, columns = _region(mask, matrix, image.shape)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
-        face, colors = np.clip(swapped.image, 0, 1), self.colors(swapped) if swapped.colors is None else swapped.colors
-        if colors is not None:
-            face = self.color.recolor(face, colors)
+        fit = swapped.fit or self.fit(swapped)
+        face = np.clip(swapped.image, 0, 1)
+        if fit.colors is not None:
+            face = self.color.recolor(face, fit.colors)
+        if fit.joint is not None:
+            face = face + cv2.resize(fit.joint, face.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         if self.match_detail:
             face = cv2.resize(face, mask.shape[::-1], interpolation=cv2.INTER_CUBIC) if len(face) < len(mask) else face
             left, top, width, height = cv2.boundingRect((mask > LEAST_VISIBLE).astype(np.uint8))
@@ -105,13 +108,22 @@ class Compositor:
         clear = np.clip(2 * swapped.mask[..., 0] - 0.5, 0, 1)
         return eroded(clear, -BROW_MARGIN * clear.shape[0] / COVERAGES[self.coverage][0])
 
-    def colors(self, swapped: SwappedFace) -> np.ndarray | None:
-        """How those of `swapped` have to change, as `Color.measure` tells it; None where nothing is known."""
+    def fit(self, swapped: SwappedFace) -> Fit:
+        """How `swapped` has to change to suit its frame."""
         size = swapped.image.shape[0]
         matrix = geometry.upsampled(swapped.aligned.matrix, size / swapped.aligned.image.shape[0])
         skin = inner_skin(geometry.transform_points(swapped.aligned.face.landmarks, matrix), size)
-        found = self.color.measure(np.clip(swapped.image, 0, 1), network_input(swapped.aligned, size), skin)
-        return found if found is not None and np.isfinite(found).all() else None
+        face, original = np.clip(swapped.image, 0, 1), network_input(swapped.aligned, size)
+        colors = self.color.measure(face, original, skin)
+        if type(self.blender).measure is Blender.measure:  # needs no more
+            return Fit(_numbers(colors))
+        mask = cv2.resize(self.mask(swapped), (size, size), interpolation=cv2.INTER_AREA)
+        return Fit(_numbers(colors), _numbers(self.blender.measure(
+            face if colors is None else self.color.recolor(face, colors), original, mask[..., None])))
+
+
+def _numbers(found: np.ndarray | None) -> np.ndarray | None:
+    return found if found is not None and np.isfinite(found).all() else None
 
 
 def inner_skin(landmarks: np.ndarray, size: int) -> np.ndarray:

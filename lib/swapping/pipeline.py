@@ -62,7 +62,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], network: Network, co
 
     def measure(item: tuple[Frame, list[SwappedFace], str]) -> tuple[Frame, list[SwappedFace], str]:
         frame, faces, failure = item
-        return frame, [replace(face, colors=compositor.colors(face)) for face in faces], failure
+        return frame, [replace(face, fit=compositor.fit(face)) for face in faces], failure
 
     def composite(item: tuple[Frame, list[SwappedFace], str]) -> Finished:
         frame, faces, failure = item

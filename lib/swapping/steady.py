@@ -1,4 +1,4 @@
-"""Colours steadied in time: one face's, over the frames around. Colours that flicker show more than colours that are a little off."""
+"""How a face is fitted to its frame, steadied over the frames around: colours that flicker show more than colours that are a little off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lib.types import Frame, SwappedFace
+from lib.types import Fit, Frame, SwappedFace
 
 REACH = 4  # frames to either side that count
 SPREAD = 2.0  # frames: sigma of how much they do
@@ -17,9 +17,9 @@ Item = tuple[Frame, list[SwappedFace], str]
 
 
 def steadied(items: Iterable[Item]) -> Iterator[Item]:
-    """`items` with the colours of each face as the mean over those of its track around it; REACH of them wait meanwhile.
+    """`items` with the fit of each face as the mean over those of its track around it; REACH of them wait meanwhile.
 
-    A face of no track keeps its own. One without colours, since too little of its skin is seen, gets those of its track.
+    A face of no track keeps its own. What could not be measured of one, since too little of it is seen, is taken from those of its track.
     """
     window: deque[Item] = deque()
     place = 0  # in the window, of the next one to be given
@@ -37,20 +37,18 @@ def steadied(items: Iterable[Item]) -> Iterator[Item]:
 
 def _steady(window: deque[Item], place: int) -> Item:
     frame, faces, failure = window[place]
-    return frame, [replace(face, colors=_mean(window, frame.index, face)) for face in faces], failure
+    return frame, [face if _track(face) is None else replace(face, fit=_mean(window, frame.index, _track(face))) for face in faces], failure
 
 
-def _mean(window: deque[Item], index: int, face: SwappedFace) -> np.ndarray | None:
-    track = _track(face)
-    if track is None:
-        return face.colors
-    total, weights = 0.0, 0.0
-    for frame, others, _ in window:
-        weight = np.exp(-0.5 * ((frame.index - index) / SPREAD) ** 2)
-        for other in others:
-            if _track(other) == track and other.colors is not None and abs(frame.index - index) <= REACH:
-                total, weights = total + weight * other.colors, weights + weight
-    return np.asarray(total / weights, np.float32) if weights else None
+def _mean(window: deque[Item], index: int, track: int) -> Fit:
+    near = [(np.exp(-0.5 * ((frame.index - index) / SPREAD) ** 2), face.fit) for frame, faces, _ in window
+            if abs(frame.index - index) <= REACH for face in faces if _track(face) == track]
+    means = []
+    for part in Fit._fields:
+        weighed = [(weight, getattr(fit, part)) for weight, fit in near if getattr(fit, part) is not None]
+        total = sum(weight for weight, _ in weighed)
+        means.append(sum(np.float32(weight / total) * values for weight, values in weighed) if weighed else None)
+    return Fit(*means)
 
 
 def _track(face: SwappedFace) -> int | None:

@@ -3,7 +3,7 @@ import pytest
 
 from lib.faces.masking import MaskedFace
 from lib.swapping.steady import REACH, steadied
-from lib.types import AlignedFace, Detection, Frame, SwappedFace
+from lib.types import AlignedFace, Detection, Fit, Frame, SwappedFace
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 DETECTION = Detection(np.zeros(4, np.float32), 1.0)
@@ -12,14 +12,14 @@ DETECTION = Detection(np.zeros(4, np.float32), 1.0)
 def face(colors, track=1) -> SwappedFace:
     points = np.zeros((68, 2), np.float32)
     aligned = AlignedFace(MaskedFace(DETECTION, points, {}, points, track), IMAGE, np.eye(2, 3))
-    return SwappedFace(aligned, IMAGE / np.float32(255), np.ones((4, 4, 1), np.float32), None if colors is None else np.float32(colors))
+    return SwappedFace(aligned, IMAGE / np.float32(255), np.ones((4, 4, 1), np.float32), Fit(None if colors is None else np.float32(colors)))
 
 
 def colors_of(faces: list[list[SwappedFace]]) -> list[list]:
     items = [(Frame(index, IMAGE), these, "") for index, these in enumerate(faces)]
     done = list(steadied(items))
     assert [frame.index for frame, *_ in done] == list(range(len(faces))), "each frame once, in order"
-    return [[each.colors for each in these] for _, these, _ in done]
+    return [[each.fit.colors for each in these] for _, these, _ in done]
 
 
 @pytest.mark.parametrize("count", [0, 1, REACH, REACH + 1, 2 * REACH + 1, 40])

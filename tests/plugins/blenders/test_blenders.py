@@ -46,3 +46,36 @@ def test_alpha_is_the_weighted_mean(region):
     face = np.full(region.shape, 0.25, np.float32)
     wanted = region * (1 - mask) + 255 * face * mask
     assert np.abs(BLENDERS.create("alpha").blend(region, face, mask) - wanted).max() <= 1
+
+
+def test_pyramid_fades_light_over_more_than_the_feather_and_keeps_detail(region):
+    """Where face and frame differ in light alone, the steepest step is less than alpha's; a pattern of the face stays inside."""
+    plain = np.full(region.shape, 100, np.uint8)
+    mask = np.zeros((*region.shape[:2], 1), np.float32)
+    mask[40:160, 60:190] = 1
+    steps = [np.abs(np.diff(BLENDERS.create(name).blend(plain, np.full(region.shape, 0.6, np.float32), mask)[100, :, 0].astype(int))).max()
+             for name in ("alpha", "pyramid")]
+    assert steps[0] > 50 and steps[1] < 0.75 * steps[0]
+    stripes = 0.5 + 0.1 * (np.arange(region.shape[1]) // 2 % 2 * 2 - 1)
+    face = np.broadcast_to(stripes[None, :, None], region.shape).astype(np.float32)
+    middle = BLENDERS.create("pyramid").blend(plain, face, mask)[90:110, 110:140].astype(int)
+    assert np.abs(np.diff(middle, axis=1)).max() == pytest.approx(51, abs=8)
+
+
+def test_poisson_takes_the_light_of_what_is_around(astronaut):
+    original = np.ascontiguousarray(astronaut[:256, 100:356] / np.float32(255))
+    mask = np.zeros((256, 256, 1), np.float32)
+    mask[60:200, 60:200] = 1
+    poisson = BLENDERS.create("poisson")
+    for added in (-0.1, 0.0, 0.15):
+        joint = poisson.measure(np.clip(original * 0.6 + 0.2 + added, 0, 1), original * 0.6 + 0.2, mask)
+        assert joint.dtype == np.float32 and joint.shape[2] == 3
+        assert np.abs(joint[10:23, 10:23] + added).max() < 0.02
+
+
+def test_poisson_leaves_alone_what_is_too_small(astronaut):
+    original = np.ascontiguousarray(astronaut[:128, 100:228] / np.float32(255))
+    for size in (0, 1, 4):
+        mask = np.zeros((128, 128, 1), np.float32)
+        mask[60:60 + size, 60:60 + size] = 1
+        assert BLENDERS.create("poisson").measure(original, original, mask) is None
