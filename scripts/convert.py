@@ -69,7 +69,8 @@ def compositing(options: Convert, source: Path | None = None) -> tuple[Composito
     """How the faces of `source` are set into frames, and what is done to them before, as the options say."""
     maskers, predicted = masks(options.mask, source and (options.alignments or default_store(source)))
     follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0)) if options.follow_eyes else None  # drawn eyes are smooth: one fit will do
-    return Compositor(options.create("color"), options.create("blender"), maskers, predicted, options.erosion, options.feather,
+    sides = options.erosion_top, options.erosion_right, options.erosion_bottom, options.erosion_left
+    return Compositor(options.create("color"), options.create("blender"), maskers, predicted, options.erosion, sides, options.feather,
                       match_detail=options.match_detail), follow
 
 
@@ -161,6 +162,10 @@ class Convert(Command):
                                          "that extract -M or mask made of the input's faces; joined by * where all must agree.", short="-M")
     erosion: float = option(0.0, "Move the mask's edge inwards by this share of the face's size; less than 0 moves it outwards.",
                             low=-0.25, high=0.25)
+    erosion_top: float = option(0.0, "The same besides at the top of the face alone.", low=-0.25, high=0.25)
+    erosion_right: float = option(0.0, "At its right, as it is seen.", low=-0.25, high=0.25)
+    erosion_bottom: float = option(0.0, "At its bottom.", low=-0.25, high=0.25)
+    erosion_left: float = option(0.0, "At its left.", low=-0.25, high=0.25)
     feather: float = option(0.1, "Width of the mask's soft edge as a share of the face's size.", low=0.0, high=0.5)
     match_detail: bool = option(True, "Sharpen faces until they look as sharp as the frame.")
     follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")

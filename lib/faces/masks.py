@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -70,6 +72,21 @@ def eroded(mask: np.ndarray, pixels: float) -> np.ndarray:
     change = cv2.erode if pixels > 0 else cv2.dilate
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return change((mask * 255).astype(np.uint8), kernel) * np.float32(1 / 255)
+
+
+def trimmed(mask: np.ndarray, sides: Sequence[float]) -> np.ndarray:
+    """`mask` (S, S) float32 with its edge moved inwards by so many pixels at the top, right, bottom and left, or outwards where that is
+    negative."""
+    for number, pixels in enumerate(sides):
+        length = round(abs(pixels)) + 1
+        if length == 1:
+            continue
+        upright = number % 2 == 0
+        at = length - 1 if (number in (0, 3)) == (pixels > 0) else 0  # the line of pixels that is looked at ends, or begins, at each
+        kernel = np.ones((length, 1) if upright else (1, length), np.uint8)
+        change = cv2.erode if pixels > 0 else cv2.dilate
+        mask = change(mask, kernel, anchor=(0, at) if upright else (at, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return mask
 
 
 def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lib.faces import geometry
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE
-from lib.faces.masks import eroded, feathered
+from lib.faces.masks import eroded, feathered, trimmed
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail
 from lib.types import AlignedFace, Face, Fit, SwappedFace
@@ -49,7 +49,7 @@ class Compositor:
     """How faces are set into frames. The pixels of a frame where the mask is 0 stay exactly as they were.
 
     `maskers` are multiplied with each other, and with the mask that the model predicted where `predicted` is set.
-    `erosion` moves the mask's edge inwards and `feather` is the width of its ramp, which lies inside the edge; both
+    `erosion` moves the mask's edge inwards, `sides` do so besides at the top, right, bottom and left of the face, and `feather` is the width of its ramp, which lies inside the edge; both
     are shares of the face's size (the unit square of the mean face: outer brow to outer brow).
     """
 
@@ -58,6 +58,7 @@ class Compositor:
     maskers: Sequence[Masker]
     predicted: bool = True
     erosion: float = 0.0
+    sides: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     feather: float = 0.1
     coverage: str = DEFAULT_COVERAGE
     match_detail: bool = True  # sharpen faces until they are as sharp as the frame
@@ -101,7 +102,8 @@ class Compositor:
         for masker in self.maskers:
             mask = mask * masker.mask(swapped.aligned)[..., 0]
         unit = size / COVERAGES[self.coverage][0]
-        return feathered(eroded(mask, self.erosion * unit), self.feather * unit)
+        mask = trimmed(eroded(mask, self.erosion * unit), [side * unit for side in self.sides])
+        return feathered(mask, self.feather * unit)
 
     def _predicted(self, swapped: SwappedFace) -> np.ndarray:
         """(S, S): the model's mask, its haze cleared. It has the new face's outline, whose brows may end before the old ones."""

@@ -30,8 +30,8 @@ class Poisson(Blender):
         if min(width, height) < LEAST:
             return None
         own, frame = (cv2.convertScaleAbs(picture, alpha=255) for picture in (face, original))
-        cloned = cv2.seamlessClone(own, frame, inside, (left + width // 2, top + height // 2), cv2.NORMAL_CLONE)
         weights = cv2.erode(inside, np.ones((3, 3), np.uint8)).astype(np.float32) / 255
+        cloned = cv2.seamlessClone(own, frame, inside, (left + width // 2, top + height // 2), cv2.NORMAL_CLONE)  # changes its mask
         added = (cloned.astype(np.float32) - own) / 255 * weights[..., None]
         added, weights = (_coarse(picture) for picture in (added, weights))
         return added / (weights[..., None] + 1e-3)

@@ -159,6 +159,22 @@ def test_erosion_shrinks_and_feather_softens_the_mask(portrait):
     assert (soft[hard == 0] < 0.05).all()
 
 
+@pytest.mark.parametrize("side, axis, end", [(0, 0, 0), (1, 1, -1), (2, 0, -1), (3, 1, 0)], ids=["top", "right", "bottom", "left"])
+def test_each_side_of_the_mask_can_be_moved_alone(portrait, side, axis, end):
+    crop = swapped(*portrait, 128)
+    unit = crop.aligned.image.shape[0] / geometry.COVERAGES[geometry.DEFAULT_COVERAGE][0]
+
+    def ends(share: float) -> list[int]:
+        """First and last row of the mask, and first and last column."""
+        mask = compositor(feather=0.0, sides=tuple(share * (number == side) for number in range(4))).mask(crop) > 0.5
+        return [int(edge) for along in (1, 0) for edge in np.flatnonzero(mask.any(along))[[0, -1]]]
+
+    plain, inwards, outwards = ends(0.0), ends(0.05), ends(-0.05)
+    which, sign = 2 * axis + (end == -1), -1 if end == -1 else 1
+    assert inwards[which] - plain[which] == sign * round(0.05 * unit) == plain[which] - outwards[which]
+    assert outwards[:which] + outwards[which + 1:] == plain[:which] + plain[which + 1:], "the others stay"
+
+
 def test_an_answer_that_is_not_made_of_numbers_is_refused(portrait):
     image, face = portrait
     before = image.copy()
