@@ -71,7 +71,7 @@ def compositing(options: Convert, source: Path | None = None) -> tuple[Composito
     follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0)) if options.follow_eyes else None  # drawn eyes are smooth: one fit will do
     sides = options.erosion_top, options.erosion_right, options.erosion_bottom, options.erosion_left
     return Compositor(options.create("color"), options.create("blender"), maskers, predicted, options.erosion, sides, options.feather,
-                      match_detail=options.match_detail), follow
+                      match_detail=options.match_detail, sharpness=options.sharpen, scale=options.face_scale), follow
 
 
 def sink_of(options: Convert, source: FrameSource) -> FrameSink:
@@ -168,6 +168,8 @@ class Convert(Command):
     erosion_left: float = option(0.0, "At its left.", low=-0.25, high=0.25)
     feather: float = option(0.1, "Width of the mask's soft edge as a share of the face's size.", low=0.0, high=0.5)
     match_detail: bool = option(True, "Sharpen faces until they look as sharp as the frame.")
+    sharpen: float = option(0.0, "Add the fine detail of the new face so many times more; 0.5 to 1 is much.", low=0.0, high=5.0)
+    face_scale: float = option(1.0, "Size of the new face, of the old one's.", low=0.5, high=2.0)
     follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")
     blender: str = option("alpha", "How the face is joined to the frame.", short="-b", plugin="blenders")
     writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from lib.faces import geometry
-from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE
+from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
 from lib.faces.masks import eroded, feathered, trimmed
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail
@@ -62,6 +62,8 @@ class Compositor:
     feather: float = 0.1
     coverage: str = DEFAULT_COVERAGE
     match_detail: bool = True  # sharpen faces until they are as sharp as the frame
+    sharpness: float = 0.0  # how often fine detail is added besides
+    scale: float = 1.0  # size of the new face, of the old one's
 
     def paste(self, image: np.ndarray, swapped: SwappedFace) -> None:
         """Sets `swapped` into `image` (H, W, 3) uint8 RGB, in place.
@@ -72,7 +74,7 @@ class Compositor:
         if not (np.isfinite(swapped.image).all() and np.isfinite(swapped.mask).all()):
             raise ValueError("the model's answer is not made of numbers")
         mask = self.mask(swapped)
-        matrix = swapped.aligned.matrix
+        matrix = self._placed(swapped.aligned)
         rows, columns = _region(mask, matrix, image.shape)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
@@ -88,6 +90,8 @@ class Compositor:
             seen = (slice(max(top - detail.MARGIN, 0), top + height + detail.MARGIN),
                     slice(max(left - detail.MARGIN, 0), left + width + detail.MARGIN))
             face[seen] = detail.matched(face[seen], swapped.aligned.image[seen], mask[seen] > 0.5)
+        if self.sharpness:
+            face = detail.sharpened(face, self.sharpness)
         scale = face.shape[0] / mask.shape[0]
         face = _into_region(face, geometry.upsampled(matrix, scale), rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
         mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
@@ -104,6 +108,13 @@ class Compositor:
         unit = size / COVERAGES[self.coverage][0]
         mask = trimmed(eroded(mask, self.erosion * unit), [side * unit for side in self.sides])
         return feathered(mask, self.feather * unit)
+
+    def _placed(self, aligned: AlignedFace) -> np.ndarray:
+        """(2, 3) frame pixels -> pixels of the crop that is drawn there: larger or smaller about the middle of the inner face."""
+        middle = geometry.transform_points(aligned.face.landmarks[INNER], aligned.matrix).mean(0)
+        matrix = aligned.matrix / self.scale
+        matrix[:, 2] += middle * (1 - 1 / self.scale)
+        return matrix
 
     def _predicted(self, swapped: SwappedFace) -> np.ndarray:
         """(S, S): the model's mask, its haze cleared. It has the new face's outline, whose brows may end before the old ones."""

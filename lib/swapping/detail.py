@@ -40,6 +40,11 @@ def matched(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.nd
     return sharpened
 
 
+def sharpened(face: np.ndarray, amount: float) -> np.ndarray:
+    """`face` (S, S, 3) float32 RGB with its fine detail added `amount` times: an unsharp mask."""
+    return cv2.addWeighted(face, 1 + amount, cv2.GaussianBlur(face, (0, 0), FINE), -amount, 0)
+
+
 def _detail(picture: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """(K,) float32: the Laplacian of the brightness of (S, S, 3) at the K places `inside`."""
     return cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F)[inside]

@@ -175,6 +175,26 @@ def test_each_side_of_the_mask_can_be_moved_alone(portrait, side, axis, end):
     assert outwards[:which] + outwards[which + 1:] == plain[:which] + plain[which + 1:], "the others stay"
 
 
+@pytest.mark.parametrize("scale", [0.8, 1.0, 1.25])
+def test_the_new_face_can_be_larger_or_smaller(portrait, scale):
+    """What changes in the frame grows with it, about the middle of the face."""
+    image, face = portrait
+    changed = [np.argwhere((pasted(image, swapped(image, face, 128, lambda crop: 1 - crop), feather=0.0, match_detail=False, scale=each)
+                            != image).any(-1)) for each in (1.0, scale)]
+    plain, other = (np.ptp(places, axis=0) for places in changed)
+    np.testing.assert_allclose(other / plain, scale, rtol=0.03)
+    middle = face.landmarks[geometry.INNER].mean(0)[::-1]
+    np.testing.assert_allclose(changed[1].mean(0) - middle, (changed[0].mean(0) - middle) * scale, atol=3)
+
+
+def test_sharpening_adds_detail_and_no_light(portrait):
+    image, face = portrait
+    inside = outline(face, image.shape)
+    soft, sharp = (pasted(image, swapped(image, face, 128), match_detail=False, sharpness=each)[inside].astype(int) for each in (0.0, 1.0))
+    assert np.abs(sharp.mean(0) - soft.mean(0)).max() < 1
+    assert sharp.std() > soft.std()
+
+
 def test_an_answer_that_is_not_made_of_numbers_is_refused(portrait):
     image, face = portrait
     before = image.copy()
