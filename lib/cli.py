@@ -214,14 +214,14 @@ def _check_plugin_table(path: Path, name: str, kind: str, plugin: str, table: An
 
 
 def _check_table(path: Path, name: str, options: Sequence[Option], table: Any) -> dict[str, Any]:
-    known = {item.name: item for item in options}
+    known = {item.flag.replace("-", "_"): item for item in options}
     checked = {}
     for key, value in _as_table(path, name, table).items():
         key = key.replace("-", "_")
         if key not in known:
             raise UsageError(f"{path}: there is no {key!r} in [{name}].{nearest(key, known)} "
                              f"There are: {', '.join(sorted(known)) or 'none'}.")
-        checked[key] = known[key].value(value, f"{path}: {key} in [{name}]")
+        checked[known[key].name] = known[key].value(value, f"{path}: {key} in [{name}]")
     return checked
 
 

@@ -58,7 +58,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        return self.name.replace("_", "-")
+        return self.name.rstrip("_").replace("_", "-")  # "from_": Python has kept the plain word for itself
 
     def value(self, given: Any, label: str) -> Any:
         """`given` (text, or a TOML value) as this option's type, within its bounds.

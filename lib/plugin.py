@@ -145,5 +145,8 @@ class Writer(ABC):
     """Opens a sink for finished frames."""
 
     @abstractmethod
-    def open(self, path: Path, source: FrameSource) -> FrameSink:
-        """A sink at `path` with the size, frame times and sound of `source`."""
+    def open(self, path: Path, source: FrameSource, key: str = "") -> FrameSink:
+        """A sink at `path` with the size, frame times and sound of `source`.
+
+        `key` stands for all that the frames depend on: what a run with the same key left unfinished is gone on with. "": nothing is.
+        """

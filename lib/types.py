@@ -58,3 +58,16 @@ class SwappedFace:
     image: np.ndarray  # (S, S, 3) float32 RGB in [0, 1]
     mask: np.ndarray  # (S, S, 1) float32 in [0, 1], 1 = replace
     fit: Fit | None = None  # None: not measured yet
+    role: int = 0  # which of several models drew it
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of the work: the `number`-th (from 1) of `count` stretches of about the same length."""
+
+    number: int
+    count: int
+
+    def frames(self, total: int) -> tuple[int, int]:
+        """First of `total` frames, and the one after the last."""
+        return total * (self.number - 1) // self.count, total * self.number // self.count

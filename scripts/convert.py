@@ -1,68 +1,189 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lib.cli import Command
+from lib.cli import Command, declaration
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.faces.extraction import extract
+from lib.faces.cut import Cut
+from lib.faces.extraction import check_source, extract
+from lib.faces.identity import Wanted, embeddings_of, faces_wanted, recognize
 from lib.faces.masking import MaskedFace, check_stored, usable
+from lib.faces.removal import faces_shown
 from lib.faces.store import AlignmentStore, default_store
 from lib.logs import counted
+from lib.media import pictures
 from lib.media.base import FrameSink, FrameSource
+from lib.media.files import disk_errors
 from lib.media.sink import writer_for
 from lib.media.source import open_source
+from lib.media.stretch import Stretch, shard_of, stretch_of
 from lib.options import nearest as nearest_name
 from lib.options import option
 from lib.parallel import prefetch
 from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, REGISTRIES, Masker
 from lib.progress import progress
+from lib.record import Record, identity
 from lib.swapping.composite import Compositor
 from lib.swapping.eyes import EyesFollow
-from lib.swapping.pipeline import Choose, largest, nearest, swap_frames
+from lib.swapping.pipeline import Choose, Finished, Role, Takes, everyone, largest, nearest, swap_frames
+from lib.swapping.sheet import sheet, spread
+from lib.swapping.steady import REACH
 from lib.training.swapper import Swapper, load_swapper
+from lib.types import Frame
 from scripts.extract import all_left_out
 
 logger = logging.getLogger(__name__)
 PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
+FAINT = 0.1  # share of the faces of which nothing is to be seen, from which on that is told
+ELSEWHERE = ("input", "output", "model_dir", "alignments", "shard", "detector", "aligner")  # options that finished frames do not depend on
+TRIED = ("color", "blender", "mask", "erosion", "erosion_top", "erosion_right", "erosion_bottom", "erosion_left", "feather", "match_detail",
+         "sharpen", "face_scale", "follow_eyes")
+TRIED_ON = 4  # frames, where --preview does not say how many
+SEARCHED = 3  # times as many frames are searched for faces as are shown, since some may show none
 
 
 def run(options: Convert) -> int:
     began = time.monotonic()
     source = open_source(options.input)
+    stretch = stretch_of(source, options.from_, options.to, options.frames)
+    if options.preview is not None or options.try_:
+        return _preview(options, source, stretch)
+    shard = shard_of(options.shard)
+    if shard and source.count is None:
+        raise FaceswapError(f"How many frames {source.path} has only reading it tells, so that it cannot be cut into shards. "
+                            "Put it into a container with an index, such as MP4, first.")
     compositor, follow = compositing(options, source.path)
-    sink = sink_of(options, source)
-    swapper = _swapper(options)
-    compositor = replace(compositor, coverage=swapper.coverage)
-    choose = _chooser(options, swapper)
+    sink_of(options, source)
+    models = _models(options)
 
-    frames = touched = faces = 0
-    troubles = []
-    with sink, alignments(options, source) as store:
+    frames = touched = faces = faint = 0
+    troubles: dict[str, None] = {}
+    with alignments(options, source, stretch.indices(source), search=shard is None) as store:
+        roles = _roles(options, source, store, models, compositor)
         check_stored(store, compositor.maskers, source.path)
-        found = ((frame, list(map(MaskedFace.of, store.faces(frame.index)))) for frame in prefetch(source))
-        for done in progress(swap_frames(found, swapper, compositor, choose, follow), "convert", source.count):
-            sink.write(done.frame, done.image)
-            frames += 1
-            touched += done.swapped > 0
-            faces += done.swapped
-            if done.failure:
-                troubles.append(f"{done.frame.name or f'Frame {done.frame.index}'} was passed through as it was: {done.failure}.")
-    troubles += [f"Incomplete input: {loss}" for loss in source.losses]
+        record = Record(options.output, "convert", _told(options), {"input": source.path}, shard)
+        with record, sink_of(options, source, _key(options, source, store, models)) as sink:
+            record.note(models={str(folder): swapper.digest for folder, swapper in models.items()})
+            stretches = sink.missing(stretch.start, stretch.stop, shard)
+            total = None if any(stop is None for _, stop in stretches) and source.count is None else sum(
+                (source.count if stop is None else stop) - start for start, stop in stretches)
+            all_done = (_done(source, store, roles, follow, stretch, start, stop) for start, stop in stretches)
+            for done in progress(chain.from_iterable(all_done), "convert", total):
+                sink.write(done.frame, done.image)
+                frames += 1
+                touched += done.swapped > 0
+                faces += done.swapped
+                faint += done.faint
+                if done.failure:
+                    name = done.frame.name or f"Frame {done.frame.index}"
+                    troubles[f"{name} was passed through as it was: {done.failure}."] = None
+            troubles |= dict.fromkeys(f"Incomplete input: {loss}" for loss in source.losses)
+            record.note(frames=frames, frames_swapped=touched, faces=faces, failures=list(troubles))
 
     logger.info("Swapped %s in %d of %s in %.0f s: %s%s", counted(faces, "face"), touched, counted(frames, "frame"),
                 time.monotonic() - began, options.output, " (a folder of pictures)" if options.output.is_dir() else "")
-    if not faces and options.faces == "nearest-a":
+    if sink.waits_for:
+        logger.info("%s of other shards are not there yet: when they are, the same command without --shard puts all together.",
+                    counted(sink.waits_for, "part"))
+    if not faces and options.faces == "nearest-a" and frames:
         logger.warning("No face looked like the person to be replaced. Try --faces all, or -s/--swap-model if it is the other way round.")
+    if faint > FAINT * faces:
+        logger.warning("Of %d of %s next to nothing is to be seen, since the mask is faint there or lies outside the frame. If the model "
+                       "has learnt little yet, train on, or choose -M hull.", faint, counted(faces, "face"))
     for trouble in troubles:
         logger.warning("%s", trouble)
     return SOME_FAILED if troubles else DONE
+
+
+def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, stretch: Stretch, start: int,
+          stop: int | None) -> Iterator[Finished]:
+    """Frames `start` to `stop` - 1, swapped. Those around are looked at too, so that colours are steadied as in one run over all."""
+    lead = max(stretch.start, start - REACH)
+    after = stop if stop is None or stop == stretch.stop else stop + REACH
+    found = ((frame, list(map(MaskedFace.of, store.faces(frame.index))) if stretch.concerns(frame.index) else [])
+             for frame in prefetch(source.frames(lead, after)))
+    for done in swap_frames(found, roles, follow):
+        if done.frame.index >= start and (stop is None or done.frame.index < stop):
+            yield done
+
+
+def _key(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper]) -> str:
+    """Stands for all that the finished frames depend on: frames of an interrupted run are used again where it is the same."""
+    told = {name: value for name, value in _told(options).items() if name not in ELSEWHERE}
+    depends = [told, identity(source.path), store.digest(), [swapper.digest for swapper in models.values()]]
+    return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _told(options: Convert) -> dict[str, Any]:
+    """The options as JSON values."""
+    return json.loads(json.dumps({item.name.rstrip("_"): getattr(options, item.name) for item in fields(options)}, default=str))
+
+
+def _preview(options: Convert, source: FrameSource, stretch: Stretch) -> int:
+    """A sheet of some frames instead of all of them, for each choice that --try names."""
+    count = options.preview or TRIED_ON
+    variants = _variants(options)
+    ways = [compositing(chosen, source.path) for _, chosen in variants]
+    models = _models(options)
+    with alignments(options, source, spread(stretch.indices(source) or range(source.count or 1), SEARCHED * count)) as store:
+        looked_at = set(stretch.indices(source) or store.done())
+        with_face = [index for index, _, _, faces in store.frame_counts() if faces and index in looked_at]
+        found = [(frame, list(map(MaskedFace.of, store.faces(frame.index)))) for frame in source.at(spread(with_face, count))]
+        roles = [_roles(options, source, store, models, compositor) for compositor, _ in ways]
+    if not found:
+        raise FaceswapError(f"No faces were found in {source.path} where they were looked for. Choose other frames, or more of them.")
+    rows = [("as it was", [frame.image for frame, _ in found])]
+    for (label, _), (_, follow), its in zip(variants, ways, roles):
+        rows.append((label, [done.image for done in swap_frames(iter(found), its, follow)]))
+    path = options.output
+    if path.suffix.lower() not in pictures.WRITTEN:
+        path = path.with_name(path.name + ".preview.png")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    pictures.write(path, sheet(rows, [faces for _, faces in found], [_name(frame) for frame, _ in found]))
+    logger.info("%s, to look at: %s", counted(len(found), "frame"), path)
+    return DONE
+
+
+def _name(frame: Frame) -> str:
+    if frame.name:
+        return frame.name
+    return f"frame {frame.index + 1}, {int(frame.time // 3600)}:{int(frame.time // 60) % 60:02d}:{frame.time % 60:05.2f}"
+
+
+def _variants(options: Convert) -> list[tuple[str, Convert]]:
+    """The choices of --try, each with each, and what they are called. Raises UsageError."""
+    declared = {item.name: item for item in declaration("convert").options}
+    tried: dict[str, list[Any]] = {}
+    for text in options.try_:
+        name, equals, values = text.partition("=")
+        name = name.strip().replace("-", "_")
+        name = name if name in TRIED else name.removesuffix("s")
+        if name not in TRIED or not equals or not values:
+            raise UsageError(f"--try {text}: say what to try as NAME=VALUE,VALUE, where NAME is one of "
+                             f"{', '.join(known.replace('_', '-') for known in TRIED)}.{nearest_name(name, TRIED)}")
+        tried[name] = [declared[name].value(value.strip(), f"--try {name}") for value in values.split(",")]
+        for value in tried[name] if declared[name].plugin else ():
+            REGISTRIES[declared[name].plugin].check_name(value)
+    variants = []
+    for values in product(*tried.values()):
+        chosen = dict(zip(tried, values))
+        others = {name for name, value in chosen.items() if value != getattr(options, name)}  # whose own options those given are not
+        settings = {key: value for key, value in options.settings.items() if key.partition(".")[0] not in others}
+        variants.append((", ".join(f"{name.replace('_', '-')} {value}" for name, value in chosen.items()) or "swapped",
+                         replace(options, **chosen, settings=settings)))
+    return variants
 
 
 def compositing(options: Convert, source: Path | None = None) -> tuple[Compositor, EyesFollow | None]:
@@ -74,9 +195,9 @@ def compositing(options: Convert, source: Path | None = None) -> tuple[Composito
                       match_detail=options.match_detail, sharpness=options.sharpen, scale=options.face_scale), follow
 
 
-def sink_of(options: Convert, source: FrameSource) -> FrameSink:
+def sink_of(options: Convert, source: FrameSource, key: str = "") -> FrameSink:
     """Where the frames go, as -o and -w say; nothing is written yet. Raises FaceswapError if they cannot go there."""
-    return replace(options, writer=options.writer or writer_for(options.output)).create("writer").open(options.output, source)
+    return replace(options, writer=options.writer or writer_for(options.output)).create("writer").open(options.output, source, key)
 
 
 def masks(text: str, path: Path | None) -> tuple[list[Masker], bool]:
@@ -95,21 +216,100 @@ def masks(text: str, path: Path | None) -> tuple[list[Masker], bool]:
         return [usable(name, store) for name in names if name != PREDICTED], PREDICTED in names
 
 
-def _swapper(options: Convert) -> Swapper:
-    swapper = load_swapper(options.model_dir, "a" if options.swap_model else "b", options.morph)
-    if options.mask.strip() == PREDICTED:
-        blank = np.zeros((1, swapper.size, swapper.size, 3), np.float32)
-        if swapper(blank)[1] is None:
-            raise FaceswapError(f"The model in {options.model_dir} predicts no mask. Choose another -M/--mask, such as hull.")
-    return swapper
+def _models(options: Convert) -> dict[Path, Swapper]:
+    """The trained models by their folder, in the order in which they take faces. Raises FaceswapError where one will not do."""
+    if (options.model_dir is None) == (not options.swap):
+        raise UsageError("convert needs one of -m/--model-dir, a model for all faces, and --swap, a model for each of several people.")
+    models = {}
+    for folder in _cast(options) if options.swap else [options.model_dir]:
+        swapper = models[folder] = load_swapper(folder, "a" if options.swap_model else "b", options.morph)
+        if options.mask.strip() == PREDICTED and swapper(np.zeros((1, swapper.size, swapper.size, 3), np.float32))[1] is None:
+            raise FaceswapError(f"The model in {folder} predicts no mask. Choose another -M/--mask, such as hull.")
+    return models
 
 
-def alignments(options: Command, source: FrameSource) -> AlignmentStore:
-    """The faces in all frames of `source`: what was found before, and the rest, found now and kept; -p, -D and -A as in `options`.
+def _cast(options: Convert) -> dict[Path, str]:
+    """Who gets which model, as --swap says: a person's number or the path of a photo, by the model's folder."""
+    cast: dict[Path, str] = {}
+    for text in options.swap:
+        who, equals, folder = text.partition("=")
+        if not (who and equals and folder):
+            raise UsageError(f"--swap {text}: say who gets which model as WHO=MODEL_FOLDER, where WHO is a person's number, as extract "
+                             "tells it, or a photo.")
+        if Path(folder) in cast:
+            raise UsageError(f"--swap: {folder} is named twice. Name it once, with a folder of photos of all who get it.")
+        cast[Path(folder)] = who
+    return cast
 
+
+def _roles(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper],
+           compositor: Compositor) -> list[Role]:
+    """Which model gets whose faces."""
+    kept = _kept(options, source, store)
+    if not options.swap:
+        (swapper,) = models.values()
+        return [Role(swapper, replace(compositor, coverage=swapper.coverage), _chooser(options, swapper), kept)]
+    roles = []
+    for folder, who in _cast(options).items():
+        meant = _person(int(who)) if who.isdecimal() else _like(options, source, store, [Path(who).expanduser()], [])
+        roles.append(Role(models[folder], replace(compositor, coverage=models[folder].coverage), _chooser(options, models[folder]),
+                          _both(kept, meant)))
+    return roles
+
+
+def _kept(options: Convert, source: FrameSource, store: AlignmentStore) -> Takes:
+    """The faces that --track, --person, -f, -n and -a leave to be swapped."""
+    rules: list[Takes] = []
+    if options.track:
+        rules.append(lambda index, face: face.track in options.track)
+    if options.person:
+        rules += [lambda index, face: face.person in options.person]
+    if options.filter or options.nfilter:
+        rules.append(_like(options, source, store, options.filter, options.nfilter))
+    if options.aligned_dir:
+        shown = faces_shown(store, options.aligned_dir)
+        rules.append(lambda index, face: (index, face.number) in shown)
+    return lambda index, face: all(rule(index, face) for rule in rules)
+
+
+def _person(number: int) -> Takes:
+    return lambda index, face: face.person == number
+
+
+def _both(one: Takes, other: Takes) -> Takes:
+    return lambda index, face: one(index, face) and other(index, face)
+
+
+def _like(options: Convert, source: FrameSource, store: AlignmentStore, keep: Sequence[Path], drop: Sequence[Path]) -> Takes:
+    """Faces like those in the pictures of `keep`, and not like those of `drop`."""
+    recognizer = RECOGNIZERS.create("dlib_resnet")
+    known = [embeddings_of(paths, options.create("detector"), options.create("aligner"), recognizer) for paths in (keep, drop)]
+    with AlignmentStore.open(store.path) as writable:
+        recognize(source, writable, recognizer, Cut())
+        wanted = faces_wanted(writable, recognizer, Wanted(*known, threshold=options.ref_threshold))
+    if not wanted:
+        raise FaceswapError(f"Nobody in {source.path} is like those in {', '.join(map(str, keep)) or 'the frames'}. Choose other photos, or "
+                            f"lower -l/--ref-threshold (now {options.ref_threshold or recognizer.same:.2f}).")
+    return lambda index, face: (index, face.number) in wanted
+
+
+def alignments(options: Command, source: FrameSource, only: Sequence[int] | None = None, search: bool = True) -> AlignmentStore:
+    """The faces in all frames of `source`, or in those of `only`: what was found before, and the rest, found now and kept; -p, -D and -A
+    as in `options`.
+
+    Without `search` nothing is found, and FaceswapError raised where anything would have to be: several runs may share the store.
     What was begun with another detector or aligner is gone on with by that, unless one was asked for.
     """
     path = options.alignments or default_store(source.path)
+    if not search:
+        store = AlignmentStore.open(path, read_only=True)
+        check_source(source, store)
+        lacking = set(range(source.count) if only is None else only) - store.done()
+        if lacking and 1 not in store.settings.get("complete", []):
+            store.close()
+            raise FaceswapError(f"{path} lacks {counted(len(lacking), 'frame')}. Run faceswap.py extract -i {source.path} first: shards "
+                                "only convert.")
+        return store
     with AlignmentStore.open(path) as store:
         def make(kind: str) -> Any:
             before, default = store.settings.get(kind), next(item.default for item in fields(options) if item.name == kind)
@@ -117,7 +317,7 @@ def alignments(options: Command, source: FrameSource) -> AlignmentStore:
                 return REGISTRIES[f"{kind}s"].create(before["name"], **before["options"])
             return options.create(kind)
 
-        summary = extract(source, store, lambda: make("detector"), lambda: make("aligner"))
+        summary = extract(source, store, lambda: make("detector"), lambda: make("aligner"), only=only)
         if not summary.faces and summary.dropped:
             raise FaceswapError(all_left_out(source, summary))
         if not summary.faces:
@@ -131,11 +331,10 @@ def _chooser(options: Convert, swapper: Swapper) -> Choose:
     if options.faces == "largest":
         return largest
     if options.faces == "all":
-        return lambda faces: faces
+        return everyone
     replaced = "b" if options.swap_model else "a"
     if replaced not in swapper.identity:
-        raise FaceswapError(f"The model {options.model_dir} does not know what person {replaced} looks like. "
-                            "Choose --faces all or largest.")
+        raise FaceswapError(f"The model does not know what person {replaced} looks like. Choose --faces all or largest.")
     return nearest(np.asarray(swapper.identity[replaced]), RECOGNIZERS.create("dlib_resnet"))
 
 
@@ -150,13 +349,23 @@ class Convert(Command):
 
     input: Path = option(help="A video, a folder of pictures, or a picture.", short="-i")
     output: Path = option(help="A video, or a folder for pictures.", short="-o")
-    model_dir: Path = option(help="The folder of a trained model.", short="-m")
+    model_dir: Path | None = option(None, "The folder of a trained model.", short="-m")
+    swap: list[str] = option([], "Instead of -m: several models in one go, such as 1=MODEL_X photo.jpg=MODEL_Y: a person's number, as "
+                                 "extract tells it, or somebody's photo, and the folder of the model for that face.")
     alignments: Path | None = option(None, "The alignments file of the input, if it is not in its usual place.", short="-p")
     morph: float | None = option(None, "How far towards B's face to go, of models that can stop half way, such as amp; by default 0.75.",
                                  low=0.0, high=1.0)
     swap_model: bool = option(False, "Swap the other way round: B becomes A.", short="-s")
     faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like the person to be replaced, "
                                "if it does.", choices=("all", "largest", "nearest-a"))
+    track: list[int] | None = option(None, "Swap these tracks alone: numbers, as alignments draw shows them.")
+    person: list[int] | None = option(None, "Swap these people alone: numbers, as extract tells them.")
+    filter: list[Path] = option([], "Swap only faces like those in these photos.", short="-f")
+    nfilter: list[Path] = option([], "Do not swap faces like those in these photos.", short="-n")
+    ref_threshold: float | None = option(None, "How like a face must be to the photos, as a cosine; by default 0.57.", short="-l",
+                                         low=-1.0, high=1.0)
+    aligned_dir: Path | None = option(None, "Swap only faces whose pictures, as extract wrote them, are in this folder: delete those that "
+                                            "are not to be swapped.", short="-a")
     color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")
     mask: str = option("predicted*hull", "Which part of the face is replaced: predicted (by the model, where it can), a masker, or masks "
                                          "that extract -M or mask made of the input's faces; joined by * where all must agree.", short="-M")
@@ -173,5 +382,13 @@ class Convert(Command):
     follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")
     blender: str = option("alpha", "How the face is joined to the frame.", short="-b", plugin="blenders")
     writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")
+    from_: str | None = option(None, "Begin there: a time of the video, as seconds, MM:SS or HH:MM:SS.")
+    to: str | None = option(None, "End there, likewise.")
+    frames: str | None = option(None, "Swap in these frames alone, counted from 1: 10-50,90-100. The others are written as they are.")
+    shard: str | None = option(None, "Convert only this part of the frames, such as 3/16, on one of several machines that write to one "
+                                     "output; extract before.")
+    preview: int | None = option(None, "Write no result but a sheet of so many frames to look at, beside the output or, if its name is "
+                                       "that of a picture, there.", low=1, high=60)
+    try_: list[str] = option([], "With --preview: a row for each of these settings, such as color=reinhard,linear blender=alpha,pyramid.")
     detector: str = option("auto", "What finds faces where that was not done before.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "What finds landmarks where that was not done before.", short="-A", plugin="aligners")

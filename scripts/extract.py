@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.faces.extraction import Shard, Summary
+from lib.faces.extraction import Summary
 from lib.faces.extraction import extract as find_faces
 from lib.faces.faceset import FaceFolder
 from lib.faces.finding import angles_of
@@ -18,9 +18,11 @@ from lib.logs import counted
 from lib.media.base import FrameSource
 from lib.media.files import same_path
 from lib.media.source import open_source
+from lib.media.stretch import shard_of
 from lib.options import option
 from lib.plugin import Recognizer
 from lib.profile import Stages
+from lib.types import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -66,16 +68,14 @@ def extracted(options: Extract) -> tuple[Summary, int]:
 
 
 def _shard(options: Extract) -> Shard | None:
-    if options.shard is None:
+    shard = shard_of(options.shard)
+    if shard is None:
         return None
-    number, slash, count = options.shard.partition("/")
-    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise UsageError(f"--shard must be a part and how many there are, such as 3/16, not {options.shard!r}.")
     if options.alignments is None:
         raise UsageError("--shard needs an alignments file of its own for each part: name it with -p, such as part3.db.")
     if options.filter or options.nfilter or options.person:
         raise UsageError("--shard searches only: choose people with -f, -n or --person in the extract after alignments merge.")
-    return Shard(int(number), int(count))
+    return shard
 
 
 def _tells_people_apart(options: Extract, source: FrameSource) -> bool:

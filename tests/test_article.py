@@ -80,7 +80,7 @@ def test_train_saves_when_it_is_stopped(trained):
 def test_convert_takes_pictures_that_were_never_extracted(trained):
     finish(trained, "convert -i ./data/test/ -o ./data/output/ -m ./models/x2y/")
     names = sorted(path.name for path in (trained / "data" / "test").glob("*.png"))
-    assert sorted(path.name for path in (trained / "data" / "output").iterdir()) == names
+    assert sorted(path.name for path in (trained / "data" / "output").glob("[!.]*")) == names
     before, after = (pictures.read(trained / "data" / folder / "0.png") for folder in ("test", "output"))
     assert (before != after).any() and (before[:8] == after[:8]).all()  # the face, and nothing above it
 

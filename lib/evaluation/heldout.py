@@ -10,7 +10,7 @@ import numpy as np
 from lib.evaluation.frames import Kit, Pair, measured
 from lib.faces.geometry import scale_of, transform_points
 from lib.swapping.composite import Compositor
-from lib.swapping.pipeline import Follow, Network, swap_frames
+from lib.swapping.pipeline import Follow, Network, Role, swap_frames
 from lib.types import AlignedFace, Detection, Face, Frame
 
 MOST, SHARE = 12, 0.1  # faces held out: so many, but no larger share of A's
@@ -35,7 +35,7 @@ class HeldOut:
         """Medians over the faces, set into their pictures as convert would, by the keys in SHOWN."""
         frames = [(Frame(number, one.image), [in_crop(one)]) for number, one in enumerate(self.faces)]
         found = []
-        for done, (frame, faces) in zip(swap_frames(frames, network, self.compositor, lambda faces: faces, self.follow), frames):
+        for done, (frame, faces) in zip(swap_frames(frames, [Role(network, self.compositor)], self.follow), frames):
             scores = measured(Pair(frame.index, frame.image, done.image, tuple(faces)), None, self.kit)
             found.append(scores.values | {"distance_b": float(np.linalg.norm(scores.embedding - self.embedding_b))})
         return {key: round(float(np.median([values[key] for values in found if key in values])), 5) for key in SHOWN

@@ -35,7 +35,7 @@ from lib.plugin import ALIGNERS, DETECTORS, MASKERS, RECOGNIZERS, Aligner, Detec
 from lib.profile import Stages
 from lib.progress import progress
 from lib.registry import Registry
-from lib.types import Face, Frame
+from lib.types import Face, Frame, Shard
 
 logger = logging.getLogger(__name__)
 
@@ -61,18 +61,6 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """A part of the frames: the `number`-th (from 1) of `count` stretches of about the same length."""
-
-    number: int
-    count: int
-
-    def frames(self, total: int) -> tuple[int, int]:
-        """First frame, and the one after the last."""
-        return total * (self.number - 1) // self.count, total * self.number // self.count
-
-
-@dataclass(frozen=True)
 class _Job:
     frame: Frame
     known: list[StoredFace] | None  # the faces, where an earlier run found them
@@ -94,8 +82,8 @@ class _Plan:
 def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[[], Detector], make_aligner: Callable[[], Aligner], *,
             sink: FaceFolder | None = None, maskers: Sequence[Masker] = (), size: int = DEFAULT_SIZE, coverage: str = DEFAULT_COVERAGE,
             every: int = 1, min_face: int | None = None, rotate: Sequence[int] | None = None, smooth: bool | None = None,
-            recognizer: Recognizer | None = None, wanted: Wanted | None = None, shard: Shard | None = None, workers: int | None = None,
-            stages: Stages | None = None) -> Summary:
+            recognizer: Recognizer | None = None, wanted: Wanted | None = None, shard: Shard | None = None,
+            only: Sequence[int] | None = None, workers: int | None = None, stages: Stages | None = None) -> Summary:
     """Finds the faces in every `every`-th frame of `source` into `store` and, with a `sink`, writes them aligned.
 
     What the store has is not searched again, and faces are not written again that were written before. `size` and
@@ -106,7 +94,7 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
     its own. When all frames are known, faces are linked through time, and `smooth` takes the jitter out of their landmarks
     (None: in a video, unless the store was begun otherwise). With a `recognizer` people are told apart. Faces of others than those
     `wanted` are left out (None: as the store was begun); they are written when all frames are known. With a `shard` only its part
-    of the frames is searched, and nothing is done that needs all frames.
+    of the frames is searched, and nothing is done that needs all frames. With `only`, indices that ascend, no other frames are.
     Raises FaceswapError if the store belongs to another source or was begun with other settings.
     """
     began = time.monotonic()
@@ -124,8 +112,8 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
 
     masking.begin(store, maskers)
     cut = Cut(sink, size, coverage)
-    find_all = partial(_find_all, source, store, detector, aligner, wishes, maskers=maskers, every=every, shard=shard, workers=workers,
-                       stages=stages)
+    find_all = partial(_find_all, source, store, detector, aligner, wishes, maskers=maskers, every=every, shard=shard, only=only,
+                       workers=workers, stages=stages)
     searched, written, losses = find_all(cut=replace(cut, sink=None) if wanted else cut)
     if not shard:
         with stages("tracks"):
@@ -140,11 +128,11 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
 
 
 def _find_all(source: FrameSource, store: AlignmentStore, detector: Detector, aligner: Aligner, wishes: dict[str, Any], *, cut: Cut,
-              maskers: Sequence[Masker], every: int, shard: Shard | None, workers: int | None,
+              maskers: Sequence[Masker], every: int, shard: Shard | None, only: Sequence[int] | None, workers: int | None,
               stages: Stages) -> tuple[int, int, list[str]]:
     """Searches what is not searched, and writes what is not written: how many frames and faces, and what could not be read."""
     recorded = store.settings
-    plan = _plan(source, store, cut.sink, [MASKERS.name_of(masker) for masker in maskers], every, shard)
+    plan = _plan(source, store, cut.sink, [MASKERS.name_of(masker) for masker in maskers], every, shard, only)
     searched = written = 0
     losses: list[str] = []
     if not plan.segments:
@@ -176,7 +164,7 @@ def _find_all(source: FrameSource, store: AlignmentStore, detector: Detector, al
     if not searched and not losses:  # what was lost before was lost between frames that were read
         losses = recorded.get("losses", [])
     complete = set(recorded.get("complete", []))
-    store.update({"losses": losses, "complete": sorted(complete if losses else complete | {every})})
+    store.update({"losses": losses, "complete": sorted(complete if losses or only is not None else complete | {every})})
     return searched, written, losses
 
 
@@ -328,13 +316,13 @@ def _jobs(source: FrameSource, store: AlignmentStore, plan: _Plan, every: int, l
 
 
 def _plan(source: FrameSource, store: AlignmentStore, sink: FaceFolder | None, maskers: Sequence[str], every: int,
-          shard: Shard | None) -> _Plan:
+          shard: Shard | None, only: Sequence[int] | None) -> _Plan:
     done = store.done()
     complete = any(every % other == 0 for other in store.settings.get("complete", []))
     first, end = 0, max(done, default=-1) + 1
     if not complete and source.count is not None:
         end = max(end, source.count)
-    last_shard = True
+    last_shard = only is None  # whose work goes on to the very end
     if shard:
         if source.count is None:
             raise FaceswapError(f"How many frames {source.path} has only reading it tells, so that it cannot be cut into shards. "
@@ -349,7 +337,7 @@ def _plan(source: FrameSource, store: AlignmentStore, sink: FaceFolder | None, m
         written.setdefault(index, set()).add(number)
     unwritten = store.unwritten(sink.path) if sink else set()
     unmasked = set().union(*(store.without_mask(masker) for masker in maskers))
-    wanted = [index for index in range(first + -first % every, end, every) if not complete or index in done]
+    wanted = [index for index in range(first + -first % every, end, every) if not complete or index in done] if only is None else only
     needed = [index for index in wanted if index not in done or index in unmasked or index in unwritten]
 
     gap = 1 if _pictures(source) else NEAR

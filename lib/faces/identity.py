@@ -149,6 +149,18 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, wanted: Wanted) ->
     store.drop("person", [face for unit, keeps in zip(units, kept) if not keeps for face in unit])
 
 
+def faces_wanted(store: AlignmentStore, recognizer: Recognizer, wanted: Wanted) -> set[tuple[int, int]]:
+    """The faces (frame, number) of those who are wanted, of whom `recognize` has embedded some; a track is one person's all along."""
+    known = {(frame, number): embedding for frame, number, embedding in store.embeddings()}
+    found: set[tuple[int, int]] = set()
+    for unit in _units(store):
+        faces = [(seen.frame, seen.number) for seen in unit]
+        its = [known[face] for face in faces if face in known]
+        if its and wanted.keeps(np.mean(its, axis=0), None, recognizer):
+            found.update(faces)
+    return found
+
+
 def _numbers(units: Sequence[Sequence[tuple[int, int]]], labels: Sequence[int | None],
              before: Mapping[tuple[int, int], int | None]) -> dict[int, int]:
     """A number for each label, from 1: that which most of its faces had `before`, else the next that is free, the most frequent first."""

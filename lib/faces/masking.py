@@ -45,10 +45,13 @@ class MaskedFace(Face):
     masks: dict[str, np.ndarray]  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop ...
     fitted: np.ndarray  # ... by these landmarks, (68, 2) float32
     track: int | None = None  # the same in all frames in which it is followed
+    person: int | None = None  # whose face it is, from 1
+    number: int = 0  # within its frame
 
     @classmethod
     def of(cls, stored: StoredFace) -> MaskedFace:
-        return cls(stored.face.detection, stored.face.landmarks, stored.masks, stored.fitted.landmarks, stored.track)
+        return cls(stored.face.detection, stored.face.landmarks, stored.masks, stored.fitted.landmarks, stored.track, stored.person,
+                   stored.number)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.faces.faceset import read_origin
-from lib.faces.store import AlignmentStore
+from lib.faces.store import AlignmentStore, StoredFace
 from lib.progress import progress
 
 NEAR = 0.01  # pixels: landmarks are written with three decimals
@@ -34,10 +34,10 @@ def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False
     """
     if not folder.is_dir():
         raise FaceswapError(f"There is no folder {folder}. Name the folder of faces that extract wrote with -f.")
-    files = [path for path in folder.rglob("*") if path.suffix.lower() == ".png" and not path.name.startswith(".")]
+    files = _files(folder)
     if not files and not everything:
         raise FaceswapError(f"{folder} is empty: every face would be left out. Say --all if that is meant; extract -o writes them anew.")
-    shown = _shown(files, {name: index for index, name in store.names().items() if name})
+    shown = _shown(files, store)
     kept: set[tuple[int, int]] = set()
     before: set[tuple[int, int]] = set()
     there: set[tuple[int, int]] = set()
@@ -47,7 +47,7 @@ def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False
         if stored.dropped not in (None, "removed"):
             continue
         there.add((index, stored.number))
-        if any(np.abs(landmarks - stored.fitted.landmarks).max() < NEAR for landmarks in shown.get(index, [])):
+        if _is_shown(stored, shown.get(index, [])):
             kept.add((index, stored.number))
     if files and not kept and not everything:
         raise FaceswapError(f"None of the {len(files)} faces in {folder} is of {store.path}. Folders that extract wrote for it: "
@@ -58,6 +58,20 @@ def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False
         raise FaceswapError(f"Nothing was deleted in {folder}: all {len(kept)} faces are there.")
     store.drop("removed", sorted(now))
     return Removed(len(kept), len(now - before), len(before - now), len(now))
+
+
+def faces_shown(store: AlignmentStore, folder: Path) -> set[tuple[int, int]]:
+    """The faces (frame, number) of `store` whose pictures are in `folder`, or in folders inside it, under whatever name.
+
+    Raises FaceswapError where there is none.
+    """
+    files = _files(folder) if folder.is_dir() else []
+    shown = _shown(files, store)
+    found = {(index, stored.number) for index, stored in store.all_faces() if _is_shown(stored, shown.get(index, []))}
+    if not found:
+        raise FaceswapError(f"None of the {len(files)} faces in {folder} is of {store.path}. Folders that extract wrote for it: "
+                            f"{', '.join(map(str, store.folders())) or 'none'}.")
+    return found
 
 
 def bring_back(store: AlignmentStore, folder: Path | None = None) -> int:
@@ -81,8 +95,17 @@ def _written(store: AlignmentStore, folder: Path, kept: set[tuple[int, int]]) ->
                         f"Folders that extract wrote into: {known}. Name one with -f.")
 
 
-def _shown(files: list[Path], places: dict[str, int]) -> dict[int, list[np.ndarray]]:
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.suffix.lower() == ".png" and not path.name.startswith(".")]
+
+
+def _is_shown(stored: StoredFace, shown: list[np.ndarray]) -> bool:
+    return any(np.abs(landmarks - stored.fitted.landmarks).max() < NEAR for landmarks in shown)
+
+
+def _shown(files: list[Path], store: AlignmentStore) -> dict[int, list[np.ndarray]]:
     """The landmarks of the faces in `files` by frame: faces of another source have others."""
+    places = {name: index for index, name in store.names().items() if name}
     shown: dict[int, list[np.ndarray]] = {}
     for path in progress(files, "read faces", len(files), unit="face"):
         origin, landmarks = read_origin(path)

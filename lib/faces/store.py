@@ -16,6 +16,7 @@ Format 3 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 3; numbers l
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -289,6 +290,17 @@ class AlignmentStore:
                                         "ORDER BY person IS NULL, person, frame, number"):
             found.setdefault(person, []).append(tuple(face))
         return found
+
+    def digest(self) -> str:
+        """SHA-256 of the faces that are not left out: their landmarks, tracks, people and masks."""
+        self._flush_for_reading()
+        digest = hashlib.sha256()
+        for row in self._each("SELECT frame, number, landmarks, smooth, track, person FROM faces WHERE dropped IS NULL "
+                              "ORDER BY frame, number"):
+            digest.update(repr(row).encode())
+        for row in self._each("SELECT frame, number, name, pixels FROM masks ORDER BY frame, number, name"):
+            digest.update(repr(row).encode())
+        return digest.hexdigest()
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.types import Frame
+from lib.types import Frame, Shard
 
 NEAR = 30  # frames of a video: what is not farther apart is decoded in one go, since finding a frame costs about as much
 
@@ -50,6 +50,13 @@ class FrameSource(ABC):
 
 class FrameSink(ABC):
     """Takes frames in order. A context manager: leaving it without an error puts the result under its final name."""
+
+    waits_for: int = 0  # parts that other runs have still to write before the result can be put together
+
+    def missing(self, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
+        """The stretches of frames `start` to `stop` - 1 of the source (None: to its end) that are to be written, of `shard` alone if
+        there is one: those that an earlier run has not written already. Asked within the context, before the first frame is written."""
+        return [(start, stop)]
 
     @abstractmethod
     def write(self, frame: Frame, image: np.ndarray) -> None:

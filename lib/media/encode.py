@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-import logging
+import io
 import queue
+import shutil
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from av.stream import Discard
+from av.codec.context import Flags
 from av.video.reformatter import VideoReformatter
 
 from lib.errors import FaceswapError
+from lib.media import segments
 from lib.media.base import FrameSink, FrameSource
 from lib.media.files import VIDEO_FORMATS, disk_errors, part_of, publish
+from lib.media.segments import Description, SegmentWriter
 from lib.media.sink import check_output
+from lib.media.sound import EDIT_LISTS, Sound
 from lib.media.video import BICUBIC, BT601, BT709, EXACT, FULL, LIMITED, Colours, VideoSource
-from lib.types import Frame
-
-logger = logging.getLogger(__name__)
+from lib.types import Frame, Shard
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "ffv1": "ffv1", "h264rgb": "libx264rgb"}
-EDIT_LISTS = ("mp4", "mov", "3gp")  # containers in which a stream may begin before time 0
+GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER: the container wants what decoders need beforehand, apart
 AHEAD = 8  # frames that may wait for the encoder
-SOUND = {"webm": "libopus", "avi": "libmp3lame", "flv": "aac", "mpeg": "mp2", "asf": "wmav2"}  # where copying is impossible; else AAC
+SEGMENT = 120  # frames that are encoded by themselves: what a killed run loses at most
 
 
 class VideoSink(FrameSink):
-    """Encodes on a thread of its own. The file takes its name when it is whole; until then an older one stays.
+    """Encodes on a thread of its own, a segment of SEGMENT frames after another. The file takes its name when it is whole; until then an
+    older one stays.
 
     Frames keep the times of `source`, so a variable rate survives; a part of a video begins at 0. The sound of exactly
     the written stretch is copied, and re-encoded only where the container cannot hold it. Pictures follow each other at
     `rate`. Pixels are converted with the matrix and range that the source was read with, and tagged as the source tags
     them. Raises FaceswapError where the container does not take the codec, frames differ in size or the disk refuses.
+
+    Segments lie in a folder beside the file, and are joined without encoding them again. With a `key`, which stands for all that the
+    frames depend on, those of a run that was broken off are used by the next with the same key.
     """
 
-    def __init__(self, path: Path, source: FrameSource, *, codec: str = "auto", crf: int = 18, preset: str = "veryfast",
+    def __init__(self, path: Path, source: FrameSource, *, key: str = "", codec: str = "auto", crf: int = 18, preset: str = "veryfast",
                  rate: float = 25.0, sound: bool = True):
         self.path = path = Path(path)
         check_output(path, source)
@@ -46,7 +52,7 @@ class VideoSink(FrameSink):
             raise FaceswapError(f"{path} does not end like a video. Choose one of {', '.join(sorted(VIDEO_FORMATS))}.")
         self._format = VIDEO_FORMATS[path.suffix.lower()]
         self._encoder = ENCODERS[codec if codec != "auto" else "vp9" if self._format == "webm" else "h264"]
-        self._crf, self._preset = crf, preset
+        self._key, self._crf, self._preset = key, crf, preset
         self._source = source
         self._video = source if isinstance(source, VideoSource) else None
         self._with_sound = sound and self._video is not None
@@ -55,31 +61,50 @@ class VideoSink(FrameSink):
             self._time_base = 1 / (self._video.steady_rate or self._rate if self._video else self._rate)
         else:
             self._time_base = self._video.time_base if self._video else 1 / self._rate
-        self._precise = VideoReformatter()
+        self._parts = part_of(path)
+        self._first: int | None = None  # index of the first frame of the whole video
+        self._begins: Fraction | None = None  # seconds of the source
+        self._all: range | None = None  # numbers of its segments, where they are known beforehand
+        self._precise, self._fast = VideoReformatter(), VideoReformatter()
         self._size: tuple[int, int] | None = None
         self._queue: queue.Queue[tuple[Frame, np.ndarray] | None] = queue.Queue(AHEAD)
         self._error: BaseException | None = None
         self._abandoned = False
 
     def __enter__(self) -> VideoSink:
+        self._check_container()
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = _File(part_of(self.path))
-        try:
-            # MP4 rounds the time of the first frame to its "movie" clock, which ticks 1000 times a second where nothing is said
-            clock = {"movie_timescale": str(max(1000, self._time_base.denominator))} if self._format in EDIT_LISTS else {}
-            self._container = av.open(self._file, "w", format=self._format, container_options=clock)
-            self._stream = self._container.add_stream(self._encoder, rate=self._rate.limit_denominator(1 << 16), time_base=self._time_base)
-        except ValueError as error:
-            self._remove()
-            raise FaceswapError(f"{self.path.suffix} cannot hold {self._encoder}. Choose another --writer.codec or another ending: "
-                                ".mkv holds everything.") from error
-        except BaseException:
-            self._remove()
-            raise
+            if self._parts.is_file():  # of an earlier version
+                self._parts.unlink()
+            self._parts.mkdir(exist_ok=True)
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
         return self
+
+    def missing(self, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
+        self._first = start
+        stop = self._source.count if stop is None and not self._video else stop
+        there = self._there()
+        ended = there and self._video and there[max(there)].last + 1 < start + (max(there) + 1) * SEGMENT
+        total = -(-((self._source.count if stop is None else stop) - start) // SEGMENT) if shard or stop is not None else None
+        first, after = shard.frames(total) if shard else (0, total)
+        self._all = range(total) if shard else None
+        to_the_end = stop is None and not ended and (shard is None or shard.number == shard.count)
+        numbers = [number for number in range(first, after if after is not None else max(there, default=-1) + 1) if number not in there]
+        stretches: list[tuple[int, int | None]] = []
+        for number in numbers:
+            begins, ends = start + number * SEGMENT, start + (number + 1) * SEGMENT
+            ends = ends if stop is None else min(ends, stop)
+            if stretches and stretches[-1][1] == begins:
+                stretches[-1] = (stretches[-1][0], ends)
+            else:
+                stretches.append((begins, ends))
+        if to_the_end:
+            last = max([*there, *numbers], default=-1) + 1
+            begins = stretches.pop()[0] if stretches and stretches[-1][1] == start + last * SEGMENT else start + last * SEGMENT
+            stretches.append((begins, None))
+        return stretches
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
         size = image.shape[1::-1]
@@ -103,21 +128,25 @@ class VideoSink(FrameSink):
             except queue.Full:
                 continue
         self._thread.join()
-        self._error = self._error or self._file.error
-        if kind is not None or self._error or self._size is None:
-            self._remove()
-            if kind is None:
-                if self._error is None:
-                    raise FaceswapError(f"{self.path} was not written: there was no frame to write.")
-                self._raise()
-            return
-        with disk_errors(self.path):
+        if kind is None and self._error is None:
             try:
-                self._file.close()
-                publish(part_of(self.path), self.path)
-            except BaseException:
-                self._remove()
-                raise
+                there = self._there()
+                if not there:
+                    raise FaceswapError(f"{self.path} was not written: there was no frame to write.")
+                if self._all is None or not set(self._all) - set(there):
+                    self._join(there)
+                    shutil.rmtree(self._parts)
+                return
+            except BaseException as failure:
+                self._error = failure
+        if not self._key:
+            shutil.rmtree(self._parts, ignore_errors=True)
+        if kind is None:
+            self._raise()
+
+    @property
+    def waits_for(self) -> int:
+        return len(set(self._all or ()) - set(self._there())) if self._parts.is_dir() else 0
 
     def _raise(self) -> None:
         error = self._error
@@ -126,12 +155,26 @@ class VideoSink(FrameSink):
         with disk_errors(self.path):
             raise error
 
-    def _remove(self) -> None:
+    def _there(self) -> dict[int, Description]:
+        """The segments of this key by their number; what else lies there is of no use any more."""
+        found = {}
+        for file in self._parts.iterdir():
+            if file.name.isdecimal():
+                described = segments.describe(file)
+                if described is not None and described.key == self._key:
+                    found[int(file.name)] = described
+                else:
+                    file.unlink()
+        return dict(sorted(found.items()))
+
+    def _check_container(self) -> None:
+        """Raises FaceswapError where the container cannot hold what the encoder makes."""
+        container = av.open(io.BytesIO(), "w", format=self._format)
         try:
-            self._file.close()
-        except OSError:
-            pass  # the disk is full: what could not be flushed is thrown away
-        part_of(self.path).unlink(missing_ok=True)
+            container.add_stream(self._encoder, rate=25)
+        except ValueError as error:
+            raise FaceswapError(f"{self.path.suffix} cannot hold {self._encoder}. Choose another --writer.codec or another ending: "
+                                ".mkv holds everything.") from error
 
     # --- on the encoder's thread
 
@@ -141,75 +184,77 @@ class VideoSink(FrameSink):
         except BaseException as error:
             self._error = error
         finally:
-            self._error = self._error or self._file.error
-            try:
-                self._container.close()  # writes the index
-            except BaseException as error:
-                self._error = self._error or error
             while self._queue.full():  # whoever waits in write() sees the error
                 self._queue.get_nowait()
 
     def _encode_all(self) -> None:
-        held = self._queue.get()  # encoded when the next frame tells how long it is shown
-        if held is None or self._abandoned:
-            return
-        first = held[0]
-        stream = self._stream
-        self._set_up(stream, held[1].shape[1::-1])
-        start = self._start(first)
-        whole = first.index == 0
-        tracks = Sound(self._video.path, self._container, self._format, start, whole) if self._with_sound else None
-        convert = VideoReformatter()
-        position = count = 0
-        tick, last = -1, held[0]
-        while held is not None and not self._abandoned and not self._file.error:
-            (frame, image), held = held, self._queue.get()
-            shown = self._seconds(frame, count) - start
-            tick = max(tick + 1, round(shown / self._time_base))
-            picture = self._picture(image, stream, convert)
-            picture.pts, picture.time_base = tick, self._time_base
-            lasts = self._seconds(held[0], count + 1) - start - shown if held is not None else 1 / self._rate
-            picture.duration = max(1, round(lasts / self._time_base))
-            self._container.mux(stream.encode(picture))
-            position, last, count = shown + lasts, frame, count + 1
-            if tracks:
-                tracks.write_until(float(shown))
-        if self._abandoned or self._file.error:
-            return
-        self._container.mux(stream.encode(None))
-        if tracks:
-            ends = self._video.frames_read or self._video.count
-            tracks.write_until(float("inf") if ends is not None and last.index + 1 >= ends else float(position))
-            tracks.close()
+        begun: _Begun | None = None
+        try:
+            while not self._abandoned and (taken := self._queue.get()) is not None:
+                frame, image = taken
+                if self._first is None:
+                    self._first = frame.index
+                number = (frame.index - self._first) // SEGMENT
+                if begun is None or number != begun.number:
+                    if begun is not None:
+                        self._finish(begun)
+                    begun = self._begin(number, image.shape[1::-1])
+                picture = self._picture(image, begun.context)
+                begun.tick = max(begun.tick + 1, round((self._seconds(frame) - self._start(frame)) / self._time_base))
+                picture.pts, picture.time_base = begun.tick, self._time_base
+                begun.last = frame.index
+                begun.file.write(begun.context.encode(picture))
+            if begun is not None and not self._abandoned:
+                self._finish(begun)
+                begun = None
+        finally:
+            if begun is not None:
+                begun.file.drop()
 
-    def _start(self, first: Frame) -> Fraction:
-        """Seconds of the source at which the written video begins."""
-        if self._video is None:
-            return Fraction(0)
-        return Fraction(first.time) if first.index else Fraction(self._video.origin)
+    def _begin(self, number: int, size: tuple[int, int]) -> _Begun:
+        context = av.CodecContext.create(self._encoder, "w")
+        self._set_up(context, size)
+        return _Begun(number, SegmentWriter(self._parts / f"{number:06d}"), context)
 
-    def _seconds(self, frame: Frame, position: int) -> Fraction:
+    def _finish(self, begun: _Begun) -> None:
+        begun.file.write(begun.context.encode(None))
+        begun.file.finish(Description(self._key, list(self._size), (begun.context.extradata or b"").hex(), begun.last))
+
+    def _start(self, frame: Frame) -> Fraction:
+        """Seconds of the source at which the written video begins, asked when `frame` is written."""
+        if self._begins is None:
+            if self._video is None:
+                self._begins = Fraction(0)
+            elif not self._first:
+                self._begins = Fraction(self._video.origin)
+            else:
+                first = frame if frame.index == self._first else next(self._source.frames(self._first, self._first + 1))
+                self._begins = Fraction(first.time)
+        return self._begins
+
+    def _seconds(self, frame: Frame) -> Fraction:
         if frame.time is None:
-            return position / self._rate
+            return (frame.index - self._first) / self._rate
         return round(Fraction(frame.time) / self._time_base) * self._time_base if self._format != "avi" else Fraction(frame.time)
 
-    def _set_up(self, stream: av.video.stream.VideoStream, size: tuple[int, int]) -> None:
-        stream.time_base = self._time_base
-        stream.width, stream.height = size
-        stream.thread_type = "AUTO"
-        context = stream.codec_context
-        stream.pix_fmt = {"ffv1": "bgr0", "libx264rgb": "rgb24"}.get(self._encoder, "yuv420p")
+    def _set_up(self, context: av.VideoCodecContext, size: tuple[int, int]) -> None:
+        context.time_base, context.framerate = self._time_base, self._rate.limit_denominator(1 << 16)
+        context.width, context.height = size
+        context.thread_type = "AUTO"
+        context.pix_fmt = {"ffv1": "bgr0", "libx264rgb": "rgb24"}.get(self._encoder, "yuv420p")
         if self._encoder in ("libx264", "libx265") and (size[0] % 2 or size[1] % 2):
-            stream.pix_fmt = "yuv444p"  # these halve the colours of even sizes only; the size counts more than old players
+            context.pix_fmt = "yuv444p"  # these halve the colours of even sizes only; the size counts more than old players
         self._colours = self._chosen_colours(size)
-        if stream.pix_fmt.startswith("yuv"):
+        if context.pix_fmt.startswith("yuv"):
             context.colorspace, context.color_range = self._colours.matrix, self._colours.range
             context.color_primaries, context.color_trc = self._colours.primaries, self._colours.transfer
         if self._format in ("avi", "flv", "asf", "nut"):
             context.max_b_frames = 0  # AVI knows no order but that of storage; the others would begin later
         if self._encoder == "libx265" and self._format in EDIT_LISTS:
             context.codec_tag = "hvc1"  # Apple's players take no other
-        stream.options = self._options()
+        if av.ContainerFormat(self._format, "w").flags & GLOBAL_HEADER:
+            context.flags |= Flags.global_header
+        context.options = self._options()
 
     def _options(self) -> dict[str, str]:
         if self._encoder in ("libx264", "libx265"):
@@ -231,20 +276,93 @@ class VideoSink(FrameSink):
         matrix = Colours().assumed_matrix(size)
         return Colours(matrix, LIMITED, BT709 if matrix == BT709 else BT601, BT709 if matrix == BT709 else BT601)
 
-    def _picture(self, image: np.ndarray, stream, convert: VideoReformatter) -> av.VideoFrame:
+    def _picture(self, image: np.ndarray, context: av.VideoCodecContext) -> av.VideoFrame:
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         rgb.color_range = FULL
-        if not stream.pix_fmt.startswith("yuv"):
-            return convert.reformat(rgb, format=stream.pix_fmt, threads=1)
+        if not context.pix_fmt.startswith("yuv"):
+            return self._fast.reformat(rgb, format=context.pix_fmt, threads=1)
         rgb.colorspace = self._colours.assumed_matrix(image.shape[1::-1])
         to = self._colours.range or LIMITED
         if to == FULL:  # on its direct way swscale moves the colours of the full range by half a level
-            rgb = self._precise.reformat(rgb, format=f"{stream.pix_fmt}12le", dst_color_range=to, interpolation=BICUBIC | EXACT, threads=1)
-        picture = convert.reformat(rgb, format=stream.pix_fmt, src_color_range=FULL, dst_color_range=to,
+            rgb = self._precise.reformat(rgb, format=f"{context.pix_fmt}12le", dst_color_range=to, interpolation=BICUBIC | EXACT, threads=1)
+        picture = self._fast.reformat(rgb, format=context.pix_fmt, src_color_range=FULL, dst_color_range=to,
                                    interpolation=BICUBIC | EXACT, threads=1)
         picture.colorspace, picture.color_range = self._colours.matrix, self._colours.range
         picture.color_primaries, picture.color_trc = self._colours.primaries, self._colours.transfer
         return picture
+
+    # --- when all is encoded
+
+    def _join(self, there: dict[int, Description]) -> None:
+        """Puts the segments into one file, with the sound of what they show."""
+        files = [self._parts / f"{number:06d}" for number in there]
+        if len({(tuple(described.size), described.extradata) for described in there.values()}) > 1:
+            raise FaceswapError(f"The parts of {self.path} in {self._parts} were encoded by different versions of {self._encoder}, and "
+                                "cannot be joined. Delete that folder and run again.")
+        shown: list[int] = []
+        for file in files:
+            times = segments.times(file)
+            moved = dict(zip(sorted(times), _rising(sorted(times), max(shown, default=None))))
+            shown += [moved[time] for time in times]
+        ordered = sorted(shown)
+        ends = dict(zip(ordered, [*ordered[1:], ordered[-1] + max(1, round(1 / self._rate / self._time_base))]))
+        whole = self._parts / "whole"
+        file = _File(whole)
+        try:
+            # MP4 rounds the time of the first frame to its "movie" clock, which ticks 1000 times a second where nothing is said
+            options = {"movie_timescale": str(max(1000, self._time_base.denominator))} if self._format in EDIT_LISTS else {}
+            options["fflags"] = "+bitexact"  # no random numbers: the same frames make the same file
+            with av.open(file, "w", format=self._format, container_options=options) as container:
+                stream = container.add_stream(self._encoder, rate=self._rate.limit_denominator(1 << 16), time_base=self._time_base)
+                self._set_up(stream.codec_context, tuple(next(iter(there.values())).size))
+                stream.time_base = self._time_base
+                tracks = self._sound(container)
+                packets = (packet for path in files for packet in segments.packets(path))
+                for packet, time, decoded in zip(packets, shown, segments.decoding_times(shown), strict=True):
+                    if file.error:
+                        raise file.error
+                    muxed = av.Packet(packet.data)
+                    muxed.pts, muxed.dts, muxed.duration, muxed.time_base = time, decoded, ends[time] - time, self._time_base
+                    muxed.is_keyframe, muxed.stream = packet.key, stream
+                    container.mux(muxed)
+                    if tracks:
+                        tracks.write_until(float(time * self._time_base))
+                if tracks:
+                    there_are = self._video.frames_read or self._video.count
+                    to_the_end = there_are is not None and there[max(there)].last + 1 >= there_are
+                    tracks.write_until(float("inf") if to_the_end else float(ends[ordered[-1]] * self._time_base))
+                    tracks.close()
+        finally:
+            file.close()
+        if file.error:
+            raise file.error
+        publish(whole, self.path)
+
+    def _sound(self, container: av.container.OutputContainer) -> Sound | None:
+        if not self._with_sound:
+            return None
+        first = next(self._source.frames(self._first, self._first + 1)) if self._begins is None and self._first else Frame(0, None)
+        return Sound(self._video.path, container, self._format, self._start(first), whole=self._first == 0)
+
+
+@dataclass
+class _Begun:
+    """A segment that is being encoded."""
+
+    number: int
+    file: SegmentWriter
+    context: av.VideoCodecContext
+    tick: int = -1  # of its newest frame
+    last: int = 0  # index of that frame
+
+
+def _rising(times: list[int], before: int | None) -> list[int]:
+    """`times`, which ascend, moved back as little as needed for all to come after `before`, one after another."""
+    rising = []
+    for time in times:
+        before = time if before is None else max(time, before + 1)
+        rising.append(before)
+    return rising
 
 
 class _File:
@@ -264,128 +382,7 @@ class _File:
         return len(data)
 
     def close(self) -> None:
-        self._file.close()
-
-
-class Sound:
-    """The audio tracks of the video at `path`, from second `start` of it on, for the output container `output`.
-
-    `whole` where that is the beginning: then the lead-in is kept that encoders put before time 0 and players skip.
-    """
-
-    def __init__(self, path: Path, output: av.container.OutputContainer, format: str, start: Fraction, whole: bool):
-        self._output = output
-        self._start = start
-        self._whole = whole
-        self._lead_in = format in EDIT_LISTS
-        self._input = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
-        self._tracks = {}
-        for stream in self._input.streams:
-            if stream.type != "audio":
-                stream.discard = Discard.all
-            elif stream.codec_context is None:
-                logger.warning("%s: sound track %d is in an unknown format and is left out", path.name, stream.index)
-            else:
-                self._tracks[stream.index] = _copied(stream, output, format) or _Transcoded(stream, output, format)
-                self._tracks[stream.index].stream.metadata.update(stream.metadata)
-        streams = [stream for stream in self._input.streams.audio if stream.index in self._tracks]
-        if streams and start > 1:
-            self._input.seek(int((start - 1) * av.time_base))
-        self._packets = self._input.demux(streams) if streams else iter(())
-        self._waiting: av.Packet | None = None
-
-    def write_until(self, second: float) -> None:
-        """Writes the packets that begin before `second` of the output."""
-        while True:
-            packet, self._waiting = self._waiting or self._next(), None
-            if packet is None:
-                return
-            begins = (packet.pts - round(self._start / packet.time_base)) * packet.time_base
-            if begins >= second:
-                self._waiting = packet
-                return
-            # where no stream may begin before time 0, the lead-in would delay the video instead; Opus has its own way
-            if begins >= 0 or self._whole and (self._lead_in or packet.stream.codec_context.name in ("opus", "libopus")):
-                self._tracks[packet.stream_index].write(packet, self._start, self._output)
-
-    def close(self) -> None:
-        for track in self._tracks.values():
-            track.finish(self._output)
-        self._input.close()
-
-    def _next(self) -> av.Packet | None:
         try:
-            return next((packet for packet in self._packets if packet.size and packet.pts is not None), None)
-        except av.error.FFmpegError as error:
-            logger.warning("The sound breaks off: %s", error.strerror)
-            return None
-
-
-def _copied(stream, output, format: str) -> _Copied | None:
-    """A track that takes the packets as they are, or None where the container does not hold them."""
-    if format == "mp4" and stream.codec_context.name.startswith("pcm_"):
-        return None  # allowed of late, but hardly any player knows it
-    try:
-        return _Copied(output.add_stream_from_template(stream))
-    except ValueError:
-        return None
-
-
-class _Copied:
-    def __init__(self, stream):
-        self.stream = stream
-        self._last: int | None = None
-
-    def write(self, packet: av.Packet, start: Fraction, output) -> None:
-        ticks = round(start / packet.time_base)
-        packet.pts -= ticks
-        packet.dts = packet.pts if packet.dts is None else packet.dts - ticks
-        if self._last is not None and packet.dts <= self._last:
-            return  # damaged input: times must rise
-        self._last = packet.dts
-        packet.stream = self.stream
-        output.mux(packet)
-
-    def finish(self, output) -> None:
-        pass
-
-
-class _Transcoded:
-    """A track that is decoded and encoded again."""
-
-    def __init__(self, stream, output, format: str):
-        codec = SOUND.get(format, "aac")
-        rates = av.Codec(codec, "w").audio_rates
-        rate = stream.codec_context.sample_rate
-        if rates and rate not in rates:
-            rate = min((possible for possible in rates if possible >= rate), default=max(rates))
-        self._decoder = stream.codec_context
-        self._end, self._start = Fraction(0), Fraction(0)
-        self._clock: Fraction | None = None
-        layout = stream.codec_context.layout
-        surround = codec == "aac" and layout.nb_channels > 2 or codec == "libopus" and layout.name == "5.1"
-        name = layout.name if surround else "mono" if layout.nb_channels == 1 else "stereo"
-        self.stream = output.add_stream(codec, rate=rate, layout=name, bit_rate=96_000 * max(1, layout.nb_channels))
-
-    def write(self, packet: av.Packet, start: Fraction, output) -> None:
-        try:
-            frames = self._decoder.decode(packet)
-        except av.error.FFmpegError:
-            return  # a damaged packet: the rest keeps its times
-        self._start = start
-        self._encode(frames, output)
-
-    def finish(self, output) -> None:
-        self._encode(self._decoder.decode(None), output)
-        output.mux(self.stream.encode(None))
-
-    def _encode(self, frames: list[av.AudioFrame], output) -> None:
-        for frame in frames:
-            if frame.pts is None:  # what a decoder held back follows what it gave last, on the clock that the encoder knows
-                frame.time_base = self._clock or Fraction(1, frame.sample_rate)
-                frame.pts = round(self._end / frame.time_base)
-            else:
-                frame.pts -= round(self._start / frame.time_base)
-            self._clock = frame.time_base
-            self._end = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
-            output.mux(self.stream.encode(frame))
+            self._file.close()
+        except OSError as error:
+            self.error = self.error or error

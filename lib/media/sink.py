@@ -13,7 +13,9 @@ from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.base import FrameSink, FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, disk_errors, same_path
-from lib.types import Frame
+from lib.types import Frame, Shard
+
+MARK = ".faceswap-run"  # in a folder of pictures: the key of the run that writes them
 
 
 def writer_for(path: Path) -> str:
@@ -35,10 +37,11 @@ class PictureSink(FrameSink):
     """Pictures in a folder, each under its frame's name; or one picture, where `path` has a picture's ending and one frame comes.
 
     `ending` (".png") is that of all pictures; None keeps each picture's own where it is one that is written, else PNG.
-    Pictures appear whole, one by one: what was written stays when a run ends early.
+    Pictures appear whole, one by one: what was written stays when a run ends early, and is not written again by the next with the same
+    `key`, which stands for all that the frames depend on.
     """
 
-    def __init__(self, path: Path, source: FrameSource, ending: str | None = None):
+    def __init__(self, path: Path, source: FrameSource, ending: str | None = None, key: str = ""):
         path = Path(path)
         check_output(path, source)
         self._single = path.suffix.lower() in PICTURE_ENDINGS and not path.is_dir()
@@ -52,6 +55,8 @@ class PictureSink(FrameSink):
         self.path = path
         self._source = source
         self._ending = ending
+        self._key = key
+        self._named: dict[int, str] = {}  # by the index of the frame
         self._taken: set[str] = set()
         self._workers = os.cpu_count() or 1
         self._waiting: deque[Future] = deque()
@@ -65,8 +70,41 @@ class PictureSink(FrameSink):
         self._pool = ThreadPoolExecutor(self._workers)
         return self
 
+    def missing(self, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
+        total = self._source.count if stop is None else stop
+        first, after = (start + place for place in shard.frames(total - start)) if shard else (start, total)
+        if not self._key or self._single:
+            return [(first, after if shard else stop)]
+        there = self._there()
+        if after is None:  # only reading tells how many there are
+            while self._name(first, "") in there:
+                first += 1
+            return [(first, None)]
+        names = getattr(self._source, "names", None)
+        stretches: list[tuple[int, int | None]] = []
+        for index in range(first, after):
+            if self._name(index, names[index] if names else "") in there:
+                continue
+            if stretches and stretches[-1][1] == index:
+                stretches[-1] = (stretches[-1][0], index + 1)
+            else:
+                stretches.append((index, index + 1))
+        if stretches and stretches[-1][1] == self._source.count and stop is None and not names:  # what a video announces may be wrong
+            stretches[-1] = (stretches[-1][0], None)
+        return stretches
+
+    def _there(self) -> set[str]:
+        """The pictures that this run has not to write: those that came after the mark of a run with the same key."""
+        mark = self.path / MARK
+        with disk_errors(mark):
+            if not mark.exists() or mark.read_text(encoding="utf-8") != self._key:
+                mark.write_text(self._key, encoding="utf-8")
+                return set()
+            began = mark.stat().st_mtime_ns
+            return {entry.name for entry in os.scandir(self.path) if entry.stat().st_mtime_ns >= began}
+
     def write(self, frame: Frame, image: np.ndarray) -> None:
-        file = self.path if self._single else self.path / self._name(frame)
+        file = self.path if self._single else self.path / self._name(frame.index, frame.name)
         self._waiting.append(self._pool.submit(self._save, file, frame, image))
         while len(self._waiting) > 2 * self._workers:
             self._waiting.popleft().result()
@@ -81,16 +119,19 @@ class PictureSink(FrameSink):
         origin = self._source.path / frame.name if self._source.path.is_dir() else self._source.path
         pictures.write(file, image, pictures.profile(origin) if frame.name else None)
 
-    def _name(self, frame: Frame) -> str:
-        if not frame.name:
-            return f"{self._source.path.stem}_{frame.index + 1:06d}{self._ending or '.png'}"
-        own = Path(frame.name)
-        if own.suffix.lower() in pictures.WRITTEN and self._ending in (None, own.suffix.lower()):
-            name = frame.name
-        else:
-            ending = self._ending or ".png"
-            name = own.stem + ending
-            if name in self._taken or self._source.path.is_dir() and (self._source.path / name).exists():
-                name = frame.name + ending  # "a.gif" beside "a.png"
-        self._taken.add(name)
-        return name
+    def _name(self, index: int, given: str) -> str:
+        """What the picture of frame `index`, whose file is called `given` ("" in a video), is called."""
+        if not given:
+            return f"{self._source.path.stem}_{index + 1:06d}{self._ending or '.png'}"
+        if index not in self._named:
+            own = Path(given)
+            if own.suffix.lower() in pictures.WRITTEN and self._ending in (None, own.suffix.lower()):
+                name = given
+            else:
+                ending = self._ending or ".png"
+                name = own.stem + ending
+                if name in self._taken or self._source.path.is_dir() and (self._source.path / name).exists():
+                    name = given + ending  # "a.gif" beside "a.png"
+            self._named[index] = name
+            self._taken.add(name)
+        return self._named[index]

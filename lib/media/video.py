@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
+from math import ceil
 from pathlib import Path
 
 import av
@@ -116,6 +117,12 @@ class VideoSource(FrameSource):
     @property
     def losses(self) -> list[str]:
         return list(self._losses)
+
+    def index_at(self, seconds: float) -> int:
+        """The first frame that is shown `seconds` after the beginning or later; past the last one where there is none."""
+        if not self._packets.complete and not self._shuffled:
+            return ceil(seconds * (self.rate or 25))
+        return bisect_left(self._packets.times, ceil(round((seconds + self.origin) / self.time_base, 3)))
 
     def _decoded_from(self, index: int, careful: bool) -> Iterator[av.VideoFrame]:
         """Frames from number `index` on, as they would come in an iteration from the beginning."""

@@ -22,6 +22,7 @@ from lib.types import AlignedFace, Face, Fit, SwappedFace
 MASK_SIZE = 256  # least side, pixels, of the crop on which masks are made
 BROW_MARGIN = 0.08  # of the face's size, by which the predicted mask is grown; less left dark ends of the old brows beside the new
 LEAST_VISIBLE = 1 / 512  # a mask below this changes no 8-bit pixel
+SEEN = 0.3  # a mask that is nowhere above this shows next to nothing of the new face
 SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 # Landmarks of bare skin that hair, beard and glasses seldom cover: cheeks up to the eyes, nose; counted round.
@@ -49,8 +50,9 @@ class Compositor:
     """How faces are set into frames. The pixels of a frame where the mask is 0 stay exactly as they were.
 
     `maskers` are multiplied with each other, and with the mask that the model predicted where `predicted` is set.
-    `erosion` moves the mask's edge inwards, `sides` do so besides at the top, right, bottom and left of the face, and `feather` is the width of its ramp, which lies inside the edge; both
-    are shares of the face's size (the unit square of the mean face: outer brow to outer brow).
+    `erosion` moves the mask's edge inwards, `sides` do so besides at the top, right, bottom and left of the face, and `feather` is the
+    width of its ramp, which lies inside the edge; all are shares of the face's size (the unit square of the mean face: outer brow to
+    outer brow).
     """
 
     color: Color
@@ -65,8 +67,8 @@ class Compositor:
     sharpness: float = 0.0  # how often fine detail is added besides
     scale: float = 1.0  # size of the new face, of the old one's
 
-    def paste(self, image: np.ndarray, swapped: SwappedFace) -> None:
-        """Sets `swapped` into `image` (H, W, 3) uint8 RGB, in place.
+    def paste(self, image: np.ndarray, swapped: SwappedFace) -> bool:
+        """Sets `swapped` into `image` (H, W, 3) uint8 RGB, in place; False where next to nothing of it is to be seen.
 
         `swapped.aligned` comes from `crop_face`; `swapped.image` and `swapped.mask` are as large as the network draws.
         Raises ValueError if the network's answer is not made of numbers.
@@ -77,7 +79,7 @@ class Compositor:
         matrix = self._placed(swapped.aligned)
         rows, columns = _region(mask, matrix, image.shape)
         if rows.start >= rows.stop or columns.start >= columns.stop:
-            return
+            return False
         fit = swapped.fit or self.fit(swapped)
         face = np.clip(swapped.image, 0, 1)
         if fit.colors is not None:
@@ -96,6 +98,7 @@ class Compositor:
         face = _into_region(face, geometry.upsampled(matrix, scale), rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
         mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         image[rows, columns] = self.blender.blend(image[rows, columns], np.clip(face, 0, 1, out=face), mask[..., None])
+        return bool(mask.max() > SEEN)
 
     def mask(self, swapped: SwappedFace) -> np.ndarray:
         """(S, S) float32 in [0, 1] on the crop `swapped.aligned`: what the maskers say, eroded and feathered."""

@@ -3,7 +3,7 @@ in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,8 +21,18 @@ from lib.types import AlignedFace, Face, Frame, SwappedFace
 BATCH = 8  # faces a call of the network; also how many frames wait for it at most, so that stretches without faces flow
 SAME_PERSON = 0.6  # dlib's own bound for the distance of two embeddings; measured within a person at most 0.49, between two 0.75
 
+_Cropped = tuple[Frame, list[tuple[int, AlignedFace]], str]  # the number of each face's role
 Choose = Callable[[list[AlignedFace]], list[AlignedFace]]
+Takes = Callable[[int, Face], bool]  # frame index, face
 Follow = Callable[[list[SwappedFace]], list[SwappedFace]]
+
+
+def everyone(faces: list[AlignedFace]) -> list[AlignedFace]:
+    return faces
+
+
+def anyone(index: int, face: Face) -> bool:
+    return True
 
 
 class Network(Protocol):
@@ -37,48 +47,64 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True)
+class Role:
+    """A model, how what it draws is set into frames, and for whose faces it is."""
+
+    network: Network
+    compositor: Compositor
+    choose: Choose = everyone  # of the faces of a frame that it takes
+    takes: Takes = anyone
+
+
+@dataclass(frozen=True)
 class Finished:
     """A frame that is ready to be written."""
 
     frame: Frame
     image: np.ndarray  # (H, W, 3) uint8 RGB
     swapped: int  # faces
+    faint: int = 0  # of these, faces of which next to nothing is to be seen
     failure: str = ""  # why the frame was passed through as it was
 
 
-def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], network: Network, compositor: Compositor, choose: Choose,
-                follow: Follow | None = None) -> Iterator[Finished]:
-    """Each of `frames` with those of its faces swapped that `choose` takes; the network and `follow` run on the caller's thread.
+def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role], follow: Follow | None = None) -> Iterator[Finished]:
+    """Each of `frames` with its faces swapped by the first of `roles` that takes them; networks and `follow` run on the caller's thread.
 
     A frame of which a face fails is passed through as it was. Memory is bounded: about 4 * BATCH frames are in the works.
     """
 
-    def crop(item: tuple[Frame, list[Face]]) -> tuple[Frame, list[AlignedFace], str]:
+    def crop(item: tuple[Frame, list[Face]]) -> _Cropped:
         frame, faces = item
+        cropped: list[tuple[int, AlignedFace]] = []
         try:
-            return frame, choose([crop_face(frame.image, face, network.size, network.coverage, network.drawn) for face in faces]), ""
+            for number, role in enumerate(roles):
+                its = [face for face in faces if role.takes(frame.index, face)]
+                chosen = role.choose([crop_face(frame.image, face, role.network.size, role.network.coverage, role.network.drawn)
+                                      for face in its])
+                cropped += [(number, aligned) for aligned in chosen]
+                faces = [face for face in faces if not any(aligned.face is face for aligned in chosen)]
         except (ValueError, cv2.error) as error:
             return frame, [], str(error)
+        return frame, cropped, ""
 
     def measure(item: tuple[Frame, list[SwappedFace], str]) -> tuple[Frame, list[SwappedFace], str]:
         frame, faces, failure = item
-        return frame, [replace(face, fit=compositor.fit(face)) for face in faces], failure
+        return frame, [replace(face, fit=roles[face.role].compositor.fit(face)) for face in faces], failure
 
     def composite(item: tuple[Frame, list[SwappedFace], str]) -> Finished:
         frame, faces, failure = item
         if not faces:
-            return Finished(frame, frame.image, 0, failure)
+            return Finished(frame, frame.image, 0, failure=failure)
         image = frame.image.copy()
         try:
-            for face in faces:
-                compositor.paste(image, face)
+            faint = sum(not roles[face.role].compositor.paste(image, face) for face in faces)
         except (ValueError, cv2.error) as error:
-            return Finished(frame, frame.image, 0, str(error))
-        return Finished(frame, image, len(faces))
+            return Finished(frame, frame.image, 0, failure=str(error))
+        return Finished(frame, image, len(faces), faint)
 
     workers = device.cores()
     cropped = ordered_map(crop, frames, workers, ahead=BATCH)
-    measured = ordered_map(measure, _swapped(cropped, network, follow), workers, ahead=workers)
+    measured = ordered_map(measure, _swapped(cropped, roles, follow), workers, ahead=workers)
     return ordered_map(composite, steadied(measured), workers, ahead=BATCH)
 
 
@@ -100,15 +126,15 @@ def nearest(identity: np.ndarray, recognizer: Recognizer) -> Choose:
     return choose
 
 
-def _swapped(cropped: Iterable[tuple[Frame, list[AlignedFace], str]], network: Network,
-             follow: Follow | None) -> Iterator[tuple[Frame, list[SwappedFace], str]]:
-    """The network sees the faces of several frames at once."""
-    waiting: list[tuple[Frame, list[AlignedFace], str]] = []
+def _swapped(cropped: Iterable[_Cropped], roles: Sequence[Role], follow: Follow | None) -> Iterator[tuple[Frame, list[SwappedFace], str]]:
+    """A network sees the faces of several frames at once."""
+    waiting: list[_Cropped] = []
 
     def flush() -> Iterator[tuple[Frame, list[SwappedFace], str]]:
-        swapped = _swap([face for _, faces, _ in waiting for face in faces], network, follow)
+        swapped = [_swap([face for _, faces, _ in waiting for its, face in faces if its == number], number, role.network, follow)
+                   for number, role in enumerate(roles)]
         for frame, faces, failure in waiting:
-            yield frame, [next(swapped) for _ in faces], failure
+            yield frame, [next(swapped[number]) for number, _ in faces], failure
         waiting.clear()
 
     for item in cropped:
@@ -118,11 +144,11 @@ def _swapped(cropped: Iterable[tuple[Frame, list[AlignedFace], str]], network: N
     yield from flush()
 
 
-def _swap(faces: list[AlignedFace], network: Network, follow: Follow | None) -> Iterator[SwappedFace]:
+def _swap(faces: list[AlignedFace], role: int, network: Network, follow: Follow | None) -> Iterator[SwappedFace]:
     for start in range(0, len(faces), BATCH):
         batch = faces[start:start + BATCH]
         images, masks = network(np.stack([network_input(face, network.size) for face in batch]))
         if masks is None:
             masks = np.ones((*images.shape[:3], 1), np.float32)
-        swapped = list(map(SwappedFace, batch, images, masks))
+        swapped = [SwappedFace(*one, role=role) for one in zip(batch, images, masks)]
         yield from follow(swapped) if follow else swapped

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ class Swapper:
     size: int  # side of the crops, pixels
     drawn: int  # side of what it draws
     coverage: str  # of the crops
+    digest: str = ""  # of the save that it was loaded from
     identity: dict[str, np.ndarray] = field(default_factory=dict)  # mean embedding of the training faces, by identity "a", "b"
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -55,4 +58,5 @@ def load_swapper(folder: Path, to: str = "b", morph: float | None = None) -> Swa
     checkpoint.load_networks(found[0], networks, averaged=checkpoint.has_averages(found[0]))
     path = folder / "identities.json"
     identity = {name: np.array(mean, np.float32) for name, mean in checkpoint.read_json(path).items()} if path.exists() else {}
-    return Swapper(model.swapper(networks, to), model.size, model.drawn, model.coverage, identity)
+    digest = hashlib.sha256(json.dumps([options["model"], options["options"], found[1].files], sort_keys=True).encode()).hexdigest()
+    return Swapper(model.swapper(networks, to), model.size, model.drawn, model.coverage, digest, identity)

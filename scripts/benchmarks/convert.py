@@ -21,7 +21,7 @@ from lib.parallel import prefetch
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, WRITERS
 from lib.swapping.composite import Compositor, crop_face, network_input
 from lib.swapping.eyes import EyesFollow
-from lib.swapping.pipeline import BATCH, swap_frames
+from lib.swapping.pipeline import BATCH, Role, swap_frames
 from lib.types import Face, Frame, SwappedFace
 from scripts.benchmarks import Figure
 
@@ -137,7 +137,7 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> t
             source = open_source(video)
             found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
             with writer.open(folder / "converted.mp4", source) as sink:
-                for done in swap_frames(found, StubNetwork(), compositor, lambda faces: faces, follow):
+                for done in swap_frames(found, [Role(StubNetwork(), compositor)], follow):
                     sink.write(done.frame, done.image)
 
         seconds: dict[Callable[[], None], list[float]] = {plain: [], converted: []}

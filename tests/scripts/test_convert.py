@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -92,7 +94,7 @@ def test_a_video_keeps_its_sound_frames_and_times_and_changes_in_the_face_alone(
 
     convert(talking, tmp_path / "pictures")  # lossless, so that pixels can be compared one by one
     with AlignmentStore.open(default_store(talking), read_only=True) as store:
-        for frame, file in zip(before, sorted((tmp_path / "pictures").iterdir()), strict=True):
+        for frame, file in zip(before, sorted((tmp_path / "pictures").glob("*.png")), strict=True):
             changed = (pictures.read(file) != frame.image).any(-1)
             faces = store.faces(frame.index)
             if not faces:
@@ -125,7 +127,7 @@ def test_what_was_extracted_in_another_way_is_used_as_it_is(clip, convert, faces
 def changed_by(convert, clip, output, *mask) -> np.ndarray:
     """(frames, H, W): by how many levels a convert with -M `mask` changes the clip."""
     convert(clip, output, "-M", *mask, "--feather", 0)
-    files = sorted(output.iterdir())
+    files = sorted(output.glob("*.png"))
     return np.stack([np.abs(pictures.read(file) - frame.image.astype(int)).max(-1)
                      for file, frame in zip(files, open_source(clip), strict=True)])
 
@@ -163,7 +165,7 @@ def test_pictures_never_extracted_before_keep_their_names_as_the_article_has_it(
                           cwd=tmp_path, env=os.environ | own_plugins, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     names = {f"video-{number}.png" for number in range(1, 12)}
-    assert {file.name for file in (tmp_path / "data" / "output").iterdir()} == names
+    assert {file.name for file in (tmp_path / "data" / "output").glob("[!.]*")} == names
     for name in names:
         before, after = (pictures.read(tmp_path / "data" / folder / name) for folder in ("test", "output"))
         assert 0.02 < (before != after).any(-1).mean() < 0.6
@@ -206,7 +208,7 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_others_are_converted(clip
     (folder / "1.png").write_bytes(whole[:len(whole) // 2])
     said = convert(folder, tmp_path / "out", code=3)
     assert "Incomplete input: " in said and "1.png" in said
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {"0.png", "2.png"}
+    assert {file.name for file in (tmp_path / "out").glob("[!.]*")} == {"0.png", "2.png"}
 
 
 def interrupted(clip, model, output, number, own_plugins) -> int:
@@ -227,12 +229,108 @@ def test_killed_runs_leave_nothing_broken_and_the_next_succeeds(clip, model, con
     output.write_bytes(b"the result of an earlier run")
     assert interrupted(clip, model, output, signal.SIGTERM, own_plugins) == 130
     assert output.read_bytes() == b"the result of an earlier run"
-    assert not output.with_name("out.mp4.part").exists()
     assert interrupted(clip, model, output, signal.SIGKILL, own_plugins) == -9
     assert output.read_bytes() == b"the result of an earlier run"
     convert(clip, output)
     assert len(list(open_source(output))) == 16
     assert not output.with_name("out.mp4.part").exists()
+
+
+@pytest.fixture(scope="module")
+def long_clip(clips, tmp_path_factory) -> Path:
+    """The astronaut's clip to and fro: 300 frames, which make three segments of a video."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    frames = list(open_source(clips[0]))
+    there_and_back = [*frames, *frames[-2:0:-1]]
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"crf": "16", "preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 256, 256, "yuv420p"
+        for number in range(300):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(there_and_back[number % len(there_and_back)].image)))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def searched(long_clip, faceswap, own_plugins) -> Path:
+    """The long clip, its faces found."""
+    faceswap("extract", "-i", long_clip, "-D", "hog", **own_plugins)
+    return long_clip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_killed_in_the_middle_it_goes_on_to_the_same_result(searched, convert, model, own_plugins, tmp_path):
+    convert(searched, tmp_path / "whole.mp4")
+    arguments = [sys.executable, ROOT / "faceswap.py", "convert", "-i", searched, "-o", tmp_path / "out.mp4", "-m", model]
+    process = subprocess.Popen(arguments, env=os.environ | own_plugins, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "out.mp4.part" / "000000").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -9
+    there = {file.name for file in (tmp_path / "out.mp4.part").iterdir() if file.name.isdecimal()}
+    assert there and not (tmp_path / "out.mp4").exists()
+    said = convert(searched, tmp_path / "out.mp4")
+    assert f"of {300 - 120 * len(there)} frames" in said
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert not (tmp_path / "out.mp4.part").exists()
+
+
+def test_shards_make_what_one_run_makes(searched, convert, tmp_path):
+    convert(searched, tmp_path / "whole.mp4")
+    assert "1 part of other shards" in convert(searched, tmp_path / "out.mp4", "--shard", "2/2")
+    convert(searched, tmp_path / "out.mp4", "--shard", "1/2")
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert json.loads((tmp_path / "out.mp4.2of2.run.json").read_text())["frames"] == 180
+
+
+def test_a_shard_does_not_search(clip, convert, tmp_path):
+    convert(clip, tmp_path / "out.mp4", "--frames", "1-4")
+    said = convert(clip, tmp_path / "out.mp4", "--shard", "1/2", code=1)
+    assert f"lacks 12 frames. Run faceswap.py extract -i {clip} first" in said
+
+
+def test_only_what_is_asked_for_is_searched_and_changed(clip, convert, tmp_path):
+    assert "in 4 of 16 frames" in convert(clip, tmp_path / "some", "--frames", "2-3,15-")
+    before, after = list(open_source(clip)), list(open_source(tmp_path / "some"))
+    assert [frame.index for frame, now in zip(before, after, strict=True) if (frame.image != now.image).any()] == [1, 2, 14, 15]
+    with AlignmentStore.open(default_store(clip), read_only=True) as store:
+        assert store.done() == {1, 2, 14, 15}
+    assert "in 5 of 5 frames" in convert(clip, tmp_path / "cut.mp4", "--from", "0.2", "--to", "0:0.4")
+    assert [frame.time for frame in open_source(tmp_path / "cut.mp4")] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
+    assert {file.name for file in (tmp_path / "some").glob("[!.]*")} == {f"clip_{number:06d}.png" for number in range(1, 17)}
+
+
+def test_pictures_that_are_there_are_not_made_again_while_nothing_changes(clip, convert, tmp_path):
+    convert(clip, tmp_path / "out")
+    (tmp_path / "out" / "clip_000003.png").unlink()
+    (tmp_path / "out" / "clip_000004.png").unlink()
+    assert "in 2 of 2 frames" in convert(clip, tmp_path / "out")
+    assert "in 16 of 16 frames" in convert(clip, tmp_path / "out", "-c", "none")
+    assert "in 16 of 16 frames" in convert(clip, tmp_path / "out")
+
+
+def test_a_record_tells_how_the_result_came_about(clip, convert, model, tmp_path):
+    convert(clip, tmp_path / "out.mp4", "-c", "linear", "--erosion", 0.05)
+    record = json.loads((tmp_path / "out.mp4.run.json").read_text())
+    assert record["finished"] and (record["frames"], record["frames_swapped"], record["faces"], record["failures"]) == (16, 16, 16, [])
+    assert record["options"]["color"] == "linear" and record["options"]["erosion"] == 0.05
+    assert record["inputs"]["input"]["sha256"] == hashlib.sha256(clip.read_bytes()).hexdigest()
+    assert len(record["models"][str(model)]) == 64 and record["versions"]["keras"] and record["seconds"] > 0
+
+
+def test_a_preview_shows_choices_and_writes_nothing_else(clip, convert, tmp_path):
+    (tmp_path / "new").mkdir()
+    said = convert(clip, tmp_path / "new" / "out.mp4", "--preview", 3, "--try", "colors=none,reinhard", "erosion=0,0.1")
+    assert "3 frames, to look at: " in said and os.listdir(tmp_path / "new") == ["out.mp4.preview.png"]
+    sheet = pictures.read(tmp_path / "new" / "out.mp4.preview.png")
+    assert sheet.shape == (26 + 5 * (26 + 320), 3 * 320, 3)
+    rows = [sheet[26 + row * 346 + 26:26 + (row + 1) * 346].astype(int) for row in range(5)]
+    differences = [[np.abs(one - other).mean() for other in rows] for one in rows]
+    assert all(differences[one][other] > 0.1 for one in range(5) for other in range(one))
+    with AlignmentStore.open(default_store(clip), read_only=True) as store:
+        assert len(store.done()) == 9, "no more frames are searched than may be shown"
+    convert(clip, tmp_path / "new" / "two.jpg", "--preview", 2, "--frames", "7-9")
+    assert pictures.read(tmp_path / "new" / "two.jpg").shape == (26 + 2 * 346, 2 * 320, 3)
 
 
 def damage(model, tmp_path, change) -> Path:
@@ -263,6 +361,10 @@ def test_a_damaged_model_is_told_before_anything_is_done(clip, model, convert, t
     (["-i", "nothing.mp4"], 1, "nothing.mp4 does not exist"),
     (["-o", "clip.mp4"], 1, "the original is never overwritten"),
     (["-p", "clip.mp4"], 1, "not an alignments file"),
+    (["--frames", "20-30"], 1, "has 16 frames"),
+    (["--shard", "3"], 2, "such as 3/16"),
+    (["--try", "colours=none"], 2, "Did you mean 'color'"),
+    (["--try", "blenders=alpha,piramid"], 2, "Did you mean 'pyramid'"),
 ], ids=spoken)
 def test_mistakes_are_told_in_a_line_and_nothing_is_written(clip, convert, monkeypatch, more, code, words):
     monkeypatch.chdir(clip.parent)

@@ -7,7 +7,7 @@ from lib.faces.geometry import DEFAULT_COVERAGE
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, RECOGNIZERS
 from lib.swapping.composite import Compositor, crop_face
 from lib.swapping.eyes import EyesFollow
-from lib.swapping.pipeline import BATCH, largest, nearest, swap_frames
+from lib.swapping.pipeline import BATCH, Role, largest, nearest, swap_frames
 from lib.types import Face, Frame
 
 
@@ -29,10 +29,6 @@ def compositor() -> Compositor:
     return Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")])
 
 
-def everyone(faces):
-    return faces
-
-
 @pytest.fixture(scope="module")
 def couple(astronaut, hopper) -> tuple[np.ndarray, list[Face]]:
     """(H, W, 3) with two people, and their faces from left to right."""
@@ -51,7 +47,7 @@ def stream(image, faces_of, count):
 def test_frames_come_out_in_order_whatever_faces_they_have(couple):
     image, faces = couple
     counts = [index % 3 for index in range(40)]
-    finished = list(swap_frames(stream(image, lambda index: faces[:counts[index]], 40), Negative(), compositor(), everyone))
+    finished = list(swap_frames(stream(image, lambda index: faces[:counts[index]], 40), [Role(Negative(), compositor())]))
     assert [done.frame.index for done in finished] == list(range(40))
     assert [done.swapped for done in finished] == counts
     assert all((done.image == image).all() == (done.swapped == 0) for done in finished)
@@ -59,7 +55,7 @@ def test_frames_come_out_in_order_whatever_faces_they_have(couple):
 
 def test_frames_without_faces_pass_and_the_network_is_not_asked(couple):
     image, network = couple[0], Negative()
-    finished = list(swap_frames(stream(image, lambda index: [], 20), network, compositor(), everyone))
+    finished = list(swap_frames(stream(image, lambda index: [], 20), [Role(network, compositor())]))
     assert len(finished) == 20 and all((done.image == image).all() for done in finished)
     assert network.batches == []
 
@@ -67,11 +63,30 @@ def test_frames_without_faces_pass_and_the_network_is_not_asked(couple):
 def test_the_network_gets_batches_across_frames_and_never_more(couple):
     image, faces = couple
     network = Negative()
-    list(swap_frames(stream(image, lambda index: faces[:1], 4 * BATCH), network, compositor(), everyone))
+    list(swap_frames(stream(image, lambda index: faces[:1], 4 * BATCH), [Role(network, compositor())]))
     assert network.batches == [BATCH] * 4
     network = Negative()
-    list(swap_frames(stream(image, lambda index: faces * BATCH, 2), network, compositor(), everyone))
+    list(swap_frames(stream(image, lambda index: faces * BATCH, 2), [Role(network, compositor())]))
     assert sum(network.batches) == 4 * BATCH and max(network.batches) == BATCH
+
+
+def test_each_face_is_swapped_by_the_first_model_that_takes_it(couple):
+    """The astronaut by one that sees 64 pixels, whoever is left by one that sees 32."""
+    image, faces = couple
+
+    class Small(Negative):
+        size = drawn = 32
+
+    def astronauts(index, face):
+        return face is faces[0]
+
+    large, small = Negative(), Small()
+    roles = [Role(large, compositor(), takes=astronauts), Role(small, compositor())]
+    both = list(swap_frames(stream(image, lambda index: faces, BATCH), roles))
+    assert [done.swapped for done in both] == [2] * BATCH and (sum(large.batches), sum(small.batches)) == (BATCH, BATCH)
+    alone = next(swap_frames(stream(image, lambda index: faces, 1), roles[:1]))
+    assert alone.swapped == 1 and (both[0].image != image)[:, 512:].any() and not (alone.image != image)[:, 512:].any()
+    assert (both[0].image[:, :512] == alone.image[:, :512]).all()
 
 
 def test_what_follows_the_network_gets_its_batches_and_is_what_is_pasted(couple):
@@ -82,7 +97,7 @@ def test_what_follows_the_network_gets_its_batches_and_is_what_is_pasted(couple)
         seen.append(len(batch))
         return [replace(face, image=np.zeros_like(face.image)) for face in batch]
 
-    for done in swap_frames(stream(image, lambda index: faces, 2 * BATCH), Negative(), compositor(), everyone, black):
+    for done in swap_frames(stream(image, lambda index: faces, 2 * BATCH), [Role(Negative(), compositor())], black):
         nose = tuple(faces[0].landmarks[30].round().astype(int)[::-1])
         assert (done.image[nose] == 0).all() and done.swapped == 2
     assert sum(seen) == 4 * BATCH and max(seen) == BATCH
@@ -97,7 +112,7 @@ def test_a_network_that_fails_does_not_stop_the_eyes_of_others(couple):
             images[0] = np.nan
             return images, None
 
-    finished = list(swap_frames(stream(image, lambda index: faces[:1], BATCH), Failing(), compositor(), everyone,
+    finished = list(swap_frames(stream(image, lambda index: faces[:1], BATCH), [Role(Failing(), compositor())],
                                 EyesFollow(ALIGNERS.create("dlib68"))))
     assert [done.swapped for done in finished] == [0] + [1] * (BATCH - 1) and "numbers" in finished[0].failure
 
@@ -111,7 +126,7 @@ def test_a_frame_whose_swap_fails_is_passed_through_and_says_why(couple):
             swapped[1] = np.nan
             return swapped, masks
 
-    finished = list(swap_frames(stream(image, lambda index: faces[:1], BATCH), Failing(), compositor(), everyone))
+    finished = list(swap_frames(stream(image, lambda index: faces[:1], BATCH), [Role(Failing(), compositor())]))
     assert [bool(done.failure) for done in finished] == [index == 1 for index in range(BATCH)]
     assert (finished[1].image == image).all() and finished[1].swapped == 0
     assert "not made of numbers" in finished[1].failure
@@ -120,7 +135,7 @@ def test_a_frame_whose_swap_fails_is_passed_through_and_says_why(couple):
 def test_landmarks_that_make_no_face_fail_their_frame_alone(couple):
     image, faces = couple
     broken = Face(faces[0].detection, np.zeros((68, 2), np.float32))
-    finished = list(swap_frames(stream(image, lambda index: [faces[0], broken][:index + 1], 2), Negative(), compositor(), everyone))
+    finished = list(swap_frames(stream(image, lambda index: [faces[0], broken][:index + 1], 2), [Role(Negative(), compositor())]))
     assert [done.swapped for done in finished] == [1, 0]
     assert finished[1].failure and (finished[1].image == image).all()
 
@@ -136,7 +151,7 @@ def test_few_frames_are_in_the_works(couple):
             fetched += 1
             yield frame
 
-    waiting = [fetched - done for done, _ in enumerate(swap_frames(frames(), Negative(), compositor(), everyone), 1)]
+    waiting = [fetched - done for done, _ in enumerate(swap_frames(frames(), [Role(Negative(), compositor())]), 1)]
     assert max(waiting) <= 4 * BATCH
 
 

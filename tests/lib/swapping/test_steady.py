@@ -12,7 +12,8 @@ DETECTION = Detection(np.zeros(4, np.float32), 1.0)
 def face(colors, track=1) -> SwappedFace:
     points = np.zeros((68, 2), np.float32)
     aligned = AlignedFace(MaskedFace(DETECTION, points, {}, points, track), IMAGE, np.eye(2, 3))
-    return SwappedFace(aligned, IMAGE / np.float32(255), np.ones((4, 4, 1), np.float32), Fit(None if colors is None else np.float32(colors)))
+    fit = Fit(None if colors is None else np.float32(colors))
+    return SwappedFace(aligned, IMAGE / np.float32(255), np.ones((4, 4, 1), np.float32), fit)
 
 
 def colors_of(faces: list[list[SwappedFace]]) -> list[list]:

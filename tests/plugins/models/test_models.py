@@ -22,7 +22,7 @@ from lib.faces.geometry import crop_matrix, transform_points
 from lib.nn import start
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, MODELS
 from lib.swapping.composite import Compositor
-from lib.swapping.pipeline import largest, swap_frames
+from lib.swapping.pipeline import Role, largest, swap_frames
 from lib.training import backend, checkpoint
 from lib.training.data import NONE, Faces, Side
 from lib.training.model import FaceModel
@@ -235,7 +235,7 @@ def test_a_face_of_a_photograph_is_swapped(model, networks, portrait):
     image, face = portrait
     compositor = Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")], predicted=False)
     network = Swapper(model.swapper(networks, "b"), model.size, model.drawn, model.coverage)
-    done, = swap_frames([(Frame(0, image), [face])], network, compositor, largest)
+    done, = swap_frames([(Frame(0, image), [face])], [Role(network, compositor, largest)])
     changed = (done.image != image).any(-1)
     left, top, right, bottom = np.round(face.detection.box).astype(int)
     assert (done.swapped, done.failure) == (1, "") and changed[top:bottom, left:right].mean() > 0.5

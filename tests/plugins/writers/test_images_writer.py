@@ -17,6 +17,7 @@ from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.source import open_source
 from lib.plugin import WRITERS
+from lib.types import Shard
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -106,6 +107,24 @@ def test_a_full_disk_is_told(folder, tmp_path):
     with pytest.raises(FaceswapError, match="No space left on the disk"):
         passed_through(open_source(folder), tmp_path / "out")
     assert not any(name.endswith(".part") for name in os.listdir(tmp_path / "out"))
+
+
+def test_what_a_run_with_the_same_key_wrote_is_not_missing(folder, tmp_path):
+    source, out = open_source(folder), tmp_path / "out"
+
+    def missing(key, *stretch) -> list:
+        with WRITERS.create("images", format="png").open(out, source, key) as sink:
+            return sink.missing(*stretch)
+
+    passed_through(source, out, format="png")
+    assert missing("key") == [(0, 8)], "of a run without a key nothing is known"
+    with WRITERS.create("images", format="png").open(out, source, "key") as sink:
+        for frame in source:
+            if frame.index in (1, 4, 5):
+                sink.write(frame, frame.image)
+    assert missing("key") == [(0, 1), (2, 4), (6, 8)] and missing("key", 3, 7) == [(3, 4), (6, 7)]
+    assert missing("key", 0, None, Shard(2, 2)) == [(6, 8)]
+    assert missing("other") == [(0, 8)] and missing("key") == [(0, 8)]
 
 
 def test_a_kill_never_leaves_half_a_picture(folder, tmp_path):

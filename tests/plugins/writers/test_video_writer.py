@@ -17,8 +17,10 @@ import pytest
 from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.files import part_of
+from lib.media.segments import decoding_times
 from lib.media.source import open_source
 from lib.plugin import WRITERS
+from lib.types import Shard
 
 ROOT = Path(__file__).resolve().parents[3]
 TIMES = [0, 40, 80, 240, 280, 413, 520, 601, 640, 1001, 1040, 1080]  # ms
@@ -180,16 +182,21 @@ def test_a_codec_that_the_container_does_not_take(clip, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("ending, options", [("mp4", {}), ("mkv", {"codec": "ffv1"})])
-def test_a_full_disk_is_told_and_the_old_file_stays(ending, options, clip, tmp_path):
+@pytest.mark.parametrize("ending, options, where, kept", [
+    ("mp4", {}, "000000.part", []), ("mkv", {"codec": "ffv1"}, "000000.part", []), ("mp4", {}, "whole", ["000000", "whole"])])
+def test_a_full_disk_is_told_and_the_old_file_stays(ending, options, where, kept, clip, tmp_path):
     if not os.path.exists("/dev/full"):
         pytest.skip("needs /dev/full")
     path = tmp_path / f"out.{ending}"
     path.write_text("old")
-    os.symlink("/dev/full", part_of(path))
+    part_of(path).mkdir()
+    os.symlink("/dev/full", part_of(path) / where)
+    source = open_source(clip)
     with pytest.raises(FaceswapError, match="No space left on the disk"):
-        passed_through(open_source(clip), path, **options)
-    assert path.read_text() == "old" and os.listdir(tmp_path) == [path.name]
+        with WRITERS.create("video", **options).open(path, source, "key") as sink:
+            for frame in source:
+                sink.write(frame, frame.image)
+    assert path.read_text() == "old" and sorted(os.listdir(part_of(path))) == kept
 
 
 def test_an_output_under_a_file_is_refused(clip, tmp_path):
@@ -206,6 +213,79 @@ def test_an_error_of_the_caller_leaves_nothing_behind(clip, tmp_path):
                 sink.write(frame, frame.image)
                 1 / (5 - frame.index)
     assert os.listdir(tmp_path) == []
+
+
+def written(path: Path, source, key: str, shard: Shard | None = None, broken: int | None = None):
+    """Writes what is missing of `source`, up to frame `broken`; returns the sink and the stretches that were missing."""
+    with WRITERS.create("video").open(path, source, key) as sink:
+        stretches = sink.missing(shard=shard)
+        for start, stop in stretches:
+            for frame in source.frames(start, stop):
+                if frame.index == broken:
+                    while not (part_of(path) / f"{broken // 5 - 1:06d}").exists():  # the encoder is a little behind
+                        time.sleep(0.01)
+                    raise KeyboardInterrupt
+                sink.write(frame, frame.image)
+    return sink, stretches
+
+
+@pytest.fixture
+def short_segments(monkeypatch):
+    monkeypatch.setattr("lib.media.encode.SEGMENT", 5)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "avi", "ts"])
+def test_what_a_broken_off_run_had_finished_is_not_made_again(ending, short_segments, clip, tmp_path):
+    source, path = open_source(clip), tmp_path / f"out.{ending}"
+    written(tmp_path / f"whole.{ending}", source, "")
+    with pytest.raises(KeyboardInterrupt):
+        written(path, source, "key", broken=7)
+    assert os.listdir(part_of(path)) == ["000000"] and not path.exists()
+    assert written(path, source, "key")[1] == [(5, None)]
+    assert path.read_bytes() == (tmp_path / f"whole.{ending}").read_bytes() and not part_of(path).exists()
+    assert [frame.time for frame in open_source(path)] == pytest.approx(
+        [frame.time for frame in open_source(tmp_path / f"whole.{ending}")], abs=1e-9)
+
+
+def test_what_was_made_with_other_options_is_made_again(short_segments, clip, tmp_path):
+    source, path = open_source(clip), tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        written(path, source, "key", broken=11)
+    (part_of(path) / "000001").write_bytes(b"damaged")
+    with pytest.raises(KeyboardInterrupt):
+        written(path, source, "key", broken=5)
+    assert os.listdir(part_of(path)) == ["000000"]
+    assert written(path, source, "other")[1] == [(0, None)]
+
+
+def test_a_gap_is_filled_and_a_part_keeps_to_its_frames(short_segments, clip, tmp_path):
+    source, path = open_source(clip), tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        written(path, source, "key", broken=11)
+    (part_of(path) / "000000").unlink()
+    with WRITERS.create("video").open(path, source, "key") as sink:
+        assert sink.missing() == [(0, 5), (10, None)]
+        assert sink.missing(0, 12) == [(0, 5), (10, 12)] and sink.missing(0, 10) == [(0, 5)]
+        for frame in source.frames(0, 5):
+            sink.write(frame, frame.image)
+    assert [frame.time for frame in open_source(path)] == pytest.approx([moment / 1000 for moment in TIMES[:10]], abs=1e-6)
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+def test_shards_are_put_together_by_whoever_comes_last(order, short_segments, clip, tmp_path):
+    source, path = open_source(clip), tmp_path / "out.mp4"
+    written(tmp_path / "whole.mp4", source, "")
+    for place, number in enumerate(order):
+        assert not path.exists()
+        sink, _ = written(path, source, "key", Shard(number, 3))
+        assert sink.waits_for == 2 - place
+    assert path.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("shown, decoded", [
+    ([0, 1, 2, 3], [0, 1, 2, 3]), ([0, 3, 1, 2, 4], [-1, 0, 1, 2, 3]), ([0, 40, 10, 20, 25, 60], [-10, 0, 10, 20, 25, 40]), ([7], [7])])
+def test_packets_are_decoded_in_time(shown, decoded):
+    assert decoding_times(shown) == decoded
 
 
 def test_no_frame_is_no_video(clip, tmp_path):

@@ -1,0 +1,139 @@
+"""The sound of a video, taken over into another one: packet by packet where the container holds them, else encoded again."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.stream import Discard
+
+logger = logging.getLogger(__name__)
+
+EDIT_LISTS = ("mp4", "mov", "3gp")  # containers in which a stream may begin before time 0
+SOUND = {"webm": "libopus", "avi": "libmp3lame", "flv": "aac", "mpeg": "mp2", "asf": "wmav2"}  # where copying is impossible; else AAC
+
+
+class Sound:
+    """The audio tracks of the video at `path`, from second `start` of it on, for the output container `output`.
+
+    `whole` where that is the beginning: then the lead-in is kept that encoders put before time 0 and players skip.
+    """
+
+    def __init__(self, path: Path, output: av.container.OutputContainer, format: str, start: Fraction, whole: bool):
+        self._output = output
+        self._start = start
+        self._whole = whole
+        self._lead_in = format in EDIT_LISTS
+        self._input = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        self._tracks = {}
+        for stream in self._input.streams:
+            if stream.type != "audio":
+                stream.discard = Discard.all
+            elif stream.codec_context is None:
+                logger.warning("%s: sound track %d is in an unknown format and is left out", path.name, stream.index)
+            else:
+                self._tracks[stream.index] = _copied(stream, output, format) or _Transcoded(stream, output, format)
+                self._tracks[stream.index].stream.metadata.update(stream.metadata)
+        streams = [stream for stream in self._input.streams.audio if stream.index in self._tracks]
+        if streams and start > 1:
+            self._input.seek(int((start - 1) * av.time_base))
+        self._packets = self._input.demux(streams) if streams else iter(())
+        self._waiting: av.Packet | None = None
+
+    def write_until(self, second: float) -> None:
+        """Writes the packets that begin before `second` of the output."""
+        while True:
+            packet, self._waiting = self._waiting or self._next(), None
+            if packet is None:
+                return
+            begins = (packet.pts - round(self._start / packet.time_base)) * packet.time_base
+            if begins >= second:
+                self._waiting = packet
+                return
+            # where no stream may begin before time 0, the lead-in would delay the video instead; Opus has its own way
+            if begins >= 0 or self._whole and (self._lead_in or packet.stream.codec_context.name in ("opus", "libopus")):
+                self._tracks[packet.stream_index].write(packet, self._start, self._output)
+
+    def close(self) -> None:
+        for track in self._tracks.values():
+            track.finish(self._output)
+        self._input.close()
+
+    def _next(self) -> av.Packet | None:
+        try:
+            return next((packet for packet in self._packets if packet.size and packet.pts is not None), None)
+        except av.error.FFmpegError as error:
+            logger.warning("The sound breaks off: %s", error.strerror)
+            return None
+
+
+def _copied(stream, output, format: str) -> _Copied | None:
+    """A track that takes the packets as they are, or None where the container does not hold them."""
+    if format == "mp4" and stream.codec_context.name.startswith("pcm_"):
+        return None  # allowed of late, but hardly any player knows it
+    try:
+        return _Copied(output.add_stream_from_template(stream))
+    except ValueError:
+        return None
+
+
+class _Copied:
+    def __init__(self, stream):
+        self.stream = stream
+        self._last: int | None = None
+
+    def write(self, packet: av.Packet, start: Fraction, output) -> None:
+        ticks = round(start / packet.time_base)
+        packet.pts -= ticks
+        packet.dts = packet.pts if packet.dts is None else packet.dts - ticks
+        if self._last is not None and packet.dts <= self._last:
+            return  # damaged input: times must rise
+        self._last = packet.dts
+        packet.stream = self.stream
+        output.mux(packet)
+
+    def finish(self, output) -> None:
+        pass
+
+
+class _Transcoded:
+    """A track that is decoded and encoded again."""
+
+    def __init__(self, stream, output, format: str):
+        codec = SOUND.get(format, "aac")
+        rates = av.Codec(codec, "w").audio_rates
+        rate = stream.codec_context.sample_rate
+        if rates and rate not in rates:
+            rate = min((possible for possible in rates if possible >= rate), default=max(rates))
+        self._decoder = stream.codec_context
+        self._end, self._start = Fraction(0), Fraction(0)
+        self._clock: Fraction | None = None
+        layout = stream.codec_context.layout
+        surround = codec == "aac" and layout.nb_channels > 2 or codec == "libopus" and layout.name == "5.1"
+        name = layout.name if surround else "mono" if layout.nb_channels == 1 else "stereo"
+        self.stream = output.add_stream(codec, rate=rate, layout=name, bit_rate=96_000 * max(1, layout.nb_channels))
+
+    def write(self, packet: av.Packet, start: Fraction, output) -> None:
+        try:
+            frames = self._decoder.decode(packet)
+        except av.error.FFmpegError:
+            return  # a damaged packet: the rest keeps its times
+        self._start = start
+        self._encode(frames, output)
+
+    def finish(self, output) -> None:
+        self._encode(self._decoder.decode(None), output)
+        output.mux(self.stream.encode(None))
+
+    def _encode(self, frames: list[av.AudioFrame], output) -> None:
+        for frame in frames:
+            if frame.pts is None:  # what a decoder held back follows what it gave last, on the clock that the encoder knows
+                frame.time_base = self._clock or Fraction(1, frame.sample_rate)
+                frame.pts = round(self._end / frame.time_base)
+            else:
+                frame.pts -= round(self._start / frame.time_base)
+            self._clock = frame.time_base
+            self._end = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
+            output.mux(self.stream.encode(frame))

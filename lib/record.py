@@ -1,0 +1,113 @@
+"""What a run did: a JSON file beside its result, for whoever wants to know months later how a picture came about, or to make it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lib.media.files import disk_errors, part_of, publish
+from lib.types import Shard
+
+FORMAT = 1
+PACKAGES = ("numpy", "opencv-python-headless", "av", "dlib-bin", "keras", "tensorflow", "jax", "torch", "onnxruntime", "pillow")
+BLOCK = 1 << 22  # bytes read at a time
+
+
+def record_of(output: Path) -> Path:
+    """Where the record of what was written to `output` lies: beside it."""
+    path = Path(os.path.abspath(output))
+    return path.with_name(path.name + ".run.json")
+
+
+def identity(path: Path) -> dict[str, Any]:
+    """What tells a file, or a folder's files, from others without reading them; JSON values."""
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    stats = [file.stat() for file in files]
+    changed = max((stat.st_mtime_ns for stat in stats), default=0)
+    return {"files": len(files), "bytes": sum(stat.st_size for stat in stats), "changed": changed}
+
+
+class Record:
+    """A context manager, begun with a run: when it is left, however that is, the record is written, if anything was noted.
+
+    Inputs are hashed meanwhile, on a thread; what is not read to its end when a run is broken off has no hash.
+    """
+
+    def __init__(self, output: Path, command: str, options: dict[str, Any], inputs: dict[str, Path], shard: Shard | None = None):
+        path = record_of(output)
+        self._path = path.with_name(f"{path.name.removesuffix('.run.json')}.{shard.number}of{shard.count}.run.json") if shard else path
+        self._clock = time.monotonic()
+        self._said = {"format": FORMAT, "command": command, "arguments": sys.argv[1:], "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                      "options": options, "versions": _versions()}
+        self._noted: dict[str, Any] = {}
+        self._inputs = inputs
+        self._hashes: dict[str, str] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._hash, name="hashes", daemon=True)
+
+    def note(self, **said: Any) -> None:
+        """Adds JSON values to the record, or changes them."""
+        self._noted |= said
+
+    def __enter__(self) -> Record:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if kind is not None:
+            self._ended.set()
+        self._thread.join()
+        if not self._noted:
+            return
+        inputs = {name: {"path": os.path.abspath(path), "sha256": self._hashes.get(name)} for name, path in self._inputs.items()}
+        whole = self._said | {"inputs": inputs} | self._noted
+        whole |= {"seconds": round(time.monotonic() - self._clock, 2), "finished": kind is None}
+        if kind is not None:
+            whole["error"] = str(error) or kind.__name__
+        with disk_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(whole, indent=1, default=str, ensure_ascii=False)
+            part_of(self._path).write_text(text, encoding="utf-8", errors="backslashreplace")
+            publish(part_of(self._path), self._path)
+
+    def _hash(self) -> None:
+        for name, path in self._inputs.items():
+            found = self._hash_of(path)
+            if found is None:
+                return
+            self._hashes[name] = found
+
+    def _hash_of(self, path: Path) -> str | None:
+        """SHA-256 of a file, or of the names and contents of a folder's files; None where the run ends before it is known."""
+        digest = hashlib.sha256()
+        for file in sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]:
+            if path.is_dir():
+                digest.update(os.fsencode(file.name) + b"\0")
+            try:
+                with open(file, "rb") as opened:
+                    while block := opened.read(BLOCK):
+                        if self._ended.is_set():
+                            return None
+                        digest.update(block)
+            except OSError:
+                continue  # the run itself says what cannot be read
+        return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    """Of Python, the system and the packages that pictures come from, as far as they are installed."""
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,58 @@
+"""A picture to choose settings by: some faces of a film, as they were and as each choice makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from lib.types import Face
+
+TILE, ACROSS, LINE = 320, 6, 26  # pixels a side of a face, faces a row, pixels of a line of text
+AROUND = 2.0  # a tile's side, of the larger side of the landmarks' box
+BACKGROUND, INK = 24, (230, 230, 230)
+
+
+def spread(items: Sequence[int], count: int) -> list[int]:
+    """`count` of `items`, or all where they are fewer, evenly chosen from the middle of equal parts."""
+    count = min(count, len(items))
+    return [items[int((place + 0.5) * len(items) / count)] for place in range(count)]
+
+
+def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], faces: Sequence[Sequence[Face]], names: Sequence[str]) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: for each of `rows`, of the name given, the surroundings of the largest of the `faces` of each frame.
+
+    Each row has the same frames, (H, W, 3) uint8 RGB each; `names` are theirs, written above.
+    """
+    lines = []
+    for start in range(0, len(names), ACROSS):
+        some = range(start, min(start + ACROSS, len(names)))
+        lines.append(np.hstack([_line(names[place], TILE) for place in some]))
+        for label, images in rows:
+            lines.append(_line(label, TILE * len(some)))
+            lines.append(np.hstack([_around(images[place], faces[place]) for place in some]))
+    width = max(line.shape[1] for line in lines)
+    return np.vstack([cv2.copyMakeBorder(line, 0, 0, 0, width - line.shape[1], cv2.BORDER_CONSTANT, value=(BACKGROUND,) * 3)
+                      for line in lines])
+
+
+def _around(image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
+    """(TILE, TILE, 3): the largest of the faces and what is around it; the edge of the frame goes on where it ends."""
+    boxes = [np.concatenate([face.landmarks.min(0), face.landmarks.max(0)]) for face in faces]
+    box = max(boxes, key=lambda box: np.prod(box[2:] - box[:2]))
+    side = AROUND * float((box[2:] - box[:2]).max())
+    middle = (box[:2] + box[2:]) / 2 - (0, 0.06 * side)  # landmarks end at the brows
+    corner = middle - side / 2
+    scale = TILE / side
+    matrix = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
+    if scale < 1:  # warpAffine would alias
+        whole = cv2.getRectSubPix(image, (round(side), round(side)), (float(middle[0]), float(middle[1])))
+        return cv2.resize(whole, (TILE, TILE), interpolation=cv2.INTER_AREA)
+    return cv2.warpAffine(image, matrix, (TILE, TILE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _line(text: str, width: int) -> np.ndarray:
+    image = np.full((LINE, width, 3), BACKGROUND, np.uint8)
+    cv2.putText(image, text, (6, LINE - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
+    return image
