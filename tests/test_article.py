@@ -16,7 +16,7 @@ from lib.media.source import open_source
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE = 192
-ENOUGH = 30  # iterations: after the very first ones the mask may be empty
+ENOUGH = 8  # iterations: after the very first ones the mask may be empty
 
 
 @pytest.fixture(scope="module")
