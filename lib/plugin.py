@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lib.media.base import FrameSink, FrameSource
-    from lib.types import AlignedFace, Detection
+    from lib.types import AlignedFace, Detection, Place
 
 DETECTORS = Registry("detectors", "plugins.detectors")
 ALIGNERS = Registry("aligners", "plugins.aligners")
@@ -118,8 +118,8 @@ class Color(ABC):
         """
 
     @abstractmethod
-    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
-        """`swapped` (S, S, 3) float32 RGB in [0, 1] in the colours that were measured, likewise."""
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
+        """`swapped` (H, W, 3) float32 RGB in [0, 1], which is what lies at `place` in the crop, in the colours that were measured."""
 
 
 class Blender(ABC):
@@ -135,7 +135,7 @@ class Blender(ABC):
 
     @abstractmethod
     def blend(self, region: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """`region` (H, W, 3) uint8 RGB, `face` (H, W, 3) float32 RGB in [0, 1], `mask` (H, W, 1) float32 -> (H, W, 3) uint8.
+        """`region` and `face` (H, W, 3) RGB, both uint8 or uint16, `mask` (H, W, 1) float32 -> (H, W, 3) of that type.
 
         Pixels where the mask is 0 come back unchanged.
         """
@@ -145,8 +145,5 @@ class Writer(ABC):
     """Opens a sink for finished frames."""
 
     @abstractmethod
-    def open(self, path: Path, source: FrameSource, key: str = "") -> FrameSink:
-        """A sink at `path` with the size, frame times and sound of `source`.
-
-        `key` stands for all that the frames depend on: what a run with the same key left unfinished is gone on with. "": nothing is.
-        """
+    def open(self, path: Path, source: FrameSource) -> FrameSink:
+        """A sink at `path` with the size, frame times and sound of `source`."""

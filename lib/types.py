@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 
@@ -16,6 +18,41 @@ class Frame:
     image: np.ndarray  # (H, W, 3) uint8 RGB
     name: str = ""  # file name of a picture; "" in a video
     time: float | None = None  # presentation time in seconds; None for a picture
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.image.shape[1::-1]
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether there is more than the 8 bits that `image` shows."""
+        return False
+
+    def part(self, rows: slice, columns: slice, deep: bool = False) -> np.ndarray:
+        """These rows and columns, (H, W, 3) RGB: uint8, or uint16, 256 times as much, if `deep`. Not to be changed."""
+        part = self.image[rows, columns]
+        return part * np.uint16(256) if deep else part
+
+    def with_patches(self, patches: Sequence[Patch]) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: the picture with `patches` in it, the picture itself where there are none."""
+        if not patches:
+            return self.image
+        image = self.image.copy()
+        for patch in patches:
+            pixels = patch.pixels
+            image[patch.rows, patch.columns] = pixels if pixels.dtype == np.uint8 else np.minimum(pixels, 65407) + 128 >> 8
+        return image
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What is to be seen at some rows and columns of a frame."""
+
+    rows: slice
+    columns: slice
+    pixels: np.ndarray  # (H, W, 3) RGB: uint8, or uint16, 256 times as much
+    before: np.ndarray  # what was there, likewise
 
 
 @dataclass(frozen=True)
@@ -41,6 +78,21 @@ class AlignedFace:
     face: Face
     image: np.ndarray  # (S, S, 3) uint8 RGB
     matrix: np.ndarray  # (2, 3) float64, frame pixels -> crop pixels
+
+
+class Place(NamedTuple):
+    """A part of a crop that is `size` pixels wide and high."""
+
+    rows: slice
+    columns: slice
+    size: int
+
+    def of(self, grid: np.ndarray) -> np.ndarray:
+        """What lies there of `grid` (G, G, C) float32 spread over the whole crop, linear between its places: (H, W, C)."""
+        scale = len(grid) / self.size
+        matrix = np.array([[scale, 0, (self.columns.start + 0.5) * scale - 0.5], [0, scale, (self.rows.start + 0.5) * scale - 0.5]])
+        size = self.columns.stop - self.columns.start, self.rows.stop - self.rows.start
+        return cv2.warpAffine(grid, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
 
 
 class Fit(NamedTuple):

@@ -55,6 +55,8 @@ SEARCHED = 3  # times as many frames are searched for faces as are shown, since 
 
 def run(options: Convert) -> int:
     began = time.monotonic()
+    if (options.model_dir is None) == (not options.swap):
+        raise UsageError("convert needs one of -m/--model-dir, a model for all faces, and --swap, a model for each of several people.")
     source = open_source(options.input)
     stretch = stretch_of(source, options.from_, options.to, options.frames)
     if options.preview is not None or options.try_:
@@ -64,23 +66,22 @@ def run(options: Convert) -> int:
         raise FaceswapError(f"How many frames {source.path} has only reading it tells, so that it cannot be cut into shards. "
                             "Put it into a container with an index, such as MP4, first.")
     compositor, follow = compositing(options, source.path)
-    sink_of(options, source)
+    sink = sink_of(options, source)
     models = _models(options)
 
     frames = touched = faces = faint = 0
     troubles: dict[str, None] = {}
-    with alignments(options, source, stretch.indices(source), search=shard is None) as store:
-        roles = _roles(options, source, store, models, compositor)
-        check_stored(store, compositor.maskers, source.path)
-        record = Record(options.output, "convert", _told(options), {"input": source.path}, shard)
-        with record, sink_of(options, source, _key(options, source, store, models)) as sink:
+    with Record(options.output, "convert", _told(options), {"input": source.path}, shard) as record, sink:
+        with alignments(options, source, stretch.indices(source), search=shard is None) as store:
+            roles = _roles(options, source, store, models, compositor)
+            check_stored(store, compositor.maskers, source.path)
             record.note(models={str(folder): swapper.digest for folder, swapper in models.items()})
-            stretches = sink.missing(stretch.start, stretch.stop, shard)
+            stretches = sink.missing(_key(options, source, store, models), stretch.start, stretch.stop, shard)
             total = None if any(stop is None for _, stop in stretches) and source.count is None else sum(
                 (source.count if stop is None else stop) - start for start, stop in stretches)
-            all_done = (_done(source, store, roles, follow, stretch, start, stop) for start, stop in stretches)
+            all_done = (_done(source, store, roles, follow, sink.deep, stretch, start, stop) for start, stop in stretches)
             for done in progress(chain.from_iterable(all_done), "convert", total):
-                sink.write(done.frame, done.image)
+                sink.patch(done.frame, done.patches)
                 frames += 1
                 touched += done.swapped > 0
                 faces += done.swapped
@@ -106,14 +107,14 @@ def run(options: Convert) -> int:
     return SOME_FAILED if troubles else DONE
 
 
-def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, stretch: Stretch, start: int,
-          stop: int | None) -> Iterator[Finished]:
+def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, deep: bool, stretch: Stretch,
+          start: int, stop: int | None) -> Iterator[Finished]:
     """Frames `start` to `stop` - 1, swapped. Those around are looked at too, so that colours are steadied as in one run over all."""
     lead = max(stretch.start, start - REACH)
     after = stop if stop is None or stop == stretch.stop else stop + REACH
     found = ((frame, list(map(MaskedFace.of, store.faces(frame.index))) if stretch.concerns(frame.index) else [])
              for frame in prefetch(source.frames(lead, after)))
-    for done in swap_frames(found, roles, follow):
+    for done in swap_frames(found, roles, follow, deep):
         if done.frame.index >= start and (stop is None or done.frame.index < stop):
             yield done
 
@@ -145,7 +146,7 @@ def _preview(options: Convert, source: FrameSource, stretch: Stretch) -> int:
         raise FaceswapError(f"No faces were found in {source.path} where they were looked for. Choose other frames, or more of them.")
     rows = [("as it was", [frame.image for frame, _ in found])]
     for (label, _), (_, follow), its in zip(variants, ways, roles):
-        rows.append((label, [done.image for done in swap_frames(iter(found), its, follow)]))
+        rows.append((label, [done.frame.with_patches(done.patches) for done in swap_frames(iter(found), its, follow)]))
     path = options.output
     if path.suffix.lower() not in pictures.WRITTEN:
         path = path.with_name(path.name + ".preview.png")
@@ -195,9 +196,9 @@ def compositing(options: Convert, source: Path | None = None) -> tuple[Composito
                       match_detail=options.match_detail, sharpness=options.sharpen, scale=options.face_scale), follow
 
 
-def sink_of(options: Convert, source: FrameSource, key: str = "") -> FrameSink:
+def sink_of(options: Convert, source: FrameSource) -> FrameSink:
     """Where the frames go, as -o and -w say; nothing is written yet. Raises FaceswapError if they cannot go there."""
-    return replace(options, writer=options.writer or writer_for(options.output)).create("writer").open(options.output, source, key)
+    return replace(options, writer=options.writer or writer_for(options.output)).create("writer").open(options.output, source)
 
 
 def masks(text: str, path: Path | None) -> tuple[list[Masker], bool]:
@@ -218,8 +219,6 @@ def masks(text: str, path: Path | None) -> tuple[list[Masker], bool]:
 
 def _models(options: Convert) -> dict[Path, Swapper]:
     """The trained models by their folder, in the order in which they take faces. Raises FaceswapError where one will not do."""
-    if (options.model_dir is None) == (not options.swap):
-        raise UsageError("convert needs one of -m/--model-dir, a model for all faces, and --swap, a model for each of several people.")
     models = {}
     for folder in _cast(options) if options.swap else [options.model_dir]:
         swapper = models[folder] = load_swapper(folder, "a" if options.swap_model else "b", options.morph)
@@ -288,8 +287,9 @@ def _like(options: Convert, source: FrameSource, store: AlignmentStore, keep: Se
         recognize(source, writable, recognizer, Cut())
         wanted = faces_wanted(writable, recognizer, Wanted(*known, threshold=options.ref_threshold))
     if not wanted:
-        raise FaceswapError(f"Nobody in {source.path} is like those in {', '.join(map(str, keep)) or 'the frames'}. Choose other photos, or "
-                            f"lower -l/--ref-threshold (now {options.ref_threshold or recognizer.same:.2f}).")
+        meant, least = ", ".join(map(str, keep)) or "the frames", options.ref_threshold or recognizer.same
+        raise FaceswapError(f"Nobody in {source.path} is like those in {meant}. Choose other photos, or lower -l/--ref-threshold (now "
+                            f"{least:.2f}).")
     return lambda index, face: (index, face.number) in wanted
 
 

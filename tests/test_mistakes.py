@@ -117,7 +117,9 @@ def test_unknown_plugin_is_answered_with_the_list_and_the_nearest(faceswap, clip
     (["swap", "-A", "x", "-B", "y", "-o", "z", "--minutes", "-1"], "--minutes must be at least"),
     (["extract"], "extract needs -i/--input"),
     (["train"], "train needs -A/--input-a and -B/--input-b and -m/--model-dir"),
-    (["convert", "-i", "x"], "convert needs -o/--output and -m/--model-dir"),
+    (["convert", "-i", "x"], "convert needs -o/--output."),
+    (["convert", "-i", "x", "-o", "y"], "convert needs one of -m/--model-dir"),
+    (["convert", "-i", "x", "-o", "y", "-m", "m", "--swap", "1=m"], "convert needs one of -m/--model-dir"),
 ])
 def test_wrong_options(faceswap, tmp_path, arguments, words):
     assert words in answer(faceswap(*arguments, code=2))

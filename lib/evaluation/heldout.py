@@ -36,7 +36,7 @@ class HeldOut:
         frames = [(Frame(number, one.image), [in_crop(one)]) for number, one in enumerate(self.faces)]
         found = []
         for done, (frame, faces) in zip(swap_frames(frames, [Role(network, self.compositor)], self.follow), frames):
-            scores = measured(Pair(frame.index, frame.image, done.image, tuple(faces)), None, self.kit)
+            scores = measured(Pair(frame.index, frame.image, frame.with_patches(done.patches), tuple(faces)), None, self.kit)
             found.append(scores.values | {"distance_b": float(np.linalg.norm(scores.embedding - self.embedding_b))})
         return {key: round(float(np.median([values[key] for values in found if key in values])), 5) for key in SHOWN
                 if any(key in values for values in found)}

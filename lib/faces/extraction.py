@@ -261,7 +261,7 @@ class _Batches:
         batch, size = [], 0
         for job in self._jobs:
             batch.append(job)
-            size += job.frame.image.nbytes
+            size += 3 * job.frame.size[0] * job.frame.size[1]
             if len(batch) >= min(BATCH, BATCH_SECONDS / self._seconds) or size >= BATCH_BYTES:
                 yield batch
                 batch, size = [], 0

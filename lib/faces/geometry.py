@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from lib.types import AlignedFace, Face
+from lib.types import AlignedFace, Face, Frame
 
 # The widely published mean of the inner 51 points (17 to 67) of frontal 300-W faces, scaled so that they fill the unit
 # square; the deepfakes tools and the .dfm exchange format align to the same points.
@@ -83,6 +83,19 @@ def crop(image: np.ndarray, face: Face, size: int = DEFAULT_SIZE, coverage: str 
     """The aligned face of `image` (H, W, 3) uint8 RGB; pixels outside the frame repeat its edge."""
     matrix = crop_matrix(face.landmarks, size, coverage)
     return AlignedFace(face, warp(image, matrix, size), matrix)
+
+
+def crop_frame(frame: Frame, face: Face, size: int = DEFAULT_SIZE, coverage: str = DEFAULT_COVERAGE) -> AlignedFace:
+    """The same of a frame of which no more is looked at than the face and what is near it."""
+    matrix = crop_matrix(face.landmarks, size, coverage)
+    corners = transform_points(np.array([(-1, -1), (size, -1), (-1, size), (size, size)], np.float64), invert(matrix))
+    margin = 4 + round(2 / scale_of(matrix))  # what is interpolated and averaged from
+    width, height = frame.size
+    left, top = np.clip(np.floor(corners.min(0)) - margin, 0, (width - 1, height - 1)).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(corners.max(0)) + margin, (left + 1, top + 1), (width, height)).astype(int).tolist()
+    near = matrix.copy()
+    near[:, 2] += near[:, :2] @ (left, top)
+    return AlignedFace(face, warp(frame.part(slice(top, bottom), slice(left, right)), near, size), matrix)
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:

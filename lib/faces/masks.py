@@ -96,6 +96,11 @@ def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
     """
     if pixels <= 0:
         return mask
-    blurred = cv2.GaussianBlur(mask, (0, 0), pixels / 2, borderType=cv2.BORDER_CONSTANT)
-    ramp = np.maximum(2 * blurred - 1, 0)
-    return ramp * ramp * (3 - 2 * ramp)
+    left, top, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
+    there = slice(top, top + height), slice(left, left + width)  # beyond which all is 0, as it is beyond the mask
+    feathered = np.zeros_like(mask)
+    if width:
+        blurred = cv2.GaussianBlur(np.ascontiguousarray(mask[there]), (0, 0), pixels / 2, borderType=cv2.BORDER_CONSTANT)
+        ramp = np.maximum(2 * blurred - 1, 0)
+        feathered[there] = ramp * ramp * (3 - 2 * ramp)
+    return feathered

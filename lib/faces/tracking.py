@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -125,7 +125,7 @@ def _fill(source: FrameSource, store: AlignmentStore, tracks: Sequence[Track], a
             face = gap.face(frame, aligner)
             gap.drawings.append(drawing(crop(frame.image, face, DRAWN).image))
             if frame.index not in (gap.first, gap.last):
-                gap.found.append((replace(frame, image=NOTHING), face, cut.crop(frame.image, face)))
+                gap.found.append((Frame(frame.index, NOTHING, frame.name, frame.time), face, cut.crop(frame.image, face)))
             elif frame.index == gap.last and not gap.is_one_face():
                 others.add((gap.last, gap.number))
             elif frame.index == gap.last:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.types import Frame, Shard
+from lib.types import Frame, Patch, Shard
 
 NEAR = 30  # frames of a video: what is not farther apart is decoded in one go, since finding a frame costs about as much
 
@@ -53,14 +53,21 @@ class FrameSink(ABC):
 
     waits_for: int = 0  # parts that other runs have still to write before the result can be put together
 
-    def missing(self, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
+    def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
         """The stretches of frames `start` to `stop` - 1 of the source (None: to its end) that are to be written, of `shard` alone if
-        there is one: those that an earlier run has not written already. Asked within the context, before the first frame is written."""
+        there is one: those that an earlier run with the same `key` has not written already. Asked within the context, before the first
+        frame is written; where it is not asked, nothing of earlier runs is used. `key` stands for all that the frames depend on."""
         return [(start, stop)]
+
+    deep: bool = False  # whether it keeps more than 8 bits of a frame that has them
 
     @abstractmethod
     def write(self, frame: Frame, image: np.ndarray) -> None:
         """`image` (H, W, 3) uint8 RGB becomes the picture of `frame`, whose time or name it keeps."""
+
+    @abstractmethod
+    def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
+        """The same, of the frame as it is with `patches` in it."""
 
     @abstractmethod
     def __enter__(self) -> FrameSink: ...

@@ -6,6 +6,7 @@ import io
 import queue
 import shutil
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,15 +19,18 @@ from av.video.reformatter import VideoReformatter
 from lib.errors import FaceswapError
 from lib.media import segments
 from lib.media.base import FrameSink, FrameSource
+from lib.media.coded import BICUBIC, EXACT, FULL, LIMITED, CodedFrame, coded
 from lib.media.files import VIDEO_FORMATS, disk_errors, part_of, publish
 from lib.media.segments import Description, SegmentWriter
 from lib.media.sink import check_output
 from lib.media.sound import EDIT_LISTS, Sound
-from lib.media.video import BICUBIC, BT601, BT709, EXACT, FULL, LIMITED, Colours, VideoSource
-from lib.types import Frame, Shard
+from lib.media.video import BT601, BT709, Colours, VideoSource
+from lib.types import Frame, Patch, Shard
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "ffv1": "ffv1", "h264rgb": "libx264rgb"}
 GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER: the container wants what decoders need beforehand, apart
+DEEP = ("libx264", "libx265", "libvpx-vp9")  # that know 10 bits
+HEVC_HOLDERS = ("mp4", "mov", "matroska", "mpegts")
 AHEAD = 8  # frames that may wait for the encoder
 SEGMENT = 120  # frames that are encoded by themselves: what a killed run loses at most
 
@@ -40,21 +44,26 @@ class VideoSink(FrameSink):
     `rate`. Pixels are converted with the matrix and range that the source was read with, and tagged as the source tags
     them. Raises FaceswapError where the container does not take the codec, frames differ in size or the disk refuses.
 
-    Segments lie in a folder beside the file, and are joined without encoding them again. With a `key`, which stands for all that the
-    frames depend on, those of a run that was broken off are used by the next with the same key.
+    Segments lie in a folder beside the file, and are joined without encoding them again. Those of a run that was broken off are used by the
+    next with the same key: see `missing`.
     """
 
-    def __init__(self, path: Path, source: FrameSource, *, key: str = "", codec: str = "auto", crf: int = 18, preset: str = "veryfast",
+    def __init__(self, path: Path, source: FrameSource, *, codec: str = "auto", crf: int = 18, preset: str = "veryfast",
                  rate: float = 25.0, sound: bool = True):
         self.path = path = Path(path)
         check_output(path, source)
         if path.suffix.lower() not in VIDEO_FORMATS:
             raise FaceswapError(f"{path} does not end like a video. Choose one of {', '.join(sorted(VIDEO_FORMATS))}.")
         self._format = VIDEO_FORMATS[path.suffix.lower()]
-        self._encoder = ENCODERS[codec if codec != "auto" else "vp9" if self._format == "webm" else "h264"]
-        self._key, self._crf, self._preset = key, crf, preset
+        self._crf, self._preset = crf, preset
+        self._key: str | None = None  # of the segments; None until it is known whether there are some that can be used
         self._source = source
         self._video = source if isinstance(source, VideoSource) else None
+        more = self._video is not None and self._video.depth > 8
+        if codec == "auto":  # players know 10 bits of HEVC, hardly of H.264
+            codec = "vp9" if self._format == "webm" else "hevc" if more and self._format in HEVC_HOLDERS else "h264"
+        self._encoder = ENCODERS[codec]
+        self.deep = more and self._encoder in DEEP
         self._with_sound = sound and self._video is not None
         self._rate = self._video.rate or Fraction(25) if self._video else Fraction(rate).limit_denominator(1001)
         if self._format == "avi":  # holds one steady rate; a missing frame is an empty packet
@@ -65,9 +74,9 @@ class VideoSink(FrameSink):
         self._first: int | None = None  # index of the first frame of the whole video
         self._begins: Fraction | None = None  # seconds of the source
         self._all: range | None = None  # numbers of its segments, where they are known beforehand
-        self._precise, self._fast = VideoReformatter(), VideoReformatter()
+        self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
-        self._queue: queue.Queue[tuple[Frame, np.ndarray] | None] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[tuple[Frame, np.ndarray | Sequence[Patch]] | None] = queue.Queue(AHEAD)
         self._error: BaseException | None = None
         self._abandoned = False
 
@@ -75,15 +84,15 @@ class VideoSink(FrameSink):
         self._check_container()
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self._parts.is_file():  # of an earlier version
+            if self._parts.is_file():  # half a video of an earlier version
                 self._parts.unlink()
             self._parts.mkdir(exist_ok=True)
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
         return self
 
-    def missing(self, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
-        self._first = start
+    def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
+        self._key, self._first = key, start
         stop = self._source.count if stop is None and not self._video else stop
         there = self._there()
         ended = there and self._video and there[max(there)].last + 1 < start + (max(there) + 1) * SEGMENT
@@ -107,14 +116,23 @@ class VideoSink(FrameSink):
         return stretches
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
-        size = image.shape[1::-1]
+        self._put(frame, image, image.shape[1::-1])
+
+    def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
+        self._put(frame, patches, frame.size)
+
+    def _put(self, frame: Frame, seen: np.ndarray | Sequence[Patch], size: tuple[int, int]) -> None:
+        if self._key is None:
+            self._key = ""
+            for file in self._parts.iterdir():
+                file.unlink()
         self._size = self._size or size
         if size != self._size:
             raise FaceswapError(f"{frame.name or f'Frame {frame.index}'} is {size[0]}x{size[1]}, but the video {self.path.name} "
                                 f"was begun with {self._size[0]}x{self._size[1]}. Write pictures instead: name a folder as the output.")
         while self._error is None:
             try:
-                return self._queue.put((frame, image), timeout=0.5)
+                return self._queue.put((frame, seen), timeout=0.5)
             except queue.Full:  # look again whether the encoder has failed
                 continue
         self._raise()
@@ -139,8 +157,10 @@ class VideoSink(FrameSink):
                 return
             except BaseException as failure:
                 self._error = failure
-        if not self._key:
+        if self._key == "":
             shutil.rmtree(self._parts, ignore_errors=True)
+        elif not any(self._parts.iterdir()):
+            self._parts.rmdir()
         if kind is None:
             self._raise()
 
@@ -191,15 +211,15 @@ class VideoSink(FrameSink):
         begun: _Begun | None = None
         try:
             while not self._abandoned and (taken := self._queue.get()) is not None:
-                frame, image = taken
+                frame, seen = taken
                 if self._first is None:
                     self._first = frame.index
                 number = (frame.index - self._first) // SEGMENT
                 if begun is None or number != begun.number:
                     if begun is not None:
                         self._finish(begun)
-                    begun = self._begin(number, image.shape[1::-1])
-                picture = self._picture(image, begun.context)
+                    begun = self._begin(number)
+                picture = self._picture(frame, seen, begun.context)
                 begun.tick = max(begun.tick + 1, round((self._seconds(frame) - self._start(frame)) / self._time_base))
                 picture.pts, picture.time_base = begun.tick, self._time_base
                 begun.last = frame.index
@@ -211,9 +231,9 @@ class VideoSink(FrameSink):
             if begun is not None:
                 begun.file.drop()
 
-    def _begin(self, number: int, size: tuple[int, int]) -> _Begun:
+    def _begin(self, number: int) -> _Begun:
         context = av.CodecContext.create(self._encoder, "w")
-        self._set_up(context, size)
+        self._set_up(context, self._size)
         return _Begun(number, SegmentWriter(self._parts / f"{number:06d}"), context)
 
     def _finish(self, begun: _Begun) -> None:
@@ -241,9 +261,9 @@ class VideoSink(FrameSink):
         context.time_base, context.framerate = self._time_base, self._rate.limit_denominator(1 << 16)
         context.width, context.height = size
         context.thread_type = "AUTO"
-        context.pix_fmt = {"ffv1": "bgr0", "libx264rgb": "rgb24"}.get(self._encoder, "yuv420p")
-        if self._encoder in ("libx264", "libx265") and (size[0] % 2 or size[1] % 2):
-            context.pix_fmt = "yuv444p"  # these halve the colours of even sizes only; the size counts more than old players
+        odd = self._encoder in ("libx264", "libx265") and (size[0] % 2 or size[1] % 2)
+        colours = "444p" if odd else "420p"  # these halve the colours of even sizes only; the size counts more than old players
+        context.pix_fmt = {"ffv1": "bgr0", "libx264rgb": "rgb24"}.get(self._encoder, f"yuv{colours}{'10le' if self.deep else ''}")
         self._colours = self._chosen_colours(size)
         if context.pix_fmt.startswith("yuv"):
             context.colorspace, context.color_range = self._colours.matrix, self._colours.range
@@ -276,17 +296,23 @@ class VideoSink(FrameSink):
         matrix = Colours().assumed_matrix(size)
         return Colours(matrix, LIMITED, BT709 if matrix == BT709 else BT601, BT709 if matrix == BT709 else BT601)
 
-    def _picture(self, image: np.ndarray, context: av.VideoCodecContext) -> av.VideoFrame:
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        rgb.color_range = FULL
-        if not context.pix_fmt.startswith("yuv"):
-            return self._fast.reformat(rgb, format=context.pix_fmt, threads=1)
-        rgb.colorspace = self._colours.assumed_matrix(image.shape[1::-1])
-        to = self._colours.range or LIMITED
-        if to == FULL:  # on its direct way swscale moves the colours of the full range by half a level
-            rgb = self._precise.reformat(rgb, format=f"{context.pix_fmt}12le", dst_color_range=to, interpolation=BICUBIC | EXACT, threads=1)
-        picture = self._fast.reformat(rgb, format=context.pix_fmt, src_color_range=FULL, dst_color_range=to,
-                                   interpolation=BICUBIC | EXACT, threads=1)
+    def _picture(self, frame: Frame, seen: np.ndarray | Sequence[Patch], context: av.VideoCodecContext) -> av.VideoFrame:
+        """A frame for the encoder, of RGB or, where that can be done, of what was decoded, with patches: then nothing else is converted."""
+        layout, patched = context.pix_fmt, not isinstance(seen, np.ndarray)
+        if patched and isinstance(frame, CodedFrame) and frame.conversion.cuts(frame.coded) and layout.startswith("yuv"):
+            picture = frame.conversion.patched(frame.coded, seen)
+            if picture.format.name != layout:
+                matrix, color_range = self._colours.assumed_matrix(frame.size), picture.color_range or LIMITED
+                picture = self._reformatter.reformat(
+                    picture, format=layout, src_colorspace=matrix, dst_colorspace=matrix, src_color_range=color_range,
+                    dst_color_range=color_range, interpolation=BICUBIC | EXACT, threads=1)
+        else:
+            image = frame.with_patches(seen) if patched else seen
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            if not layout.startswith("yuv"):
+                picture.color_range = FULL
+                return self._reformatter.reformat(picture, format=layout, threads=1)
+            picture = coded(picture, layout, self._colours.assumed_matrix(image.shape[1::-1]), self._colours.range or LIMITED)
         picture.colorspace, picture.color_range = self._colours.matrix, self._colours.range
         picture.color_primaries, picture.color_trc = self._colours.primaries, self._colours.transfer
         return picture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.base import FrameSink, FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, disk_errors, same_path
-from lib.types import Frame, Shard
+from lib.types import Frame, Patch, Shard
 
 MARK = ".faceswap-run"  # in a folder of pictures: the key of the run that writes them
 
@@ -37,11 +38,10 @@ class PictureSink(FrameSink):
     """Pictures in a folder, each under its frame's name; or one picture, where `path` has a picture's ending and one frame comes.
 
     `ending` (".png") is that of all pictures; None keeps each picture's own where it is one that is written, else PNG.
-    Pictures appear whole, one by one: what was written stays when a run ends early, and is not written again by the next with the same
-    `key`, which stands for all that the frames depend on.
+    Pictures appear whole, one by one: what was written stays when a run ends early, and is not written again by the next.
     """
 
-    def __init__(self, path: Path, source: FrameSource, ending: str | None = None, key: str = ""):
+    def __init__(self, path: Path, source: FrameSource, ending: str | None = None):
         path = Path(path)
         check_output(path, source)
         self._single = path.suffix.lower() in PICTURE_ENDINGS and not path.is_dir()
@@ -55,7 +55,6 @@ class PictureSink(FrameSink):
         self.path = path
         self._source = source
         self._ending = ending
-        self._key = key
         self._named: dict[int, str] = {}  # by the index of the frame
         self._taken: set[str] = set()
         self._workers = os.cpu_count() or 1
@@ -70,12 +69,12 @@ class PictureSink(FrameSink):
         self._pool = ThreadPoolExecutor(self._workers)
         return self
 
-    def missing(self, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
+    def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
         total = self._source.count if stop is None else stop
         first, after = (start + place for place in shard.frames(total - start)) if shard else (start, total)
-        if not self._key or self._single:
+        if self._single:
             return [(first, after if shard else stop)]
-        there = self._there()
+        there = self._there(key)
         if after is None:  # only reading tells how many there are
             while self._name(first, "") in there:
                 first += 1
@@ -93,17 +92,23 @@ class PictureSink(FrameSink):
             stretches[-1] = (stretches[-1][0], None)
         return stretches
 
-    def _there(self) -> set[str]:
+    def _there(self, key: str) -> set[str]:
         """The pictures that this run has not to write: those that came after the mark of a run with the same key."""
         mark = self.path / MARK
         with disk_errors(mark):
-            if not mark.exists() or mark.read_text(encoding="utf-8") != self._key:
-                mark.write_text(self._key, encoding="utf-8")
+            if not mark.exists() or mark.read_text(encoding="utf-8") != key:
+                mark.write_text(key, encoding="utf-8")
                 return set()
             began = mark.stat().st_mtime_ns
             return {entry.name for entry in os.scandir(self.path) if entry.stat().st_mtime_ns >= began}
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
+        self._submit(frame, lambda: image)
+
+    def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
+        self._submit(frame, lambda: frame.with_patches(patches))
+
+    def _submit(self, frame: Frame, image: Callable[[], np.ndarray]) -> None:
         file = self.path if self._single else self.path / self._name(frame.index, frame.name)
         self._waiting.append(self._pool.submit(self._save, file, frame, image))
         while len(self._waiting) > 2 * self._workers:
@@ -115,9 +120,9 @@ class PictureSink(FrameSink):
             while self._waiting:
                 self._waiting.popleft().result()
 
-    def _save(self, file: Path, frame: Frame, image: np.ndarray) -> None:
+    def _save(self, file: Path, frame: Frame, image: Callable[[], np.ndarray]) -> None:
         origin = self._source.path / frame.name if self._source.path.is_dir() else self._source.path
-        pictures.write(file, image, pictures.profile(origin) if frame.name else None)
+        pictures.write(file, image(), pictures.profile(origin) if frame.name else None)
 
     def _name(self, index: int, given: str) -> str:
         """What the picture of frame `index`, whose file is called `given` ("" in a video), is called."""

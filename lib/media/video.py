@@ -14,20 +14,15 @@ from math import ceil
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
-from av.video.reformatter import VideoReformatter
 
 from lib.errors import FaceswapError
 from lib.media.base import FrameSource
+from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion
 from lib.types import Frame
 
-UNSPECIFIED, BT709, BT601 = 2, 1, 6  # matrices as ISO/IEC 23091-2 and FFmpeg number them; 0 is RGB itself
-LIMITED, FULL = 1, 2  # colour ranges as FFmpeg numbers them
-# swscale's default yuv -> rgb path darkens every frame by one level (46 dB against 56); these flags take 7 ms at 1080p instead of 1
-BILINEAR, BICUBIC = 0x02, 0x04
-EXACT = 0x40000 | 0x2000  # ACCURATE_RND, FULL_CHR_H_INT
+BT709, BT601 = 1, 6  # matrices as ISO/IEC 23091-2 and FFmpeg number them
 SCANNED = 1 << 30  # bytes; in larger files without a frame count, the frames are not counted beforehand
 LARGEST = 32768  # pixels of a side
 STATES_LENGTH = ("matroska", "mov", "flv", "asf")  # containers that say at their beginning how long they are
@@ -58,20 +53,20 @@ class VideoSource(FrameSource):
     def __init__(self, path: Path, exact: bool = True):
         """`exact` False: colours are rounded down, so that they are a level too dark on average, in a tenth of the time."""
         self.path = Path(path)
-        self._rounding = EXACT if exact else 0
         with _opened(self.path) as (container, stream):
             first = next(_frames_of(container, stream, careful=True), None)
             if first is None:
                 raise FaceswapError(f"{self.path} holds no frame that can be read: {_announced(stream)}. Get a whole copy of the video.")
-            self._stored = (first.width, first.height)
-            self._matrix = _display_matrix(first)
-            self._scaled = _square_pixels(self._stored, stream.sample_aspect_ratio)
-            self.size = self._scaled[::-1] if _turned(self._matrix) else self._scaled
+            stored, turn = (first.width, first.height), _display_matrix(first)
+            scaled = _square_pixels(stored, stream.sample_aspect_ratio)
+            self.size = scaled[::-1] if turn[0] == 0 else scaled
             self.rate = stream.average_rate or stream.guessed_rate
             self.steady_rate = stream.guessed_rate or self.rate  # of which the times of a variable rate are usually multiples
             self.time_base: Fraction = stream.time_base
             self.colours = Colours(first.colorspace, first.color_range, first.color_primaries, first.color_trc)
-            self.matrix = self.colours.assumed_matrix(self._stored)  # with which RGB is calculated
+            self.matrix = self.colours.assumed_matrix(stored)  # with which RGB is calculated
+            self._conversion = Conversion(self.matrix, scaled, turn, exact)
+            self.depth = first.format.components[0].bits if self._conversion.cuts(first) else 8  # bits of a sample that can be kept
             # these start their clocks anywhere
             self.origin = (container.start_time or 0) / av.time_base if container.format.name in ("mpegts", "mpeg") else 0.0
             states = container.format.name.startswith(STATES_LENGTH) and container.duration is not None
@@ -95,14 +90,13 @@ class VideoSource(FrameSource):
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         self._losses = []
         index, time, careful, damaged = start, 0.0, False, []
-        reformatter = VideoReformatter()
         while stop is None or index < stop:
             try:
                 for frame in self._decoded_from(index, careful):
                     if frame.is_corrupt:
                         damaged.append(index)
                     time = self._time(frame, index)
-                    yield Frame(index, self._rgb(frame, reformatter), time=time)
+                    yield CodedFrame(index, time, frame, self._conversion)
                     index += 1
                     if index == stop:
                         return
@@ -180,14 +174,6 @@ class VideoSource(FrameSource):
             except av.error.FFmpegError:
                 pass  # here it ends
         return end
-
-    def _rgb(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
-        if frame.colorspace in (UNSPECIFIED, 3) or frame.colorspace == 0 and not frame.format.is_rgb:
-            frame.colorspace = self.matrix
-        scales = self._scaled != (frame.width, frame.height)
-        rgb = reformatter.reformat(frame, *self._scaled, format="rgb24", interpolation=(BICUBIC if scales else BILINEAR) | self._rounding,
-                                   threads=min(4, os.cpu_count() or 1) if self._rounding else 1)
-        return _upright(rgb.to_ndarray(), self._matrix)
 
     def _time(self, frame: av.VideoFrame, index: int) -> float:
         if self._shuffled and index < len(self._packets.times):
@@ -324,21 +310,6 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
             turned = abs(int(a)) < abs(int(b))
             return tuple(int(np.sign(value)) for value in ((0, b, c, 0) if turned else (a, 0, 0, d)))
     return 1, 0, 0, 1
-
-
-def _turned(matrix: tuple[int, int, int, int]) -> bool:
-    return matrix[0] == 0
-
-
-def _upright(image: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
-    a, b, c, d = matrix
-    if _turned(matrix):
-        image = cv2.transpose(image)
-    if a + c < 0 and b + d < 0:
-        return cv2.flip(image, -1)
-    if a + c < 0:
-        return cv2.flip(image, 1)
-    return cv2.flip(image, 0) if b + d < 0 else image
 
 
 def _square_pixels(stored: tuple[int, int], aspect: Fraction | None) -> tuple[int, int]:

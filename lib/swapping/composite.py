@@ -17,12 +17,14 @@ from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
 from lib.faces.masks import eroded, feathered, trimmed
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail
-from lib.types import AlignedFace, Face, Fit, SwappedFace
+from lib.types import AlignedFace, Face, Fit, Frame, Patch, Place, SwappedFace
 
+MEASURED = 128  # pixels: side of what larger crops are averaged down to, to be measured
 MASK_SIZE = 256  # least side, pixels, of the crop on which masks are made
 BROW_MARGIN = 0.08  # of the face's size, by which the predicted mask is grown; less left dark ends of the old brows beside the new
 LEAST_VISIBLE = 1 / 512  # a mask below this changes no 8-bit pixel
 SEEN = 0.3  # a mask that is nowhere above this shows next to nothing of the new face
+EDGE = 4  # pixels more around what is changed, from and to even ones: a video's colours are those of pixels nearby
 SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 # Landmarks of bare skin that hair, beard and glasses seldom cover: cheeks up to the eyes, nose; counted round.
@@ -30,19 +32,39 @@ CHEEKS_AND_NOSE = [1, 2, 3, 4, 48, 50, 52, 54, 12, 13, 14, 15, 45, 42, 27, 39, 3
 EYES_MOUTH_BROWS = [slice(36, 42), slice(42, 48), slice(48, 60), slice(17, 22), slice(22, 27)]
 
 
-def crop_face(image: np.ndarray, face: Face, size: int, coverage: str = DEFAULT_COVERAGE, drawn: int = 0) -> AlignedFace:
-    """`face` of `image` (H, W, 3) uint8 RGB, cropped for a network that sees `size` pixels, for the masks and what is `drawn` pixels wide.
+def crop_face(frame: Frame, face: Face, size: int, coverage: str = DEFAULT_COVERAGE, drawn: int = 0) -> AlignedFace:
+    """`face` of `frame`, cropped for a network that sees `size` pixels, for the masks and what is `drawn` pixels wide.
 
     Raises ValueError where the landmarks make no face.
     """
     if not np.isfinite(face.landmarks).all():
         raise ValueError("its landmarks are not numbers")
-    return geometry.crop(image, face, size * -(-max(MASK_SIZE, drawn) // size), coverage)
+    return geometry.crop_frame(frame, face, size * -(-max(MASK_SIZE, drawn) // size), coverage)
 
 
 def network_input(aligned: AlignedFace, size: int) -> np.ndarray:
     """(size, size, 3) float32 RGB in [0, 1]."""
     return cv2.resize(aligned.image, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) * np.float32(1 / 255)
+
+
+class Canvas:
+    """A frame and what was set into it so far."""
+
+    def __init__(self, frame: Frame, deep: bool = False):
+        """`deep`: in 16 bits a channel, not 8."""
+        self.frame, self.deep, self.patches = frame, deep, []
+
+    def part(self, rows: slice, columns: slice) -> np.ndarray:
+        """(H, W, 3) RGB, uint8 or uint16, as it is now."""
+        part = self.frame.part(rows, columns, self.deep)
+        for patch in self.patches:
+            top, bottom = max(rows.start, patch.rows.start), min(rows.stop, patch.rows.stop)
+            left, right = max(columns.start, patch.columns.start), min(columns.stop, patch.columns.stop)
+            if top < bottom and left < right:
+                part = part.copy()
+                part[top - rows.start:bottom - rows.start, left - columns.start:right - columns.start] = \
+                    patch.pixels[top - patch.rows.start:bottom - patch.rows.start, left - patch.columns.start:right - patch.columns.start]
+        return part
 
 
 @dataclass(frozen=True)
@@ -67,8 +89,8 @@ class Compositor:
     sharpness: float = 0.0  # how often fine detail is added besides
     scale: float = 1.0  # size of the new face, of the old one's
 
-    def paste(self, image: np.ndarray, swapped: SwappedFace) -> bool:
-        """Sets `swapped` into `image` (H, W, 3) uint8 RGB, in place; False where next to nothing of it is to be seen.
+    def paste(self, canvas: Canvas, swapped: SwappedFace) -> bool:
+        """Sets `swapped` into `canvas`; False where next to nothing of it is to be seen.
 
         `swapped.aligned` comes from `crop_face`; `swapped.image` and `swapped.mask` are as large as the network draws.
         Raises ValueError if the network's answer is not made of numbers.
@@ -77,28 +99,42 @@ class Compositor:
             raise ValueError("the model's answer is not made of numbers")
         mask = self.mask(swapped)
         matrix = self._placed(swapped.aligned)
-        rows, columns = _region(mask, matrix, image.shape)
+        rows, columns = _region(mask, matrix, canvas.frame.size)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return False
+        face, place = self._fitted(swapped, mask)
+        most = 255 * 256 if canvas.deep else 255
+        face = _into_region(face, _seen_in(matrix, place, len(mask)), rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        face = np.rint(np.clip(face, 0, 1) * np.float32(most)).astype(np.uint16) if canvas.deep else cv2.convertScaleAbs(face, alpha=most)
+        mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        before = canvas.part(rows, columns)
+        canvas.patches.append(Patch(rows, columns, self.blender.blend(before, face, mask[..., None]), before))
+        return bool(mask.max() > SEEN)
+
+    def _fitted(self, swapped: SwappedFace, mask: np.ndarray) -> tuple[np.ndarray, Place]:
+        """What `mask` (S, S) shows of the new face, float32 in [0, 1], in colours and sharpness that suit the frame; and what part of the
+        crop that is."""
         fit = swapped.fit or self.fit(swapped)
-        face = np.clip(swapped.image, 0, 1)
+        size = len(mask) if self.match_detail else len(swapped.image)
+        left, top, width, height = cv2.boundingRect((mask > LEAST_VISIBLE).astype(np.uint8))
+        rows, columns = (slice(max(0, start * size // len(mask) - detail.MARGIN),
+                               min(size, -(-(start + length) * size // len(mask)) + detail.MARGIN))
+                         for start, length in ((top, height), (left, width)))
+        place = Place(rows, columns, size)
+        whole = Place(slice(0, len(swapped.image)), slice(0, len(swapped.image)), len(swapped.image))
+        face, now = (swapped.image[rows, columns], place) if len(swapped.image) == size else (swapped.image, whole)
+        face = np.clip(face, 0, 1)
         if fit.colors is not None:
-            face = self.color.recolor(face, fit.colors)
+            face = self.color.recolor(face, fit.colors, now)
         if fit.joint is not None:
-            face = face + cv2.resize(fit.joint, face.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            face = face + now.of(fit.joint)
+        if now != place:
+            face = np.clip(cv2.resize(face, (size, size), interpolation=cv2.INTER_CUBIC)[rows, columns], 0, 1)
         if self.match_detail:
-            face = cv2.resize(face, mask.shape[::-1], interpolation=cv2.INTER_CUBIC) if len(face) < len(mask) else face
-            left, top, width, height = cv2.boundingRect((mask > LEAST_VISIBLE).astype(np.uint8))
-            seen = (slice(max(top - detail.MARGIN, 0), top + height + detail.MARGIN),
-                    slice(max(left - detail.MARGIN, 0), left + width + detail.MARGIN))
-            face[seen] = detail.matched(face[seen], swapped.aligned.image[seen], mask[seen] > 0.5)
+            face = detail.matched(face, swapped.aligned.image[rows, columns], mask[rows, columns] > 0.5)
         if self.sharpness:
             face = detail.sharpened(face, self.sharpness)
-        scale = face.shape[0] / mask.shape[0]
-        face = _into_region(face, geometry.upsampled(matrix, scale), rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-        mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-        image[rows, columns] = self.blender.blend(image[rows, columns], np.clip(face, 0, 1, out=face), mask[..., None])
-        return bool(mask.max() > SEEN)
+        return face, place
 
     def mask(self, swapped: SwappedFace) -> np.ndarray:
         """(S, S) float32 in [0, 1] on the crop `swapped.aligned`: what the maskers say, eroded and feathered."""
@@ -126,16 +162,18 @@ class Compositor:
 
     def fit(self, swapped: SwappedFace) -> Fit:
         """How `swapped` has to change to suit its frame."""
-        size = swapped.image.shape[0]
+        size = min(swapped.image.shape[0], MEASURED)
         matrix = geometry.upsampled(swapped.aligned.matrix, size / swapped.aligned.image.shape[0])
         skin = inner_skin(geometry.transform_points(swapped.aligned.face.landmarks, matrix), size)
-        face, original = np.clip(swapped.image, 0, 1), network_input(swapped.aligned, size)
+        original = network_input(swapped.aligned, size)
+        face = np.clip(cv2.resize(swapped.image, (size, size), interpolation=cv2.INTER_AREA), 0, 1)
         colors = self.color.measure(face, original, skin)
         if type(self.blender).measure is Blender.measure:  # needs no more
             return Fit(_numbers(colors))
         mask = cv2.resize(self.mask(swapped), (size, size), interpolation=cv2.INTER_AREA)
         return Fit(_numbers(colors), _numbers(self.blender.measure(
-            face if colors is None else self.color.recolor(face, colors), original, mask[..., None])))
+            face if colors is None else self.color.recolor(face, colors, Place(slice(0, size), slice(0, size), size)), original,
+            mask[..., None])))
 
 
 def _numbers(found: np.ndarray | None) -> np.ndarray | None:
@@ -162,22 +200,34 @@ def _fill(image: np.ndarray, points: np.ndarray, value: int) -> None:
     cv2.fillPoly(image, [_fixed(points)], value, cv2.LINE_AA, SHIFT)
 
 
-def _region(mask: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Rows and columns of a frame of `shape` that `mask`, on the crop made by `matrix`, can change."""
+def _region(mask: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a frame of `size` (width, height) that `mask`, on the crop made by `matrix`, can change."""
     left, top, width, height = cv2.boundingRect((mask > LEAST_VISIBLE).astype(np.uint8))
     corners = np.array([(x, y) for x in (left - 1, left + width) for y in (top - 1, top + height)], np.float64)
     corners = geometry.transform_points(corners, geometry.invert(matrix))
-    (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int) + 1
-    return slice(max(top, 0), min(bottom, shape[0])), slice(max(left, 0), min(right, shape[1]))
+    (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int) - EDGE, np.ceil(corners.max(0)).astype(int) + 1 + EDGE
+    left, top, right, bottom = (int(value) for value in (left // 2 * 2, top // 2 * 2, -(-right // 2) * 2, -(-bottom // 2) * 2))
+    return slice(max(top, 0), min(bottom, size[1])), slice(max(left, 0), min(right, size[0]))
+
+
+def _seen_in(matrix: np.ndarray, place: Place, size: int) -> np.ndarray:
+    """The matrix of a crop of `size` pixels as that of `place`, a part of it that may be drawn at another size."""
+    matrix = geometry.upsampled(matrix, place.size / size)
+    matrix[:, 2] -= place.columns.start, place.rows.start
+    return matrix
 
 
 def _into_region(crop: np.ndarray, matrix: np.ndarray, rows: slice, columns: slice, interpolation: int, border: int) -> np.ndarray:
     """`crop`, made by `matrix`, as it lies over the given rows and columns of the frame; `border` says what lies beyond the crop."""
     factor = int(geometry.scale_of(matrix))
     if factor > 1:  # the frame's face is smaller than the crop: average first, since warpAffine would alias
-        side = round(crop.shape[0] / factor)
-        matrix = geometry.upsampled(matrix, side / crop.shape[0])
-        crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+        height, width = (-(-side // factor) for side in crop.shape[:2])
+        crop = cv2.copyMakeBorder(crop, 0, height * factor - crop.shape[0], 0, width * factor - crop.shape[1], border)
+        crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
+        matrix = geometry.upsampled(matrix, 1 / factor)
+    elif interpolation == cv2.INTER_CUBIC and geometry.scale_of(matrix) < 1:  # first cubic, then linear takes half the time of cubic turned
+        crop = cv2.resize(crop, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        matrix, interpolation = geometry.upsampled(matrix, 2), cv2.INTER_LINEAR
     matrix = matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ (columns.start, rows.start)
     return cv2.warpAffine(crop, matrix, (columns.stop - columns.start, rows.stop - rows.start),

@@ -8,7 +8,8 @@ import numpy as np
 FINE = 1.5  # pixels of a crop for masks: sigma of what counts as fine detail
 WANTED = 0.75  # share of the original's variance of the Laplacian: all of it would be its noise, too
 MOST = 3.0  # times that the fine detail is added: more brings pictures that were blurred by a pixel no nearer to what they were
-REACH = 2  # pixels around a place, between whose darkest and lightest it stays: edges become steeper, and get no halo
+AROUND = np.ones((3, 5), np.uint8), np.ones((5, 1), np.uint8)  # pixels between whose darkest and lightest a place stays: edges become
+# steeper, and get no halo. The two together are about a circle, and each takes a fraction of the time that it would.
 MARGIN = 6  # pixels around a place, beyond which nothing matters to how it is sharpened
 PASSES = 3  # in which the amount is found, since what is held back is not known before
 
@@ -28,8 +29,8 @@ def matched(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.nd
     square, mixed, plain = float(added.var()), float(np.mean((before - before.mean()) * (added - added.mean()))), float(before.var())
     if square <= 1e-12 or plain >= wanted:
         return face
-    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * REACH + 1, 2 * REACH + 1))
-    darkest, lightest = cv2.erode(face, around), cv2.dilate(face, around)
+    darkest = cv2.min(*(cv2.erode(face, around) for around in AROUND))
+    lightest = cv2.max(*(cv2.dilate(face, around) for around in AROUND))
     aim = wanted
     for _ in range(PASSES):
         amount = (np.sqrt(mixed ** 2 + square * (aim - plain)) - mixed) / square

@@ -14,9 +14,9 @@ from lib import device
 from lib.faces.geometry import scale_of
 from lib.parallel import ordered_map
 from lib.plugin import Recognizer
-from lib.swapping.composite import Compositor, crop_face, network_input
+from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.swapping.steady import steadied
-from lib.types import AlignedFace, Face, Frame, SwappedFace
+from lib.types import AlignedFace, Face, Frame, Patch, SwappedFace
 
 BATCH = 8  # faces a call of the network; also how many frames wait for it at most, so that stretches without faces flow
 SAME_PERSON = 0.6  # dlib's own bound for the distance of two embeddings; measured within a person at most 0.49, between two 0.75
@@ -61,16 +61,18 @@ class Finished:
     """A frame that is ready to be written."""
 
     frame: Frame
-    image: np.ndarray  # (H, W, 3) uint8 RGB
-    swapped: int  # faces
+    patches: Sequence[Patch] = ()  # with which it is to be seen
+    swapped: int = 0  # faces
     faint: int = 0  # of these, faces of which next to nothing is to be seen
     failure: str = ""  # why the frame was passed through as it was
 
 
-def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role], follow: Follow | None = None) -> Iterator[Finished]:
+def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role], follow: Follow | None = None,
+                deep: bool = False) -> Iterator[Finished]:
     """Each of `frames` with its faces swapped by the first of `roles` that takes them; networks and `follow` run on the caller's thread.
 
-    A frame of which a face fails is passed through as it was. Memory is bounded: about 4 * BATCH frames are in the works.
+    With `deep` frames that have more than 8 bits are patched with 16. A frame of which a face fails is passed through as it was. Memory is
+    bounded: about 4 * BATCH frames are in the works.
     """
 
     def crop(item: tuple[Frame, list[Face]]) -> _Cropped:
@@ -79,7 +81,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
         try:
             for number, role in enumerate(roles):
                 its = [face for face in faces if role.takes(frame.index, face)]
-                chosen = role.choose([crop_face(frame.image, face, role.network.size, role.network.coverage, role.network.drawn)
+                chosen = role.choose([crop_face(frame, face, role.network.size, role.network.coverage, role.network.drawn)
                                       for face in its])
                 cropped += [(number, aligned) for aligned in chosen]
                 faces = [face for face in faces if not any(aligned.face is face for aligned in chosen)]
@@ -94,13 +96,13 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
     def composite(item: tuple[Frame, list[SwappedFace], str]) -> Finished:
         frame, faces, failure = item
         if not faces:
-            return Finished(frame, frame.image, 0, failure=failure)
-        image = frame.image.copy()
+            return Finished(frame, failure=failure)
+        canvas = Canvas(frame, deep and frame.is_deep)
         try:
-            faint = sum(not roles[face.role].compositor.paste(image, face) for face in faces)
+            faint = sum(not roles[face.role].compositor.paste(canvas, face) for face in faces)
         except (ValueError, cv2.error) as error:
-            return Finished(frame, frame.image, 0, failure=str(error))
-        return Finished(frame, image, len(faces), faint)
+            return Finished(frame, failure=str(error))
+        return Finished(frame, canvas.patches, len(faces), faint)
 
     workers = device.cores()
     cropped = ordered_map(crop, frames, workers, ahead=BATCH)

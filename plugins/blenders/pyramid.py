@@ -23,10 +23,11 @@ class Pyramid(Blender):
     bands: int = option(5, "Bands of detail, each twice as coarse as the one before.", low=1, high=8)
 
     def blend(self, region: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        frame, weights = region.astype(np.float32) / 255, np.ascontiguousarray(mask[..., 0])
+        most = np.float32(np.iinfo(region.dtype).max)
+        frame, face, weights = region / most, face / most, np.ascontiguousarray(mask[..., 0])
         joined = self._joined(frame, face, weights)
         shown = np.clip(weights / WITHIN, 0, 1)[..., None]
-        return cv2.convertScaleAbs(np.clip(frame + shown * (joined - frame), 0, 1), alpha=255)
+        return np.rint(np.clip(frame + shown * (joined - frame), 0, 1) * most).astype(region.dtype)
 
     def _joined(self, frame: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
         bands = min(self.bands, max(1, int(np.log2(max(min(mask.shape) / LEAST, 1)))))

@@ -9,6 +9,7 @@ import numpy as np
 
 from lib.plugin import COLORS, Color
 from lib.swapping.colors import QUANTILES, seen, skin
+from lib.types import Place
 
 LEVELS = 64  # of a curve
 STEEPEST = 2.0  # slope of a curve: steeper ones show grain and bands
@@ -26,7 +27,7 @@ class Histogram(Color):
         own, wanted = (np.quantile(colors, QUANTILES, axis=0) for colors in skin(mask, swapped, original))
         return np.stack([_curve(*each) for each in zip(own.T, wanted.T)], 1)
 
-    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         places, zeros = np.clip(swapped, 0, 1) * np.float32(LEVELS - 1), np.zeros(swapped.shape[:2], np.float32)
         channels = [cv2.remap(np.ascontiguousarray(curve[None], np.float32), place, zeros, cv2.INTER_LINEAR)
                     for curve, place in zip(measured.T, cv2.split(places))]

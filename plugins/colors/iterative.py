@@ -9,6 +9,7 @@ import numpy as np
 from lib.options import option
 from lib.plugin import COLORS, Color
 from lib.swapping.colors import carried, moved_by, seen, skin
+from lib.types import Place
 
 
 @COLORS.register
@@ -27,5 +28,5 @@ class Iterative(Color):
         turns = [np.linalg.qr(random.normal(size=(3, 3)))[0] for _ in range(self.iterations - 1)]
         return carried(*skin(mask, swapped, original), [axes[None] for axes in (np.eye(3), *turns)])
 
-    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         return np.clip(moved_by(measured, swapped), 0, 1)

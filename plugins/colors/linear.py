@@ -9,6 +9,7 @@ import numpy as np
 
 from lib.plugin import COLORS, Color
 from lib.swapping.colors import seen, skin
+from lib.types import Place
 
 BOUNDS = (0.7, 1.3)  # by which colours may be pressed together and spread: a hand or a shadow on one of the faces is no skin
 
@@ -31,7 +32,7 @@ class Linear(Color):
         matrix = axes * np.clip(values, *BOUNDS) @ axes.T
         return np.column_stack([matrix, wanted.mean(0) - matrix @ own.mean(0)]).astype(np.float32)
 
-    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         return np.clip(cv2.transform(swapped, measured), 0, 1)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.options import option
 from lib.plugin import COLORS, Color
+from lib.types import Place
 
 
 @COLORS.register
@@ -26,6 +27,6 @@ class Manual(Color):
         """Nothing: (0,)."""
         return np.zeros(0, np.float32)
 
-    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         added = np.float32(self.brightness - self.contrast / 2) + np.float32((self.red, self.green, self.blue))
         return np.clip(swapped * np.float32(1 + self.contrast) + added, 0, 1)

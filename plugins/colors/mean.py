@@ -9,6 +9,7 @@ import numpy as np
 
 from lib.plugin import COLORS, Color
 from lib.swapping.colors import averaged, seen, statistics
+from lib.types import Place
 
 
 @COLORS.register
@@ -24,6 +25,6 @@ class Mean(Color):
         own, wanted = (statistics(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), small)[0] for picture in pictures)
         return wanted - own
 
-    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         recolored = cv2.cvtColor(cv2.cvtColor(swapped, cv2.COLOR_RGB2LAB) + measured, cv2.COLOR_LAB2RGB)
         return np.clip(recolored, 0, 1, out=recolored)

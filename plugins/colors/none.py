@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.plugin import COLORS, Color
+from lib.types import Place
 
 
 @COLORS.register
@@ -17,5 +18,5 @@ class Unchanged(Color):
     def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> None:
         return None
 
-    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         return swapped

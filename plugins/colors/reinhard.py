@@ -9,6 +9,7 @@ import numpy as np
 
 from lib.plugin import COLORS, Color
 from lib.swapping.colors import averaged, seen, statistics
+from lib.types import Place
 
 NEAR = 0.08  # of the crop's side: how far around a place its tint is taken from
 COARSER = 4  # the tint is calculated on a grid of a quarter of this side
@@ -36,10 +37,10 @@ class Reinhard(Color):
         tint = _around(wanted - (own * ratio + moved), small) * np.float32([0, 1, 1]) + moved
         return np.concatenate([tint, np.broadcast_to(ratio, (len(tint), 1, 3))], 1)
 
-    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         lab = cv2.cvtColor(swapped, cv2.COLOR_RGB2LAB)
         lab *= measured[0, -1]
-        lab += cv2.resize(np.ascontiguousarray(measured[:, :-1]), swapped.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        lab += place.of(np.ascontiguousarray(measured[:, :-1]))
         recolored = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
         return np.clip(recolored, 0, 1, out=recolored)
 

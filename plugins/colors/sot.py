@@ -9,6 +9,7 @@ import numpy as np
 from lib.options import option
 from lib.plugin import COLORS, Color
 from lib.swapping.colors import carried, moved_by, seen, skin
+from lib.types import Place
 
 
 @COLORS.register
@@ -28,5 +29,5 @@ class SlicedTransport(Color):
         steps = np.linalg.qr(random.normal(size=(self.steps, self.directions // 3, 3, 3)))[0]
         return carried(*skin(mask, swapped, original), steps)
 
-    def recolor(self, swapped: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         return np.clip(moved_by(measured, swapped), 0, 1)

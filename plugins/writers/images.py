@@ -19,5 +19,5 @@ class Images(Writer):
     format: str = option("auto", "Format of the pictures; auto keeps each picture's own where it can, and takes PNG for a video.",
                          choices=("auto", "png", "jpg", "webp", "tiff", "bmp"))
 
-    def open(self, path: Path, source: FrameSource, key: str = "") -> PictureSink:
-        return PictureSink(path, source, None if self.format == "auto" else f".{self.format}", key)
+    def open(self, path: Path, source: FrameSource) -> PictureSink:
+        return PictureSink(path, source, None if self.format == "auto" else f".{self.format}")

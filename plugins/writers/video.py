@@ -24,5 +24,5 @@ class Video(Writer):
     rate: float = option(25.0, "Frames a second where the input is a folder of pictures.", low=0.01, high=1000.0)
     sound: bool = option(True, "Keep the sound of the input.")
 
-    def open(self, path: Path, source: FrameSource, key: str = "") -> VideoSink:
-        return VideoSink(path, source, key=key, codec=self.codec, crf=self.crf, preset=self.preset, rate=self.rate, sound=self.sound)
+    def open(self, path: Path, source: FrameSource) -> VideoSink:
+        return VideoSink(path, source, codec=self.codec, crf=self.crf, preset=self.preset, rate=self.rate, sound=self.sound)

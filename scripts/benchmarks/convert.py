@@ -19,7 +19,7 @@ from lib.media.base import FrameSource
 from lib.media.source import open_source
 from lib.parallel import prefetch
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, WRITERS
-from lib.swapping.composite import Compositor, crop_face, network_input
+from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.swapping.eyes import EyesFollow
 from lib.swapping.pipeline import BATCH, Role, swap_frames
 from lib.types import Face, Frame, SwappedFace
@@ -94,15 +94,13 @@ def _compositing(frame: np.ndarray, face: Face, compositor: Compositor) -> float
     seconds = []
     for _ in range(60):
         began = time.thread_time()
-        swapped = _swapped(frame, face)
-        image = frame.copy()
-        compositor.paste(image, swapped)
+        compositor.paste(Canvas(Frame(0, frame)), _swapped(frame, face))
         seconds.append(time.thread_time() - began)
     return 1000 * statistics.median(seconds)
 
 
 def _swapped(frame: np.ndarray, face: Face) -> SwappedFace:
-    aligned = crop_face(frame, face, StubNetwork.size, drawn=StubNetwork.drawn)
+    aligned = crop_face(Frame(0, frame), face, StubNetwork.size, drawn=StubNetwork.drawn)
     (drawn,), (mask,) = StubNetwork()(network_input(aligned, StubNetwork.size)[None])
     return SwappedFace(aligned, drawn, mask)
 
@@ -131,14 +129,14 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> t
             source = open_source(video)
             with writer.open(folder / "plain.mp4", source) as sink:
                 for frame in prefetch(source):
-                    sink.write(frame, frame.image)
+                    sink.patch(frame, [])
 
         def converted() -> None:
             source = open_source(video)
             found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
             with writer.open(folder / "converted.mp4", source) as sink:
                 for done in swap_frames(found, [Role(StubNetwork(), compositor)], follow):
-                    sink.write(done.frame, done.image)
+                    sink.patch(done.frame, done.patches)
 
         seconds: dict[Callable[[], None], list[float]] = {plain: [], converted: []}
         for _ in range(repeats):

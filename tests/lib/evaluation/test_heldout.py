@@ -12,6 +12,7 @@ from lib.evaluation.heldout import HeldOut, in_crop, held_out, plateau
 from lib.faces.people import read_faces
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, MASKERS, RECOGNIZERS
 from lib.swapping.composite import Compositor, crop_face, network_input
+from lib.types import Frame
 
 
 class Drawn:
@@ -47,7 +48,7 @@ def test_faces_left_as_they_are_are_still_as(measured):
 
 
 def test_bs_face_on_them_is_nearer_to_b(measured, people):
-    other = network_input(crop_face(people["b"][0].image, in_crop(people["b"][0]), 128), 128)
+    other = network_input(crop_face(Frame(0, people["b"][0].image), in_crop(people["b"][0]), 128), 128)
     scores = measured(lambda face: other)
     assert scores["distance_b"] < measured(lambda face: face)["distance_b"] - 0.15
     assert scores["landmark_error"] > 3

@@ -4,8 +4,8 @@ import pytest
 
 from lib.faces import geometry
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
-from lib.swapping.composite import Compositor, crop_face, inner_skin, network_input
-from lib.types import Face, SwappedFace
+from lib.swapping.composite import Canvas, Compositor, crop_face, inner_skin, network_input
+from lib.types import Face, Frame, SwappedFace
 
 SIZES = [64, 96, 128, 256]
 
@@ -30,14 +30,14 @@ def compositor(color="none", **options) -> Compositor:
 
 
 def swapped(image, face, size, network=lambda crop: crop, mask=1.0) -> SwappedFace:
-    aligned = crop_face(image, face, size)
+    aligned = crop_face(Frame(0, image), face, size)
     return SwappedFace(aligned, network(network_input(aligned, size)), np.full((size, size, 1), mask, np.float32))
 
 
 def pasted(image, face, **options) -> np.ndarray:
-    result = image.copy()
-    compositor(**options).paste(result, face)
-    return result
+    canvas = Canvas(Frame(0, image))
+    compositor(**options).paste(canvas, face)
+    return canvas.frame.with_patches(canvas.patches)
 
 
 def outline(face, shape) -> np.ndarray:
@@ -106,8 +106,9 @@ def test_nothing_beyond_the_crop_is_changed(portrait):
     turned = cv2.warpAffine(image, matrix, image.shape[1::-1])
     moved = Face(face.detection, geometry.transform_points(face.landmarks, matrix).astype(np.float32))
     crop = swapped(turned, moved, 64, lambda crop: 1 - crop)
-    result = turned.copy()
-    Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [], feather=0.0).paste(result, crop)
+    canvas = Canvas(Frame(0, turned))
+    Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [], feather=0.0).paste(canvas, crop)
+    result = canvas.frame.with_patches(canvas.patches)
     ones = np.ones(crop.aligned.image.shape[:2], np.uint8)
     covered = cv2.warpAffine(ones, crop.aligned.matrix, turned.shape[1::-1], flags=cv2.WARP_INVERSE_MAP)
     changed = (result != turned).any(-1)
@@ -197,17 +198,17 @@ def test_sharpening_adds_detail_and_no_light(portrait):
 
 def test_an_answer_that_is_not_made_of_numbers_is_refused(portrait):
     image, face = portrait
-    before = image.copy()
+    canvas = Canvas(Frame(0, image))
     with pytest.raises(ValueError, match="not made of numbers"):
-        compositor().paste(image, swapped(image, face, 64, lambda crop: crop * np.nan))
-    assert (image == before).all()
+        compositor().paste(canvas, swapped(image, face, 64, lambda crop: crop * np.nan))
+    assert not canvas.patches
 
 
 def test_landmarks_that_make_no_face_are_refused(portrait):
     image, face = portrait
     for landmarks in np.zeros((68, 2), np.float32), np.full((68, 2), np.nan, np.float32):
         with pytest.raises(ValueError):
-            crop_face(image, Face(face.detection, landmarks), 128)
+            crop_face(Frame(0, image), Face(face.detection, landmarks), 128)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -225,7 +226,7 @@ def test_inner_skin_leaves_out_eyes_mouth_and_brows(portrait, size):
 def test_the_networks_input_is_the_crop_of_its_size(portrait):
     image, face = portrait
     for size in SIZES:
-        taken = network_input(crop_face(image, face, size), size)
+        taken = network_input(crop_face(Frame(0, image), face, size), size)
         assert taken.shape == (size, size, 3) and taken.dtype == np.float32
         assert np.abs(taken * 255 - geometry.crop(image, face, size).image).mean() < 2.5
 
@@ -233,7 +234,7 @@ def test_the_networks_input_is_the_crop_of_its_size(portrait):
 def test_skin_gets_the_colour_of_the_face_it_replaces(portrait, other):
     """Grace Hopper's face on the astronaut, with and without colour."""
     (image, face), (source, model) = portrait, other
-    crop = network_input(crop_face(source, model, 128), 128)
+    crop = network_input(crop_face(Frame(0, source), model, 128), 128)
     inside = outline(face, image.shape)
     plain, matched = (pasted(image, swapped(image, face, 128, lambda _: crop), color=color)[inside].mean(0)
                       for color in ("none", "reinhard"))

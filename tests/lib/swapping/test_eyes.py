@@ -11,7 +11,7 @@ from lib.faces import geometry
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.swapping.composite import crop_face, network_input
 from lib.swapping.eyes import EyesFollow
-from lib.types import Face, SwappedFace
+from lib.types import Face, Frame, SwappedFace
 
 SIZE = 128
 
@@ -21,7 +21,7 @@ def face(astronaut) -> SwappedFace:
     """The astronaut's face, put there as if a model had drawn it."""
     found = DETECTORS.create("hog").detect([astronaut])[0][0]
     landmarks = ALIGNERS.create("dlib68").align([astronaut], [found.box[None]])[0][0]
-    aligned = crop_face(astronaut, Face(found, landmarks), SIZE, "full")
+    aligned = crop_face(Frame(0, astronaut), Face(found, landmarks), SIZE, "full")
     return SwappedFace(aligned, network_input(aligned, SIZE), np.ones((SIZE, SIZE, 1), np.float32))
 
 

@@ -3,6 +3,9 @@ import numpy as np
 import pytest
 
 from lib.plugin import COLORS
+from lib.types import Place
+
+WHOLE = Place(slice(0, 160), slice(0, 160), 160)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def lab(image, mask):
 def recolored(color, swapped, original, mask) -> np.ndarray:
     """As the compositor does it."""
     measured = color.measure(swapped, original, mask)
-    return swapped if measured is None else color.recolor(swapped, measured)
+    return swapped if measured is None else color.recolor(swapped, measured, WHOLE)
 
 
 @pytest.fixture(params=COLORS.names())
@@ -143,8 +146,17 @@ def test_the_mean_of_what_two_frames_measure_is_between_them(face, other, skin, 
     color = COLORS.create(name)
     one, two = color.measure(other, face, skin), color.measure(other, np.clip(face * 0.8, 0, 1), skin)
     assert one.shape == two.shape and one.dtype == np.float32
-    bright, between, dark = (color.recolor(other, measured)[skin[..., 0] > 0].mean() for measured in (one, (one + two) / 2, two))
+    bright, between, dark = (color.recolor(other, measured, WHOLE)[skin[..., 0] > 0].mean() for measured in (one, (one + two) / 2, two))
     assert dark < between < bright and between == pytest.approx((bright + dark) / 2, abs=0.01)
+
+
+def test_a_part_is_recoloured_as_it_would_be_within_the_whole(color, face, other, skin):
+    measured = color.measure(other, face, skin)
+    if measured is None:
+        pytest.skip(f"{color} measures nothing")
+    rows, columns = slice(31, 120), slice(17, 140)
+    part = color.recolor(other[rows, columns], measured, Place(rows, columns, 160))
+    np.testing.assert_allclose(part, color.recolor(other, measured, WHOLE)[rows, columns], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["sot", "iterative"])

@@ -113,12 +113,12 @@ def test_what_a_run_with_the_same_key_wrote_is_not_missing(folder, tmp_path):
     source, out = open_source(folder), tmp_path / "out"
 
     def missing(key, *stretch) -> list:
-        with WRITERS.create("images", format="png").open(out, source, key) as sink:
-            return sink.missing(*stretch)
+        with WRITERS.create("images", format="png").open(out, source) as sink:
+            return sink.missing(key, *stretch)
 
     passed_through(source, out, format="png")
     assert missing("key") == [(0, 8)], "of a run without a key nothing is known"
-    with WRITERS.create("images", format="png").open(out, source, "key") as sink:
+    with WRITERS.create("images", format="png").open(out, source) as sink:
         for frame in source:
             if frame.index in (1, 4, 5):
                 sink.write(frame, frame.image)
