@@ -34,15 +34,25 @@ class Frame:
         part = self.image[rows, columns]
         return part * np.uint16(256) if deep else part
 
-    def with_patches(self, patches: Sequence[Patch]) -> np.ndarray:
-        """(H, W, 3) uint8 RGB: the picture with `patches` in it, the picture itself where there are none."""
+    def with_patches(self, patches: Sequence[Patch], deep: bool = False) -> np.ndarray:
+        """(H, W, 3) RGB, of the type that `part` has: the picture with `patches` in it. Not to be changed."""
+        whole = self.part(slice(0, self.size[1]), slice(0, self.size[0]), True) if deep else self.image
         if not patches:
-            return self.image
-        image = self.image.copy()
+            return whole
+        image = whole.copy()
         for patch in patches:
-            pixels = patch.pixels
-            image[patch.rows, patch.columns] = pixels if pixels.dtype == np.uint8 else np.minimum(pixels, 65407) + 128 >> 8
+            image[patch.rows, patch.columns] = as_deep(patch.pixels) if deep else as_bytes(patch.pixels)
         return image
+
+
+def as_deep(pixels: np.ndarray) -> np.ndarray:
+    """uint8 or uint16, 256 times as much, as uint16."""
+    return pixels if pixels.dtype == np.uint16 else pixels * np.uint16(256)
+
+
+def as_bytes(pixels: np.ndarray) -> np.ndarray:
+    """uint8 or uint16, 256 times as much, as uint8."""
+    return pixels if pixels.dtype == np.uint8 else (np.minimum(pixels, 65407) + 128 >> 8).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,10 @@ class Patch:
     columns: slice
     pixels: np.ndarray  # (H, W, 3) RGB: uint8, or uint16, 256 times as much
     before: np.ndarray  # what was there, likewise
+    face: np.ndarray  # the face alone, likewise
+    mask: np.ndarray  # (H, W) float32 in [0, 1]: how much of it is seen
+    aligned: tuple[np.ndarray, np.ndarray] | None = None  # where it is asked for: the face before it was set into the frame, (h, w, 4)
+    # uint8 RGB and mask, and the matrix (2, 3) that carries its pixels to those of the frame
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _remove(options: Alignments) -> int:
 def _draw(options: Alignments) -> int:
     path, source = _store(options), open_source(options.input)
     _check_same(source, path)
-    sink = WRITERS.create(writer_for(options.output)).open(options.output, source)
+    sink = WRITERS.create(writer_for(options.output, source)).open(options.output, source)
     faces = 0
 
     def drawn(item: tuple[Frame, list[StoredFace]], masks: bool) -> tuple:

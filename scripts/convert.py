@@ -79,7 +79,7 @@ def run(options: Convert) -> int:
             stretches = sink.missing(_key(options, source, store, models), stretch.start, stretch.stop, shard)
             total = None if any(stop is None for _, stop in stretches) and source.count is None else sum(
                 (source.count if stop is None else stop) - start for start, stop in stretches)
-            all_done = (_done(source, store, roles, follow, sink.deep, stretch, start, stop) for start, stop in stretches)
+            all_done = (_done(source, store, roles, follow, sink, stretch, start, stop) for start, stop in stretches)
             for done in progress(chain.from_iterable(all_done), "convert", total):
                 sink.patch(done.frame, done.patches)
                 frames += 1
@@ -107,14 +107,14 @@ def run(options: Convert) -> int:
     return SOME_FAILED if troubles else DONE
 
 
-def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, deep: bool, stretch: Stretch,
+def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, sink: FrameSink, stretch: Stretch,
           start: int, stop: int | None) -> Iterator[Finished]:
     """Frames `start` to `stop` - 1, swapped. Those around are looked at too, so that colours are steadied as in one run over all."""
     lead = max(stretch.start, start - REACH)
     after = stop if stop is None or stop == stretch.stop else stop + REACH
     found = ((frame, list(map(MaskedFace.of, store.faces(frame.index))) if stretch.concerns(frame.index) else [])
              for frame in prefetch(source.frames(lead, after)))
-    for done in swap_frames(found, roles, follow, deep):
+    for done in swap_frames(found, roles, follow, sink.deep, sink.aligned):
         if done.frame.index >= start and (stop is None or done.frame.index < stop):
             yield done
 
@@ -198,7 +198,7 @@ def compositing(options: Convert, source: Path | None = None) -> tuple[Composito
 
 def sink_of(options: Convert, source: FrameSource) -> FrameSink:
     """Where the frames go, as -o and -w say; nothing is written yet. Raises FaceswapError if they cannot go there."""
-    return replace(options, writer=options.writer or writer_for(options.output)).create("writer").open(options.output, source)
+    return replace(options, writer=options.writer or writer_for(options.output, source)).create("writer").open(options.output, source)
 
 
 def masks(text: str, path: Path | None) -> tuple[list[Masker], bool]:

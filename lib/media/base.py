@@ -60,6 +60,7 @@ class FrameSink(ABC):
         return [(start, stop)]
 
     deep: bool = False  # whether it keeps more than 8 bits of a frame that has them
+    aligned: bool = False  # whether it needs `Patch.aligned`
 
     @abstractmethod
     def write(self, frame: Frame, image: np.ndarray) -> None:

@@ -153,7 +153,7 @@ def coded(rgb: av.VideoFrame, layout: str, matrix: int, color_range: int) -> av.
     rgb.color_range, rgb.colorspace = FULL, matrix
     size = rgb.width, rgb.height
     if color_range == FULL:  # on its direct way swscale moves the colours of the full range by half a level
-        deep = layout if layout.endswith("le") else f"{layout}12le"
+        deep = layout if layout.endswith("le") else "yuv420p12le" if layout == "nv12" else f"{layout}12le"
         rgb = _reformatter(rgb, size, deep).reformat(rgb, format=deep, dst_color_range=FULL, interpolation=BICUBIC | EXACT, threads=1)
     return _reformatter(rgb, size, layout).reformat(rgb, format=layout, src_color_range=FULL, dst_color_range=color_range,
                                                     interpolation=BICUBIC | EXACT, threads=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import queue
 import shutil
 import threading
@@ -23,14 +24,22 @@ from lib.media.coded import BICUBIC, EXACT, FULL, LIMITED, CodedFrame, coded
 from lib.media.files import VIDEO_FORMATS, disk_errors, part_of, publish
 from lib.media.segments import Description, SegmentWriter
 from lib.media.sink import check_output
-from lib.media.sound import EDIT_LISTS, Sound
+from lib.media.others import EDIT_LISTS, Others
 from lib.media.video import BT601, BT709, Colours, VideoSource
 from lib.types import Frame, Patch, Shard
 
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "ffv1": "ffv1", "h264rgb": "libx264rgb"}
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9", "prores": "prores_ks", "ffv1": "ffv1",
+            "h264rgb": "libx264rgb"}
+ON_A_CHIP = ("h264", "hevc", "av1")  # codecs that graphics cards encode; the names are CODEC_nvenc, CODEC_qsv and so on
 GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER: the container wants what decoders need beforehand, apart
-DEEP = ("libx264", "libx265", "libvpx-vp9")  # that know 10 bits
+DEEP = ("hevc", "h264", "av1", "prores", "ffv1")  # codecs that know 10 bits; of VP9 most builds of its encoder do not
 HEVC_HOLDERS = ("mp4", "mov", "matroska", "mpegts")
+SLOWNESS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+SVT_PRESETS = dict(zip(SLOWNESS, (12, 11, 10, 9, 8, 7, 5, 4, 3)))
+NVENC_PRESETS = dict(zip(SLOWNESS, ("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p7")))
+QSV_PRESETS = dict(zip(SLOWNESS, ("veryfast", "veryfast", *SLOWNESS[2:])))
+PQ = 16  # transfer of HDR10, whose pictures say nothing without what was measured of their screen; as FFmpeg numbers it
+YUV = ("yuv", "nv12", "p010")
 AHEAD = 8  # frames that may wait for the encoder
 SEGMENT = 120  # frames that are encoded by themselves: what a killed run loses at most
 
@@ -48,8 +57,8 @@ class VideoSink(FrameSink):
     next with the same key: see `missing`.
     """
 
-    def __init__(self, path: Path, source: FrameSource, *, codec: str = "auto", crf: int = 18, preset: str = "veryfast",
-                 rate: float = 25.0, sound: bool = True):
+    def __init__(self, path: Path, source: FrameSource, *, codec: str = "auto", hardware: str = "none", crf: int = 18,
+                 preset: str = "veryfast", rate: float = 25.0, sound: bool = True):
         self.path = path = Path(path)
         check_output(path, source)
         if path.suffix.lower() not in VIDEO_FORMATS:
@@ -60,10 +69,19 @@ class VideoSink(FrameSink):
         self._source = source
         self._video = source if isinstance(source, VideoSource) else None
         more = self._video is not None and self._video.depth > 8
-        if codec == "auto":  # players know 10 bits of HEVC, hardly of H.264
-            codec = "vp9" if self._format == "webm" else "hevc" if more and self._format in HEVC_HOLDERS else "h264"
-        self._encoder = ENCODERS[codec]
-        self.deep = more and self._encoder in DEEP
+        if codec == "auto" and self._format == "webm":
+            codec = "av1" if more else "vp9"
+        elif codec == "auto":  # players know 10 bits of HEVC, hardly of H.264
+            codec = "hevc" if more and self._format in HEVC_HOLDERS else "h264"
+        self._codec, self._encoder = codec, ENCODERS[codec]
+        if hardware != "none":
+            if codec not in ON_A_CHIP:
+                raise FaceswapError(f"--writer.hardware is for {', '.join(ON_A_CHIP)}, not for {codec}. Leave one of them out.")
+            self._encoder = f"{codec}_{hardware}"
+        self.deep = more and codec in DEEP
+        if self._video and self._video.colours.transfer == PQ and not (self.deep and codec in ("hevc", "av1")):
+            raise FaceswapError(f"{source.path} is HDR video (HDR10), which {codec} in {path.suffix} does not keep. Choose --writer.codec "
+                                "hevc or av1 and .mkv, .mp4 or .mov, or convert the input to SDR first.")
         self._with_sound = sound and self._video is not None
         self._rate = self._video.rate or Fraction(25) if self._video else Fraction(rate).limit_denominator(1001)
         if self._format == "avi":  # holds one steady rate; a missing frame is an empty packet
@@ -171,7 +189,8 @@ class VideoSink(FrameSink):
     def _raise(self) -> None:
         error = self._error
         if isinstance(error, av.error.FFmpegError):
-            raise FaceswapError(f"{self.path} cannot be encoded with {self._encoder}: {error}. Choose another --writer.codec.") from error
+            other = "--writer.hardware, or none" if self._encoder.startswith(self._codec) and "_" in self._encoder else "--writer.codec"
+            raise FaceswapError(f"{self.path} cannot be encoded with {self._encoder}: {error}. Choose another {other}.") from error
         with disk_errors(self.path):
             raise error
 
@@ -232,6 +251,7 @@ class VideoSink(FrameSink):
                 begun.file.drop()
 
     def _begin(self, number: int) -> _Begun:
+        os.environ.setdefault("SVT_LOG", "1")  # errors alone
         context = av.CodecContext.create(self._encoder, "w")
         self._set_up(context, self._size)
         return _Begun(number, SegmentWriter(self._parts / f"{number:06d}"), context)
@@ -261,30 +281,58 @@ class VideoSink(FrameSink):
         context.time_base, context.framerate = self._time_base, self._rate.limit_denominator(1 << 16)
         context.width, context.height = size
         context.thread_type = "AUTO"
-        odd = self._encoder in ("libx264", "libx265") and (size[0] % 2 or size[1] % 2)
-        colours = "444p" if odd else "420p"  # these halve the colours of even sizes only; the size counts more than old players
-        context.pix_fmt = {"ffv1": "bgr0", "libx264rgb": "rgb24"}.get(self._encoder, f"yuv{colours}{'10le' if self.deep else ''}")
+        context.pix_fmt = self._layout(size)
         self._colours = self._chosen_colours(size)
-        if context.pix_fmt.startswith("yuv"):
+        if context.pix_fmt.startswith(YUV):
             context.colorspace, context.color_range = self._colours.matrix, self._colours.range
             context.color_primaries, context.color_trc = self._colours.primaries, self._colours.transfer
         if self._format in ("avi", "flv", "asf", "nut"):
             context.max_b_frames = 0  # AVI knows no order but that of storage; the others would begin later
-        if self._encoder == "libx265" and self._format in EDIT_LISTS:
+        if self._codec == "hevc" and self._format in EDIT_LISTS:
             context.codec_tag = "hvc1"  # Apple's players take no other
         if av.ContainerFormat(self._format, "w").flags & GLOBAL_HEADER:
             context.flags |= Flags.global_header
         context.options = self._options()
 
+    def _layout(self, size: tuple[int, int]) -> str:
+        """How the encoder wants its samples."""
+        if self._codec == "ffv1":
+            return self._video.layout if self.deep else "bgr0"
+        if self._codec == "h264rgb":
+            return "rgb24"
+        if self._codec == "prores":
+            return "yuv422p10le"
+        if self._encoder.endswith(("_nvenc", "_qsv", "_amf", "_videotoolbox")):
+            return "p010le" if self.deep else "nv12"
+        # x264 and x265 halve the colours of even sizes only; the size counts more than old players
+        colours = "444p" if self._codec in ("h264", "hevc") and (size[0] % 2 or size[1] % 2) else "420p"
+        return f"yuv{colours}{'10le' if self.deep else ''}"
+
     def _options(self) -> dict[str, str]:
-        if self._encoder in ("libx264", "libx265"):
-            quiet = {"x265-params": "log-level=error"} if self._encoder == "libx265" else {}
-            return {"crf": str(self._crf), "preset": self._preset} | quiet
-        if self._encoder == "libx264rgb":
-            return {"qp": "0", "preset": self._preset}
-        if self._encoder == "libvpx-vp9":  # its scale is wider: 63 is the worst
-            return {"crf": str(round(self._crf * 63 / 51)), "b": "0", "deadline": "realtime", "cpu-used": "5", "row-mt": "1"}
-        return {"level": "3", "slices": "4", "slicecrc": "1"}
+        crf, wide = str(self._crf), str(round(self._crf * 63 / 51))  # VP9's and AV1's scale is wider: 63 is the worst
+        hdr = self._video.hdr if self._video and self._video.colours.transfer == PQ else None
+        match self._encoder:
+            case "libx264":
+                return {"crf": crf, "preset": self._preset}
+            case "libx265":
+                told = f":master-display={hdr.x265}:max-cll={hdr.light}:hdr10=1:repeat-headers=1" if hdr else ""
+                return {"crf": crf, "preset": self._preset, "x265-params": f"log-level=error{told}"}
+            case "libx264rgb":
+                return {"qp": "0", "preset": self._preset}
+            case "libvpx-vp9":
+                return {"crf": wide, "b": "0", "deadline": "realtime", "cpu-used": "5", "row-mt": "1"}
+            case "libsvtav1":
+                told = f"mastering-display={hdr.svt}:content-light={hdr.light}" if hdr else ""
+                return {"crf": wide, "preset": str(SVT_PRESETS[self._preset])} | ({"svtav1-params": told} if told else {})
+            case "prores_ks":
+                return {"profile": "hq", "vendor": "apl0"}
+            case "ffv1":
+                return {"level": "3", "slices": "4", "slicecrc": "1"}
+        kind = self._encoder.partition("_")[2]
+        return {"nvenc": {"rc": "constqp", "qp": crf, "preset": NVENC_PRESETS[self._preset]},
+                "qsv": {"global_quality": crf, "preset": QSV_PRESETS[self._preset]},
+                "amf": {"rc": "cqp", "qp_i": crf, "qp_p": crf, "qp_b": crf},
+                "videotoolbox": {"q": str(max(1, 100 - 2 * self._crf))}}[kind]
 
     def _chosen_colours(self, size: tuple[int, int]) -> Colours:
         """Those of the source, untagged where it is untagged, so that any player shows both alike; usual ones for pictures and RGB."""
@@ -299,7 +347,7 @@ class VideoSink(FrameSink):
     def _picture(self, frame: Frame, seen: np.ndarray | Sequence[Patch], context: av.VideoCodecContext) -> av.VideoFrame:
         """A frame for the encoder, of RGB or, where that can be done, of what was decoded, with patches: then nothing else is converted."""
         layout, patched = context.pix_fmt, not isinstance(seen, np.ndarray)
-        if patched and isinstance(frame, CodedFrame) and frame.conversion.cuts(frame.coded) and layout.startswith("yuv"):
+        if patched and isinstance(frame, CodedFrame) and frame.conversion.cuts(frame.coded) and layout.startswith(YUV):
             picture = frame.conversion.patched(frame.coded, seen)
             if picture.format.name != layout:
                 matrix, color_range = self._colours.assumed_matrix(frame.size), picture.color_range or LIMITED
@@ -309,7 +357,7 @@ class VideoSink(FrameSink):
         else:
             image = frame.with_patches(seen) if patched else seen
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            if not layout.startswith("yuv"):
+            if not layout.startswith(YUV):
                 picture.color_range = FULL
                 return self._reformatter.reformat(picture, format=layout, threads=1)
             picture = coded(picture, layout, self._colours.assumed_matrix(image.shape[1::-1]), self._colours.range or LIMITED)
@@ -342,7 +390,7 @@ class VideoSink(FrameSink):
                 stream = container.add_stream(self._encoder, rate=self._rate.limit_denominator(1 << 16), time_base=self._time_base)
                 self._set_up(stream.codec_context, tuple(next(iter(there.values())).size))
                 stream.time_base = self._time_base
-                tracks = self._sound(container)
+                tracks = self._others(container)
                 packets = (packet for path in files for packet in segments.packets(path))
                 for packet, time, decoded in zip(packets, shown, segments.decoding_times(shown), strict=True):
                     if file.error:
@@ -364,11 +412,11 @@ class VideoSink(FrameSink):
             raise file.error
         publish(whole, self.path)
 
-    def _sound(self, container: av.container.OutputContainer) -> Sound | None:
-        if not self._with_sound:
+    def _others(self, container: av.container.OutputContainer) -> Others | None:
+        if self._video is None:
             return None
         first = next(self._source.frames(self._first, self._first + 1)) if self._begins is None and self._first else Frame(0, None)
-        return Sound(self._video.path, container, self._format, self._start(first), whole=self._first == 0)
+        return Others(self._video.path, container, self._format, self._start(first), whole=self._first == 0, sound=self._with_sound)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -52,17 +53,21 @@ def read(path: Path) -> np.ndarray:
 
 
 def write(path: Path, image: np.ndarray, profile: bytes | None = None) -> None:
-    """`image` (H, W, 3) uint8 RGB as the file `path`, in the format of its ending; the file appears whole or not at all.
+    """`image` (H, W, 3) RGB, or (H, W, 4) with alpha, or (H, W) grey, as the file `path`, in the format of its ending; the file appears
+    whole or not at all.
 
-    `profile` is the ICC profile that says what the RGB values mean. Raises FaceswapError where the ending is not one
-    of `WRITTEN` or the disk refuses.
+    uint8, or, of RGB as PNG and TIFF, uint16. `profile` is the ICC profile that says what the RGB values mean. Raises FaceswapError where
+    the ending is not one of `WRITTEN` or the disk refuses.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITTEN:
         raise FaceswapError(f"{path}: pictures are written as {', '.join(sorted(WRITTEN))}. Choose one of these endings.")
     kind, settings = WRITTEN[path.suffix.lower()]
     memory = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **({"icc_profile": profile} if profile else {}))
+    if image.dtype == np.uint16:  # which Pillow does not know
+        memory.write(cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1])
+    else:
+        Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **({"icc_profile": profile} if profile else {}))
     part = part_of(path)
     with disk_errors(path):
         try:

@@ -14,14 +14,20 @@ from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.base import FrameSink, FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, disk_errors, same_path
-from lib.types import Frame, Patch, Shard
+from lib.types import Frame, Patch, Shard, as_bytes
 
+ANIMATED = (".gif", ".webp")
+WITH_ALPHA, DEEP = (".png", ".tif", ".tiff", ".webp"), (".png", ".tif", ".tiff")  # endings of formats that know transparency, 16 bits
+NO_MASK, ALPHA, SEPARATE = "none", "alpha", "separate"
 MARK = ".faceswap-run"  # in a folder of pictures: the key of the run that writes them
 
 
-def writer_for(path: Path) -> str:
-    """The writer plugin for an output of this name: "video" where it ends like one, else "images"."""
+def writer_for(path: Path, source: FrameSource) -> str:
+    """The writer plugin for an output of this name: "video" where it ends like one, "animation" where it is the name of a picture that
+    moves and `source` does, else "images"."""
     path = Path(path)
+    if path.suffix.lower() in ANIMATED and not path.is_dir() and source.count != 1:
+        return "animation"
     return "video" if path.suffix.lower() in VIDEO_FORMATS and not path.is_dir() else "images"
 
 
@@ -41,7 +47,8 @@ class PictureSink(FrameSink):
     Pictures appear whole, one by one: what was written stays when a run ends early, and is not written again by the next.
     """
 
-    def __init__(self, path: Path, source: FrameSource, ending: str | None = None):
+    def __init__(self, path: Path, source: FrameSource, ending: str | None = None, mask: str = NO_MASK, deep: bool = False):
+        """`mask` ALPHA: the new faces alone, on nothing; SEPARATE: the masks in files of their own besides. `deep`: 16 bits a channel."""
         path = Path(path)
         check_output(path, source)
         self._single = path.suffix.lower() in PICTURE_ENDINGS and not path.is_dir()
@@ -54,7 +61,12 @@ class PictureSink(FrameSink):
             raise FaceswapError(f"{path} holds the input, which would be overwritten. Choose another folder.")
         self.path = path
         self._source = source
-        self._ending = ending
+        asked = path.suffix.lower() if self._single else ending
+        for wish, endings, words in ((mask == ALPHA, WITH_ALPHA, "transparency"), (deep, DEEP, "16 bits")):
+            if wish and asked not in (None, *endings):
+                raise FaceswapError(f"{asked} pictures know no {words}. Choose one of {', '.join(endings)}.")
+        self._ending = ending or (".png" if deep or mask == ALPHA else None)
+        self._mask, self.deep = mask, deep
         self._named: dict[int, str] = {}  # by the index of the frame
         self._taken: set[str] = set()
         self._workers = os.cpu_count() or 1
@@ -103,13 +115,23 @@ class PictureSink(FrameSink):
             return {entry.name for entry in os.scandir(self.path) if entry.stat().st_mtime_ns >= began}
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
-        self._submit(frame, lambda: image)
+        self._submit(frame, lambda: image, self._file(frame))
 
     def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
-        self._submit(frame, lambda: frame.with_patches(patches))
+        file = self._file(frame)
+        if self._mask == SEPARATE:
+            self._submit(frame, lambda: masks_of(frame, patches), file.with_name(f"{file.stem}_mask.png"))
+        if self._mask == ALPHA:
+            self._submit(frame, lambda: alone(frame, patches), file)
+        elif self.deep:  # 255 times 256 is white
+            self._submit(frame, lambda: _full_scale(frame.with_patches(patches, True)), file)
+        else:
+            self._submit(frame, lambda: frame.with_patches(patches), file)
 
-    def _submit(self, frame: Frame, image: Callable[[], np.ndarray]) -> None:
-        file = self.path if self._single else self.path / self._name(frame.index, frame.name)
+    def _file(self, frame: Frame) -> Path:
+        return self.path if self._single else self.path / self._name(frame.index, frame.name)
+
+    def _submit(self, frame: Frame, image: Callable[[], np.ndarray], file: Path) -> None:
         self._waiting.append(self._pool.submit(self._save, file, frame, image))
         while len(self._waiting) > 2 * self._workers:
             self._waiting.popleft().result()
@@ -140,3 +162,28 @@ class PictureSink(FrameSink):
             self._named[index] = name
             self._taken.add(name)
         return self._named[index]
+
+
+def masks_of(frame: Frame, patches: Sequence[Patch]) -> np.ndarray:
+    """(H, W) uint8: how much of the new faces is seen, 255 = nothing else."""
+    width, height = frame.size
+    mask = np.zeros((height, width), np.float32)
+    for patch in patches:
+        mask[patch.rows, patch.columns] = np.maximum(mask[patch.rows, patch.columns], patch.mask)
+    return np.rint(mask * 255).astype(np.uint8)
+
+
+def alone(frame: Frame, patches: Sequence[Patch]) -> np.ndarray:
+    """(H, W, 4) uint8: the new faces, not mixed with anything, and in alpha what `masks_of` tells."""
+    width, height = frame.size
+    image = np.zeros((height, width, 4), np.uint8)
+    image[..., 3] = masks_of(frame, patches)
+    for patch in patches:
+        there = (patch.mask > 0)[..., None]
+        image[patch.rows, patch.columns, :3] = np.where(there, as_bytes(patch.face), image[patch.rows, patch.columns, :3])
+    return image
+
+
+def _full_scale(image: np.ndarray) -> np.ndarray:
+    """uint16 up to 255 * 256, as FFmpeg has it, up to 65535, as pictures do."""
+    return np.minimum(np.rint(image * (65535 / 65280)), 65535).astype(np.uint16)

@@ -19,7 +19,7 @@ from av.sidedata.sidedata import Type as SideData
 
 from lib.errors import FaceswapError
 from lib.media.base import FrameSource
-from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion
+from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion, plain
 from lib.types import Frame
 
 BT709, BT601 = 1, 6  # matrices as ISO/IEC 23091-2 and FFmpeg number them
@@ -44,6 +44,42 @@ class Colours:
         return self.matrix
 
 
+@dataclass(frozen=True)
+class Hdr:
+    """What an HDR10 video says of the screen that it was made on, and of its light."""
+
+    primaries: tuple[tuple[float, float], ...]  # x, y of red, green, blue and white
+    luminance: tuple[float, float]  # of the screen, least and most, candela a square metre
+    light: str  # "most of a pixel,most of a frame's average", candela a square metre; "0,0" where it is not said
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Hdr | None:
+        """As `frame` tells it, or None."""
+        display, light = None, "0,0"
+        for data in frame.side_data:
+            if data.type == SideData.MASTERING_DISPLAY_METADATA:
+                numbers = np.frombuffer(bytes(data)[:80], np.int32).reshape(10, 2).astype(float)
+                display = numbers[:, 0] / np.maximum(numbers[:, 1], 1)
+            elif data.type == SideData.CONTENT_LIGHT_LEVEL:
+                light = ",".join(map(str, np.frombuffer(bytes(data)[:8], np.uint32)))
+        if display is None:
+            return None
+        return cls(tuple(zip(display[0:8:2].tolist(), display[1:8:2].tolist())), (float(display[8]), float(display[9])), light)
+
+    @property
+    def x265(self) -> str:
+        """In x265's words: 1/50000, and 1/10000 candela a square metre."""
+        red, green, blue, white = (f"({round(x * 50000)},{round(y * 50000)})" for x, y in self.primaries)
+        least, most = (round(value * 10000) for value in self.luminance)
+        return f"G{green}B{blue}R{red}WP{white}L({most},{least})"
+
+    @property
+    def svt(self) -> str:
+        """In SVT-AV1's words."""
+        red, green, blue, white = (f"({x:.5f},{y:.5f})" for x, y in self.primaries)
+        return f"G{green}B{blue}R{red}WP{white}L({self.luminance[1]:.4f},{self.luminance[0]:.4f})"
+
+
 class VideoSource(FrameSource):
     """A video file. Frames come upright, with square pixels, at 8 bits, with the presentation time that the file gives them.
 
@@ -66,6 +102,8 @@ class VideoSource(FrameSource):
             self.colours = Colours(first.colorspace, first.color_range, first.color_primaries, first.color_trc)
             self.matrix = self.colours.assumed_matrix(stored)  # with which RGB is calculated
             self._conversion = Conversion(self.matrix, scaled, turn, exact)
+            self.layout = plain(first.format.name)
+            self.hdr = Hdr.of(first)
             self.depth = first.format.components[0].bits if self._conversion.cuts(first) else 8  # bits of a sample that can be kept
             # these start their clocks anywhere
             self.origin = (container.start_time or 0) / av.time_base if container.format.name in ("mpegts", "mpeg") else 0.0

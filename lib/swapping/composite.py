@@ -50,9 +50,10 @@ def network_input(aligned: AlignedFace, size: int) -> np.ndarray:
 class Canvas:
     """A frame and what was set into it so far."""
 
-    def __init__(self, frame: Frame, deep: bool = False):
-        """`deep`: in 16 bits a channel, not 8."""
-        self.frame, self.deep, self.patches = frame, deep, []
+    def __init__(self, frame: Frame, deep: bool = False, aligned: bool = False):
+        """`deep`: in 16 bits a channel, not 8; `aligned`: patches tell the faces as they were before they were set in."""
+        self.frame, self.deep, self.aligned = frame, deep, aligned
+        self.patches: list[Patch] = []
 
     def part(self, rows: slice, columns: slice) -> np.ndarray:
         """(H, W, 3) RGB, uint8 or uint16, as it is now."""
@@ -104,11 +105,13 @@ class Compositor:
             return False
         face, place = self._fitted(swapped, mask)
         most = 255 * 256 if canvas.deep else 255
-        face = _into_region(face, _seen_in(matrix, place, len(mask)), rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        seen_in = _seen_in(matrix, place, len(mask))
+        aligned = (_with_mask(face, mask, place), geometry.invert(seen_in)) if canvas.aligned else None
+        face = _into_region(face, seen_in, rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
         face = np.rint(np.clip(face, 0, 1) * np.float32(most)).astype(np.uint16) if canvas.deep else cv2.convertScaleAbs(face, alpha=most)
         mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         before = canvas.part(rows, columns)
-        canvas.patches.append(Patch(rows, columns, self.blender.blend(before, face, mask[..., None]), before))
+        canvas.patches.append(Patch(rows, columns, self.blender.blend(before, face, mask[..., None]), before, face, mask, aligned))
         return bool(mask.max() > SEEN)
 
     def _fitted(self, swapped: SwappedFace, mask: np.ndarray) -> tuple[np.ndarray, Place]:
@@ -208,6 +211,12 @@ def _region(mask: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tupl
     (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int) - EDGE, np.ceil(corners.max(0)).astype(int) + 1 + EDGE
     left, top, right, bottom = (int(value) for value in (left // 2 * 2, top // 2 * 2, -(-right // 2) * 2, -(-bottom // 2) * 2))
     return slice(max(top, 0), min(bottom, size[1])), slice(max(left, 0), min(right, size[0]))
+
+
+def _with_mask(face: np.ndarray, mask: np.ndarray, place: Place) -> np.ndarray:
+    """(H, W, 4) uint8: `face` (H, W, 3) float32, which lies at `place`, and what `mask` (M, M) is there."""
+    there = cv2.resize(mask, (place.size, place.size), interpolation=cv2.INTER_LINEAR)[place.rows, place.columns]
+    return cv2.convertScaleAbs(np.dstack([face, there]), alpha=255)
 
 
 def _seen_in(matrix: np.ndarray, place: Place, size: int) -> np.ndarray:

@@ -68,11 +68,11 @@ class Finished:
 
 
 def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role], follow: Follow | None = None,
-                deep: bool = False) -> Iterator[Finished]:
+                deep: bool = False, aligned: bool = False) -> Iterator[Finished]:
     """Each of `frames` with its faces swapped by the first of `roles` that takes them; networks and `follow` run on the caller's thread.
 
-    With `deep` frames that have more than 8 bits are patched with 16. A frame of which a face fails is passed through as it was. Memory is
-    bounded: about 4 * BATCH frames are in the works.
+    With `deep` frames that have more than 8 bits are patched with 16; with `aligned` patches tell the faces before they were set in. A
+    frame of which a face fails is passed through as it was. Memory is bounded: about 4 * BATCH frames are in the works.
     """
 
     def crop(item: tuple[Frame, list[Face]]) -> _Cropped:
@@ -97,7 +97,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
         frame, faces, failure = item
         if not faces:
             return Finished(frame, failure=failure)
-        canvas = Canvas(frame, deep and frame.is_deep)
+        canvas = Canvas(frame, deep and frame.is_deep, aligned)
         try:
             faint = sum(not roles[face.role].compositor.paste(canvas, face) for face in faces)
         except (ValueError, cv2.error) as error:

@@ -43,7 +43,7 @@ def test_what_is_put_back_is_seen_and_all_else_is_as_it_was_decoded(layout, deep
     pixels = before.copy()
     smooth = np.linspace(60, 200, 55)[:, None, None] * np.ones((1, 60, 3))
     pixels[22:77, 30:90] = smooth * (256 if deep else 1)
-    patched = frame.conversion.patched(frame.coded, [Patch(rows, columns, pixels, before)])
+    patched = frame.conversion.patched(frame.coded, [Patch(rows, columns, pixels, before, pixels, np.ones(pixels.shape[:2]))])
     again = CodedFrame(0, 0.0, patched, frame.conversion)
     assert np.abs(again.image[60:111, 52:108].astype(float) - smooth[2:53, 2:58]).mean() < 1.2
     for number, (before, after) in enumerate(zip(planes(copy(frame.coded)), planes(patched), strict=True)):

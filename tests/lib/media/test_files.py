@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 
+import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
+from lib.media import pictures
 from lib.media.files import disk_errors, natural_key, same_path
 from lib.media.sink import writer_for
+from lib.media.source import open_source
 
 
 def test_natural_order():
@@ -34,7 +37,11 @@ def test_what_the_disk_refuses_is_told_in_one_line(number, words, tmp_path):
             raise OSError(number, os.strerror(number))
 
 
-def test_the_output_name_chooses_the_writer(tmp_path):
+def test_the_output_name_chooses_the_writer(clips, tmp_path):
     (tmp_path / "folder.mp4").mkdir()
-    assert [writer_for(name) for name in ("a.mp4", "b.MKV", "c.webm", "faces", "faces/", "x.png", tmp_path / "folder.mp4")] == \
+    pictures.write(tmp_path / "one.png", np.zeros((8, 8, 3), np.uint8))
+    film, one = open_source(clips[0]), open_source(tmp_path / "one.png")
+    assert [writer_for(name, film) for name in ("a.mp4", "b.MKV", "c.webm", "faces", "faces/", "x.png", tmp_path / "folder.mp4")] == \
         ["video"] * 3 + ["images"] * 4
+    assert [writer_for(name, film) for name in ("a.gif", "b.webp")] == ["animation"] * 2
+    assert [writer_for(name, one) for name in ("a.png", "b.webp", "c.mp4")] == ["images", "images", "video"]

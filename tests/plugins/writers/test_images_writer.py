@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,15 +10,17 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from lib.errors import FaceswapError
 from lib.media import pictures
+from lib.media.sink import writer_for
 from lib.media.source import open_source
 from lib.plugin import WRITERS
-from lib.types import Shard
+from lib.types import Patch, Shard
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -107,6 +110,87 @@ def test_a_full_disk_is_told(folder, tmp_path):
     with pytest.raises(FaceswapError, match="No space left on the disk"):
         passed_through(open_source(folder), tmp_path / "out")
     assert not any(name.endswith(".part") for name in os.listdir(tmp_path / "out"))
+
+
+@pytest.fixture
+def patched(astronaut) -> Patch:
+    """A green face on the astronaut's, half of it seen."""
+    rows, columns = slice(20, 60), slice(30, 80)
+    before = astronaut[rows, columns]
+    face, mask = np.zeros_like(before), np.zeros(before.shape[:2], np.float32)
+    face[..., 1] = 200
+    mask[5:35, 5:45] = 0.5
+    pixels = np.rint(before + mask[..., None] * (face.astype(float) - before)).astype(np.uint8)
+    aligned = np.dstack([face, np.rint(255 * mask).astype(np.uint8)])[:, ::2], np.array([[2.0, 0, 30], [0, 1, 20]])
+    return Patch(rows, columns, pixels, before, face, mask, aligned)
+
+
+def put(writer: str, source, path: Path, patches, **options) -> None:
+    with WRITERS.create(writer, **options).open(path, source) as sink:
+        for frame in source:
+            sink.patch(frame, patches)
+
+
+@pytest.fixture
+def single(astronaut, tmp_path):
+    (tmp_path / "in").mkdir()
+    pictures.write(tmp_path / "in" / "one.png", astronaut[:100, :120])
+    return open_source(tmp_path / "in")
+
+
+def test_faces_alone_lie_on_nothing(single, patched, astronaut, tmp_path):
+    put("images", single, tmp_path / "out", [patched], mask="alpha")
+    picture = np.asarray(Image.open(tmp_path / "out" / "one.png"))
+    assert picture.shape == (100, 120, 4) and (picture[..., 3] > 0).sum() == 30 * 40
+    assert (picture[25:55, 35:75] == (0, 200, 0, 128)).all()
+    over = picture[..., :3] * (picture[..., 3:] / 255) + astronaut[:100, :120] * (1 - picture[..., 3:] / 255)
+    put("images", single, tmp_path / "whole", [patched], mask="separate")
+    assert np.abs(over - pictures.read(tmp_path / "whole" / "one.png")).max() < 1.5
+    mask = np.asarray(Image.open(tmp_path / "whole" / "one_mask.png"))
+    assert mask.shape == (100, 120) and (mask == picture[..., 3]).all()
+
+
+@pytest.mark.parametrize("options, words", [({"mask": "alpha", "format": "jpg"}, "know no transparency"),
+                                            ({"depth": 16, "format": "webp"}, "know no 16 bits")])
+def test_formats_that_cannot_are_told(options, words, single, tmp_path):
+    with pytest.raises(FaceswapError, match=words):
+        put("images", single, tmp_path / "out", [], **options)
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_16_bits_of_a_video_are_kept(ending, shared, tmp_path):
+    source = open_source(shared("videos/formats/hevc_10bit.mov"))
+    put("images", source, tmp_path / "out", [], depth=16, format=ending)
+    for frame, file in zip(source, sorted((tmp_path / "out").glob("hevc*")), strict=True):
+        picture = cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
+        assert picture.dtype == np.uint16 and len(np.unique(picture)) > 400
+        assert np.abs(picture / 257 - frame.image).mean() < 0.6
+
+
+def test_faces_apart_come_with_the_matrix_that_carries_them_back(single, patched, tmp_path):
+    put("patch", single, tmp_path / "out", [patched])
+    told = json.loads((tmp_path / "out" / "one.json").read_text())
+    assert told["size"] == [120, 100] and [face["file"] for face in told["faces"]] == ["one_face1.png"]
+    face = np.asarray(Image.open(tmp_path / "out" / "one_face1.png"))
+    back = cv2.warpAffine(face, np.array(told["faces"][0]["matrix"]), (120, 100), flags=cv2.INTER_NEAREST)
+    assert (back[26:54, 38:72] == (0, 200, 0, 128)).all()
+    with pytest.raises(FaceswapError, match="Name a folder"):
+        put("patch", single, tmp_path / "out.png", [patched])
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp"])
+def test_a_clip_becomes_a_picture_that_moves(ending, clips, tmp_path):
+    source = open_source(clips[0])
+    assert writer_for(tmp_path / f"out.{ending}", source) == "animation"
+    put("animation", source, tmp_path / f"out.{ending}", [], width=100)
+    with Image.open(tmp_path / f"out.{ending}") as picture:
+        assert picture.size == (100, 100) and picture.n_frames == 16
+        for number, frame in enumerate(source):
+            picture.seek(number)
+            shown = np.asarray(picture.convert("RGB")).astype(float)
+            assert np.abs(shown - cv2.resize(frame.image, (100, 100), interpolation=cv2.INTER_AREA)).mean() < 9
+            assert picture.info["duration"] == 40
+    assert os.listdir(tmp_path) == [f"out.{ending}"]
 
 
 def test_what_a_run_with_the_same_key_wrote_is_not_missing(folder, tmp_path):

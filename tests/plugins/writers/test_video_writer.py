@@ -16,6 +16,7 @@ import pytest
 
 from lib.errors import FaceswapError
 from lib.media import pictures
+from lib.media.coded import planes
 from lib.media.files import part_of
 from lib.media.segments import decoding_times
 from lib.media.source import open_source
@@ -107,10 +108,121 @@ def test_a_lossless_codec_keeps_every_pixel(codec, ending, clip, tmp_path):
         assert np.array_equal(frame.image, again.image)
 
 
-@pytest.mark.parametrize("codec, ending", [("hevc", "mp4"), ("vp9", "mkv"), ("h264", "avi")])
+@pytest.mark.parametrize("codec, ending", [("hevc", "mp4"), ("vp9", "mkv"), ("h264", "avi"), ("av1", "mp4"), ("prores", "mov")])
 def test_other_codecs(codec, ending, clip, tmp_path):
     source = open_source(clip)
-    assert sum(1 for _ in passed_through(source, tmp_path / f"out.{ending}", codec=codec)) == len(TIMES)
+    written = passed_through(source, tmp_path / f"out.{ending}", codec=codec)
+    for frame, again in zip(source, written, strict=True):
+        error = again.image.astype(float) - frame.image
+        assert np.abs(error).mean() < 3 and np.abs(error.mean((0, 1))).max() < 1
+    assert written.layout == ("yuv422p10le" if codec == "prores" else "yuv420p")
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"codec": "h264", "hardware": "nvenc"}, "out.mp4 cannot be encoded with h264_nvenc.*Choose another --writer.hardware, or none"),
+    ({"codec": "vp9", "hardware": "qsv"}, "--writer.hardware is for h264, hevc, av1, not for vp9")])
+def test_a_chip_that_is_not_there_is_told(options, words, clip, tmp_path):
+    from lib import device
+
+    if device.gpus():
+        pytest.skip("there may be one")
+    with pytest.raises(FaceswapError, match=words):
+        passed_through(open_source(clip), tmp_path / "out.mp4", **options)
+    assert os.listdir(tmp_path) == []
+
+
+def kept(source, path: Path, **options):
+    """As `passed_through`, of frames as they were decoded."""
+    with WRITERS.create("video", **options).open(path, source) as sink:
+        for frame in source:
+            sink.patch(frame, [])
+    return open_source(path)
+
+
+@pytest.mark.parametrize("name, ending, options, layout", [
+    ("h264_10bit.mp4", "mp4", {}, "yuv420p10le"), ("hevc_10bit.mov", "mov", {}, "yuv420p10le"),
+    ("hevc_10bit.mov", "mp4", {"codec": "h264"}, "yuv420p10le"), ("vp9_10bit.webm", "webm", {}, "yuv420p10le"),
+    ("hevc_10bit.mov", "mkv", {"codec": "av1"}, "yuv420p10le"), ("h264_422_10bit.mov", "mov", {"codec": "prores"}, "yuv422p10le"),
+    ("h264_8bit.mp4", "mp4", {}, "yuv420p")])
+def test_bits_are_kept(name, ending, options, layout, shared, tmp_path):
+    source = open_source(shared(f"videos/formats/{name}"))
+    written = kept(source, tmp_path / f"out.{ending}", **options)
+    assert written.layout == layout
+    there = slice(40, 200), slice(40, 200)
+    error = np.stack([again.part(*there, deep=True).astype(float) - frame.part(*there, deep=True)
+                      for frame, again in zip(source, written, strict=True)]) / 256
+    assert np.abs(error).mean() < 3 and np.abs(error.mean((0, 1, 2))).max() < 0.5
+
+
+def test_samples_of_10_bits_are_kept_exactly_by_a_lossless_codec(shared, tmp_path):
+    source = open_source(shared("videos/formats/hevc_10bit.mov"))
+    for frame, again in zip(source, kept(source, tmp_path / "out.mkv", codec="ffv1"), strict=True):
+        assert all((one == other).all() for one, other in zip(planes(frame.coded), planes(again.coded), strict=True))
+
+
+@pytest.fixture
+def hdr(clip, tmp_path) -> Path:
+    """An HDR10 video: BT.2020, PQ, with what its screen was like."""
+    path = tmp_path / "hdr.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx265", rate=25, options={
+            "preset": "ultrafast", "x265-params": "log-level=error:hdr10=1:repeat-headers=1:max-cll=1000,400:"
+            "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"})
+        video.width, video.height, video.pix_fmt = 192, 160, "yuv420p10le"
+        video.codec_context.colorspace, video.codec_context.color_primaries, video.codec_context.color_trc = 9, 9, 16
+        for frame in open_source(clip):
+            picture = av.VideoFrame.from_ndarray(frame.image).reformat(format="yuv420p10le")
+            picture.pts = frame.index
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("codec", ["auto", "av1"])
+def test_hdr_is_kept(codec, hdr, tmp_path):
+    source = open_source(hdr)
+    written = kept(source, tmp_path / "out.mp4", codec=codec)
+    assert written.colours == source.colours and written.colours.transfer == 16
+    assert source.hdr.light == "1000,400" and source.hdr.luminance == (0.005, 1000.0)
+    assert written.hdr.light == source.hdr.light
+    np.testing.assert_allclose(written.hdr.primaries, source.hdr.primaries, atol=2e-4)
+    np.testing.assert_allclose(written.hdr.luminance, source.hdr.luminance, rtol=0.02)
+
+
+@pytest.mark.parametrize("codec", ["h264", "vp9", "h264rgb", "ffv1", "prores"])
+def test_hdr_that_would_be_lost_is_refused(codec, hdr, tmp_path):
+    with pytest.raises(FaceswapError, match="is HDR video .* Choose --writer.codec hevc or av1"):
+        kept(open_source(hdr), tmp_path / "out.mov", codec=codec)
+
+
+def test_subtitles_chapters_and_names_are_kept(shared, tmp_path, caplog):
+    original = shared("videos/formats/two_audio_tracks_subtitles.mkv")
+    named = tmp_path / "named.mkv"
+    with av.open(str(original)) as before, av.open(str(named), "w") as container:
+        streams = {stream.index: container.add_stream_from_template(stream) for stream in before.streams}
+        container.metadata["title"] = "A talk"
+        container.set_chapters([
+            {"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {"title": "Beginning"}},
+            {"id": 2, "start": 500, "end": 900, "time_base": Fraction(1, 1000), "metadata": {"title": "End"}}])
+        for packet in before.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
+    source = open_source(named)
+
+    def told(path: Path) -> tuple:
+        with av.open(str(path)) as container:
+            subtitles = container.streams.subtitles
+            texts = [bytes(packet) for packet in container.demux(subtitles) if packet.size] if subtitles else []
+            chapters = [(*(round(float(one[end] * one["time_base"]), 3) for end in ("start", "end")), one["metadata"]["title"])
+                        for one in container.chapters()]
+            return container.metadata.get("title"), chapters, texts, [stream.metadata.get("language", "und") for stream in container.streams.audio]
+
+    assert told(passed_through(source, tmp_path / "out.mkv").path) == told(named) and told(named)[2]
+    title, chapters, texts, languages = told(passed_through(source, tmp_path / "out.mp4").path)
+    assert (title, chapters, languages, texts) == ("A talk", told(named)[1], told(named)[3], [])
+    assert "cannot be held by mp4 and are left out" in caplog.text
+    assert told(passed_through(source, tmp_path / "part.mkv", 15).path)[1] == [(0.0, 0.3, "End")]
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mov"])

@@ -1,4 +1,7 @@
-"""The sound of a video, taken over into another one: packet by packet where the container holds them, else encoded again."""
+"""What a video holds besides its pictures, taken over into another one: sound, subtitles, chapters and what is said of it all.
+
+Packets go over as they are where the container holds them; sound is else encoded again.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,19 @@ from av.stream import Discard
 logger = logging.getLogger(__name__)
 
 EDIT_LISTS = ("mp4", "mov", "3gp")  # containers in which a stream may begin before time 0
+OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration")  # said of the input itself
 SOUND = {"webm": "libopus", "avi": "libmp3lame", "flv": "aac", "mpeg": "mp2", "asf": "wmav2"}  # where copying is impossible; else AAC
 
 
-class Sound:
-    """The audio tracks of the video at `path`, from second `start` of it on, for the output container `output`.
+class Others:
+    """The audio and subtitle tracks, chapters and metadata of the video at `path`, from second `start` of it on, for the output container
+    `output`.
 
-    `whole` where that is the beginning: then the lead-in is kept that encoders put before time 0 and players skip.
+    `whole` where that is the beginning: then the lead-in is kept that encoders put before time 0 and players skip. Without `sound` there
+    is none.
     """
 
-    def __init__(self, path: Path, output: av.container.OutputContainer, format: str, start: Fraction, whole: bool):
+    def __init__(self, path: Path, output: av.container.OutputContainer, format: str, start: Fraction, whole: bool, sound: bool = True):
         self._output = output
         self._start = start
         self._whole = whole
@@ -29,14 +35,26 @@ class Sound:
         self._input = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
         self._tracks = {}
         for stream in self._input.streams:
-            if stream.type != "audio":
+            track = None
+            if stream.type == "audio" and sound:
+                if stream.codec_context is None:
+                    logger.warning("%s: sound track %d is in an unknown format and is left out", path.name, stream.index)
+                else:
+                    track = _copied(stream, output, format) or _Transcoded(stream, output, format)
+            elif stream.type == "subtitle":
+                name = stream.codec_context.name if stream.codec_context else ""
+                if name not in output.supported_codecs or (track := _copied(stream, output, format)) is None:
+                    logger.warning("%s: subtitles %d cannot be held by %s and are left out; .mkv holds all", path.name, stream.index,
+                                   output.format.name)
+            if track is None:
                 stream.discard = Discard.all
-            elif stream.codec_context is None:
-                logger.warning("%s: sound track %d is in an unknown format and is left out", path.name, stream.index)
             else:
-                self._tracks[stream.index] = _copied(stream, output, format) or _Transcoded(stream, output, format)
-                self._tracks[stream.index].stream.metadata.update(stream.metadata)
-        streams = [stream for stream in self._input.streams.audio if stream.index in self._tracks]
+                self._tracks[stream.index] = track
+                track.stream.metadata.update(stream.metadata)
+        output.metadata.update({key: value for key, value in self._input.metadata.items() if key.lower() not in OF_THE_FILE})
+        if chapters := self._chapters():
+            output.set_chapters(chapters)
+        streams = [stream for stream in self._input.streams if stream.index in self._tracks]
         if streams and start > 1:
             self._input.seek(int((start - 1) * av.time_base))
         self._packets = self._input.demux(streams) if streams else iter(())
@@ -60,6 +78,15 @@ class Sound:
         for track in self._tracks.values():
             track.finish(self._output)
         self._input.close()
+
+    def _chapters(self) -> list[dict]:
+        """Those of the input, as they lie in the output; one that begins before it begins with it."""
+        chapters = []
+        for chapter in self._input.chapters():
+            ticks = round(self._start / chapter["time_base"])
+            if chapter["end"] > ticks:
+                chapters.append(chapter | {"start": max(0, chapter["start"] - ticks), "end": chapter["end"] - ticks})
+        return chapters
 
     def _next(self) -> av.Packet | None:
         try:

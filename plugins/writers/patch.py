@@ -1,0 +1,57 @@
+"""New faces apart from their frames, for compositors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.errors import FaceswapError
+from lib.media import pictures
+from lib.media.base import FrameSource
+from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, disk_errors, part_of
+from lib.media.sink import PictureSink
+from lib.plugin import WRITERS, Writer
+from lib.types import Frame, Patch
+
+
+@WRITERS.register
+@dataclass
+class Patches(Writer):
+    """Each new face upright, as it was before it was set into its frame: a PNG with its mask as alpha, and a JSON file for each frame with
+    the matrices that carry them there."""
+
+    def open(self, path: Path, source: FrameSource) -> PatchSink:
+        return PatchSink(path, source)
+
+
+class PatchSink(PictureSink):
+    """NAME.json and NAME_face1.png and so on for each frame."""
+
+    aligned = True
+
+    def __init__(self, path: Path, source: FrameSource):
+        if Path(path).suffix.lower() in PICTURE_ENDINGS | VIDEO_ENDINGS and not Path(path).is_dir():
+            raise FaceswapError(f"The writer patch makes several files a frame, which {path} cannot hold. Name a folder.")
+        super().__init__(path, source, ".json")
+
+    def write(self, frame: Frame, image: np.ndarray) -> None:
+        raise NotImplementedError("whole pictures hold no faces apart")
+
+    def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
+        self._waiting.append(self._pool.submit(self._save_faces, self._file(frame), frame, patches))
+
+    def _save_faces(self, file: Path, frame: Frame, patches: Sequence[Patch]) -> None:
+        told = []
+        for number, patch in enumerate(patches, 1):
+            face, matrix = patch.aligned
+            name = f"{file.stem}_face{number}.png"
+            pictures.write(file.with_name(name), face)
+            told.append({"file": name, "matrix": matrix.round(6).tolist()})
+        with disk_errors(file):
+            text = json.dumps({"frame": frame.index, "time": frame.time, "size": frame.size, "faces": told}, indent=1)
+            part_of(file).write_text(text, encoding="utf-8")
+            part_of(file).replace(file)
