@@ -114,6 +114,7 @@ class Fit(NamedTuple):
 
     colors: np.ndarray | None = None  # as `Color.measure` tells it
     joint: np.ndarray | None = None  # as `Blender.measure` tells it
+    motion: np.ndarray | None = None  # (2,) pixels of the frame, x and y, that the face moves from frame to frame
 
 
 @dataclass(frozen=True)

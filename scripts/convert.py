@@ -376,7 +376,7 @@ class Convert(Command):
     erosion_bottom: float = option(0.0, "At its bottom.", low=-0.25, high=0.25)
     erosion_left: float = option(0.0, "At its left.", low=-0.25, high=0.25)
     feather: float = option(0.1, "Width of the mask's soft edge as a share of the face's size.", low=0.0, high=0.5)
-    match_detail: bool = option(True, "Sharpen faces until they look as sharp as the frame.")
+    match_detail: bool = option(True, "Give faces the sharpness, the noise and, where they move, the smear of the frame.")
     sharpen: float = option(0.0, "Add the fine detail of the new face so many times more; 0.5 to 1 is much.", low=0.0, high=5.0)
     face_scale: float = option(1.0, "Size of the new face, of the old one's.", low=0.5, high=2.0)
     follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")

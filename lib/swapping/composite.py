@@ -108,9 +108,13 @@ class Compositor:
         seen_in = _seen_in(matrix, place, len(mask))
         aligned = (_with_mask(face, mask, place), geometry.invert(seen_in)) if canvas.aligned else None
         face = _into_region(face, seen_in, rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-        face = np.rint(np.clip(face, 0, 1) * np.float32(most)).astype(np.uint16) if canvas.deep else cv2.convertScaleAbs(face, alpha=most)
         mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         before = canvas.part(rows, columns)
+        if self.match_detail:
+            face = _as_filmed(face, before * np.float32(1 / most), mask > 0.5, swapped.fit.motion if swapped.fit else None,
+                              canvas.frame.index)
+        face = np.clip(face, 0, 1)
+        face = np.rint(face * np.float32(most)).astype(np.uint16) if canvas.deep else cv2.convertScaleAbs(face, alpha=most)
         canvas.patches.append(Patch(rows, columns, self.blender.blend(before, face, mask[..., None]), before, face, mask, aligned))
         return bool(mask.max() > SEEN)
 
@@ -211,6 +215,13 @@ def _region(mask: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tupl
     (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int) - EDGE, np.ceil(corners.max(0)).astype(int) + 1 + EDGE
     left, top, right, bottom = (int(value) for value in (left // 2 * 2, top // 2 * 2, -(-right // 2) * 2, -(-bottom // 2) * 2))
     return slice(max(top, 0), min(bottom, size[1])), slice(max(left, 0), min(right, size[0]))
+
+
+def _as_filmed(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: np.ndarray | None, seed: int) -> np.ndarray:
+    """`face` with the smear and the noise of `original`, both (H, W, 3) float32 at the frame's size."""
+    if motion is not None:
+        face = detail.smeared(face, original, inside, motion)
+    return detail.noised(face, original, inside, seed)
 
 
 def _with_mask(face: np.ndarray, mask: np.ndarray, place: Place) -> np.ndarray:

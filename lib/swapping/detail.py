@@ -1,4 +1,5 @@
-"""Detail: a network draws softer than a camera films; its faces are sharpened until they look as sharp as the frame that they go into."""
+"""Detail: a network draws softer than a camera films, without its noise and without the smear of what moves. Faces are given what the
+frame that they go into has of these."""
 
 from __future__ import annotations
 
@@ -11,6 +12,13 @@ MOST = 3.0  # times that the fine detail is added: more brings pictures that wer
 AROUND = np.ones((3, 5), np.uint8), np.ones((5, 1), np.uint8)  # pixels between whose darkest and lightest a place stays: edges become
 # steeper, and get no halo. The two together are about a circle, and each takes a fraction of the time that it would.
 MARGIN = 6  # pixels around a place, beyond which nothing matters to how it is sharpened
+NOISE = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6  # leaves noise as strong as it is, and of smooth pictures nothing
+QUIET = 0.3  # share of the pixels that tell the noise: the others are texture
+OF_SIGMA = 0.3853  # that quantile of the size of normally distributed numbers
+LEAST_NOISE = 0.004  # of the full range: a level
+SHUTTER = 0.5  # of the time from frame to frame that it is open
+SHORTEST = 2.0  # pixels of smear that can be seen
+STEPS = 4  # lengths of smear that are tried
 PASSES = 3  # in which the amount is found, since what is held back is not known before
 
 
@@ -44,6 +52,62 @@ def matched(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.nd
 def sharpened(face: np.ndarray, amount: float) -> np.ndarray:
     """`face` (S, S, 3) float32 RGB with its fine detail added `amount` times: an unsharp mask."""
     return cv2.addWeighted(face, 1 + amount, cv2.GaussianBlur(face, (0, 0), FINE), -amount, 0)
+
+
+def noised(face: np.ndarray, original: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:
+    """`face` with as much noise as `original` has more than it. Both (H, W, 3) float32 RGB in [0, 1] at the frame's size, `inside` (H, W)
+    bool.
+
+    "Fast Noise Variance Estimation", Computer Vision and Image Understanding, 1996, of the pixels that vary least.
+    """
+    if not inside.any():
+        return face
+    lacking = _noise(original, inside) ** 2 - _noise(face, inside) ** 2
+    if lacking < LEAST_NOISE ** 2:
+        return face
+    noise = np.random.default_rng(seed).standard_normal(inside.shape, np.float32)
+    return face + np.float32(np.sqrt(lacking)) * noise[..., None]
+
+
+def smeared(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """`face` smeared along `motion` (x, y), pixels from frame to frame, as long as it has more detail in that direction than `original`.
+
+    Both (H, W, 3) float32 RGB in [0, 1] at the frame's size, `inside` (H, W) bool. At most as far as the shutter is open.
+    """
+    longest = SHUTTER * float(np.hypot(*motion))
+    if longest < SHORTEST or not inside.any():
+        return face
+    wanted = _along(original, inside, motion)
+    if _along(face, inside, motion) <= wanted:
+        return face
+    for step in range(1, STEPS + 1):
+        result = _smear(face, motion / np.hypot(*motion) * longest * step / STEPS)
+        if _along(result, inside, motion) <= wanted:
+            break
+    return result
+
+
+def _noise(picture: np.ndarray, inside: np.ndarray) -> float:
+    """Standard deviation of the noise of the brightness, of the full range."""
+    rest = cv2.filter2D(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F, NOISE)[inside]
+    return float(np.quantile(np.abs(rest), QUIET)) / OF_SIGMA
+
+
+def _along(picture: np.ndarray, inside: np.ndarray, motion: np.ndarray) -> float:
+    """Mean square of how the brightness changes along `motion`."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    across, down = (cv2.Sobel(grey, cv2.CV_32F, *order)[inside] for order in ((1, 0), (0, 1)))
+    along = motion / np.hypot(*motion)
+    return float(np.mean((across * np.float32(along[0]) + down * np.float32(along[1])) ** 2))
+
+
+def _smear(picture: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """The mean of `picture` (H, W, 3) moved along `way` (x, y), from half of it before to half of it after."""
+    reach = int(np.ceil(np.abs(way).max() / 2)) + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    ends = [tuple(np.rint((reach + end * way / 2) * 256).astype(int).tolist()) for end in (-1, 1)]
+    cv2.line(kernel, *ends, 1.0, 1, cv2.LINE_8, 8)
+    return cv2.filter2D(picture, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
 
 
 def _detail(picture: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lib.faces.geometry import INNER
 from lib.types import Fit, Frame, SwappedFace
 
 REACH = 4  # frames to either side that count
@@ -43,12 +44,20 @@ def _steady(window: deque[Item], place: int) -> Item:
 def _mean(window: deque[Item], index: int, track: int) -> Fit:
     near = [(np.exp(-0.5 * ((frame.index - index) / SPREAD) ** 2), face.fit) for frame, faces, _ in window
             if abs(frame.index - index) <= REACH for face in faces if _track(face) == track]
-    means = []
-    for part in Fit._fields:
+    means = {}
+    for part in ("colors", "joint"):
         weighed = [(weight, getattr(fit, part)) for weight, fit in near if getattr(fit, part) is not None]
         total = sum(weight for weight, _ in weighed)
-        means.append(sum(np.float32(weight / total) * values for weight, values in weighed) if weighed else None)
-    return Fit(*means)
+        means[part] = sum(np.float32(weight / total) * values for weight, values in weighed) if weighed else None
+    return Fit(**means, motion=_motion(window, index, track))
+
+
+def _motion(window: deque[Item], index: int, track: int) -> np.ndarray | None:
+    """How the middle of the face moves a frame, from the frame before to the one after, as far as it is there."""
+    places = {frame.index: face.aligned.face.landmarks[INNER].mean(0) for frame, faces, _ in window
+              if abs(frame.index - index) <= 1 for face in faces if _track(face) == track}
+    first, last = min(places), max(places)
+    return (places[last] - places[first]) / (last - first) if last > first else None
 
 
 def _track(face: SwappedFace) -> int | None:

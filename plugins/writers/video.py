@@ -16,8 +16,8 @@ from lib.plugin import WRITERS, Writer
 class Video(Writer):
     """A video file; its ending chooses the container (.mp4, .mov, .mkv, .webm, .avi ...). Sound, subtitles and chapters are kept."""
 
-    codec: str = option("auto", "auto is H.264, in .webm VP9; HEVC and AV1 where the input has 10 bits. ffv1 (.mkv, .avi, .mp4) and h264rgb "
-                                "(also .mov) keep every pixel exactly; prores (.mov, .mkv) is for cutting.",
+    codec: str = option("auto", "auto is H.264, in .webm VP9; HEVC and AV1 where the input has 10 bits. ffv1 (.mkv, .avi, .mp4) and "
+                                "h264rgb (also .mov) keep every pixel exactly; prores (.mov, .mkv) is for cutting.",
                         choices=("auto", "h264", "hevc", "av1", "vp9", "prores", "ffv1", "h264rgb"))
     hardware: str = option("none", "Encode H.264, HEVC or AV1 on a chip: NVIDIA's, Intel's, AMD's or Apple's, where there is one.",
                            choices=("none", "nvenc", "qsv", "amf", "videotoolbox"))

@@ -26,7 +26,7 @@ class Negative:
 
 
 def compositor() -> Compositor:
-    return Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")])
+    return Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")], match_detail=False)
 
 
 @pytest.fixture(scope="module")

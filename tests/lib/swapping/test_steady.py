@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,17 @@ def test_tracks_are_apart_and_faces_without_one_keep_their_own():
 def test_a_cut_is_kept():
     frames = [[face([0.0], 1)]] * 10 + [[face([10.0], 2)]] * 10
     assert [found[0] for found, in colors_of(frames)] == pytest.approx([0.0] * 10 + [10.0] * 10)
+
+
+def test_a_face_knows_how_it_moves():
+    def at(x: float) -> SwappedFace:
+        still = face([0.0])
+        points = np.full((68, 2), (x, 10), np.float32)
+        return replace(still, aligned=replace(still.aligned, face=replace(still.aligned.face, landmarks=points)))
+
+    done = list(steadied([(Frame(index, IMAGE), [at(3.0 * index)], "") for index in range(6)] + [(Frame(9, IMAGE), [at(0.0)], "")]))
+    moved = [faces[0].fit.motion for _, faces, _ in done]
+    assert all(motion == pytest.approx((3, 0)) for motion in moved[:6]) and moved[6] is None
 
 
 def test_where_nothing_was_measured_those_around_stand_in():
