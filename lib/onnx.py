@@ -76,7 +76,7 @@ class Network:
         self.size = table.take("size", lambda value: _whole(value, 8, LARGEST_SIZE),
                                f"the side of the pictures it takes, a whole number from 8 to {LARGEST_SIZE}")
         self.layout = table.choice("layout", ("nchw", "nhwc"), "nchw")
-        self._bgr = table.choice("color", ("rgb", "bgr"), "rgb") == "bgr"
+        self.bgr = table.choice("color", ("rgb", "bgr"), "rgb") == "bgr"
         scale = table.take("scale", number, "a number that the values 0 to 255 are multiplied by", 1 / 255)
         mean = table.take("mean", partial(numbers, count=3), "three numbers, in the order of color", np.zeros(3))
         std = table.take("std", partial(numbers, count=3, one=positive), "three numbers over 0, in the order of color", np.ones(3))
@@ -105,7 +105,7 @@ class Network:
 
     def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """The network's answer to `images`, each (size, size, 3) uint8 RGB: (N, ...) as the network shapes it; float16 as float32."""
-        pictures = np.stack(images)[..., ::-1] if self._bgr else np.stack(images)
+        pictures = np.stack(images)[..., ::-1] if self.bgr else np.stack(images)
         pictures = (pictures * self._factor - self._shift).astype(self._type)
         if self.layout == "nchw":
             pictures = pictures.transpose(0, 3, 1, 2)

@@ -35,6 +35,7 @@ from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, REGISTRIES, Masker
 from lib.progress import progress
 from lib.record import Record, identity
 from lib.swapping.composite import Compositor
+from lib.swapping.enhance import Enhanced, Enhancer
 from lib.swapping.eyes import EyesFollow
 from lib.swapping.pipeline import Choose, Finished, Role, Takes, everyone, largest, nearest, swap_frames
 from lib.swapping.sheet import sheet, spread
@@ -122,6 +123,8 @@ def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], fol
 def _key(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper]) -> str:
     """Stands for all that the finished frames depend on: frames of an interrupted run are used again where it is the same."""
     told = {name: value for name, value in _told(options).items() if name not in ELSEWHERE}
+    if options.enhance:
+        told["enhance"] = Enhancer(options.enhance).digest()
     depends = [told, identity(source.path), store.digest(), [swapper.digest for swapper in models.values()]]
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -245,13 +248,16 @@ def _roles(options: Convert, source: FrameSource, store: AlignmentStore, models:
            compositor: Compositor) -> list[Role]:
     """Which model gets whose faces."""
     kept = _kept(options, source, store)
+    enhancer = Enhancer(options.enhance) if options.enhance else None
+    networks = {folder: Enhanced(swapper, enhancer, options.enhance_strength) if enhancer else swapper
+                for folder, swapper in models.items()}
     if not options.swap:
-        (swapper,) = models.values()
-        return [Role(swapper, replace(compositor, coverage=swapper.coverage), _chooser(options, swapper), kept)]
+        (folder, swapper), = models.items()
+        return [Role(networks[folder], replace(compositor, coverage=swapper.coverage), _chooser(options, swapper), kept)]
     roles = []
     for folder, who in _cast(options).items():
         meant = _person(int(who)) if who.isdecimal() else _like(options, source, store, [Path(who).expanduser()], [])
-        roles.append(Role(models[folder], replace(compositor, coverage=models[folder].coverage), _chooser(options, models[folder]),
+        roles.append(Role(networks[folder], replace(compositor, coverage=models[folder].coverage), _chooser(options, models[folder]),
                           _both(kept, meant)))
     return roles
 
@@ -378,6 +384,8 @@ class Convert(Command):
     feather: float = option(0.1, "Width of the mask's soft edge as a share of the face's size.", low=0.0, high=0.5)
     match_detail: bool = option(True, "Give faces the sharpness, the noise and, where they move, the smear of the frame.")
     sharpen: float = option(0.0, "Add the fine detail of the new face so many times more; 0.5 to 1 is much.", low=0.0, high=5.0)
+    enhance: Path | None = option(None, "The TOML file of an ONNX network of your own that draws faces larger or clearer (docs/onnx.md).")
+    enhance_strength: float = option(1.0, "How much of what it draws counts.", low=0.0, high=1.0)
     face_scale: float = option(1.0, "Size of the new face, of the old one's.", low=0.5, high=2.0)
     follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")
     blender: str = option("alpha", "How the face is joined to the frame.", short="-b", plugin="blenders")

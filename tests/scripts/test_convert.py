@@ -37,7 +37,8 @@ def convert(model, faceswap, own_plugins):
     """`convert(input, output, "-s")` runs the command and returns what it said."""
 
     def run(source, output, *more, code=0, model=model, **options) -> str:
-        return faceswap("convert", "-i", source, "-o", output, "-m", model, "-D", "hog", *more, code=code, **own_plugins, **options).stderr
+        which = ["-m", model] if model else []
+        return faceswap("convert", "-i", source, "-o", output, *which, "-D", "hog", *more, code=code, **own_plugins, **options).stderr
 
     return run
 
@@ -331,6 +332,43 @@ def test_a_preview_shows_choices_and_writes_nothing_else(clip, convert, tmp_path
         assert len(store.done()) == 9, "no more frames are searched than may be shown"
     convert(clip, tmp_path / "new" / "two.jpg", "--preview", 2, "--frames", "7-9")
     assert pictures.read(tmp_path / "new" / "two.jpg").shape == (26 + 2 * 346, 2 * 320, 3)
+
+
+def test_several_people_get_a_face_each_from_a_model_of_their_own(couple, convert, clips, model, tmp_path):
+    """The couple's picture has the astronaut on the left; both models are the same one."""
+    other = shutil.copytree(model, tmp_path / "other")
+    photos = []
+    for clip, name in zip(clips, ("left.png", "right.png")):
+        photos.append(tmp_path / name)
+        pictures.write(photos[-1], next(open_source(clip).frames(9, 10)).image)
+
+    def changed(output, *arguments) -> tuple[bool, bool]:
+        convert(couple, tmp_path / output, *arguments, model=None)
+        difference = (pictures.read(tmp_path / output / "couple.png") != pictures.read(couple / "couple.png")).any(-1)
+        return difference[:, :256].any(), difference[:, 256:].any()
+
+    assert changed("both", "--swap", f"{photos[0]}={model}", f"{photos[1]}={other}") == (True, True)
+    assert changed("one", "--swap", f"{photos[1]}={other}") == (False, True)
+    assert changed("like", "-m", model, "-f", photos[0]) == (True, False)
+    assert changed("unlike", "-m", model, "-n", photos[0]) == (False, True)
+
+
+def test_faces_whose_pictures_were_deleted_stay(clip, convert, faceswap, own_plugins, tmp_path):
+    faceswap("extract", "-i", clip, "-o", tmp_path / "faces", "-D", "hog", **own_plugins)
+    for file in sorted((tmp_path / "faces").glob("*.png"))[3:]:
+        file.unlink()
+    assert "in 3 of 16 frames" in convert(clip, tmp_path / "out.mp4", "-a", tmp_path / "faces")
+    (tmp_path / "empty").mkdir()
+    assert "None of the 0 faces" in convert(clip, tmp_path / "out.mp4", "-a", tmp_path / "empty", code=1)
+
+
+def test_tracks_and_people_are_chosen_by_number(clip, convert, tmp_path):
+    convert(clip, tmp_path / "out.mp4")
+    with AlignmentStore.open(default_store(clip), read_only=True) as store:
+        (track,) = {stored.track for _, stored in store.all_faces()}
+    assert "in 16 of 16 frames" in convert(clip, tmp_path / "out.mp4", "--track", track)
+    assert "in 0 of 16 frames" in convert(clip, tmp_path / "out.mp4", "--track", track + 1)
+    assert "in 0 of 16 frames" in convert(clip, tmp_path / "out.mp4", "--person", 2)
 
 
 def damage(model, tmp_path, change) -> Path:
