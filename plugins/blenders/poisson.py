@@ -19,8 +19,11 @@ LEAST = 6  # pixels of SOLVED: a mask of less height or width has no inside
 @BLENDERS.register
 @dataclass
 class Poisson(Blender):
-    """The face's gradients between the frame's colours at its edge: no light of its own is left. "Poisson Image Editing", ACM Transactions
-    on Graphics, 2003. What it adds is steadied over the frames, since hair or a hand at the edge would else make the face flicker."""
+    """The face's gradients between the frame's colours at its edge: no light of its own is left.
+
+    "Poisson Image Editing", ACM Transactions on Graphics, 2003. What it adds is steadied over the frames, since hair or a hand at the edge
+    would else make the face flicker.
+    """
 
     def measure(self, face: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         face, original, mask = (cv2.resize(picture, (SOLVED, SOLVED), interpolation=cv2.INTER_AREA) for picture in (face, original, mask))

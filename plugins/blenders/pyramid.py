@@ -17,8 +17,11 @@ WITHIN = 0.25  # of the mask: from here on inwards the pyramid is all that is se
 @BLENDERS.register
 @dataclass
 class Pyramid(Blender):
-    """Each band of detail joined over a width of its own. "A Multiresolution Spline With Application to Image Mosaics", ACM Transactions on
-    Graphics, 1983. Differences of light between face and frame fade over more than the mask's feather."""
+    """Each band of detail joined over a width of its own.
+
+    "A Multiresolution Spline With Application to Image Mosaics", ACM Transactions on Graphics, 1983. Differences of light between face and
+    frame fade over more than the mask's feather.
+    """
 
     bands: int = option(5, "Bands of detail, each twice as coarse as the one before.", low=1, high=8)
 

@@ -15,8 +15,10 @@ from lib.types import Place
 @COLORS.register
 @dataclass
 class Iterative(Color):
-    """The whole distribution of the skin's colours, fitted along three axes, turned each time. "Automated colour grading using colour
-    distribution transfer", Computer Vision and Image Understanding, 2007."""
+    """The whole distribution of the skin's colours, fitted along three axes, turned each time.
+
+    "Automated colour grading using colour distribution transfer", Computer Vision and Image Understanding, 2007.
+    """
 
     iterations: int = option(8, "How often it is fitted, along other axes each time.", low=1, high=50)
 

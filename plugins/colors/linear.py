@@ -17,8 +17,10 @@ BOUNDS = (0.7, 1.3)  # by which colours may be pressed together and spread: a ha
 @COLORS.register
 @dataclass
 class Linear(Color):
-    """Mean and covariance of the skin's red, green and blue, by the least change. "The Linear Monge-Kantorovitch Linear Colour Mapping for
-    Example-Based Colour Transfer", IET Visual Media Production, 2007."""
+    """Mean and covariance of the skin's red, green and blue, by the least change.
+
+    "The Linear Monge-Kantorovitch Linear Colour Mapping for Example-Based Colour Transfer", IET Visual Media Production, 2007.
+    """
 
     def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """(3, 4): a matrix of colours, and what is added."""

@@ -15,8 +15,10 @@ from lib.types import Place
 @COLORS.register
 @dataclass
 class SlicedTransport(Color):
-    """The whole distribution of the skin's colours, moved by the mean of what many directions ask for: softer than iterative. "Sliced and
-    Radon Wasserstein Barycenters of Measures", Journal of Mathematical Imaging and Vision, 2015."""
+    """The whole distribution of the skin's colours, moved by the mean of what many directions ask for: softer than iterative.
+
+    "Sliced and Radon Wasserstein Barycenters of Measures", Journal of Mathematical Imaging and Vision, 2015.
+    """
 
     steps: int = option(4, "How often colours are moved.", low=1, high=50)
     directions: int = option(12, "Along how many directions each time; a multiple of 3.", low=3, high=96, step=3)

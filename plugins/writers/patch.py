@@ -21,8 +21,10 @@ from lib.types import Frame, Patch
 @WRITERS.register
 @dataclass
 class Patches(Writer):
-    """Each new face upright, as it was before it was set into its frame: a PNG with its mask as alpha, and a JSON file for each frame with
-    the matrices that carry them there."""
+    """New faces apart from their frames, for compositors: PNG with the mask as alpha, and the matrices that carry them there.
+
+    A JSON file for each frame names the faces, upright as they were before they were set in, and their matrices.
+    """
 
     def open(self, path: Path, source: FrameSource) -> PatchSink:
         return PatchSink(path, source)
