@@ -158,7 +158,7 @@ def test_a_signal_saves_and_ends(endless, number):
 def test_killed_at_any_moment_nothing_saved_is_lost(endless, faceswap, own_plugins, line):
     moments = random.Random(1)
     reached = 0
-    for _ in range(5):
+    for _ in range(3):
         process = endless()
         wait_for(lambda: endless.newest() > reached, process)  # it goes on where it was, and further
         time.sleep(moments.uniform(0, 1.5))
