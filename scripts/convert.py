@@ -37,7 +37,7 @@ from lib.record import Record, identity
 from lib.swapping.composite import Compositor
 from lib.swapping.enhance import Enhanced, Enhancer
 from lib.swapping.eyes import EyesFollow
-from lib.swapping.pipeline import Choose, Finished, Role, Takes, everyone, largest, nearest, swap_frames
+from lib.swapping.pipeline import BATCH, Choose, Finished, Role, Takes, everyone, largest, nearest, swap_frames
 from lib.swapping.sheet import sheet, spread
 from lib.swapping.steady import REACH
 from lib.training.swapper import Swapper, load_swapper
@@ -110,8 +110,8 @@ def run(options: Convert) -> int:
 
 def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, sink: FrameSink, stretch: Stretch,
           start: int, stop: int | None) -> Iterator[Finished]:
-    """Frames `start` to `stop` - 1, swapped. Those around are looked at too, so that colours are steadied as in one run over all."""
-    lead = max(stretch.start, start - REACH)
+    """Frames `start` to `stop` - 1, swapped. Those around are looked at too, so that all is as in one run over all frames."""
+    lead = max(stretch.start, (start - REACH) // BATCH * BATCH)
     after = stop if stop is None or stop == stretch.stop else stop + REACH
     found = ((frame, list(map(MaskedFace.of, store.faces(frame.index))) if stretch.concerns(frame.index) else [])
              for frame in prefetch(source.frames(lead, after)))
@@ -350,12 +350,13 @@ class Convert(Command):
 
     Takes every frame of the input, replaces each face by what the trained model makes of it, and writes a video or a folder
     of pictures. Faces are found on the fly where extract has not found them before, and kept for the next run.
-    Nothing outside the faces changes; the sound is kept.
+    Nothing outside the faces changes; sound, subtitles and chapters are kept. What a run that was stopped had finished is used
+    when the same command is run again. OUTPUT.run.json tells how the output came about.
     """
 
     input: Path = option(help="A video, a folder of pictures, or a picture.", short="-i")
     output: Path = option(help="A video, or a folder for pictures.", short="-o")
-    model_dir: Path | None = option(None, "The folder of a trained model.", short="-m")
+    model_dir: Path | None = option(None, "The folder of a trained model. Needed, unless --swap names several.", short="-m")
     swap: list[str] = option([], "Instead of -m: several models in one go, such as 1=MODEL_X photo.jpg=MODEL_Y: a person's number, as "
                                  "extract tells it, or somebody's photo, and the folder of the model for that face.")
     alignments: Path | None = option(None, "The alignments file of the input, if it is not in its usual place.", short="-p")
@@ -397,6 +398,6 @@ class Convert(Command):
                                      "output; extract before.")
     preview: int | None = option(None, "Write no result but a sheet of so many frames to look at, beside the output or, if its name is "
                                        "that of a picture, there.", low=1, high=60)
-    try_: list[str] = option([], "With --preview: a row for each of these settings, such as color=reinhard,linear blender=alpha,pyramid.")
+    try_: list[str] = option([], "A preview with a row for each of these settings, such as color=reinhard,linear blender=alpha,pyramid.")
     detector: str = option("auto", "What finds faces where that was not done before.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "What finds landmarks where that was not done before.", short="-A", plugin="aligners")

@@ -18,7 +18,7 @@ from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.swapping.steady import steadied
 from lib.types import AlignedFace, Face, Frame, Patch, SwappedFace
 
-BATCH = 8  # faces a call of the network; also how many frames wait for it at most, so that stretches without faces flow
+BATCH = 8  # faces a call of the network; also frames that are shown to it together, from a multiple of it on
 SAME_PERSON = 0.6  # dlib's own bound for the distance of two embeddings; measured within a person at most 0.49, between two 0.75
 
 _Cropped = tuple[Frame, list[tuple[int, AlignedFace]], str]  # the number of each face's role
@@ -129,7 +129,8 @@ def nearest(identity: np.ndarray, recognizer: Recognizer) -> Choose:
 
 
 def _swapped(cropped: Iterable[_Cropped], roles: Sequence[Role], follow: Follow | None) -> Iterator[tuple[Frame, list[SwappedFace], str]]:
-    """A network sees the faces of several frames at once."""
+    """A network sees the faces of BATCH frames at once, of the same frames wherever a run begins: what it draws depends, in the last bits,
+    on what it is shown besides."""
     waiting: list[_Cropped] = []
 
     def flush() -> Iterator[tuple[Frame, list[SwappedFace], str]]:
@@ -140,9 +141,9 @@ def _swapped(cropped: Iterable[_Cropped], roles: Sequence[Role], follow: Follow 
         waiting.clear()
 
     for item in cropped:
-        waiting.append(item)
-        if len(waiting) >= BATCH or sum(len(faces) for _, faces, _ in waiting) >= BATCH:
+        if waiting and item[0].index // BATCH != waiting[-1][0].index // BATCH:
             yield from flush()
+        waiting.append(item)
     yield from flush()
 
 
