@@ -112,7 +112,8 @@ def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], fol
           start: int, stop: int | None) -> Iterator[Finished]:
     """Frames `start` to `stop` - 1, swapped. Those around are looked at too, so that all is as in one run over all frames."""
     lead = max(stretch.start, (start - REACH) // BATCH * BATCH)
-    after = stop if stop is None or stop == stretch.stop else stop + REACH
+    after = None if stop is None else -(-(stop + REACH) // BATCH) * BATCH
+    after = stretch.stop if after is None or stretch.stop is not None and stretch.stop < after else after
     found = ((frame, list(map(MaskedFace.of, store.faces(frame.index))) if stretch.concerns(frame.index) else [])
              for frame in prefetch(source.frames(lead, after)))
     for done in swap_frames(found, roles, follow, sink.deep, sink.aligned):
