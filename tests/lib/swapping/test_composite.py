@@ -196,6 +196,25 @@ def test_sharpening_adds_detail_and_no_light(portrait):
     assert sharp.std() > soft.std()
 
 
+@pytest.mark.parametrize("mask, seen", [(0.0, False), (0.3, False), (0.35, False), (0.6, True), (1.0, True)])
+def test_a_face_of_which_next_to_nothing_is_seen_is_told(portrait, mask, seen):
+    image, face = portrait
+    assert compositor().paste(Canvas(Frame(0, image)), swapped(image, face, 64, mask=mask)) == seen
+
+
+def test_faces_before_they_were_set_in_come_with_what_carries_them_there(portrait):
+    image, face = portrait
+    canvas = Canvas(Frame(0, image), aligned=True)
+    compositor(match_detail=False).paste(canvas, swapped(image, face, 128, lambda crop: crop * 0.5))
+    patch, = canvas.patches
+    aligned, matrix = patch.aligned
+    assert aligned.shape[2] == 4 and aligned.dtype == np.uint8
+    there = cv2.warpAffine(aligned, matrix, image.shape[1::-1], flags=cv2.INTER_LINEAR)[patch.rows, patch.columns]
+    inside = patch.mask > 0.9
+    assert np.abs(there[inside][:, :3].astype(int) - patch.face[inside]).mean() < 4
+    assert np.abs(there[..., 3] / 255 - patch.mask).mean() < 0.02
+
+
 def test_an_answer_that_is_not_made_of_numbers_is_refused(portrait):
     image, face = portrait
     canvas = Canvas(Frame(0, image))
