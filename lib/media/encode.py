@@ -113,6 +113,7 @@ class VideoSink(FrameSink):
         self._key, self._first = key, start
         stop = self._source.count if stop is None and not self._video else stop
         there = self._there()
+        self._size = next((tuple(described.size) for described in there.values()), None)
         ended = there and self._video and there[max(there)].last + 1 < start + (max(there) + 1) * SEGMENT
         total = -(-((self._source.count if stop is None else stop) - start) // SEGMENT) if shard or stop is not None else None
         first, after = shard.frames(total) if shard else (0, total)

@@ -216,7 +216,8 @@ def test_subtitles_chapters_and_names_are_kept(shared, tmp_path, caplog):
             texts = [bytes(packet) for packet in container.demux(subtitles) if packet.size] if subtitles else []
             chapters = [(*(round(float(one[end] * one["time_base"]), 3) for end in ("start", "end")), one["metadata"]["title"])
                         for one in container.chapters()]
-            return container.metadata.get("title"), chapters, texts, [stream.metadata.get("language", "und") for stream in container.streams.audio]
+            languages = [stream.metadata.get("language", "und") for stream in container.streams.audio]
+            return container.metadata.get("title"), chapters, texts, languages
 
     assert told(passed_through(source, tmp_path / "out.mkv").path) == told(named) and told(named)[2]
     title, chapters, texts, languages = told(passed_through(source, tmp_path / "out.mp4").path)
