@@ -118,7 +118,7 @@ def test_interrupted_it_saves_says_so_and_goes_on(faceswap, long_clip, tmp_path,
     store, faces = tmp_path / "x.db", tmp_path / "faces"
     arguments = ("-i", long_clip, "-p", store, "-o", faces, "-D", "hog", *SLOW)
     run = start(*arguments)
-    wait_for_faces(faces, 10)
+    wait_for_faces(faces, 45)  # five batches of eight may be in the works, their faces written
     run.send_signal(signal.SIGSTOP)
     assert "Another run is writing" in faceswap("extract", *arguments, code=1).stderr
     run.send_signal(stop)
