@@ -68,16 +68,16 @@ def run(options: Convert) -> int:
                             "Put it into a container with an index, such as MP4, first.")
     compositor, follow = compositing(options, source.path)
     sink = sink_of(options, source)
-    models = _models(options)
+    models, enhancer = _models(options), options.enhance and Enhancer(options.enhance)
 
     frames = touched = faces = faint = 0
     troubles: dict[str, None] = {}
     with Record(options.output, "convert", _told(options), {"input": source.path}, shard) as record, sink:
         with alignments(options, source, stretch.indices(source), search=shard is None) as store:
-            roles = _roles(options, source, store, models, compositor)
+            roles = _roles(options, source, store, models, enhancer, compositor)
             check_stored(store, compositor.maskers, source.path)
             record.note(models={str(folder): swapper.digest for folder, swapper in models.items()})
-            stretches = sink.missing(_key(options, source, store, models), stretch.start, stretch.stop, shard)
+            stretches = sink.missing(_key(options, source, store, models, enhancer), stretch.start, stretch.stop, shard)
             total = None if any(stop is None for _, stop in stretches) and source.count is None else sum(
                 (source.count if stop is None else stop) - start for start, stop in stretches)
             all_done = (_done(source, store, roles, follow, sink, stretch, start, stop) for start, stop in stretches)
@@ -88,13 +88,15 @@ def run(options: Convert) -> int:
                 faces += done.swapped
                 faint += done.faint
                 if done.failure:
-                    name = done.frame.name or f"Frame {done.frame.index}"
+                    name = done.frame.name or f"Frame {done.frame.index + 1}"
                     troubles[f"{name} was passed through as it was: {done.failure}."] = None
             troubles |= dict.fromkeys(f"Incomplete input: {loss}" for loss in source.losses)
             record.note(frames=frames, frames_swapped=touched, faces=faces, failures=list(troubles))
 
     logger.info("Swapped %s in %d of %s in %.0f s: %s%s", counted(faces, "face"), touched, counted(frames, "frame"),
                 time.monotonic() - began, options.output, " (a folder of pictures)" if options.output.is_dir() else "")
+    if not stretches:
+        logger.info("All that was asked for was there already, made by an earlier run with all the same.")
     if sink.waits_for:
         logger.info("%s of other shards are not there yet: when they are, the same command without --shard puts all together.",
                     counted(sink.waits_for, "part"))
@@ -121,11 +123,11 @@ def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], fol
             yield done
 
 
-def _key(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper]) -> str:
+def _key(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper], enhancer: Enhancer | None) -> str:
     """Stands for all that the finished frames depend on: frames of an interrupted run are used again where it is the same."""
     told = {name: value for name, value in _told(options).items() if name not in ELSEWHERE}
-    if options.enhance:
-        told["enhance"] = Enhancer(options.enhance).digest()
+    if enhancer:
+        told["enhance"] = enhancer.digest()
     depends = [told, identity(source.path), store.digest(), [swapper.digest for swapper in models.values()]]
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -140,16 +142,17 @@ def _preview(options: Convert, source: FrameSource, stretch: Stretch) -> int:
     count = options.preview or TRIED_ON
     variants = _variants(options)
     ways = [compositing(chosen, source.path) for _, chosen in variants]
-    models = _models(options)
+    models, enhancer = _models(options), options.enhance and Enhancer(options.enhance)
     with alignments(options, source, spread(stretch.indices(source) or range(source.count or 1), SEARCHED * count)) as store:
         looked_at = set(stretch.indices(source) or store.done())
         with_face = [index for index, _, _, faces in store.frame_counts() if faces and index in looked_at]
         found = [(frame, list(map(MaskedFace.of, store.faces(frame.index)))) for frame in source.at(spread(with_face, count))]
-        roles = [_roles(options, source, store, models, compositor) for compositor, _ in ways]
+        roles = _roles(options, source, store, models, enhancer, ways[0][0])
     if not found:
         raise FaceswapError(f"No faces were found in {source.path} where they were looked for. Choose other frames, or more of them.")
     rows = [("as it was", [frame.image for frame, _ in found])]
-    for (label, _), (_, follow), its in zip(variants, ways, roles):
+    for (label, _), (compositor, follow) in zip(variants, ways):
+        its = [replace(role, compositor=replace(compositor, coverage=role.compositor.coverage)) for role in roles]
         rows.append((label, [done.frame.with_patches(done.patches) for done in swap_frames(iter(found), its, follow)]))
     path = options.output
     if path.suffix.lower() not in pictures.WRITTEN:
@@ -245,11 +248,10 @@ def _cast(options: Convert) -> dict[Path, str]:
     return cast
 
 
-def _roles(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper],
+def _roles(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper], enhancer: Enhancer | None,
            compositor: Compositor) -> list[Role]:
     """Which model gets whose faces."""
     kept = _kept(options, source, store)
-    enhancer = Enhancer(options.enhance) if options.enhance else None
     networks = {folder: Enhanced(swapper, enhancer, options.enhance_strength) if enhancer else swapper
                 for folder, swapper in models.items()}
     if not options.swap:
@@ -269,7 +271,7 @@ def _kept(options: Convert, source: FrameSource, store: AlignmentStore) -> Takes
     if options.track:
         rules.append(lambda index, face: face.track in options.track)
     if options.person:
-        rules += [lambda index, face: face.person in options.person]
+        rules.append(lambda index, face: face.person in options.person)
     if options.filter or options.nfilter:
         rules.append(_like(options, source, store, options.filter, options.nfilter))
     if options.aligned_dir:

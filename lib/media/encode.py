@@ -252,7 +252,6 @@ class VideoSink(FrameSink):
                 begun.file.drop()
 
     def _begin(self, number: int) -> _Begun:
-        os.environ.setdefault("SVT_LOG", "1")  # errors alone
         context = av.CodecContext.create(self._encoder, "w")
         self._set_up(context, self._size)
         return _Begun(number, SegmentWriter(self._parts / f"{number:06d}"), context)
@@ -279,6 +278,7 @@ class VideoSink(FrameSink):
         return round(Fraction(frame.time) / self._time_base) * self._time_base if self._format != "avi" else Fraction(frame.time)
 
     def _set_up(self, context: av.VideoCodecContext, size: tuple[int, int]) -> None:
+        os.environ.setdefault("SVT_LOG", "1")  # errors alone
         context.time_base, context.framerate = self._time_base, self._rate.limit_denominator(1 << 16)
         context.width, context.height = size
         context.thread_type = "AUTO"

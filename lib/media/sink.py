@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -120,13 +121,19 @@ class PictureSink(FrameSink):
     def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
         file = self._file(frame)
         if self._mask == SEPARATE:
-            self._submit(frame, lambda: masks_of(frame, patches), file.with_name(f"{file.stem}_mask.png"))
+            stem = file.stem if self._stems[file.stem] < 2 else file.name  # "a.jpg" beside "a.png"
+            self._submit(frame, lambda: masks_of(frame, patches), file.with_name(f"{stem}_mask.png"))
         if self._mask == ALPHA:
             self._submit(frame, lambda: alone(frame, patches), file)
         elif self.deep:  # 255 times 256 is white
             self._submit(frame, lambda: _full_scale(frame.with_patches(patches, True)), file)
         else:
             self._submit(frame, lambda: frame.with_patches(patches), file)
+
+    @cached_property
+    def _stems(self) -> Counter[str]:
+        """How many of the source's pictures are called so, whatever their endings."""
+        return Counter(Path(name).stem for name in getattr(self._source, "names", ()))
 
     def _file(self, frame: Frame) -> Path:
         return self.path if self._single else self.path / self._name(frame.index, frame.name)

@@ -150,6 +150,14 @@ def test_faces_alone_lie_on_nothing(single, patched, astronaut, tmp_path):
     assert mask.shape == (100, 120) and (mask == picture[..., 3]).all()
 
 
+def test_pictures_that_differ_in_their_ending_alone_have_a_mask_each(patched, astronaut, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a.jpg", "b.png"):
+        pictures.write(tmp_path / "in" / name, astronaut[:100, :120])
+    put("images", open_source(tmp_path / "in"), tmp_path / "out", [patched], mask="separate")
+    assert set(os.listdir(tmp_path / "out")) == {"a.png", "a.jpg", "b.png", "a.png_mask.png", "a.jpg_mask.png", "b_mask.png"}
+
+
 @pytest.mark.parametrize("options, words", [({"mask": "alpha", "format": "jpg"}, "know no transparency"),
                                             ({"depth": 16, "format": "webp"}, "know no 16 bits")])
 def test_formats_that_cannot_are_told(options, words, single, tmp_path):
