@@ -11,6 +11,7 @@ import numpy as np
 
 from lib.types import Frame, Patch, Shard
 
+PQ, HLG = 16, 18  # transfer of HDR video, as ISO/IEC 23091-2 and FFmpeg number it
 NEAR = 30  # frames of a video: what is not farther apart is decoded in one go, since finding a frame costs about as much
 
 
@@ -21,6 +22,7 @@ class FrameSource(ABC):
     size: tuple[int, int] | None  # (width, height) as shown; None where pictures differ
     rate: Fraction | None  # frames/s, the average of a video with a variable rate; None for pictures
     count: int | None  # number of frames, or None where only reading tells
+    hdr_coded: tuple[int, int] | None = None  # primaries and transfer (`PQ`, `HLG`) of HDR video
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...

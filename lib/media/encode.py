@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 
 from lib.errors import FaceswapError
 from lib.media import segments
-from lib.media.base import FrameSink, FrameSource
+from lib.media.base import PQ, FrameSink, FrameSource
 from lib.media.coded import BICUBIC, EXACT, FULL, LIMITED, CodedFrame, coded
 from lib.media.files import VIDEO_FORMATS, disk_errors, part_of, publish
 from lib.media.segments import Description, SegmentWriter
@@ -38,7 +38,6 @@ SLOWNESS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "s
 SVT_PRESETS = dict(zip(SLOWNESS, (12, 11, 10, 9, 8, 7, 5, 4, 3)))
 NVENC_PRESETS = dict(zip(SLOWNESS, ("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p7")))
 QSV_PRESETS = dict(zip(SLOWNESS, ("veryfast", "veryfast", *SLOWNESS[2:])))
-PQ = 16  # transfer of HDR10, whose pictures say nothing without what was measured of their screen; as FFmpeg numbers it
 YUV = ("yuv", "nv12", "p010")
 AHEAD = 8  # frames that may wait for the encoder
 SEGMENT = 120  # frames that are encoded by themselves: what a killed run loses at most

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -17,13 +19,15 @@ from lib.errors import FaceswapError
 from lib.media.base import FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, disk_errors, natural_key, part_of, printable
 from lib.parallel import ordered_map
-from lib.types import Frame
+from lib.types import Frame, Patch, as_bytes, as_deep
 
 WRITTEN = {  # ending -> Pillow's format and its settings
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}), ".webp": ("WEBP", {"quality": 95}), ".bmp": ("BMP", {}),
     ".png": ("PNG", {"compress_level": 1}), ".tif": ("TIFF", {"compression": "tiff_lzw"})}
 WRITTEN |= {other: WRITTEN[known] for other, known in
             {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".dib": ".bmp"}.items()}
+ORIENTATION = 0x0112  # EXIF tag
+AFTER_HEADER = 33  # bytes of a PNG file before its second chunk
 READERS = 2  # pictures decoded ahead of the consumer, who has the other cores
 
 
@@ -33,12 +37,21 @@ def read(path: Path) -> np.ndarray:
     Transparent parts are shown on white, as most viewers do. 16-bit values are scaled to 8 bits. Pixel values are not
     converted between colour profiles. Raises FaceswapError where the file is no picture, is damaged or too large.
     """
+    image = read_deep(path)
+    return image if image.dtype == np.uint8 else as_bytes(_as_video(image))
+
+
+def read_deep(path: Path) -> np.ndarray:
+    """The same as uint16, up to 65535, where the file has RGB of 16 bits a channel."""
     path = Path(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow: large pictures, odd metadata
             with Image.open(path) as picture:
+                deep = picture.mode == "RGB" and picture.tile and "RGB;16" in str(picture.tile[0][3])
                 picture.load()
+                if deep and picture.getexif().get(ORIENTATION, 1) == 1:
+                    return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
                 return _rgb(_upright(picture))
     except UnidentifiedImageError:
         if (kind := content(path)) == "heic":
@@ -52,12 +65,13 @@ def read(path: Path) -> np.ndarray:
         raise FaceswapError(f"{path} is damaged and cannot be read: {_one_line(error)}. Replace it or take it away.") from error
 
 
-def write(path: Path, image: np.ndarray, profile: bytes | None = None) -> None:
+def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tuple[int, int] | None = None) -> None:
     """`image` (H, W, 3) RGB, or (H, W, 4) with alpha, or (H, W) grey, as the file `path`, in the format of its ending; the file appears
     whole or not at all.
 
-    uint8, or, of RGB as PNG and TIFF, uint16. `profile` is the ICC profile that says what the RGB values mean. Raises FaceswapError where
-    the ending is not one of `WRITTEN` or the disk refuses.
+    uint8, or, of RGB as PNG and TIFF, uint16. `profile` is the ICC profile that says what the RGB values mean; of PNG with 16 bits,
+    `coded` says so with the numbers of primaries and transfer (ISO/IEC 23091-2). Raises FaceswapError where the ending is not one of
+    `WRITTEN` or the disk refuses.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITTEN:
@@ -65,7 +79,7 @@ def write(path: Path, image: np.ndarray, profile: bytes | None = None) -> None:
     kind, settings = WRITTEN[path.suffix.lower()]
     memory = io.BytesIO()
     if image.dtype == np.uint16:  # which Pillow does not know
-        memory.write(cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1])
+        memory.write(_deep_png(image, profile, coded) if kind == "PNG" else _deep_tiff(image, profile))
     else:
         Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **({"icc_profile": profile} if profile else {}))
     part = part_of(path)
@@ -76,6 +90,27 @@ def write(path: Path, image: np.ndarray, profile: bytes | None = None) -> None:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def _deep_png(image: np.ndarray, profile: bytes | None, coded: tuple[int, int] | None) -> bytes:
+    """With the chunks iCCP and cICP, the latter for RGB over the full range (Portable Network Graphics, third edition, 2025)."""
+    png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    told = b"" if coded is None else _chunk(b"cICP", bytes((*coded, 0, 1)))
+    if profile:
+        told += _chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile))
+    return png[:AFTER_HEADER] + told + png[AFTER_HEADER:]
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _deep_tiff(image: np.ndarray, profile: bytes | None) -> bytes:
+    import tifffile
+
+    memory = io.BytesIO()
+    tifffile.imwrite(memory, image, photometric="rgb", compression="zlib", iccprofile=profile)
+    return memory.getvalue()
 
 
 def profile(path: Path) -> bytes | None:
@@ -107,6 +142,51 @@ def content(path: Path) -> str:
         return "picture"
     videos = (b"\x1aE\xdf\xa3", b"FLV", b"0&\xb2u", b"\0\0\x01", b"\0\0\0\x01", b"OggS", b"G@")
     return "video" if head.startswith(videos) or head[:4] == b"RIFF" and head[8:12] == b"AVI " else "other"
+
+
+class DeepPicture(Frame):
+    """A picture of 16 bits a channel."""
+
+    def __init__(self, index: int, full: np.ndarray, name: str):
+        """`full`: (H, W, 3) uint16 RGB, up to 65535."""
+        for attribute, value in (("index", index), ("full", full), ("name", name), ("time", None)):
+            object.__setattr__(self, attribute, value)
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        return as_bytes(_as_video(self.full))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.full.shape[1::-1]
+
+    @property
+    def is_deep(self) -> bool:
+        return True
+
+    def part(self, rows: slice, columns: slice, deep: bool = False) -> np.ndarray:
+        return _as_video(self.full[rows, columns]) if deep else self.image[rows, columns]
+
+
+def with_patches(frame: Frame, patches: Sequence[Patch]) -> np.ndarray:
+    """(H, W, 3) uint16, up to 65535: the frame as it is, and, where `patches` change it, what they show."""
+    if not isinstance(frame, DeepPicture):
+        return _full_scale(frame.with_patches(patches, True))
+    image = frame.full.copy()
+    for patch in patches:
+        there = image[patch.rows, patch.columns]
+        np.copyto(there, _full_scale(as_deep(patch.pixels)), where=patch.pixels != patch.before)
+    return image
+
+
+def _as_video(image: np.ndarray) -> np.ndarray:
+    """uint16 up to 65535, as pictures have it, up to 255 * 256, as frames do."""
+    return np.rint(image * np.float32(65280 / 65535)).astype(np.uint16)
+
+
+def _full_scale(image: np.ndarray) -> np.ndarray:
+    """The other way round."""
+    return np.minimum(np.rint(image * np.float32(65535 / 65280)), 65535).astype(np.uint16)
 
 
 class PictureSource(FrameSource):
@@ -147,6 +227,8 @@ class PictureSource(FrameSource):
         for index, (file, image) in enumerate(zip(files, ordered_map(_read_or_error, files, READERS)), start):
             if isinstance(image, FaceswapError):
                 self._losses.append(f"{file.name}: {_relative(image, file)}")
+            elif image.dtype == np.uint16:
+                yield DeepPicture(index, image, self.names[index])
             else:
                 yield Frame(index, image, self.names[index])
 
@@ -157,7 +239,7 @@ class PictureSource(FrameSource):
 
 def _read_or_error(file: Path) -> np.ndarray | FaceswapError:
     try:
-        return read(file)
+        return read_deep(file)
     except FaceswapError as error:
         return error
 
@@ -215,7 +297,7 @@ def _rgb(picture: Image.Image) -> np.ndarray:
 def _shown_size(file: Path) -> tuple[int, int] | None:
     try:
         with Image.open(file) as picture:
-            turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             return picture.size[::-1] if turned else picture.size
     except Exception:  # see read(), which may know more
         image = _read_or_error(file)

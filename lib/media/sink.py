@@ -13,7 +13,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.media import pictures
-from lib.media.base import FrameSink, FrameSource
+from lib.media.base import PQ, FrameSink, FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, disk_errors, same_path
 from lib.types import Frame, Patch, Shard, as_bytes
 
@@ -41,6 +41,13 @@ def check_output(path: Path, source: FrameSource) -> None:
         raise FaceswapError(f"Videos are not written as {ending}. Choose one of {', '.join(sorted(VIDEO_FORMATS))}.")
 
 
+def refuse_hdr(source: FrameSource, what: str) -> None:
+    """Raises FaceswapError where `source` is HDR video, whose values mean something else in what has no word for it."""
+    if source.hdr_coded:
+        raise FaceswapError(f"{source.path} is HDR video ({'HDR10' if source.hdr_coded[1] == PQ else 'HLG'}), which {what} does not keep. "
+                            "Write a video, or PNG with --writer.format png --writer.depth 16, or convert the input to SDR first.")
+
+
 class PictureSink(FrameSink):
     """Pictures in a folder, each under its frame's name; or one picture, where `path` has a picture's ending and one frame comes.
 
@@ -66,7 +73,12 @@ class PictureSink(FrameSink):
         for wish, endings, words in ((mask == ALPHA, WITH_ALPHA, "transparency"), (deep, DEEP, "16 bits")):
             if wish and asked not in (None, *endings):
                 raise FaceswapError(f"{asked} pictures know no {words}. Choose one of {', '.join(endings)}.")
-        self._ending = ending or (".png" if deep or mask == ALPHA else None)
+        self._ending = ending
+        self._kept = {known for known in pictures.WRITTEN  # endings of formats that hold what is asked for
+                      if (not deep or known in DEEP) and (mask != ALPHA or known in WITH_ALPHA)}
+        if not deep or mask == ALPHA or asked not in (None, ".png"):
+            refuse_hdr(source, f"a picture {'with alpha' if mask == ALPHA else 'of 16 bits' if deep else 'of 8 bits'}"
+                               f"{f' as {asked}' if asked else ''}")
         self._mask, self.deep = mask, deep
         self._named: dict[int, str] = {}  # by the index of the frame
         self._taken: set[str] = set()
@@ -116,19 +128,20 @@ class PictureSink(FrameSink):
             return {entry.name for entry in os.scandir(self.path) if entry.stat().st_mtime_ns >= began}
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
-        self._submit(frame, lambda: image, self._file(frame))
+        self._submit(self._save, frame, {self._file(frame): lambda: image})
 
     def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
-        file = self._file(frame)
-        if self._mask == SEPARATE:
+        file, made = self._file(frame), {}
+        if self._mask == SEPARATE:  # first: where a picture is, its mask is, too
             stem = file.stem if self._stems[file.stem] < 2 else file.name  # "a.jpg" beside "a.png"
-            self._submit(frame, lambda: masks_of(frame, patches), file.with_name(f"{stem}_mask.png"))
+            made[file.with_name(f"{stem}_mask.png")] = lambda: masks_of(frame, patches)
         if self._mask == ALPHA:
-            self._submit(frame, lambda: alone(frame, patches), file)
-        elif self.deep:  # 255 times 256 is white
-            self._submit(frame, lambda: _full_scale(frame.with_patches(patches, True)), file)
+            made[file] = lambda: alone(frame, patches)
+        elif self.deep:
+            made[file] = lambda: pictures.with_patches(frame, patches)
         else:
-            self._submit(frame, lambda: frame.with_patches(patches), file)
+            made[file] = lambda: frame.with_patches(patches)
+        self._submit(self._save, frame, made)
 
     @cached_property
     def _stems(self) -> Counter[str]:
@@ -138,8 +151,8 @@ class PictureSink(FrameSink):
     def _file(self, frame: Frame) -> Path:
         return self.path if self._single else self.path / self._name(frame.index, frame.name)
 
-    def _submit(self, frame: Frame, image: Callable[[], np.ndarray], file: Path) -> None:
-        self._waiting.append(self._pool.submit(self._save, file, frame, image))
+    def _submit(self, save: Callable[..., None], *arguments) -> None:
+        self._waiting.append(self._pool.submit(save, *arguments))
         while len(self._waiting) > 2 * self._workers:
             self._waiting.popleft().result()
 
@@ -149,9 +162,11 @@ class PictureSink(FrameSink):
             while self._waiting:
                 self._waiting.popleft().result()
 
-    def _save(self, file: Path, frame: Frame, image: Callable[[], np.ndarray]) -> None:
+    def _save(self, frame: Frame, made: dict[Path, Callable[[], np.ndarray]]) -> None:
         origin = self._source.path / frame.name if self._source.path.is_dir() else self._source.path
-        pictures.write(file, image(), pictures.profile(origin) if frame.name else None)
+        profile = pictures.profile(origin) if frame.name else None
+        for file, image in made.items():
+            pictures.write(file, image(), profile, self._source.hdr_coded)
 
     def _name(self, index: int, given: str) -> str:
         """What the picture of frame `index`, whose file is called `given` ("" in a video), is called."""
@@ -159,7 +174,7 @@ class PictureSink(FrameSink):
             return f"{self._source.path.stem}_{index + 1:06d}{self._ending or '.png'}"
         if index not in self._named:
             own = Path(given)
-            if own.suffix.lower() in pictures.WRITTEN and self._ending in (None, own.suffix.lower()):
+            if own.suffix.lower() in self._kept and self._ending in (None, own.suffix.lower()):
                 name = given
             else:
                 ending = self._ending or ".png"
@@ -189,8 +204,3 @@ def alone(frame: Frame, patches: Sequence[Patch]) -> np.ndarray:
         there = (patch.mask > 0)[..., None]
         image[patch.rows, patch.columns, :3] = np.where(there, as_bytes(patch.face), image[patch.rows, patch.columns, :3])
     return image
-
-
-def _full_scale(image: np.ndarray) -> np.ndarray:
-    """uint16 up to 255 * 256, as FFmpeg has it, up to 65535, as pictures do."""
-    return np.minimum(np.rint(image * (65535 / 65280)), 65535).astype(np.uint16)

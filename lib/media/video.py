@@ -18,7 +18,7 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideData
 
 from lib.errors import FaceswapError
-from lib.media.base import FrameSource
+from lib.media.base import HLG, PQ, FrameSource
 from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion, plain
 from lib.types import Frame
 
@@ -104,6 +104,7 @@ class VideoSource(FrameSource):
             self._conversion = Conversion(self.matrix, scaled, turn, exact)
             self.layout = plain(first.format.name)
             self.hdr = Hdr.of(first)
+            self.hdr_coded = (self.colours.primaries, self.colours.transfer) if self.colours.transfer in (PQ, HLG) else None
             self.depth = first.format.components[0].bits if self._conversion.cuts(first) else 8  # bits of a sample that can be kept
             # these start their clocks anywhere
             self.origin = (container.start_time or 0) / av.time_base if container.format.name in ("mpegts", "mpeg") else 0.0

@@ -12,7 +12,7 @@ from PIL import Image
 from lib.errors import FaceswapError
 from lib.media.base import FrameSink, FrameSource
 from lib.media.files import disk_errors, part_of, publish
-from lib.media.sink import ANIMATED, check_output
+from lib.media.sink import ANIMATED, check_output, refuse_hdr
 from lib.options import option
 from lib.plugin import WRITERS, Writer
 from lib.types import Frame, Patch
@@ -41,6 +41,7 @@ class AnimationSink(FrameSink):
         check_output(self.path, source)
         if self.path.suffix.lower() not in ANIMATED:
             raise FaceswapError(f"{path} does not end like an animation. Choose one of {', '.join(ANIMATED)}.")
+        refuse_hdr(source, "an animation")
         self._width, self._quality = width, quality
         self._lasts = 1000 / float(source.rate or rate)
         self._images: list[Image.Image] = []

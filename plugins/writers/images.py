@@ -20,7 +20,8 @@ class Images(Writer):
                          choices=("auto", "png", "jpg", "webp", "tiff", "bmp"))
     mask: str = option("none", "alpha: the new faces alone, the rest transparent; separate: their masks besides, as NAME_mask.png.",
                        choices=("none", "alpha", "separate"))
-    depth: int = option(8, "Bits of a channel: 8, or 16 (PNG, TIFF), which keep what videos of 10 and 12 bits have.", choices=(8, 16))
+    depth: int = option(8, "Bits of a channel: 8, or 16 (PNG, TIFF), which keep what videos of 10 and 12 bits and pictures of 16 have.",
+                        choices=(8, 16))
 
     def open(self, path: Path, source: FrameSource) -> PictureSink:
         return PictureSink(path, source, None if self.format == "auto" else f".{self.format}", self.mask, self.depth == 16)

@@ -13,7 +13,7 @@ from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.base import FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, disk_errors, part_of
-from lib.media.sink import PictureSink
+from lib.media.sink import PictureSink, refuse_hdr
 from lib.plugin import WRITERS, Writer
 from lib.types import Frame, Patch
 
@@ -38,13 +38,14 @@ class PatchSink(PictureSink):
     def __init__(self, path: Path, source: FrameSource):
         if Path(path).suffix.lower() in PICTURE_ENDINGS | VIDEO_ENDINGS and not Path(path).is_dir():
             raise FaceswapError(f"The writer patch makes several files a frame, which {path} cannot hold. Name a folder.")
+        refuse_hdr(source, "a face of 8 bits")
         super().__init__(path, source, ".json")
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
         raise NotImplementedError("whole pictures hold no faces apart")
 
     def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
-        self._waiting.append(self._pool.submit(self._save_faces, self._file(frame), frame, patches))
+        self._submit(self._save_faces, self._file(frame), frame, patches)
 
     def _save_faces(self, file: Path, frame: Frame, patches: Sequence[Patch]) -> None:
         told = []

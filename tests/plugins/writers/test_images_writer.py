@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from lib.errors import FaceswapError
 from lib.media import pictures
@@ -125,9 +128,9 @@ def patched(astronaut) -> Patch:
     return Patch(rows, columns, pixels, before, face, mask, aligned)
 
 
-def put(writer: str, source, path: Path, patches, **options) -> None:
+def put(writer: str, source, path: Path, patches, frames: int | None = None, **options) -> None:
     with WRITERS.create(writer, **options).open(path, source) as sink:
-        for frame in source:
+        for frame in itertools.islice(source, frames):
             sink.patch(frame, patches)
 
 
@@ -168,11 +171,54 @@ def test_formats_that_cannot_are_told(options, words, single, tmp_path):
 @pytest.mark.parametrize("ending", ["png", "tiff"])
 def test_16_bits_of_a_video_are_kept(ending, shared, tmp_path):
     source = open_source(shared("videos/formats/hevc_10bit.mov"))
-    put("images", source, tmp_path / "out", [], depth=16, format=ending)
-    for frame, file in zip(source, sorted((tmp_path / "out").glob("hevc*")), strict=True):
+    put("images", source, tmp_path / "out", [], frames=8, depth=16, format=ending)
+    for frame, file in zip(itertools.islice(source, 8), sorted((tmp_path / "out").glob("hevc*")), strict=True):
         picture = cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
         assert picture.dtype == np.uint16 and len(np.unique(picture)) > 400
         assert np.abs(picture / 257 - frame.image).mean() < 0.6
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_pictures_of_16_bits_stay_as_they_are_around_the_face(ending, astronaut, patched, tmp_path):
+    """And keep their colour profile."""
+    fine = astronaut[:100, :120] * np.uint16(257) + np.arange(120, dtype=np.uint16)[:, None]
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (tmp_path / "in").mkdir()
+    pictures.write(tmp_path / "in" / f"one.{ending}", fine, profile)
+    source = open_source(tmp_path / "in")
+    frame, = source
+    assert frame.is_deep and np.abs(frame.image - (fine / 257)).max() <= 0.51
+    before = frame.part(patched.rows, patched.columns, deep=True)
+    mixed = np.rint(before + patched.mask[..., None] * (patched.face * 256.0 - before)).astype(np.uint16)
+    put("images", source, tmp_path / "out", [replace(patched, before=before, pixels=mixed)], depth=16)
+    written = tmp_path / "out" / f"one.{ending}"
+    after = cv2.cvtColor(cv2.imread(str(written), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
+    there = np.zeros(fine.shape[:2], bool)
+    there[patched.rows, patched.columns] = patched.mask > 0
+    assert after.dtype == np.uint16 and (after[~there] == fine[~there]).all()
+    assert np.abs(after[there] - (fine[there] * 0.5 + np.array([0, 200, 0]) * 128.5)).max() < 257
+    assert pictures.profile(written) == profile
+
+
+def test_hdr_pictures_say_what_their_values_mean(hdr, tmp_path):
+    source = open_source(hdr)
+    put("images", source, tmp_path / "out", [], frames=1, depth=16)
+    file, = (tmp_path / "out").glob("*.png")
+    with av.open(str(file)) as opened:
+        shown = next(opened.decode(video=0))
+    assert (shown.color_primaries, shown.color_trc, shown.color_range) == (9, 16, 2), "BT.2020, PQ, full range"
+    picture = cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
+    frame, = itertools.islice(source, 1)
+    assert np.abs(picture / 257 - frame.image).mean() < 0.6
+
+
+@pytest.mark.parametrize("writer, name, options", [
+    ("images", "out", {}), ("images", "out", {"depth": 16, "format": "tiff"}), ("images", "out", {"depth": 16, "mask": "alpha"}),
+    ("patch", "out", {}), ("animation", "out.gif", {})])
+def test_hdr_that_pictures_would_lose_is_refused(writer, name, options, hdr, tmp_path):
+    with pytest.raises(FaceswapError, match="is HDR video .HDR10., which .* does not keep. Write a video"):
+        put(writer, open_source(hdr), tmp_path / name, [], **options)
+    assert not (tmp_path / name).exists()
 
 
 def test_faces_apart_come_with_the_matrix_that_carries_them_back(single, patched, tmp_path):

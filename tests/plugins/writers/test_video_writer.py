@@ -160,24 +160,6 @@ def test_samples_of_10_bits_are_kept_exactly_by_a_lossless_codec(shared, tmp_pat
         assert all((one == other).all() for one, other in zip(planes(frame.coded), planes(again.coded), strict=True))
 
 
-@pytest.fixture
-def hdr(clip, tmp_path) -> Path:
-    """An HDR10 video: BT.2020, PQ, with what its screen was like."""
-    path = tmp_path / "hdr.mkv"
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx265", rate=25, options={
-            "preset": "ultrafast", "x265-params": "log-level=error:hdr10=1:repeat-headers=1:max-cll=1000,400:"
-            "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"})
-        video.width, video.height, video.pix_fmt = 192, 160, "yuv420p10le"
-        video.codec_context.colorspace, video.codec_context.color_primaries, video.codec_context.color_trc = 9, 9, 16
-        for frame in open_source(clip):
-            picture = av.VideoFrame.from_ndarray(frame.image).reformat(format="yuv420p10le")
-            picture.pts = frame.index
-            container.mux(video.encode(picture))
-        container.mux(video.encode(None))
-    return path
-
-
 @pytest.mark.parametrize("codec", ["auto", "av1"])
 def test_hdr_is_kept(codec, hdr, tmp_path):
     source = open_source(hdr)
