@@ -200,7 +200,8 @@ def compositing(options: Convert, source: Path | None = None) -> tuple[Composito
     follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0)) if options.follow_eyes else None  # drawn eyes are smooth: one fit will do
     sides = options.erosion_top, options.erosion_right, options.erosion_bottom, options.erosion_left
     return Compositor(options.create("color"), options.create("blender"), maskers, predicted, options.erosion, sides, options.feather,
-                      match_detail=options.match_detail, sharpness=options.sharpen, scale=options.face_scale), follow
+                      match_detail=options.match_detail, sharpness=options.sharpen, scale=options.face_scale,
+                      steadiness=options.steady), follow
 
 
 def sink_of(options: Convert, source: FrameSource) -> FrameSink:
@@ -391,6 +392,8 @@ class Convert(Command):
     enhance: Path | None = option(None, "The TOML file of an ONNX network of your own that draws faces larger or clearer (docs/onnx.md).")
     enhance_strength: float = option(1.0, "How much of what it draws counts.", low=0.0, high=1.0)
     face_scale: float = option(1.0, "Size of the new face, of the old one's.", low=0.5, high=2.0)
+    steady: float = option(0.0, "Filter what the model draws along the motion of the frame before and the one after, against flicker: 1 is "
+                                "most, and softens.", low=0.0, high=1.0)
     follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")
     blender: str = option("alpha", "How the face is joined to the frame.", short="-b", plugin="blenders")
     writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")

@@ -7,7 +7,7 @@ averaged down, the masks are made on it, so that their edge is as fine for a net
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
 from lib.faces.masks import eroded, feathered, trimmed
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail
+from lib.swapping.steady import evened_mask, filtered
 from lib.types import AlignedFace, Face, Fit, Frame, Patch, Place, SwappedFace
 
 MEASURED = 128  # pixels: side of what larger crops are averaged down to, to be measured
@@ -89,6 +90,7 @@ class Compositor:
     match_detail: bool = True  # sharpen faces until they are as sharp as the frame
     sharpness: float = 0.0  # how often fine detail is added besides
     scale: float = 1.0  # size of the new face, of the old one's
+    steadiness: float = 0.0  # how far what is drawn is filtered along motion, up to 1
 
     def paste(self, canvas: Canvas, swapped: SwappedFace) -> bool:
         """Sets `swapped` into `canvas`; False where next to nothing of it is to be seen.
@@ -98,6 +100,10 @@ class Compositor:
         """
         if not (np.isfinite(swapped.image).all() and np.isfinite(swapped.mask).all()):
             raise ValueError("the model's answer is not made of numbers")
+        if swapped.near and self.predicted:
+            swapped = replace(swapped, mask=evened_mask(swapped))
+        if swapped.near and self.steadiness:
+            swapped = replace(swapped, image=filtered(swapped, self.steadiness))
         mask = self.mask(swapped)
         matrix = self._placed(swapped.aligned)
         rows, columns = _region(mask, matrix, canvas.frame.size)

@@ -1,4 +1,5 @@
-"""How a face is fitted to its frame, steadied over the frames around: colours that flicker show more than colours that are a little off."""
+"""How a face is fitted to its frame, and what is drawn of it, steadied over the frames around: colours that flicker show more than colours
+that are a little off."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from lib.faces.geometry import INNER
@@ -13,6 +15,12 @@ from lib.types import Fit, Frame, SwappedFace
 
 REACH = 4  # frames to either side that count
 SPREAD = 2.0  # frames: sigma of how much they do
+NEAR = 2  # frames to either side whose masks count
+MASK_SPREAD = 1.0  # frames: sigma of how much they do
+MASK_CHANGE = 0.3  # by which a mask differs where it really changes, such as at a hand in front
+ALONG = 1  # frames to either side that count in what is drawn
+FLOW_SIZE = 128  # pixels of the crops between which motion is looked for
+FLOW_ERROR = 0.03  # sigma, of white: how far the original differs from itself, moved, where it is the same
 
 Item = tuple[Frame, list[SwappedFace], str]
 
@@ -38,7 +46,13 @@ def steadied(items: Iterable[Item]) -> Iterator[Item]:
 
 def _steady(window: deque[Item], place: int) -> Item:
     frame, faces, failure = window[place]
-    return frame, [face if _track(face) is None else replace(face, fit=_mean(window, frame.index, _track(face))) for face in faces], failure
+    return frame, [face if _track(face) is None else replace(face, fit=_mean(window, frame.index, _track(face)),
+                                                             near=_near(window, frame.index, face)) for face in faces], failure
+
+
+def _near(window: deque[Item], index: int, face: SwappedFace) -> tuple[tuple[int, SwappedFace], ...]:
+    return tuple((frame.index - index, other) for frame, faces, _ in window if 0 < abs(frame.index - index) <= NEAR
+                 for other in faces if _track(other) == _track(face) and other.role == face.role)
 
 
 def _mean(window: deque[Item], index: int, track: int) -> Fit:
@@ -62,3 +76,44 @@ def _motion(window: deque[Item], index: int, track: int) -> np.ndarray | None:
 
 def _track(face: SwappedFace) -> int | None:
     return getattr(face.aligned.face, "track", None)
+
+
+def evened_mask(face: SwappedFace) -> np.ndarray:
+    """(S, S, 1): the mask of `face` as the mean with those around it, but for pixels where it changes by more than a flicker."""
+    total, weights = face.mask.copy(), np.ones_like(face.mask)
+    for later, other in face.near:
+        weight = np.float32(np.exp(-0.5 * (later / MASK_SPREAD) ** 2)) * np.maximum(1 - np.abs(other.mask - face.mask) / MASK_CHANGE, 0)
+        total += weight * other.mask
+        weights += weight
+    return total / weights
+
+
+def filtered(face: SwappedFace, strength: float) -> np.ndarray:
+    """(S, S, 3): what is drawn of `face`, `strength` of the way to the mean with what is drawn of it in the frames beside, each moved as
+    the original moves. Where the original does not come back when it is moved, such as at a blink, the frames beside do not count."""
+    size = min(len(face.image), FLOW_SIZE)
+    own = _grey(face, size)
+    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    total, weights = face.image.copy(), np.ones_like(face.mask)
+    for later, other in face.near:
+        if abs(later) > ALONG:
+            continue
+        theirs = _grey(other, size)
+        flow = finder.calc(own, theirs, None)
+        error = cv2.blur(cv2.absdiff(_moved(theirs, flow), own).astype(np.float32) / 255, (size // 16, size // 16))
+        weight = np.exp(-0.5 * (error / FLOW_ERROR) ** 2)
+        weight = cv2.resize(weight, face.image.shape[1::-1], interpolation=cv2.INTER_LINEAR)[..., None]
+        flow = cv2.resize(flow, face.image.shape[1::-1], interpolation=cv2.INTER_LINEAR) * np.float32(len(face.image) / size)
+        total += weight * _moved(other.image, flow)
+        weights += weight
+    return face.image + np.float32(strength) * (total / weights - face.image)
+
+
+def _grey(face: SwappedFace, size: int) -> np.ndarray:
+    return cv2.cvtColor(cv2.resize(face.aligned.image, (size, size), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+
+
+def _moved(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """What `flow` (H, W, 2), pixels, finds in `image` of the same size."""
+    rows, columns = np.indices(flow.shape[:2], np.float32)
+    return cv2.remap(image, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -368,25 +368,26 @@ def test_what_it_leaves_to_look_at(faceswap, own_plugins, line, tmp_path):
     assert "30" in page and "data:image" in page
 
 
-def test_two_workers_on_two_machines_train_as_one(own_plugins, face_folders, tmp_path):
+def test_two_workers_on_two_machines_train_as_one(faceswap, own_plugins, face_folders, tmp_path):
     """Each a process with a port of its own, started as tf.distribute wants it; the model `tiny` has losses that are plain means."""
     ports = []
     for _ in range(2):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             ports.append(probe.getsockname()[1])
-    command = [sys.executable, str(ROOT / "faceswap.py"), "train", "-A", str(face_folders["a"]), "-B", str(face_folders["b"]), "-t", "tiny",
-               "--seed", "5", "--precision", "float32", "-i", "10", "--progress-minutes", "0", "-m"]
+    command = ["train", "-A", str(face_folders["a"]), "-B", str(face_folders["b"]), "-t", "tiny", "--seed", "5", "--precision", "float32",
+               "-i", "10", "--progress-minutes", "0", "-m"]
     cluster = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]}}
-    workers = [subprocess.Popen([*command, str(tmp_path / "two")], stderr=subprocess.PIPE, text=True, env=os.environ | own_plugins | {
-        "TF_CONFIG": json.dumps(cluster | {"task": {"type": "worker", "index": number}})}) for number in range(2)]
+    workers = [subprocess.Popen([sys.executable, str(ROOT / "faceswap.py"), *command, str(tmp_path / "two")], stderr=subprocess.PIPE,
+                                text=True, env=os.environ | own_plugins | {"TF_CONFIG": json.dumps(task)})
+               for task in (cluster | {"task": {"type": "worker", "index": number}} for number in range(2))]
     try:
         said = [worker.communicate(timeout=240)[1] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
     assert [worker.returncode for worker in workers] == [0, 0], said
-    subprocess.run([*command, str(tmp_path / "one")], check=True, capture_output=True, env=os.environ | own_plugins)
+    faceswap(*command, tmp_path / "one", **own_plugins)
     one, two = rows(tmp_path / "one"), rows(tmp_path / "two")
     assert [row["iteration"] for row in two] == [10]
     for name in "ab":

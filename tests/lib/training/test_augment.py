@@ -31,13 +31,16 @@ def faces(request, face_folders) -> dict[str, Faces]:
     return people
 
 
+def chance_of(faces: dict[str, Faces], augmentation: Augmentation) -> Chance:
+    return Chance({identity: len(these) for identity, these in faces.items()}, faces["a"].size, COUNT, augmentation, 5)
+
+
 def both(faces: dict[str, Faces], augmentation: Augmentation) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(field, as the host makes it, as the device does) of each identity, pictures in levels from 0 to 255."""
-    size, drawn = faces["a"].size, faces["a"].drawn
-    chance = Chance({identity: len(these) for identity, these in faces.items()}, size, COUNT, augmentation, 5)
-    host, device = Host(faces, chance)(0), augment.Augment(augmentation, size, drawn)(chance(0), augment.stocks(faces))
+    chance = chance_of(faces, augmentation)
+    device = augment.Augment(augmentation, faces["a"].size, faces["a"].drawn)(chance(0), augment.stocks(faces))
     found = []
-    for identity, side in host.items():
+    for identity, side in Host(faces, chance)(0).items():
         for name in side._fields:
             scale = 1.0 if name == "landmarks" else 255.0
             found.append((name, getattr(side, name).astype(np.float32), scale * np.asarray(getattr(device[identity], name))))
@@ -64,9 +67,10 @@ def test_all_of_them_with_the_other_persons_faces(faces):
 
 def test_draws_differ_where_they_should(faces):
     """So that equal pictures above mean something."""
-    plain = {name: host for name, host, _ in both(faces, NONE)}
-    for augmentation in [*KINDS.values()][1:]:
-        assert any(np.abs(host - plain[name]).mean() > 0.5 for name, host, _ in both(faces, augmentation) if name in ("input", "target"))
+    plain, *others = ([picture.astype(np.float32) for side in Host(faces, chance_of(faces, augmentation))(0).values()
+                       for picture in (side.input, side.target)] for augmentation in KINDS.values())
+    for kind in others:
+        assert any(np.abs(one - other).mean() > 0.5 for one, other in zip(plain, kind, strict=True))
 
 
 def test_what_it_takes_of_the_memory(faces):

@@ -42,6 +42,7 @@ SMALL = {
     "dfl_h128": {"low_memory": True, "learn_mask": True},
     "dfl_sae": {"size": 64, "code": 64, "encoder_width": 21, "decoder_width": 10, "multiscale": True, "learn_mask": True},
     "dlight": {"output": 128, "features": "lowmem"},
+    "original": {"low_memory": True},
     "phaze_a": {"output": 64, "bottleneck_size": 128, "encoder_min": 16, "encoder_max": 256, "fc_min": 64, "fc_max": 64, "decoder_max": 64,
                 "decoder_min": 32, "decoder_noise": False},
     "realface": {"output": 64, "code": 768, "encoder_width": 96},
