@@ -60,11 +60,14 @@ class Parts:
         """By group, what its optimizer wants minimised: the sum of its losses, larger where small gradients would vanish in float16."""
         return {group: self.optimizers[group].scale_loss(sum(parts.values())) for group, parts in losses.minimise.items()}
 
-    def apply(self, gradients: Mapping[str, Sequence], rate, share) -> None:
-        """Updates the networks, and lets the averages follow by `share` of the way."""
+    def apply(self, gradients: Mapping[str, Sequence], rate) -> None:
+        """Updates the networks."""
         for group, its in gradients.items():
             self.optimizers[group].learning_rate = rate
             self.optimizers[group].apply(its, self.trained[group])
+
+    def follow(self, share) -> None:
+        """Lets the averages follow by `share` of the way."""
         for slow, fast in self.slow:
             slow.assign_add((fast - slow) * ops.cast(share, slow.dtype))
 

@@ -34,7 +34,8 @@ class JaxStep(Step):
 
             gradients, (row, changed) = _gradients(total, parts.trained, [mapping[id(variable)] for variable in trained])
             with keras.StatelessScope(state_mapping=list(zip(self._variables, changed))) as scope:
-                parts.apply(gradients, rate, share)
+                parts.apply(gradients, rate)
+                parts.follow(share)
             after = [scope.get_current_value(variable) for variable in self._variables]
             return [one if one is not None else before for one, before in zip(after, changed)], row
 

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from lib.training.step import Parts, Step
 
+import keras  # isort: skip
+from keras import ops  # isort: skip
+
+FUSED = {keras.optimizers.Adam}  # optimizers whose update of a variable is one operation of TensorFlow's, as `_adam`
+
 
 class TensorFlowStep(Step):
     def __init__(self, parts: Parts):
         super().__init__(parts)
         several = parts.devices.strategy is not None
+        self._fused = not several
         for optimizer in parts.optimizers.values():
             for inner in (optimizer, getattr(optimizer, "inner_optimizer", optimizer)):
                 # Of several devices the gradients are gathered below, as clipping needs the whole batch's. Of one, TensorFlow would gather
                 # them in a way that never gives back the memory of the networks and optimizers that a step has trained
                 inner._all_reduce_sum_gradients = list
-        # Compiled by XLA, an update of all weights takes a tenth of the time: operation by operation it is memory that it waits for.
+            self._fused = self._fused and type(inner) in FUSED and not inner.amsgrad
+            if self._fused:
+                inner.update_step = partial(_adam, inner)
+        # Operation by operation an update of all weights takes ten times as long: it is memory that it waits for. What has no operation of
+        # its own is compiled by XLA, which takes some seconds at each start.
         # Nothing here branches on tensors, so that rewriting the code for it (autograph) would do nothing but take a second at each start
-        update = self._updated_together if several else tf.function(parts.apply, autograph=False, jit_compile=True)
+        update = self._updated_together if several else tf.function(self._updated, autograph=False, jit_compile=not self._fused)
 
         held = parts.held if not several else tf.nest.map_structure(self._everywhere, parts.held)
 
@@ -95,8 +106,15 @@ class TensorFlowStep(Step):
 
         return chosen(fed) if strategy is None else strategy.run(chosen, (fed,))
 
+    def _updated(self, gradients: Mapping[str, list], rate, share) -> None:
+        self.parts.apply(gradients, rate)
+        if not self._fused:
+            return self.parts.follow(share)
+        for slow, fast in self.parts.slow:  # one operation less than adding, by which memory is read and written once less
+            tf.raw_ops.ResourceApplyGradientDescent(var=slow.value.handle, alpha=tf.cast(share, slow.dtype), delta=slow.value - fast.value)
+
     def _updated_together(self, gradients: Mapping[str, list], rate, share) -> None:
-        """As `Parts.apply`, on one of several devices: each has the gradients of its part of the batch."""
+        """As `_updated`, on one of several devices: each has the gradients of its part of the batch."""
         parts, context = self.parts, tf.distribute.get_replica_context()
         for group, its in gradients.items():
             there = [number for number, gradient in enumerate(its) if gradient is not None]
@@ -111,3 +129,15 @@ class TensorFlowStep(Step):
         for slow, fast in self.parts.slow:
             strategy.extended.update(slow.value, lambda slow, fast, share: slow.assign_add((fast - slow) * tf.cast(share, slow.dtype)),
                                      (fast.value, share), group=False)
+
+
+def _adam(optimizer: keras.optimizers.Adam, gradient, variable, learning_rate) -> None:
+    """What Keras's Adam does with a variable, as one operation."""
+    number = optimizer._get_variable_index(variable)
+    weights, mean, square = (held.value if isinstance(held, keras.Variable) else held
+                             for held in (variable, optimizer._momentums[number], optimizer._velocities[number]))
+    step = ops.cast(optimizer.iterations + 1, weights.dtype)
+    beta_1, beta_2, epsilon = (tf.constant(value, weights.dtype) for value in (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon))
+    tf.raw_ops.ResourceApplyAdam(var=weights.handle, m=mean.handle, v=square.handle, beta1_power=beta_1 ** step, beta2_power=beta_2 ** step,
+                                 lr=tf.cast(learning_rate, weights.dtype), beta1=beta_1, beta2=beta_2, epsilon=epsilon,
+                                 grad=tf.cast(gradient, weights.dtype))

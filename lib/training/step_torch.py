@@ -26,5 +26,6 @@ class TorchStep(Step):
                                                 allow_unused=True) for group, total in totals.items()}
         with torch.no_grad():
             row = self._stacked(losses)
-            parts.apply(gradients, rate, share)
+            parts.apply(gradients, rate)
+            parts.follow(share)
         return row.detach()

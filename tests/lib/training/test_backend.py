@@ -120,6 +120,24 @@ def test_averages_follow_slowly(even_faces):
     assert 0 < followed < moved
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_adam_as_one_operation_is_adam(even_faces, accumulate, monkeypatch):
+    """The same weights and averages as by Keras's own, which is compiled, after five iterations."""
+    from lib.training import step_tensorflow
+
+    plan = plan_of(Tiny(), averaged=0.9, updates=Updates(accumulate=accumulate))
+    rows, parts = losses(Tiny(), even_faces, plan, [1] * 5)
+    monkeypatch.setattr(step_tensorflow, "FUSED", set())
+    wanted, theirs = losses(Tiny(), even_faces, plan, [1] * 5)
+    same(wanted, rows, 1e-5)
+    for mine, other in ((parts.networks, theirs.networks), (parts.averages, theirs.averages)):
+        for name, network in mine.items():
+            for one, another in zip(network.get_weights(), other[name].get_weights(), strict=True):
+                np.testing.assert_allclose(one, another, atol=2e-5)  # of steps of 1e-3
+    for one, another in zip(parts.optimizers["all"].variables, theirs.optimizers["all"].variables, strict=True):
+        np.testing.assert_allclose(one, another, atol=1e-6, rtol=1e-3)
+
+
 def test_gathered_gradients_of_two_halves_are_those_of_the_whole(even_faces):
     """Two iterations of one batch, gathered, change what one iteration of that batch changes."""
     model = Tiny()
