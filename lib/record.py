@@ -18,6 +18,7 @@ from lib.types import Shard
 
 FORMAT = 1
 PACKAGES = ("numpy", "opencv-python-headless", "av", "dlib-bin", "keras", "tensorflow", "jax", "torch", "onnxruntime", "pillow")
+KEPT = 1.0
 BLOCK = 1 << 22  # bytes read at a time
 
 
@@ -48,12 +49,26 @@ class Record:
         self._noted: dict[str, Any] = {}
         self._inputs = inputs
         self._hashes: dict[str, str] = {}
+        self._due = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._hash, name="hashes", daemon=True)
 
     def note(self, **said: Any) -> None:
         """Adds JSON values to the record, or changes them."""
         self._noted |= said
+
+    def before(self) -> dict[str, Any]:
+        """What the record of an earlier run says; {} where there is none that can be read."""
+        try:
+            return json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def keep(self) -> None:
+        """Writes what is known now, in case that the run is killed; once in KEPT seconds at most."""
+        if time.monotonic() >= self._due:
+            self._write(finished=False)
+            self._due = time.monotonic() + KEPT
 
     def __enter__(self) -> Record:
         self._thread.start()
@@ -63,13 +78,13 @@ class Record:
         if kind is not None:
             self._ended.set()
         self._thread.join()
-        if not self._noted:
-            return
+        if self._noted:
+            self._write(kind is None, **({} if kind is None else {"error": str(error) or kind.__name__}))
+
+    def _write(self, finished: bool, **more: Any) -> None:
         inputs = {name: {"path": os.path.abspath(path), "sha256": self._hashes.get(name)} for name, path in self._inputs.items()}
         whole = self._said | {"inputs": inputs} | self._noted
-        whole |= {"seconds": round(time.monotonic() - self._clock, 2), "finished": kind is None}
-        if kind is not None:
-            whole["error"] = str(error) or kind.__name__
+        whole |= {"seconds": round(time.monotonic() - self._clock, 2), "finished": finished} | more
         with disk_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps(whole, indent=1, default=str, ensure_ascii=False)

@@ -34,6 +34,9 @@ class Frame:
         part = self.image[rows, columns]
         return part * np.uint16(256) if deep else part
 
+    def forget(self, most: int = 0) -> None:
+        """Parts of it that were calculated to be asked for again, if they take more than `most` bytes."""
+
     def with_patches(self, patches: Sequence[Patch], deep: bool = False) -> np.ndarray:
         """(H, W, 3) RGB, of the type that `part` has: the picture with `patches` in it. Not to be changed."""
         whole = self.part(slice(0, self.size[1]), slice(0, self.size[0]), True) if deep else self.image

@@ -76,8 +76,11 @@ def run(options: Convert) -> int:
         with alignments(options, source, stretch.indices(source), search=shard is None) as store:
             roles = _roles(options, source, store, models, enhancer, compositor)
             check_stored(store, compositor.maskers, source.path)
-            record.note(models={str(folder): swapper.digest for folder, swapper in models.items()})
-            stretches = sink.missing(_key(options, source, store, models, enhancer), stretch.start, stretch.stop, shard)
+            key, before = _key(options, source, store, models, enhancer), record.before()
+            record.note(models={str(folder): swapper.digest for folder, swapper in models.items()}, key=key)
+            stretches = sink.missing(key, stretch.start, stretch.stop, shard)
+            if before.get("key") == key and not (before.get("finished") and stretches):  # its frames are used: what it could not do, too
+                troubles |= dict.fromkeys(before.get("failures", ()))
             total = None if any(stop is None for _, stop in stretches) and source.count is None else sum(
                 (source.count if stop is None else stop) - start for start, stop in stretches)
             all_done = (_done(source, store, roles, follow, sink, stretch, start, stop) for start, stop in stretches)
@@ -90,6 +93,8 @@ def run(options: Convert) -> int:
                 if done.failure:
                     name = done.frame.name or f"Frame {done.frame.index + 1}"
                     troubles[f"{name} was passed through as it was: {done.failure}."] = None
+                    record.note(failures=list(troubles))
+                    record.keep()
             troubles |= dict.fromkeys(f"Incomplete input: {loss}" for loss in source.losses)
             record.note(frames=frames, frames_swapped=touched, faces=faces, failures=list(troubles))
 

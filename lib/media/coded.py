@@ -24,7 +24,7 @@ BILINEAR, BICUBIC = 0x02, 0x04
 EXACT = 0x40000 | 0x2000  # ACCURATE_RND, FULL_CHR_H_INT
 BLOCK = 32  # pixels: parts begin and end at multiples of it, so that chroma is not cut through, and few sizes have to be prepared for
 MARGIN = 8  # pixels more that are converted on each side, since chroma is interpolated
-PREPARED = 24  # conversions that a thread keeps ready
+PREPARED = 6_000_000  # pixels of pictures that a thread keeps ready, of each kind
 # Layouts that can be cut: shifts of the chroma planes across and down. "yuvj" are of the full range, in an older way of saying so.
 LAYOUTS = {f"yuv{name}{depth}": shifts for name, shifts in (("420p", (1, 1)), ("422p", (1, 0)), ("444p", (0, 0)))
            for depth in ("", "10le", "12le")}
@@ -102,11 +102,11 @@ class Conversion:
 
     def _sibling(self, picture: av.VideoFrame, width: int, height: int, layout: str) -> av.VideoFrame:
         """A picture of that size whose colours lie as those of `picture` do: one of this thread's, to be written over."""
-        def make() -> av.VideoFrame:
-            other = VideoReformatter().reformat(picture, format="rgba", threads=1)  # one that is as it should be would be returned itself
-            return VideoReformatter().reformat(other, width, height, layout, threads=1)
+        def make() -> av.VideoFrame:  # in two steps: a picture that is as it should be would be returned itself
+            small = _ready("small", (self,), 0, lambda: VideoReformatter().reformat(picture, 16, 16, "rgba", threads=1))
+            return VideoReformatter().reformat(small, width, height, layout, threads=1)
 
-        return _ready("siblings", (self, width, height, layout), make)
+        return _ready("siblings", (self, width, height, layout), width * height, make)
 
     def _matrix_of(self, picture: av.VideoFrame) -> int:
         says_nothing = picture.colorspace in (UNSPECIFIED, RESERVED) or picture.colorspace == 0 and not picture.format.is_rgb
@@ -146,6 +146,11 @@ class CodedFrame(Frame):
             object.__setattr__(self, "_part", known)
         top, left = rows.start - known[0].start, columns.start - known[1].start
         return known[3][top:top + rows.stop - rows.start, left:left + columns.stop - columns.start]
+
+    def forget(self, most: int = 0) -> None:
+        known = vars(self).get("_part")
+        if known is not None and known[3].nbytes > most:
+            object.__setattr__(self, "_part", None)
 
 
 def coded(rgb: av.VideoFrame, layout: str, matrix: int, color_range: int) -> av.VideoFrame:
@@ -211,16 +216,16 @@ def _around(picture: av.VideoFrame, rows: slice, columns: slice) -> tuple[slice,
 def _reformatter(picture: av.VideoFrame, size: tuple[int, int], layout: str) -> VideoReformatter:
     """One of this thread's that has done the like before, if there is one: to prepare another takes longer than to convert a face."""
     key = picture.width, picture.height, picture.format.name, picture.colorspace, picture.color_range, *size, layout
-    return _ready("reformatters", key, VideoReformatter)
+    return _ready("reformatters", key, picture.width * picture.height, VideoReformatter)
 
 
-def _ready(kind: str, key: tuple, make: Callable[[], Any]) -> Any:
-    """What this thread made for `key` before, or makes now; it keeps the last PREPARED."""
+def _ready(kind: str, key: tuple, pixels: int, make: Callable[[], Any]) -> Any:
+    """What this thread made for `key`, of so many pixels, before, or makes now; it keeps the last ones, of PREPARED together."""
     ready: OrderedDict = _own.__dict__.setdefault(kind, OrderedDict())
-    found = ready.pop(key, None)
+    found, _ = ready.pop(key, (None, 0))
     if found is None:
         found = make()
-    ready[key] = found
-    if len(ready) > PREPARED:
+    ready[key] = found, pixels
+    while sum(pixels for _, pixels in ready.values()) > PREPARED and len(ready) > 1:
         ready.popitem(last=False)
     return found

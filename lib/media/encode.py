@@ -39,7 +39,7 @@ SVT_PRESETS = dict(zip(SLOWNESS, (12, 11, 10, 9, 8, 7, 5, 4, 3)))
 NVENC_PRESETS = dict(zip(SLOWNESS, ("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p7")))
 QSV_PRESETS = dict(zip(SLOWNESS, ("veryfast", "veryfast", *SLOWNESS[2:])))
 YUV = ("yuv", "nv12", "p010")
-AHEAD = 8  # frames that may wait for the encoder
+AHEAD = 4  # frames that may wait for the encoder
 SEGMENT = 120  # frames that are encoded by themselves: what a killed run loses at most
 
 

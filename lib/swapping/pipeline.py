@@ -3,6 +3,7 @@ in order."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -19,6 +20,7 @@ from lib.swapping.steady import steadied
 from lib.types import AlignedFace, Face, Frame, Patch, SwappedFace
 
 BATCH = 8  # faces a call of the network; also frames that are shown to it together, from a multiple of it on
+LARGE = 1 << 22  # bytes of a part of a frame that are calculated again rather than kept until it is composited
 SAME_PERSON = 0.6  # dlib's own bound for the distance of two embeddings; measured within a person at most 0.49, between two 0.75
 
 _Cropped = tuple[Frame, list[tuple[int, AlignedFace]], str]  # the number of each face's role
@@ -72,7 +74,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
     """Each of `frames` with its faces swapped by the first of `roles` that takes them; networks and `follow` run on the caller's thread.
 
     With `deep` frames that have more than 8 bits are patched with 16; with `aligned` patches tell the faces before they were set in. A
-    frame of which a face fails is passed through as it was. Memory is bounded: about 4 * BATCH frames are in the works.
+    frame of which a face fails is passed through as it was. Memory is bounded: about 2 * BATCH frames are in the works.
     """
 
     def crop(item: tuple[Frame, list[Face]]) -> _Cropped:
@@ -87,6 +89,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
                 faces = [face for face in faces if not any(aligned.face is face for aligned in chosen)]
         except (ValueError, cv2.error) as error:
             return frame, [], str(error)
+        frame.forget(LARGE)
         return frame, cropped, ""
 
     def measure(item: tuple[Frame, list[SwappedFace], str]) -> tuple[Frame, list[SwappedFace], str]:
@@ -100,14 +103,15 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
         canvas = Canvas(frame, deep and frame.is_deep, aligned)
         try:
             faint = sum(not roles[face.role].compositor.paste(canvas, face) for face in faces)
+            frame.forget()
         except (ValueError, cv2.error) as error:
             return Finished(frame, failure=str(error))
         return Finished(frame, canvas.patches, len(faces), faint)
 
     workers = device.cores()
-    cropped = ordered_map(crop, frames, workers, ahead=BATCH)
+    cropped = ordered_map(crop, frames, workers, ahead=workers)
     measured = ordered_map(measure, _swapped(cropped, roles, follow), workers, ahead=workers)
-    return ordered_map(composite, steadied(measured), workers, ahead=BATCH)
+    return ordered_map(composite, steadied(measured), workers, ahead=workers)
 
 
 def largest(faces: list[AlignedFace]) -> list[AlignedFace]:
@@ -131,14 +135,14 @@ def nearest(identity: np.ndarray, recognizer: Recognizer) -> Choose:
 def _swapped(cropped: Iterable[_Cropped], roles: Sequence[Role], follow: Follow | None) -> Iterator[tuple[Frame, list[SwappedFace], str]]:
     """A network sees the faces of BATCH frames at once, of the same frames wherever a run begins: what it draws depends, in the last bits,
     on what it is shown besides."""
-    waiting: list[_Cropped] = []
+    waiting: deque[_Cropped] = deque()
 
     def flush() -> Iterator[tuple[Frame, list[SwappedFace], str]]:
         swapped = [_swap([face for _, faces, _ in waiting for its, face in faces if its == number], number, role.network, follow)
                    for number, role in enumerate(roles)]
-        for frame, faces, failure in waiting:
+        while waiting:
+            frame, faces, failure = waiting.popleft()
             yield frame, [next(swapped[number]) for number, _ in faces], failure
-        waiting.clear()
 
     for item in cropped:
         if waiting and item[0].index // BATCH != waiting[-1][0].index // BATCH:

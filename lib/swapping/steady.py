@@ -23,6 +23,7 @@ FLOW_SIZE = 128  # pixels of the crops between which motion is looked for
 FLOW_ERROR = 0.03  # sigma, of white: how far the original differs from itself, moved, where it is the same
 
 Item = tuple[Frame, list[SwappedFace], str]
+Window = deque[tuple[int, list[SwappedFace]]]  # indices of frames and their faces
 
 
 def steadied(items: Iterable[Item]) -> Iterator[Item]:
@@ -30,34 +31,32 @@ def steadied(items: Iterable[Item]) -> Iterator[Item]:
 
     A face of no track keeps its own. What could not be measured of one, since too little of it is seen, is taken from those of its track.
     """
-    window: deque[Item] = deque()
-    place = 0  # in the window, of the next one to be given
+    window: Window = deque()
+    waiting: deque[Item] = deque()  # those of the window's end that are still to be given
     for item in items:
-        window.append(item)
-        if len(window) - place > REACH:
-            yield _steady(window, place)
-            place += 1
-        if place > REACH:
+        window.append((item[0].index, item[1]))
+        waiting.append(item)
+        if len(waiting) > REACH:
+            yield _steady(window, *waiting.popleft())
+        if len(window) - len(waiting) > REACH:
             window.popleft()
-            place -= 1
-    for place in range(place, len(window)):
-        yield _steady(window, place)
+    while waiting:
+        yield _steady(window, *waiting.popleft())
 
 
-def _steady(window: deque[Item], place: int) -> Item:
-    frame, faces, failure = window[place]
+def _steady(window: Window, frame: Frame, faces: list[SwappedFace], failure: str) -> Item:
     return frame, [face if _track(face) is None else replace(face, fit=_mean(window, frame.index, _track(face)),
                                                              near=_near(window, frame.index, face)) for face in faces], failure
 
 
-def _near(window: deque[Item], index: int, face: SwappedFace) -> tuple[tuple[int, SwappedFace], ...]:
-    return tuple((frame.index - index, other) for frame, faces, _ in window if 0 < abs(frame.index - index) <= NEAR
+def _near(window: Window, index: int, face: SwappedFace) -> tuple[tuple[int, SwappedFace], ...]:
+    return tuple((there - index, other) for there, faces in window if 0 < abs(there - index) <= NEAR
                  for other in faces if _track(other) == _track(face) and other.role == face.role)
 
 
-def _mean(window: deque[Item], index: int, track: int) -> Fit:
-    near = [(np.exp(-0.5 * ((frame.index - index) / SPREAD) ** 2), face.fit) for frame, faces, _ in window
-            if abs(frame.index - index) <= REACH for face in faces if _track(face) == track]
+def _mean(window: Window, index: int, track: int) -> Fit:
+    near = [(np.exp(-0.5 * ((there - index) / SPREAD) ** 2), face.fit) for there, faces in window
+            if abs(there - index) <= REACH for face in faces if _track(face) == track]
     means = {}
     for part in ("colors", "joint"):
         weighed = [(weight, getattr(fit, part)) for weight, fit in near if getattr(fit, part) is not None]
@@ -66,10 +65,10 @@ def _mean(window: deque[Item], index: int, track: int) -> Fit:
     return Fit(**means, motion=_motion(window, index, track))
 
 
-def _motion(window: deque[Item], index: int, track: int) -> np.ndarray | None:
+def _motion(window: Window, index: int, track: int) -> np.ndarray | None:
     """How the middle of the face moves a frame, from the frame before to the one after, as far as it is there."""
-    places = {frame.index: face.aligned.face.landmarks[INNER].mean(0) for frame, faces, _ in window
-              if abs(frame.index - index) <= 1 for face in faces if _track(face) == track}
+    places = {there: face.aligned.face.landmarks[INNER].mean(0) for there, faces in window
+              if abs(there - index) <= 1 for face in faces if _track(face) == track}
     first, last = min(places), max(places)
     return (places[last] - places[first]) / (last - first) if last > first else None
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -210,6 +211,23 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_others_are_converted(clip
     said = convert(folder, tmp_path / "out", code=3)
     assert "Incomplete input: " in said and "1.png" in said
     assert {file.name for file in (tmp_path / "out").glob("[!.]*")} == {"0.png", "2.png"}
+
+
+def test_what_an_earlier_run_could_not_do_is_told_again_where_its_frames_are_used(clip, convert, tmp_path):
+    convert(clip, tmp_path / "out")
+    with AlignmentStore.open(default_store(clip)) as store:
+        stored, = store.faces(6)
+        broken = replace(stored, face=replace(stored.face, landmarks=np.full((68, 2), 100, np.float32)), raw=None)
+        store.add(6, "", 0.24, [broken])
+    for what in ("in 15 of 16 frames", "was there already"):
+        said = convert(clip, tmp_path / "out", code=3)
+        assert what in said and "Frame 7 was passed through as it was: the points coincide." in said
+    record = tmp_path / "out.run.json"  # of a run that was killed
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"finished": False}))
+    (tmp_path / "out" / "clip_000003.png").unlink()
+    assert "Frame 7 was" in convert(clip, tmp_path / "out", code=3)
+    assert json.loads(record.read_text())["failures"] == ["Frame 7 was passed through as it was: the points coincide."]
+    assert "Frame 7" not in convert(clip, tmp_path / "out", "--frames", "1-3")
 
 
 def interrupted(clip, model, output, number, own_plugins) -> int:
