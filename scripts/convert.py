@@ -325,10 +325,12 @@ def alignments(options: Command, source: FrameSource, only: Sequence[int] | None
             raise FaceswapError(f"{path} lacks {counted(len(lacking), 'frame')}. Run faceswap.py extract -i {source.path} first: shards "
                                 "only convert.")
         return store
+    if known := _known(options, source, path):
+        return known
     with AlignmentStore.open(path) as store:
         def make(kind: str) -> Any:
-            before, default = store.settings.get(kind), next(item.default for item in fields(options) if item.name == kind)
-            if before and getattr(options, kind) == default and not options.settings.get(kind):
+            before = store.settings.get(kind)
+            if before and not _asked(options, kind, before["name"]):
                 return REGISTRIES[f"{kind}s"].create(before["name"], **before["options"])
             return options.create(kind)
 
@@ -339,6 +341,30 @@ def alignments(options: Command, source: FrameSource, only: Sequence[int] | None
             raise FaceswapError(f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows faces; "
                                 "then try another -D/--detector.")
     return AlignmentStore.open(path, read_only=True)  # others may use it meanwhile
+
+
+def _asked(options: Command, kind: str, before: str | None) -> bool:
+    """Whether a detector or aligner is asked for, and it is not the one called `before` as it is."""
+    default = next(item.default for item in fields(options) if item.name == kind)
+    return getattr(options, kind) not in (default, before) or bool(options.settings.get(kind))
+
+
+def _known(options: Command, source: FrameSource, path: Path) -> AlignmentStore | None:
+    """The store at `path` where all of a video was searched and linked before: nothing is written to it, and no detector is needed."""
+    if source.rate is None or not path.is_file():
+        return None
+    store = AlignmentStore.open(path, read_only=True)
+    try:
+        check_source(source, store)
+        (faces, _, frames), settings = store.counts(), store.settings
+        known = faces and 1 in settings.get("complete", []) and settings.get("followed") == frames and not any(
+            _asked(options, kind, settings.get(kind, {}).get("name")) for kind in ("detector", "aligner"))
+    except BaseException:
+        store.close()
+        raise
+    if not known:
+        store.close()
+    return store if known else None
 
 
 def _chooser(options: Convert, swapper: Swapper) -> Choose:
