@@ -160,7 +160,7 @@ def _matrix_rate(precision: str, on_gpu: bool) -> float:
 
     times = []
     for _ in range(10):
-        times.append(_per_second(multiply, lambda: ops.convert_to_numpy(products[0][0, 0]), seconds=0.1))
+        times.append(_per_second(multiply, lambda: float(ops.cast(products[0][0, 0], "float32")), seconds=0.1))
     return 2 * side ** 3 * float(np.median(times))
 
 
