@@ -1,4 +1,4 @@
-"""One small ordered parallel map, used by extract and convert. Threads: the heavy calls release the GIL."""
+"""One small ordered parallel map, and what its users share. Threads: the heavy calls release the GIL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
+
+import cv2
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,3 +43,14 @@ def prefetch(items: Iterable[Item], ahead: int = 2) -> Iterator[Item]:
         if item is end:
             return
         yield item
+
+
+@contextmanager
+def opencv_on_one_thread() -> Iterator[None]:
+    """OpenCV on one thread a call: where frames keep all cores busy its own threads would get in their way."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)

@@ -34,6 +34,10 @@ class Frame:
         part = self.image[rows, columns]
         return part * np.uint16(256) if deep else part
 
+    def samples(self) -> Samples | None:
+        """It as it was coded, where that is known and faces can be cut out of it."""
+        return None
+
     def forget(self, most: int = 0) -> None:
         """Parts of it that were calculated to be asked for again, if they take more than `most` bytes."""
 
@@ -46,6 +50,16 @@ class Frame:
         for patch in patches:
             image[patch.rows, patch.columns] = as_deep(patch.pixels) if deep else as_bytes(patch.pixels)
         return image
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A picture as it is coded: brightness, and two planes of colour that may be coarser."""
+
+    planes: Sequence[np.ndarray]  # (H, W), (h, w), (h, w) uint8 or uint16
+    spacing: tuple[int, int]  # pixels from one sample of colour to the next, across and down
+    first: tuple[float, float]  # pixel (x, y) at which the first of them lies
+    rgb: np.ndarray  # (3, 4) float32: red, green and blue in levels from 0 to 255 of (Y, U, V, 1)
 
 
 def as_deep(pixels: np.ndarray) -> np.ndarray:

@@ -9,14 +9,12 @@ import os
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, starmap
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from lib import device
@@ -30,7 +28,7 @@ from lib.faces.identity import Wanted, recognize, tell_apart
 from lib.faces.quality import is_face
 from lib.faces.store import AlignmentStore, StoredFace
 from lib.media.base import NEAR, FrameSource
-from lib.parallel import ordered_map
+from lib.parallel import opencv_on_one_thread, ordered_map
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS, RECOGNIZERS, Aligner, Detector, Masker, Recognizer
 from lib.profile import Stages
 from lib.progress import progress
@@ -290,19 +288,8 @@ def _on_all_cores(work: Callable, jobs: Iterable[_Job], detector: Detector, alig
             batches.took(batch, time.monotonic() - began)
             kits.put(kit)
 
-    with _one_thread_each():
+    with opencv_on_one_thread():
         yield from chain.from_iterable(ordered_map(with_kit, batches, workers))
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """OpenCV on one thread a call: the frames already keep all cores busy, and its own threads would get in their way."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _jobs(source: FrameSource, store: AlignmentStore, plan: _Plan, every: int, losses: list[str]) -> Iterator[_Job]:

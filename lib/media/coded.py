@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import av
@@ -15,7 +15,7 @@ import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
-from lib.types import Frame, Patch
+from lib.types import Frame, Patch, Samples
 
 UNSPECIFIED, RESERVED = 2, 3  # matrices as ISO/IEC 23091-2 and FFmpeg number them; 0 is RGB itself
 LIMITED, FULL = 1, 2  # colour ranges as FFmpeg numbers them
@@ -28,6 +28,8 @@ PREPARED = 6_000_000  # pixels of pictures that a thread keeps ready, of each ki
 # Layouts that can be cut: shifts of the chroma planes across and down. "yuvj" are of the full range, in an older way of saying so.
 LAYOUTS = {f"yuv{name}{depth}": shifts for name, shifts in (("420p", (1, 1)), ("422p", (1, 0)), ("444p", (0, 0)))
            for depth in ("", "10le", "12le")}
+# What red and blue count in the brightness, by number of the matrix: BT.709, FCC, BT.601 twice, SMPTE 240M, BT.2020
+WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 LAYOUTS |= {f"yuvj{name}": LAYOUTS[f"yuv{name}"] for name in ("420p", "422p", "444p")}
 
 _own = threading.local()
@@ -64,6 +66,19 @@ class Conversion:
         cut = self._cut(picture, *box)
         rgb = self._reformatted(cut, (cut.width, cut.height), "gbrp16le" if deep else "rgb24", BILINEAR | EXACT).to_ndarray()
         return rgb[rows.start - box[0].start:rows.stop - box[0].start, columns.start - box[1].start:columns.stop - box[1].start]
+
+    def samples(self, picture: av.VideoFrame) -> Samples | None:
+        """None where parts cannot be cut out, or the matrix is none of the usual.
+
+        Where colours lie is not told, so it is taken to be where most videos have it: half a pixel that no network sees.
+        """
+        weights = WEIGHTS.get(self._matrix_of(picture))
+        if weights is None or not self.cuts(picture):
+            return None
+        across, down = LAYOUTS[picture.format.name]
+        full = range_of(picture) == FULL
+        return Samples(planes(picture), (1 << across, 1 << down), (0.5 * (full and across), 0.5 * down),
+                       _rgb_of(*weights, full, picture.format.components[0].bits))
 
     def patched(self, picture: av.VideoFrame, patches: Sequence[Patch]) -> av.VideoFrame:
         """A copy of `picture` with `patches` in it. Samples of which no pixel changes stay exactly as they are."""
@@ -147,6 +162,9 @@ class CodedFrame(Frame):
         top, left = rows.start - known[0].start, columns.start - known[1].start
         return known[3][top:top + rows.stop - rows.start, left:left + columns.stop - columns.start]
 
+    def samples(self) -> Samples | None:
+        return self.conversion.samples(self.coded)
+
     def forget(self, most: int = 0) -> None:
         known = vars(self).get("_part")
         if known is not None and known[3].nbytes > most:
@@ -201,6 +219,18 @@ def upright(image: np.ndarray, turn: tuple[int, int, int, int]) -> np.ndarray:
     if a + c < 0:
         return cv2.flip(image, 1)
     return cv2.flip(image, 0) if b + d < 0 else image
+
+
+@cache
+def _rgb_of(red: float, blue: float, full: bool, bits: int) -> np.ndarray:
+    """(3, 4) float32: RGB in levels from 0 to 255 of samples (Y, U, V, 1) of so many bits; ITU-T H.273 has the formulas."""
+    green = 1 - red - blue
+    rgb = np.array([(1, 0, 2 * (1 - red)),
+                    (1, -2 * (1 - blue) * blue / green, -2 * (1 - red) * red / green),
+                    (1, 2 * (1 - blue), 0)])
+    rgb *= np.array([1, 1, 1] if full else [255 / 219, 255 / 224, 255 / 224])
+    middle = np.array([0 if full else 16, 128, 128])
+    return np.hstack([rgb / (1 << bits - 8), -(rgb @ middle)[:, None]]).astype(np.float32)
 
 
 def _within(one: slice, other: slice) -> bool:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 MEASURED = 128  # pixels: side of what larger crops are averaged down to, to be measured
+BROAD = 64  # the same for what means and spreads alone are taken of, which are as good there
 LEAST_SKIN = 0.002  # share of the crop below which statistics mean nothing: a face turned away or cut by the frame
 QUANTILES = np.linspace(0, 1, 33)
 NODES = 9  # of a cube along each axis
@@ -24,19 +25,19 @@ def seen(mask: np.ndarray) -> bool:
     return bool(mask.sum() >= LEAST_SKIN * mask.size)
 
 
-def averaged(mask: np.ndarray, *pictures: np.ndarray) -> list[np.ndarray]:
-    """`mask` (S, S, 1) and `pictures` (S, S, 3), these where it is set, averaged down to at most MEASURED pixels; the mask as (S, S)."""
+def averaged(mask: np.ndarray, *pictures: np.ndarray, most: int = BROAD) -> list[np.ndarray]:
+    """`mask` (S, S, 1) and `pictures` (S, S, 3), these where it is set, averaged down to at most `most` pixels; the mask as (S, S)."""
     size = mask.shape[0]
-    if size <= MEASURED:
+    if size <= most:
         return [mask[..., 0], *pictures]
-    small, *others = (cv2.resize(picture, (MEASURED, MEASURED), interpolation=cv2.INTER_AREA)
+    small, *others = (cv2.resize(picture, (most, most), interpolation=cv2.INTER_AREA)
                       for picture in (mask[..., 0], *(picture * mask for picture in pictures)))
     return [small, *(picture / np.maximum(small, 1e-6)[..., None] for picture in others)]
 
 
 def skin(mask: np.ndarray, *pictures: np.ndarray) -> list[np.ndarray]:
     """(N, 3) float32 of each of `pictures`: the colours where `mask` (S, S, 1) is set."""
-    small, *pictures = averaged(mask, *pictures)
+    small, *pictures = averaged(mask, *pictures, most=MEASURED)
     return [picture[small > 0.5] for picture in pictures] if (small > 0.5).any() else [picture[small > 0] for picture in pictures]
 
 

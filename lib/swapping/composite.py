@@ -117,10 +117,10 @@ class Compositor:
         mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         before = canvas.part(rows, columns)
         if self.match_detail:
-            face = _as_filmed(face, before * np.float32(1 / most), mask > 0.5, swapped.fit.motion if swapped.fit else None,
+            face = _as_filmed(face, before, mask > 0.5, swapped.fit.motion if swapped.fit else None,
                               canvas.frame.index)
-        face = np.clip(face, 0, 1)
-        face = np.rint(face * np.float32(most)).astype(np.uint16) if canvas.deep else cv2.convertScaleAbs(face, alpha=most)
+        face = np.rint(np.clip(face, 0, 1) * np.float32(most)).astype(np.uint16) if canvas.deep else \
+            cv2.convertScaleAbs(np.maximum(face, 0), alpha=most)
         canvas.patches.append(Patch(rows, columns, self.blender.blend(before, face, mask[..., None]), before, face, mask, aligned))
         return bool(mask.max() > SEEN)
 
@@ -224,7 +224,7 @@ def _region(mask: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tupl
 
 
 def _as_filmed(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: np.ndarray | None, seed: int) -> np.ndarray:
-    """`face` with the smear and the noise of `original`, both (H, W, 3) float32 at the frame's size."""
+    """`face` with the smear and the noise of `original`, both (H, W, 3) at the frame's size, as `detail` has them."""
     if motion is not None:
         face = detail.smeared(face, original, inside, motion)
     return detail.noised(face, original, inside, seed)

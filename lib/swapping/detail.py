@@ -3,6 +3,8 @@ frame that they go into has of these."""
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 
@@ -14,7 +16,9 @@ AROUND = np.ones((3, 5), np.uint8), np.ones((5, 1), np.uint8)  # pixels between 
 MARGIN = 6  # pixels around a place, beyond which nothing matters to how it is sharpened
 NOISE = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6  # leaves noise as strong as it is, and of smooth pictures nothing
 QUIET = 0.3  # share of the pixels that tell the noise: the others are texture
-SAMPLED = 5  # one pixel in so many is looked at for it
+SAMPLED = 5  # one pixel in so many is looked at for it,
+GRAIN = 1024  # pixels: side of a sheet of noise, from which pieces are taken
+SIDE = 160  # in a square of so many pixels in the middle of the face
 OF_SIGMA = 0.3853  # that quantile of the size of normally distributed numbers
 LEAST_NOISE = 0.004  # of the full range: a level
 SHUTTER = 0.5  # of the time from frame to frame that it is open
@@ -56,29 +60,42 @@ def sharpened(face: np.ndarray, amount: float) -> np.ndarray:
 
 
 def noised(face: np.ndarray, original: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:
-    """`face` with as much noise as `original` has more than it. Both (H, W, 3) float32 RGB in [0, 1] at the frame's size, `inside` (H, W)
-    bool.
+    """`face` with as much noise as `original` has more than it. Both (H, W, 3) RGB at the frame's size, `face` float32 in [0, 1],
+    `original` uint8 or uint16; `inside` (H, W) bool.
 
     "Fast Noise Variance Estimation", Computer Vision and Image Understanding, 1996, of the pixels that vary least.
     """
-    if not inside.any():
+    middle = tuple(slice(max(0, side - SIDE) // 2, max(0, side - SIDE) // 2 + SIDE) for side in inside.shape)
+    if not inside[middle].any():
         return face
-    lacking = _noise(original, inside) ** 2 - _noise(face, inside) ** 2
+    lacking = _noise(as_floats(original[middle]), inside[middle]) ** 2 - _noise(face[middle], inside[middle]) ** 2
     if lacking < LEAST_NOISE ** 2:
         return face
-    noise = np.random.default_rng(seed).standard_normal(inside.shape, np.float32)
-    return face + np.float32(np.sqrt(lacking)) * noise[..., None]
+    return cv2.scaleAdd(cv2.merge([_grain(inside.shape, seed)] * 3), float(np.sqrt(lacking)), face)
+
+
+def _grain(shape: tuple[int, int], seed: int) -> np.ndarray:
+    """`shape` float32, normally distributed: a piece of a sheet that is made once, another for each `seed`."""
+    places = np.random.default_rng(seed).integers(GRAIN, size=2)
+    rows, columns = (np.arange(place, place + side) for place, side in zip(places, shape))
+    return _sheet().take(rows, 0, mode="wrap").take(columns, 1, mode="wrap")
+
+
+@cache
+def _sheet() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((GRAIN, GRAIN), np.float32)
 
 
 def smeared(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """`face` smeared along `motion` (x, y), pixels from frame to frame, as long as it has more detail in that direction than `original`.
 
-    Both (H, W, 3) float32 RGB in [0, 1] at the frame's size, `inside` (H, W) bool. At most as far as the shutter is open.
+    Both (H, W, 3) RGB at the frame's size, `face` float32 in [0, 1], `original` uint8 or uint16; `inside` (H, W) bool. At most as far as
+    the shutter is open.
     """
     longest = SHUTTER * float(np.hypot(*motion))
     if longest < SHORTEST or not inside.any():
         return face
-    wanted = _along(original, inside, motion)
+    wanted = _along(as_floats(original), inside, motion)
     if _along(face, inside, motion) <= wanted:
         return face
     for step in range(1, STEPS + 1):
@@ -86,6 +103,11 @@ def smeared(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: 
         if _along(result, inside, motion) <= wanted:
             break
     return result
+
+
+def as_floats(picture: np.ndarray) -> np.ndarray:
+    """uint8, or uint16 of 256 times as much, as float32 in [0, 1]."""
+    return picture * np.float32(1 / (255 if picture.dtype == np.uint8 else 255 * 256))
 
 
 def _noise(picture: np.ndarray, inside: np.ndarray) -> float:

@@ -78,6 +78,6 @@ def _squeeze(image: np.ndarray, source: np.ndarray, eye: np.ndarray, factor: flo
     x, y = np.meshgrid(np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32))
     u = ((x - middle[0]) * along[0] + (y - middle[1]) * along[1]) / width
     v = ((y - middle[1]) * along[0] - (x - middle[0]) * along[1]) / width
-    shift = ((factor - 1) * width * v * np.exp(-0.5 * ((v / ACROSS) ** 2 + (u / ALONG) ** 4))).astype(np.float32)
+    shift = ((factor - 1) * width * v * np.exp(-0.5 * ((v / ACROSS) ** 2 + np.square((u / ALONG) ** 2)))).astype(np.float32)
     image[top:bottom, left:right] = cv2.remap(source, (x - shift * along[1]).astype(np.float32), (y + shift * along[0]).astype(np.float32),
                                               cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

@@ -13,7 +13,7 @@ import numpy as np
 
 from lib import device
 from lib.faces.geometry import scale_of
-from lib.parallel import ordered_map
+from lib.parallel import opencv_on_one_thread, ordered_map
 from lib.plugin import Recognizer
 from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.swapping.steady import steadied
@@ -108,10 +108,11 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
             return Finished(frame, failure=str(error))
         return Finished(frame, canvas.patches, len(faces), faint)
 
-    workers = device.cores()
-    cropped = ordered_map(crop, frames, workers, ahead=workers)
-    measured = ordered_map(measure, _swapped(cropped, roles, follow), workers, ahead=workers)
-    return ordered_map(composite, steadied(measured), workers, ahead=workers)
+    workers = max(1, device.cores() // 2)  # for each stage; they get into each other's way where more threads than cores have work
+    with opencv_on_one_thread():
+        cropped = ordered_map(crop, frames, workers, ahead=workers)
+        measured = ordered_map(measure, _swapped(cropped, roles, follow), workers, ahead=workers)
+        yield from ordered_map(composite, steadied(measured), workers, ahead=workers)
 
 
 def largest(faces: list[AlignedFace]) -> list[AlignedFace]:

@@ -6,9 +6,10 @@ import av
 import numpy as np
 import pytest
 
+from lib.faces.geometry import INNER, MEAN_FACE, crop_frame
 from lib.media.coded import CodedFrame, Conversion, copy, planes
 from lib.media.source import open_source
-from lib.types import Patch
+from lib.types import Detection, Face, Frame, Patch
 
 PARTS = [(slice(37, 150), slice(20, 131)), (slice(0, 64), slice(0, 64)), (slice(101, 160), slice(77, 192)), (slice(5, 6), slice(9, 11))]
 
@@ -65,3 +66,26 @@ def test_turned_and_scaled_frames_are_never_cut(shared):
         frame = next(iter(open_source(shared(f"videos/formats/{name}"))))
         assert not frame.conversion.cuts(frame.coded) and frame.size == frame.image.shape[1::-1]
         assert (frame.part(slice(3, 30), slice(5, 40)) == frame.image[3:30, 5:40]).all()
+
+
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p12le", "yuvj420p", "yuvj444p"])
+@pytest.mark.parametrize("side", [48, 130])
+def test_a_face_is_cropped_out_of_the_samples_as_out_of_the_picture(layout, side, astronaut):
+    frame = frame_of(astronaut, layout, (320, 256), 2 if "j" in layout else 1)
+    landmarks = np.zeros((68, 2), np.float32)
+    landmarks[INNER] = MEAN_FACE @ [[80, 15], [-15, 80]] + (90, 50)
+    face = Face(Detection(np.float32([80, 50, 190, 160]), 1.0), landmarks)
+    from_samples = crop_frame(frame, face, side).image.astype(float)
+    from_picture = crop_frame(Frame(0, frame.image), face, side).image
+    error = from_samples - from_picture
+    assert frame.samples() is not None and np.abs(error).mean() < 1 and np.abs(error.mean((0, 1))).max() < 0.35
+    assert (abs(error) > 6).mean() < 0.01
+
+
+def test_what_is_not_cut_or_of_an_unusual_matrix_has_no_samples(astronaut):
+    assert frame_of(astronaut, "yuv420p", (191, 159)).samples() is None
+    frame = frame_of(astronaut, "yuv420p")
+    frame.coded.colorspace = 8  # YCgCo
+    assert frame.samples() is None
+    turned = Conversion(1, (192, 160), (0, 1, -1, 0))
+    assert CodedFrame(0, 0.0, frame_of(astronaut, "yuv420p").coded, turned).samples() is None

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.swapping.detail import WANTED, matched, noised, smeared
+from lib.swapping.detail import WANTED, as_floats, matched, noised, smeared
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,10 @@ def test_a_plain_face_has_no_detail_to_raise(original, inside):
     np.testing.assert_array_equal(matched(plain, original, inside), plain)
 
 
+def in_bytes(picture: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
 def grain_of(picture: np.ndarray, inside: np.ndarray) -> float:
     """Standard deviation of what a median of 5 x 5 takes away, where the skin is smooth."""
     grey = cv2.cvtColor(np.clip(picture * 255, 0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
@@ -73,37 +77,48 @@ def grain_of(picture: np.ndarray, inside: np.ndarray) -> float:
 
 @pytest.mark.parametrize("sigma", [4, 8, 15])
 def test_noise_of_the_frame_is_given_to_the_face(original, inside, sigma):
-    clean = original / np.float32(255)
-    noise = np.random.default_rng(5).normal(0, sigma / 255, (*inside.shape, 1)).astype(np.float32)
+    clean = as_floats(original)
+    noisy = clean + np.random.default_rng(5).normal(0, sigma / 255, (*inside.shape, 1)).astype(np.float32)
     soft = cv2.GaussianBlur(clean, (0, 0), 1.5)
-    found = noised(soft, clean + noise, inside, seed=7)
+    found = noised(soft, in_bytes(noisy), inside, seed=7)
     added = found - soft
     assert added.std() * 255 == pytest.approx(sigma, rel=0.35) and abs(added.mean()) < 1e-3
-    assert grain_of(found, inside) == pytest.approx(grain_of(clean + noise, inside), rel=0.35)
-    assert (noised(soft, clean + noise, inside, seed=7) == found).all() and (noised(soft, clean + noise, inside, seed=8) != found).any()
+    assert grain_of(found, inside) == pytest.approx(grain_of(noisy, inside), rel=0.35)
+    assert (noised(soft, in_bytes(noisy), inside, seed=7) == found).all() and (noised(soft, in_bytes(noisy), inside, seed=8) != found).any()
+
+
+def test_noise_of_a_face_larger_than_the_sheet_it_is_taken_from(original):
+    large = cv2.resize(original, (1200, 1500))
+    noise = np.random.default_rng(5).normal(0, 8, (*large.shape[:2], 1))
+    added = noised(as_floats(large), np.clip(np.rint(large + noise), 0, 255).astype(np.uint8), np.ones(large.shape[:2], bool), seed=7)
+    added = (added - as_floats(large))[..., 0] * 255
+    assert added.shape == large.shape[:2] and added[1050:, 1050:].std() == pytest.approx(added[:400, :400].std(), rel=0.05)
+    assert added.std() == pytest.approx(8, rel=0.35)
+    for axis in (0, 1):  # neighbours have nothing to do with each other
+        assert abs(np.mean(added * np.roll(added, 1, axis))) < 0.02 * added.var()
 
 
 def test_noise_is_not_given_twice(original, inside):
-    noisy = original / np.float32(255) + np.random.default_rng(5).normal(0, 0.03, (*inside.shape, 1)).astype(np.float32)
-    assert noised(noisy, noisy, inside, 1) is noisy
-    assert noised(noisy, cv2.GaussianBlur(noisy, (0, 0), 1), inside, 1) is noisy
-    assert noised(noisy, noisy, np.zeros_like(inside), 1) is noisy
+    noisy = as_floats(original) + np.random.default_rng(5).normal(0, 0.03, (*inside.shape, 1)).astype(np.float32)
+    assert noised(noisy, in_bytes(noisy), inside, 1) is noisy
+    assert noised(noisy, in_bytes(cv2.GaussianBlur(noisy, (0, 0), 1)), inside, 1) is noisy
+    assert noised(noisy, in_bytes(noisy), np.zeros_like(inside), 1) is noisy
 
 
 @pytest.mark.parametrize("motion", [(20.0, 0.0), (-8.0, 14.0), (0.0, 12.0)])
 def test_a_face_that_moves_is_smeared_as_the_frame_is(original, inside, motion):
-    face, motion = original / np.float32(255), np.array(motion)
+    face, motion = as_floats(original), np.array(motion)
     steps = np.linspace(-0.25, 0.25, 21)  # the shutter is open half of the time
     filmed = np.mean([cv2.warpAffine(face, np.array([[1, 0, x], [0, 1, y]]), inside.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
                       for x, y in steps[:, None] * motion], axis=0).astype(np.float32)
-    found = smeared(face, filmed, inside, motion)
+    found = smeared(face, in_bytes(filmed), inside, motion)
     assert np.abs(found - filmed)[inside].mean() < 0.35 * np.abs(face - filmed)[inside].mean()
 
 
 def test_what_is_sharp_in_the_frame_or_hardly_moves_is_not_smeared(original, inside):
-    face = original / np.float32(255)
-    assert smeared(face, face, inside, np.array([20.0, 0.0])) is face
-    assert smeared(face, cv2.GaussianBlur(face, (0, 0), 2), inside, np.array([3.0, 0.0])) is face
-    by_another, by_this = (np.abs(smeared(face, cv2.blur(face, size), inside, np.array([20.0, 0.0])) - face).mean()
+    face = as_floats(original)
+    assert smeared(face, original, inside, np.array([20.0, 0.0])) is face
+    assert smeared(face, in_bytes(cv2.GaussianBlur(face, (0, 0), 2)), inside, np.array([3.0, 0.0])) is face
+    by_another, by_this = (np.abs(smeared(face, in_bytes(cv2.blur(face, size)), inside, np.array([20.0, 0.0])) - face).mean()
                            for size in ((1, 11), (11, 1)))
     assert by_another < 0.8 * by_this
