@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,6 +65,8 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
     tables = _read_config(wanted.config) if wanted.config else {}
     own_table = tables.get(command, {})
     chosen = {item.name: _chosen(item, getattr(wanted, item.name, own_table.get(item.name, item.default))) for item in selectors}
+    implied = {item.name: _implied(item, argv) for item in selectors if not (chosen[item.name] or item.several)}
+    chosen |= implied
 
     parser = _parser(command, declared)
     for item in selectors:
@@ -75,6 +78,7 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
     given = vars(given)
 
     values = own_table | {item.name: item.value(given[item.name], _label(item)) for item in options if item.name in given}
+    values |= {name: plugins[0] for name, plugins in implied.items() if plugins}
     missing = [_label(item) for item in options if item.default is REQUIRED and item.name not in values]
     if missing:
         raise UsageError(f"{command} needs {' and '.join(missing)}. See: faceswap.py {command} --help")
@@ -158,6 +162,14 @@ def _chosen(item: Option, names: Any) -> list[str]:
         except UsageError as error:
             raise UsageError(f"{_label(item)}: {error}") from None
     return names
+
+
+def _implied(item: Option, argv: Sequence[str]) -> list[str]:
+    """The one plugin that has those options of `item` that stand on the line, if there is one: --writer.codec is for videos alone."""
+    asked = {found[1] for word in argv if (found := re.match(rf"--(?:no-)?{item.flag}\.([^=]+)", word))}
+    registry = REGISTRIES[item.plugin]
+    having = [name for name in registry.names() if asked <= {own.flag for own in registry.declaration(name).options}] if asked else []
+    return having if len(having) == 1 else []
 
 
 def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[str]], kinds: Mapping[str, Registry]) -> str:

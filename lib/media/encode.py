@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.codec.context import Flags
 from av.video.reformatter import VideoReformatter
@@ -39,6 +40,8 @@ SVT_PRESETS = dict(zip(SLOWNESS, (12, 11, 10, 9, 8, 7, 5, 4, 3)))
 NVENC_PRESETS = dict(zip(SLOWNESS, ("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p7")))
 QSV_PRESETS = dict(zip(SLOWNESS, ("veryfast", "veryfast", *SLOWNESS[2:])))
 YUV = ("yuv", "nv12", "p010")
+AVX512 = 256  # OpenCV's number of that ability of processors
+REPEATABLE = {"x264-params": "asm=avx2"}  # with AVX-512 x264's macroblock tree makes, of the same frames, now and then another file
 AHEAD = 4  # frames that may wait for the encoder
 SEGMENT = 120  # frames that are encoded by themselves: what a killed run loses at most
 
@@ -313,7 +316,7 @@ class VideoSink(FrameSink):
         hdr = self._video.hdr if self._video and self._video.colours.transfer == PQ else None
         match self._encoder:
             case "libx264":
-                return {"crf": crf, "preset": self._preset}
+                return {"crf": crf, "preset": self._preset} | (REPEATABLE if cv2.checkHardwareSupport(AVX512) else {})
             case "libx265":
                 told = f":master-display={hdr.x265}:max-cll={hdr.light}:hdr10=1:repeat-headers=1" if hdr else ""
                 return {"crf": crf, "preset": self._preset, "x265-params": f"log-level=error{told}"}

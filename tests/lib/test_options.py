@@ -75,6 +75,14 @@ def test_a_selector_of_several_may_choose_none(parse):
     assert values["masker"] == [] and values["settings"] == {"detector": {}}
 
 
+@pytest.mark.parametrize("argv, plugin, settings", [
+    (["--writer.crf", "20", "--writer.codec=hevc"], "video", {"crf": 20, "codec": "hevc"}), (["--no-writer.sound"], "video", {"sound": False}),
+    (["--writer.depth", "16"], "images", {"depth": 16}), ([], None, None)])
+def test_options_that_one_plugin_alone_has_choose_it(parse, argv, plugin, settings):
+    values = parse(*argv)
+    assert values.get("writer") == plugin and values["settings"].get("writer") == settings
+
+
 def test_several_plugins_are_created_with_their_options():
     @dataclass(kw_only=True)
     class Sample(cli.Command):
@@ -100,7 +108,9 @@ def test_several_plugins_are_created_with_their_options():
     (["--detector", "hug"], "-D/--detector: There is no detector 'hug'. Did you mean 'hog'"),
     (["--detector.upsampel", "2"], "The detector 'hog' has no option --detector.upsampel. Did you mean '--detector.upsample'"),
     (["--detector.upsample", "99"], "--detector.upsample must be at least 0"),
-    (["--writer.crf", "18"], "--writer.crf belongs to a plugin: say which with --writer NAME"),
+    (["--writer.rate", "18"], "--writer.rate belongs to a plugin: say which with --writer NAME"),  # videos and animations have it
+    (["--writer.crf", "18", "--writer.depth", "16"], "--writer.crf belongs to a plugin: say which with --writer NAME"),
+    (["--writer.crf", "99"], "--writer.crf must be at least 0"),
     (["--sise", "99"], "There is no option --sise. Did you mean '--size'"),
     (["--siz", "99"], "There is no option --siz. Did you mean '--size'"),
     (["stray"], "'stray' belongs to no option"),

@@ -200,13 +200,14 @@ def test_pictures_of_16_bits_stay_as_they_are_around_the_face(ending, astronaut,
     assert pictures.profile(written) == profile
 
 
-def test_hdr_pictures_say_what_their_values_mean(hdr, tmp_path):
-    source = open_source(hdr)
+@pytest.mark.parametrize("kind, transfer", [("hdr", 16), ("hlg", 18)])
+def test_hdr_pictures_say_what_their_values_mean(kind, transfer, request, tmp_path):
+    source = open_source(request.getfixturevalue(kind))
     put("images", source, tmp_path / "out", [], frames=1, depth=16)
     file, = (tmp_path / "out").glob("*.png")
     with av.open(str(file)) as opened:
         shown = next(opened.decode(video=0))
-    assert (shown.color_primaries, shown.color_trc, shown.color_range) == (9, 16, 2), "BT.2020, PQ, full range"
+    assert (shown.color_primaries, shown.color_trc, shown.color_range) == (9, transfer, 2), "BT.2020, PQ or HLG, full range"
     picture = cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
     frame, = itertools.islice(source, 1)
     assert np.abs(picture / 257 - frame.image).mean() < 0.6
@@ -215,10 +216,11 @@ def test_hdr_pictures_say_what_their_values_mean(hdr, tmp_path):
 @pytest.mark.parametrize("writer, name, options", [
     ("images", "out", {}), ("images", "out", {"depth": 16, "format": "tiff"}), ("images", "out", {"depth": 16, "mask": "alpha"}),
     ("patch", "out", {}), ("animation", "out.gif", {})])
-def test_hdr_that_pictures_would_lose_is_refused(writer, name, options, hdr, tmp_path):
-    with pytest.raises(FaceswapError, match="is HDR video .HDR10., which .* does not keep. Write a video"):
-        put(writer, open_source(hdr), tmp_path / name, [], **options)
-    assert not (tmp_path / name).exists()
+def test_hdr_that_pictures_would_lose_is_refused(writer, name, options, hdr, hlg, tmp_path):
+    for video, kind in ((hdr, "HDR10"), (hlg, "HLG")):
+        with pytest.raises(FaceswapError, match=f"is HDR video .{kind}., which .* does not keep. Write a video"):
+            put(writer, open_source(video), tmp_path / name, [], **options)
+        assert not (tmp_path / name).exists()
 
 
 def test_faces_apart_come_with_the_matrix_that_carries_them_back(single, patched, tmp_path):

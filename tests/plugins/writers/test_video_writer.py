@@ -171,6 +171,14 @@ def test_hdr_is_kept(codec, hdr, tmp_path):
     np.testing.assert_allclose(written.hdr.luminance, source.hdr.luminance, rtol=0.02)
 
 
+@pytest.mark.parametrize("codec", ["auto", "h264", "av1"])
+def test_hlg_is_kept(codec, hlg, tmp_path):
+    source = open_source(hlg)
+    written = kept(source, tmp_path / "out.mp4", codec=codec)
+    assert written.colours == source.colours and (written.colours.transfer, written.colours.primaries) == (18, 9)
+    assert written.layout == "yuv420p10le"
+
+
 @pytest.mark.parametrize("codec", ["h264", "vp9", "h264rgb", "ffv1", "prores"])
 def test_hdr_that_would_be_lost_is_refused(codec, hdr, tmp_path):
     with pytest.raises(FaceswapError, match="is HDR video .* Choose --writer.codec hevc or av1"):
@@ -293,6 +301,11 @@ def test_a_full_disk_is_told_and_the_old_file_stays(ending, options, where, kept
             for frame in source:
                 sink.write(frame, frame.image)
     assert path.read_text() == "old" and (sorted(os.listdir(part_of(path))) if part_of(path).exists() else []) == kept
+
+
+def test_the_same_frames_become_the_same_file(short_segments, clip, tmp_path):
+    source = open_source(clip)
+    assert len({passed_through(source, tmp_path / f"{number}.mkv").path.read_bytes() for number in range(30)}) == 1
 
 
 def test_an_output_under_a_file_is_refused(clip, tmp_path):
