@@ -427,7 +427,8 @@ class Convert(Command):
                                 "most, and softens.", low=0.0, high=1.0)
     follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")
     blender: str = option("alpha", "How the face is joined to the frame.", short="-b", plugin="blenders")
-    writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")
+    writer: str | None = option(None, "What is written; by default the output's name decides, or an option that one of them alone has.",
+                                short="-w", plugin="writers")
     from_: str | None = option(None, "Begin there: a time of the video, as seconds, MM:SS or HH:MM:SS.")
     to: str | None = option(None, "End there, likewise.")
     frames: str | None = option(None, "Swap in these frames alone, counted from 1: 10-50,90-100. The others are written as they are.")

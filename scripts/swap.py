@@ -202,4 +202,5 @@ class Swap(Command):
     mask: str = option("predicted*hull", "Which part of the face is replaced: predicted, or the name of a masker; joined by * where "
                                          "all must agree.", short="-M")
     blender: str = option("alpha", "How the face is joined to the frame.", plugin="blenders")
-    writer: str | None = option(None, "What is written; by default the output's name decides.", short="-w", plugin="writers")
+    writer: str | None = option(None, "What is written; by default the output's name decides, or an option that one of them alone has.",
+                                short="-w", plugin="writers")

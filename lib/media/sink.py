@@ -63,6 +63,8 @@ class PictureSink(FrameSink):
         if self._single and source.count != 1:
             raise FaceswapError(f"{path} is the name of one picture, but {source.path.name} has "
                                 f"{source.count or 'many'} frames. Name a folder or a video.")
+        if path.suffix.lower() in VIDEO_FORMATS and not path.is_dir():
+            raise FaceswapError(f"{path} is the name of a video, but pictures are to be written. Name a folder, or choose --writer video.")
         if self._single and path.suffix.lower() not in pictures.WRITTEN:
             raise FaceswapError(f"Pictures are not written as {path.suffix}. Choose one of {', '.join(sorted(pictures.WRITTEN))}.")
         if not self._single and isinstance(source, pictures.PictureSource) and same_path(path, source.files[0].parent):

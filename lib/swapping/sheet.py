@@ -10,6 +10,7 @@ import numpy as np
 from lib.types import Face
 
 TILE, ACROSS, LINE = 320, 6, 26  # pixels a side of a face, faces a row, pixels of a line of text
+LARGER = 0.6  # of the largest face's side: faces of at least that are shown
 AROUND = 2.0  # a tile's side, of the larger side of the landmarks' box
 BACKGROUND, INK = 24, (230, 230, 230)
 
@@ -21,9 +22,9 @@ def spread(items: Sequence[int], count: int) -> list[int]:
 
 
 def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], faces: Sequence[Sequence[Face]], names: Sequence[str]) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: for each of `rows`, of the name given, the surroundings of the largest of the `faces` of each frame.
+    """(H, W, 3) uint8 RGB: for each of `rows`, of the name given, the surroundings of one of the `faces` of each frame.
 
-    Each row has the same frames, (H, W, 3) uint8 RGB each; `names` are theirs, written above.
+    The larger ones take turns from frame to frame. Each row has the same frames, (H, W, 3) uint8 RGB each; `names` are theirs, written above.
     """
     lines = []
     for start in range(0, len(names), ACROSS):
@@ -31,16 +32,18 @@ def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], faces: Sequence[Sequ
         lines.append(np.hstack([_line(names[place], TILE) for place in some]))
         for label, images in rows:
             lines.append(_line(label, TILE * len(some)))
-            lines.append(np.hstack([_around(images[place], faces[place]) for place in some]))
+            lines.append(np.hstack([_around(images[place], faces[place], place) for place in some]))
     width = max(line.shape[1] for line in lines)
     return np.vstack([cv2.copyMakeBorder(line, 0, 0, 0, width - line.shape[1], cv2.BORDER_CONSTANT, value=(BACKGROUND,) * 3)
                       for line in lines])
 
 
-def _around(image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-    """(TILE, TILE, 3): the largest of the faces and what is around it; the edge of the frame goes on where it ends."""
-    boxes = [np.concatenate([face.landmarks.min(0), face.landmarks.max(0)]) for face in faces]
-    box = max(boxes, key=lambda box: np.prod(box[2:] - box[:2]))
+def _around(image: np.ndarray, faces: Sequence[Face], turn: int) -> np.ndarray:
+    """(TILE, TILE, 3): one of the larger faces and what is around it; the edge of the frame goes on where it ends."""
+    boxes = sorted((np.concatenate([face.landmarks.min(0), face.landmarks.max(0)]) for face in faces), key=lambda box: box[0])
+    sides = [(box[2:] - box[:2]).max() for box in boxes]
+    larger = [box for box, side in zip(boxes, sides) if side >= LARGER * max(sides)]
+    box = larger[turn % len(larger)]
     side = AROUND * float((box[2:] - box[:2]).max())
     middle = (box[:2] + box[2:]) / 2 - (0, 0.06 * side)  # landmarks end at the brows
     corner = middle - side / 2

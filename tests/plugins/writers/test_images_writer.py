@@ -284,3 +284,12 @@ def test_a_kill_never_leaves_half_a_picture(folder, tmp_path):
         for file in (tmp_path / "out").iterdir() if (tmp_path / "out").exists() else ():
             if file.suffix != ".part":
                 pictures.read(file)
+
+
+def test_a_videos_name_is_no_folder_of_pictures(clips, tmp_path):
+    with pytest.raises(FaceswapError, match="name of a video, but pictures are to be written"):
+        put("images", open_source(clips[0]), tmp_path / "out.mp4", [], depth=16)
+    assert not (tmp_path / "out.mp4").exists()
+    (tmp_path / "out.mp4").mkdir()
+    put("images", open_source(clips[0]), tmp_path / "out.mp4", [], frames=1)
+    assert len(list((tmp_path / "out.mp4").glob("*.png"))) == 1
