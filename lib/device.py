@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import math
 import os
@@ -12,6 +14,7 @@ from pathlib import Path
 from lib.errors import FaceswapError
 
 CGROUPS = Path("/sys/fs/cgroup")
+MMAP_THRESHOLD, BLOCK = -3, 4 << 20  # glibc's number of that setting; bytes
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # where bfloat16 was measured to train 1.5 to 1.8 times as fast
 
 
@@ -49,6 +52,15 @@ def memory() -> tuple[int, int]:
         return machine.available, machine.total
     used = _read(folder / "memory.current") or "0"
     return max(0, min(machine.available, limit - int(used))), limit
+
+
+def give_blocks_back() -> None:
+    """From now on large blocks of memory go back to the system as soon as they are free, where glibc manages memory.
+
+    Else it keeps more and more of them between smaller ones: 4K video took a fifth more memory, in a twentieth less time.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # other systems have no such word
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, BLOCK)
 
 
 def processor() -> str:

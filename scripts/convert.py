@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lib import device
 from lib.cli import Command, declaration
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces.cut import Cut
@@ -23,7 +24,7 @@ from lib.faces.removal import faces_shown
 from lib.faces.store import AlignmentStore, default_store
 from lib.logs import counted
 from lib.media import pictures
-from lib.media.base import FrameSink, FrameSource
+from lib.media.base import LARGE, FrameSink, FrameSource
 from lib.media.files import disk_errors
 from lib.media.sink import writer_for
 from lib.media.source import open_source
@@ -66,6 +67,8 @@ def run(options: Convert) -> int:
     if shard and source.count is None:
         raise FaceswapError(f"How many frames {source.path} has only reading it tells, so that it cannot be cut into shards. "
                             "Put it into a container with an index, such as MP4, first.")
+    if source.size and source.size[0] * source.size[1] >= LARGE:
+        device.give_blocks_back()
     compositor, follow = compositing(options, source.path)
     sink = sink_of(options, source)
     models, enhancer = _models(options), options.enhance and Enhancer(options.enhance)

@@ -12,6 +12,7 @@ import numpy as np
 from lib.types import Frame, Patch, Shard
 
 PQ, HLG = 16, 18  # transfer of HDR video, as ISO/IEC 23091-2 and FFmpeg number it
+LARGE = 6_000_000  # pixels of frames that are handled sparingly: 4K
 NEAR = 30  # frames of a video: what is not farther apart is decoded in one go, since finding a frame costs about as much
 
 

@@ -18,9 +18,10 @@ import numpy as np
 from av.codec.context import Flags
 from av.video.reformatter import VideoReformatter
 
+from lib import device
 from lib.errors import FaceswapError
 from lib.media import segments
-from lib.media.base import PQ, FrameSink, FrameSource
+from lib.media.base import LARGE, PQ, FrameSink, FrameSource
 from lib.media.coded import BICUBIC, EXACT, FULL, LIMITED, CodedFrame, coded
 from lib.media.files import VIDEO_FORMATS, disk_errors, part_of, publish
 from lib.media.segments import Description, SegmentWriter
@@ -41,7 +42,8 @@ NVENC_PRESETS = dict(zip(SLOWNESS, ("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p
 QSV_PRESETS = dict(zip(SLOWNESS, ("veryfast", "veryfast", *SLOWNESS[2:])))
 YUV = ("yuv", "nv12", "p010")
 AVX512 = 256  # OpenCV's number of that ability of processors
-REPEATABLE = {"x264-params": "asm=avx2"}  # with AVX-512 x264's macroblock tree makes, of the same frames, now and then another file
+REPEATABLE = "asm=avx2"  # with AVX-512 x264's macroblock tree makes, of the same frames, now and then another file
+SPARING = "sync-lookahead=0"  # fewer frames are held, which takes no longer where faces are set in besides
 AHEAD = 4  # frames that may wait for the encoder
 SEGMENT = 120  # frames that are encoded by themselves: what a killed run loses at most
 
@@ -316,7 +318,10 @@ class VideoSink(FrameSink):
         hdr = self._video.hdr if self._video and self._video.colours.transfer == PQ else None
         match self._encoder:
             case "libx264":
-                return {"crf": crf, "preset": self._preset} | (REPEATABLE if cv2.checkHardwareSupport(AVX512) else {})
+                words = [REPEATABLE] * cv2.checkHardwareSupport(AVX512)
+                if self._size[0] * self._size[1] >= LARGE:
+                    words.append(f"{SPARING}:threads={max(1, device.cores() // 2)}")
+                return {"crf": crf, "preset": self._preset} | ({"x264-params": ":".join(words)} if words else {})
             case "libx265":
                 told = f":master-display={hdr.x265}:max-cll={hdr.light}:hdr10=1:repeat-headers=1" if hdr else ""
                 return {"crf": crf, "preset": self._preset, "x265-params": f"log-level=error{told}"}

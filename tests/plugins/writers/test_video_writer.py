@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -306,6 +307,16 @@ def test_a_full_disk_is_told_and_the_old_file_stays(ending, options, where, kept
 def test_the_same_frames_become_the_same_file(short_segments, clip, tmp_path):
     source = open_source(clip)
     assert len({passed_through(source, tmp_path / f"{number}.mkv").path.read_bytes() for number in range(30)}) == 1
+
+
+def test_4k_is_written(astronaut, tmp_path):
+    image = cv2.resize(astronaut, (3840, 2160))
+    (tmp_path / "in").mkdir()
+    pictures.write(tmp_path / "in" / "1.png", image)
+    pictures.write(tmp_path / "in" / "2.png", image[::-1])
+    first, second = passed_through(open_source(tmp_path / "in"), tmp_path / "out.mp4")
+    for shown, meant in ((first, image), (second, image[::-1])):
+        assert np.abs(shown.image.astype(float) - meant).mean() < 2
 
 
 def test_an_output_under_a_file_is_refused(clip, tmp_path):
