@@ -69,9 +69,9 @@ def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tu
     """`image` (H, W, 3) RGB, or (H, W, 4) with alpha, or (H, W) grey, as the file `path`, in the format of its ending; the file appears
     whole or not at all.
 
-    uint8, or, of RGB as PNG and TIFF, uint16. `profile` is the ICC profile that says what the RGB values mean; of PNG with 16 bits,
-    `coded` says so with the numbers of primaries and transfer (ISO/IEC 23091-2). Raises FaceswapError where the ending is not one of
-    `WRITTEN` or the disk refuses.
+    uint8, or, of RGB as PNG and TIFF, uint16. `profile` is the ICC profile that says what the RGB values mean, and is not for grey; of
+    PNG with 16 bits, `coded` says so with the numbers of primaries and transfer (ISO/IEC 23091-2). Raises FaceswapError where the ending
+    is not one of `WRITTEN` or the disk refuses.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITTEN:
@@ -81,7 +81,8 @@ def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tu
     if image.dtype == np.uint16:  # which Pillow does not know
         memory.write(_deep_png(image, profile, coded) if kind == "PNG" else _deep_tiff(image, profile))
     else:
-        Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **({"icc_profile": profile} if profile else {}))
+        told = {"icc_profile": profile} if profile and image.ndim == 3 else {}
+        Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **told)
     part = part_of(path)
     with disk_errors(path):
         try:

@@ -153,6 +153,14 @@ def test_faces_alone_lie_on_nothing(single, patched, astronaut, tmp_path):
     assert mask.shape == (100, 120) and (mask == picture[..., 3]).all()
 
 
+def test_masks_have_no_profile_of_colours(patched, astronaut, tmp_path):
+    (tmp_path / "in").mkdir()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pictures.write(tmp_path / "in" / "a.png", astronaut[:100, :120], profile)
+    put("images", open_source(tmp_path / "in"), tmp_path / "out", [patched], mask="separate")
+    assert pictures.profile(tmp_path / "out" / "a.png") == profile and pictures.profile(tmp_path / "out" / "a_mask.png") is None
+
+
 def test_pictures_that_differ_in_their_ending_alone_have_a_mask_each(patched, astronaut, tmp_path):
     (tmp_path / "in").mkdir()
     for name in ("a.png", "a.jpg", "b.png"):
