@@ -103,8 +103,11 @@ def run(options: Convert) -> int:
 
     logger.info("Swapped %s in %d of %s in %.0f s: %s%s", counted(faces, "face"), touched, counted(frames, "frame"),
                 time.monotonic() - began, options.output, " (a folder of pictures)" if options.output.is_dir() else "")
+    end = source.count if stretch.stop is None else stretch.stop
     if not stretches:
         logger.info("All that was asked for was there already, made by an earlier run with all the same.")
+    elif shard is None and None not in (total, end) and end - stretch.start > total:
+        logger.info("Used besides: %s of an earlier run with all the same.", counted(end - stretch.start - total, "frame"))
     if sink.waits_for:
         logger.info("%s of other shards are not there yet: when they are, the same command without --shard puts all together.",
                     counted(sink.waits_for, "part"))

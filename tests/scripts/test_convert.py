@@ -225,7 +225,8 @@ def test_what_an_earlier_run_could_not_do_is_told_again_where_its_frames_are_use
     record = tmp_path / "out.run.json"  # of a run that was killed
     record.write_text(json.dumps(json.loads(record.read_text()) | {"finished": False}))
     (tmp_path / "out" / "clip_000003.png").unlink()
-    assert "Frame 7 was" in convert(clip, tmp_path / "out", code=3)
+    said = convert(clip, tmp_path / "out", code=3)
+    assert "Frame 7 was" in said and "1 of 1 frame " in said and "Used besides: 15 frames of an earlier run" in said
     assert json.loads(record.read_text())["failures"] == ["Frame 7 was passed through as it was: the points coincide."]
     assert "Frame 7" not in convert(clip, tmp_path / "out", "--frames", "1-3")
 
