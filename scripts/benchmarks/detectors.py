@@ -23,6 +23,7 @@ from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lib.faces.search import dlib_box
 from lib.media import pictures
 from lib.media.source import open_source
+from lib.parallel import opencv_on_one_thread
 from lib.plugin import ALIGNERS, DETECTORS, Aligner, Detector
 from lib.progress import progress
 from lib.types import Face
@@ -42,12 +43,8 @@ OUTER_EYES, MOUTH_CORNERS = [36, 45], [48, 54]
 def measure(options) -> list[Figure]:
     if not (DATA / "photos" / "counts.json").is_file():
         raise FaceswapError(f"There is no test data in {DATA}. Name its folder in FACESWAP_TEST_DATA.")
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
+    with opencv_on_one_thread():
         return [figure for name in DETECTORS.names() if name != "auto" for figure in _measured(name, options.repeats)]
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _measured(name: str, repeats: int) -> list[Figure]:

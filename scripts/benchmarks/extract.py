@@ -29,6 +29,7 @@ from lib.faces.store import AlignmentStore
 from lib.faces.tracks import look, smoothed
 from lib.media.portraits import MovingCamera, astronaut
 from lib.media.source import open_source
+from lib.parallel import opencv_on_one_thread
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS, RECOGNIZERS, WRITERS
 from lib.types import Frame
 from lib.weights import package_file
@@ -83,9 +84,7 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
     """(share, frames/s reached, seconds a frame by the stages alone): the stages in a loop on one core, then the real thing."""
     detector, aligner, masker = DETECTORS.create("auto").settle(None), ALIGNERS.create("dlib68"), MASKERS.create("hull")
     source, cut = open_source(video, exact=False), Cut(FaceFolder(folder / "alone"))
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
+    with opencv_on_one_thread():
         find([next(iter(source)).image], detector, aligner)  # the first call takes memory
         began, count = time.process_time(), 0  # of all threads: the video decoder has its own
         frames = islice(source, STAGED)
@@ -98,8 +97,6 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
                 look(frame.image)
                 count += 1
         alone = (time.process_time() - began) / count
-    finally:
-        cv2.setNumThreads(threads)
     rate, _ = _rate(video, "auto", folder)
     return rate * alone / device.cores(), rate, alone
 
