@@ -12,6 +12,7 @@ from lib.options import option
 from lib.plugin import MODELS
 from lib.training.autoencoder import Autoencoder
 
+MOMENTUM = 0.9  # of what batches look like on average; with Keras's 0.99 hundreds of iterations pass until swaps are drawn as in training
 FEATURES = {"lowmem": (48, 512 + 128), "fair": (64, 1024 + 128), "best": (64, 1536 + 128)}  # encoder's filters, code
 
 
@@ -65,9 +66,9 @@ class Dlight(Autoencoder):
         for _ in range(2):
             x = leaky_residual(x, bias=False)
         x = leaky_residual(self._sharp(x, 512))
-        x = layers.BatchNormalization()(leaky_residual(x, bias=False))
+        x = layers.BatchNormalization(momentum=MOMENTUM)(leaky_residual(x, bias=False))
         x = leaky_residual(self._sharp(x, 256))
-        x = layers.BatchNormalization()(leaky_residual(self._sharp(x, 128), bias=False))
+        x = layers.BatchNormalization(momentum=MOMENTUM)(leaky_residual(self._sharp(x, 128), bias=False))
         drawn = picture(hybrid_upscale(x, 64))
         return keras.Model(code, picture_and_mask(drawn, self._mask(layers.LeakyReLU(0.1)(first)) if self.learn_mask else None))
 
