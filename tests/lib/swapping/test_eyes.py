@@ -10,7 +10,7 @@ import pytest
 from lib.faces import geometry
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.swapping.composite import crop_face, network_input
-from lib.swapping.eyes import EyesFollow
+from lib.swapping.eyes import EyesFollow, _squeeze
 from lib.types import Face, Frame, SwappedFace
 
 SIZE = 128
@@ -60,6 +60,16 @@ def test_nothing_but_the_surroundings_of_the_eyes_moves(face):
     apart = np.linalg.norm(np.stack([x, y], 1)[:, None] - points[36:48], axis=2).min(1)
     assert changed.any() and apart.max() < 2 * width
     assert np.array_equal(moved.mask, face.mask)
+
+
+def test_beside_an_eye_nothing_moves():
+    """The change is as large from corner to corner and ends soon beyond."""
+    ramp = np.repeat(np.linspace(0, 1, SIZE, dtype=np.float32)[:, None, None], SIZE, 1).repeat(3, 2)
+    eye = np.float32([(48, 64), (58, 56), (70, 56), (80, 64), (70, 72), (58, 72)])
+    moved = ramp.copy()
+    _squeeze(moved, ramp, eye, 2.0)
+    shift = np.abs(moved - ramp)[58]
+    assert shift[64].min() > 0.02 and shift[50].min() > 0.65 * shift[64].max() and shift[[34, 94]].max() < 0.05 * shift[64].max()
 
 
 def test_a_face_without_eyes_passes(face):
