@@ -57,7 +57,7 @@ def memory() -> tuple[int, int]:
 def give_blocks_back() -> None:
     """From now on large blocks of memory go back to the system as soon as they are free, where glibc manages memory.
 
-    Else it keeps more and more of them between smaller ones: 4K video took a fifth more memory, in a twentieth less time.
+    Else it keeps more and more of them between smaller ones: 4K video took a tenth more memory.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # other systems have no such word
         ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, BLOCK)

@@ -43,7 +43,7 @@ QSV_PRESETS = dict(zip(SLOWNESS, ("veryfast", "veryfast", *SLOWNESS[2:])))
 YUV = ("yuv", "nv12", "p010")
 AVX512 = 256  # OpenCV's number of that ability of processors
 REPEATABLE = "asm=avx2"  # with AVX-512 x264's macroblock tree makes, of the same frames, now and then another file
-SPARING = "sync-lookahead=0"  # fewer frames are held, which takes no longer where faces are set in besides
+SPARING = "sync-lookahead=0"  # with as many threads as cores, not half as many again: fewer frames are held at a time
 AHEAD = 4  # frames that may wait for the encoder
 SEGMENT = 120  # frames that are encoded by themselves: what a killed run loses at most
 
@@ -320,7 +320,7 @@ class VideoSink(FrameSink):
             case "libx264":
                 words = [REPEATABLE] * cv2.checkHardwareSupport(AVX512)
                 if self._size[0] * self._size[1] >= LARGE:
-                    words.append(f"{SPARING}:threads={max(1, device.cores() // 2)}")
+                    words.append(f"{SPARING}:threads={device.cores()}")
                 return {"crf": crf, "preset": self._preset} | ({"x264-params": ":".join(words)} if words else {})
             case "libx265":
                 told = f":master-display={hdr.x265}:max-cll={hdr.light}:hdr10=1:repeat-headers=1" if hdr else ""
