@@ -181,7 +181,8 @@ def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[
     known = [name for action in parser._actions for name in action.option_strings]
     selector, dot, _ = flag.removeprefix("--").partition(".")
     if dot and selector in chosen and not chosen[selector]:
-        return f"{flag} belongs to a plugin: say which with --{selector} NAME."
+        flags = {f"--{selector}.{own.flag}" for plugin in kinds[selector].names() for own in kinds[selector].declaration(plugin).options}
+        return f"{flag} belongs to a plugin: say which with --{selector} NAME.{'' if flag in flags else nearest(flag, sorted(flags))}"
     if dot and selector in chosen:
         of_plugin = [name for name in known if name.startswith(f"--{selector}.")]
         names, one = ", ".join(map(repr, chosen[selector])), len(chosen[selector]) == 1

@@ -110,6 +110,7 @@ def test_several_plugins_are_created_with_their_options():
     (["--detector.upsample", "99"], "--detector.upsample must be at least 0"),
     (["--writer.rate", "18"], "--writer.rate belongs to a plugin: say which with --writer NAME"),  # videos and animations have it
     (["--writer.crf", "18", "--writer.depth", "16"], "--writer.crf belongs to a plugin: say which with --writer NAME"),
+    (["--writer.cdec", "hevc"], "say which with --writer NAME. Did you mean '--writer.codec'?"),
     (["--writer.crf", "99"], "--writer.crf must be at least 0"),
     (["--sise", "99"], "There is no option --sise. Did you mean '--size'"),
     (["--siz", "99"], "There is no option --siz. Did you mean '--size'"),
