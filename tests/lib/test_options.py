@@ -76,7 +76,8 @@ def test_a_selector_of_several_may_choose_none(parse):
 
 
 @pytest.mark.parametrize("argv, plugin, settings", [
-    (["--writer.crf", "20", "--writer.codec=hevc"], "video", {"crf": 20, "codec": "hevc"}), (["--no-writer.sound"], "video", {"sound": False}),
+    (["--writer.crf", "20", "--writer.codec=hevc"], "video", {"crf": 20, "codec": "hevc"}),
+    (["--no-writer.sound"], "video", {"sound": False}),
     (["--writer.depth", "16"], "images", {"depth": 16}), ([], None, None)])
 def test_options_that_one_plugin_alone_has_choose_it(parse, argv, plugin, settings):
     values = parse(*argv)
