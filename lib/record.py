@@ -53,6 +53,11 @@ class Record:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._hash, name="hashes", daemon=True)
 
+    def sha256(self, name: str) -> str | None:
+        """The hash of the input called `name`, once it is known; None where it cannot be read."""
+        self._thread.join()
+        return self._hashes.get(name)
+
     def note(self, **said: Any) -> None:
         """Adds JSON values to the record, or changes them."""
         self._noted |= said

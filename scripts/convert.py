@@ -4,12 +4,13 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import chain, product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,12 +39,16 @@ from lib.record import Record, identity
 from lib.swapping.composite import Compositor
 from lib.swapping.enhance import Enhanced, Enhancer
 from lib.swapping.eyes import EyesFollow
+from lib.swapping.label import Label
 from lib.swapping.pipeline import BATCH, Choose, Finished, Role, Takes, everyone, largest, nearest, swap_frames
 from lib.swapping.sheet import sheet, spread
 from lib.swapping.steady import REACH
 from lib.training.swapper import Swapper, load_swapper
 from lib.types import Frame
 from scripts.extract import all_left_out
+
+if TYPE_CHECKING:
+    from lib.provenance.marking import Mark
 
 logger = logging.getLogger(__name__)
 PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
@@ -52,6 +57,7 @@ ELSEWHERE = ("input", "output", "model_dir", "alignments", "shard", "detector", 
 TRIED = ("color", "blender", "mask", "erosion", "erosion_top", "erosion_right", "erosion_bottom", "erosion_left", "feather", "match_detail",
          "sharpen", "face_scale", "follow_eyes")
 TRIED_ON = 4  # frames, where --preview does not say how many
+LOOKED_AT = 500  # faces' frames, by which the label's corner in a video is chosen
 SEARCHED = 3  # times as many frames are searched for faces as are shown, since some may show none
 
 
@@ -70,12 +76,13 @@ def run(options: Convert) -> int:
     if source.size and source.size[0] * source.size[1] >= LARGE:
         device.give_blocks_back()
     compositor, follow = compositing(options, source.path)
-    sink = sink_of(options, source)
+    sink, marked, label = sink_of(options, source), marking(options), options.label and Label(options.label)
     models, enhancer = _models(options), options.enhance and Enhancer(options.enhance)
 
     frames = touched = faces = faint = 0
     troubles: dict[str, None] = {}
-    with Record(options.output, "convert", _told(options), {"input": source.path}, shard) as record, sink:
+    with Record(options.output, "convert", _told(options), {"input": source.path}, shard) as record, \
+            _marked(sink, record, marked and marked(source.path, models, partial(record.sha256, "input")), options, troubles), sink:
         with alignments(options, source, stretch.indices(source), search=shard is None) as store:
             roles = _roles(options, source, store, models, enhancer, compositor)
             check_stored(store, compositor.maskers, source.path)
@@ -87,8 +94,13 @@ def run(options: Convert) -> int:
             total = None if any(stop is None for _, stop in stretches) and source.count is None else sum(
                 (source.count if stop is None else stop) - start for start, stop in stretches)
             all_done = (_done(source, store, roles, follow, sink, stretch, start, stop) for start, stop in stretches)
+            corner = _corner(label, source, store)
             for done in progress(chain.from_iterable(all_done), "convert", total):
-                sink.patch(done.frame, done.patches)
+                patches = list(done.patches)
+                if label and (patches or corner):
+                    patches.append(label.patch(done.frame, patches, sink.deep,
+                                               corner or label.corner(done.frame.size, _faces(store, done.frame.index))))
+                sink.patch(done.frame, patches)
                 frames += 1
                 touched += done.swapped > 0
                 faces += done.swapped
@@ -103,6 +115,8 @@ def run(options: Convert) -> int:
 
     logger.info("Swapped %s in %d of %s in %.0f s: %s%s", counted(faces, "face"), touched, counted(frames, "frame"),
                 time.monotonic() - began, options.output, " (a folder of pictures)" if options.output.is_dir() else "")
+    if sink.mark and options.output.is_file() and not sink.mark.carried_by(options.output):
+        logger.info("%s files carry no Content Credentials: it has the plain statement alone. MP4 and MOV carry both.", options.output.suffix)
     end = source.count if stretch.stop is None else stretch.stop
     if not stretches:
         logger.info("All that was asked for was there already, made by an earlier run with all the same.")
@@ -121,13 +135,68 @@ def run(options: Convert) -> int:
     return SOME_FAILED if troubles else DONE
 
 
+def marking(options: Convert) -> Callable[[Path, dict[Path, Swapper], Callable[[], str | None]], Mark] | None:
+    """How results are marked as synthetic, made once it is known of what; None where they are not to be. Raises FaceswapError, before
+    any work, where they cannot be."""
+    given = [f"--{name.replace('_', '-')}" for name in ("certificate", "signing_key", "timestamp", "consent") if getattr(options, name)]
+    if not options.provenance:
+        if given:
+            raise UsageError(f"{given[0]} and --no-provenance exclude each other. Leave one of them out.")
+        return None
+    if (options.certificate is None) != (options.signing_key is None):
+        raise UsageError("--certificate and --signing-key go together: the certificates as PEM, and the private key of the first.")
+    from lib.provenance import keys  # takes 0.1 s to import
+    from lib.provenance.marking import Mark, consent_of
+
+    consent = consent_of(options.consent)
+    identity = keys.identity_of(options.certificate, options.signing_key) if options.certificate else keys.own_identity()
+    said = {"settings": {name: getattr(options, name) for name in ("color", "mask", "blender", "faces", "label")}}
+
+    def made(original: Path, models: dict[Path, Swapper], hash_of: Callable[[], str | None]) -> Mark:
+        named = {folder.resolve().name: swapper.digest for folder, swapper in models.items()}
+        return Mark(identity, named, original, hash_of, consent, said, options.timestamp)
+
+    made(options.input, {}, lambda: None).check()
+    return made
+
+
+@contextmanager
+def _marked(sink: FrameSink, record: Record, mark: Mark | None, options: Convert, troubles: dict[str, None]) -> Iterator[None]:
+    """Has `sink` mark what it writes, and notes in the record how; when all is written, what came of it."""
+    sink.mark = mark
+    told = {"marked": mark is not None, "label": options.label}
+    if mark:
+        told |= {"certificate": mark.identity.fingerprint, "timestamp": mark.timestamp,
+                 "consent": [{"path": str(consent.path.resolve()), "sha256": consent.sha256} for consent in mark.consent]}
+    record.note(provenance=told)
+    yield
+    if mark:
+        troubles |= dict.fromkeys(mark.troubles)
+    if options.output.is_file():
+        from lib.provenance.marking import file_hash
+
+        record.note(output_sha256=file_hash(options.output))
+
+
+def _corner(label: Label | None, source: FrameSource, store: AlignmentStore) -> str | None:
+    """Where the label stands in all frames of a video: where it hides the fewest faces. None for pictures, of which each has its own."""
+    if label is None or source.rate is None or source.size is None:
+        return None
+    with_face = [index for index, _, _, faces in store.frame_counts() if faces]
+    return label.corner(source.size, (face for index in spread(with_face, LOOKED_AT) for face in _faces(store, index)))
+
+
+def _faces(store: AlignmentStore, index: int) -> list[MaskedFace]:
+    return list(map(MaskedFace.of, store.faces(index)))
+
+
 def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, sink: FrameSink, stretch: Stretch,
           start: int, stop: int | None) -> Iterator[Finished]:
     """Frames `start` to `stop` - 1, swapped. Those around are looked at too, so that all is as in one run over all frames."""
     lead = max(stretch.start, (start - REACH) // BATCH * BATCH)
     after = None if stop is None else -(-(stop + REACH) // BATCH) * BATCH
     after = stretch.stop if after is None or stretch.stop is not None and stretch.stop < after else after
-    found = ((frame, list(map(MaskedFace.of, store.faces(frame.index))) if stretch.concerns(frame.index) else [])
+    found = ((frame, _faces(store, frame.index) if stretch.concerns(frame.index) else [])
              for frame in prefetch(source.frames(lead, after)))
     for done in swap_frames(found, roles, follow, sink.deep, sink.aligned):
         if done.frame.index >= start and (stop is None or done.frame.index < stop):
@@ -157,7 +226,7 @@ def _preview(options: Convert, source: FrameSource, stretch: Stretch) -> int:
     with alignments(options, source, spread(stretch.indices(source) or range(source.count or 1), SEARCHED * count)) as store:
         looked_at = set(stretch.indices(source) or store.done())
         with_face = [index for index, _, _, faces in store.frame_counts() if faces and index in looked_at]
-        found = [(frame, list(map(MaskedFace.of, store.faces(frame.index)))) for frame in source.at(spread(with_face, count))]
+        found = [(frame, _faces(store, frame.index)) for frame in source.at(spread(with_face, count))]
         roles = _roles(options, source, store, models, enhancer, ways[0][0])
     if not found:
         raise FaceswapError(f"No faces were found in {source.path} where they were looked for. Choose other frames, or more of them.")
@@ -440,6 +509,15 @@ class Convert(Command):
     frames: str | None = option(None, "Swap in these frames alone, counted from 1: 10-50,90-100. The others are written as they are.")
     shard: str | None = option(None, "Convert only this part of the frames, such as 3/16, on one of several machines that write to one "
                                      "output; extract before.")
+    label: str | None = option(None, "Write these words into each frame, where they hide no face: AI-generated, for instance.")
+    provenance: bool = option(True, "Mark what is made as synthetic: signed Content Credentials (C2PA) in MP4, MOV, AVI, JPEG, PNG, WebP, "
+                                    "TIFF and GIF, and a plain statement that any reader shows. See faceswap.py provenance.")
+    consent: list[Path] = option([], "Records of consent, text or PDF: what is made names them by their hash, so that you can show later "
+                                     "what you had.")
+    certificate: Path | None = option(None, "Sign with your own certificates instead of those made on first use: a PEM file.")
+    signing_key: Path | None = option(None, "The private key of the first of them, PEM; its password, if it has one, is taken from "
+                                            "FACESWAP_KEY_PASSWORD.")
+    timestamp: str | None = option(None, "The address of a time stamping authority (RFC 3161) that confirms when it was signed.")
     preview: int | None = option(None, "Write no result but a sheet of so many frames to look at, beside the output or, if its name is "
                                        "that of a picture, there.", low=1, high=60)
     try_: list[str] = option([], "A preview with a row for each of these settings, such as color=reinhard,linear blender=alpha,pyramid.")

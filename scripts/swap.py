@@ -15,6 +15,7 @@ from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
 from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, disk_errors, part_of, publish, same_path
 from lib.media.source import open_source
 from lib.options import option
+from lib.swapping.label import Label
 from scripts import convert, extract, train
 
 logger = logging.getLogger(__name__)
@@ -42,9 +43,14 @@ def run(options: Swap) -> int:
     finding = {"detector": options.detector, "aligner": options.aligner}
     converting = convert.Convert(
         **finding, input=options.input_a, output=options.output, model_dir=model_dir, alignments=alignments, faces=options.faces,
-        color=options.color, mask=options.mask, blender=options.blender, writer=options.writer,
+        color=options.color, mask=options.mask, blender=options.blender, writer=options.writer, label=options.label,
+        provenance=options.provenance, consent=options.consent, certificate=options.certificate, signing_key=options.signing_key,
+        timestamp=options.timestamp,
         settings=_chosen(options, *finding, "color", "blender", "writer"))
     convert.masks(options.mask, alignments)  # mistakes are told before the work begins
+    convert.marking(converting)
+    if options.label:
+        Label(options.label)
     convert.sink_of(converting, sources["A"])
     record = Record(work / "swap.json", {name: _identity(source.path) for name, source in sources.items()})
     logger.info("Swapping the face of %s onto the person in %s. Everything but the result is kept in %s.",
@@ -204,3 +210,10 @@ class Swap(Command):
     blender: str = option("alpha", "How the face is joined to the frame.", plugin="blenders")
     writer: str | None = option(None, "What is written; by default the output's name decides, or an option that one of them alone has.",
                                 short="-w", plugin="writers")
+    label: str | None = option(None, "Write these words into each frame, where they hide no face: AI-generated, for instance.")
+    provenance: bool = option(True, "Mark the result as synthetic: signed Content Credentials (C2PA), and a plain statement that any reader "
+                                    "shows. See faceswap.py provenance.")
+    consent: list[Path] = option([], "Records of consent, text or PDF: the result names them by their hash.")
+    certificate: Path | None = option(None, "Sign with your own certificates instead of those made on first use: a PEM file.")
+    signing_key: Path | None = option(None, "The private key of the first of them, PEM.")
+    timestamp: str | None = option(None, "The address of a time stamping authority (RFC 3161) that confirms when it was signed.")

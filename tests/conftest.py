@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FACESWAP_TEST_DATA", ROOT.parent / "shared" / "data")).resolve()
 if (SHARED / "weights" / "yunet").is_dir():  # before any test imports lib.weights: no test downloads
     os.environ.setdefault("FACESWAP_WEIGHTS", str(SHARED / "weights" / "yunet"))
+if "FACESWAP_KEYS" not in os.environ:  # no test signs with the user's own key
+    os.environ["FACESWAP_KEYS"] = tempfile.mkdtemp(prefix="faceswap-keys-")
+    atexit.register(shutil.rmtree, os.environ["FACESWAP_KEYS"], ignore_errors=True)
 # As many tests run at once as there are cores: threads of these libraries' own would only get in each other's way.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(name, "1")

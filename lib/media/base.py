@@ -6,10 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lib.types import Frame, Patch, Shard
+
+if TYPE_CHECKING:
+    from lib.provenance.marking import Mark
 
 PQ, HLG = 16, 18  # transfer of HDR video, as ISO/IEC 23091-2 and FFmpeg number it
 LARGE = 6_000_000  # pixels of frames that are handled sparingly: 4K
@@ -54,6 +58,7 @@ class FrameSource(ABC):
 class FrameSink(ABC):
     """Takes frames in order. A context manager: leaving it without an error puts the result under its final name."""
 
+    mark: Mark | None = None  # with which what is written is marked as synthetic
     waits_for: int = 0  # parts that other runs have still to write before the result can be put together
 
     def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:

@@ -399,6 +399,8 @@ class VideoSink(FrameSink):
                 self._set_up(stream.codec_context, tuple(next(iter(there.values())).size))
                 stream.time_base = self._time_base
                 tracks = self._others(container)
+                if self.mark:
+                    self._tell(container.metadata, self.mark.comment())
                 packets = (packet for path in files for packet in segments.packets(path))
                 for packet, time, decoded in zip(packets, shown, segments.decoding_times(shown), strict=True):
                     if file.error:
@@ -418,7 +420,17 @@ class VideoSink(FrameSink):
             file.close()
         if file.error:
             raise file.error
-        publish(whole, self.path)
+        publish(self.mark.sign(whole, self.path) if self.mark else whole, self.path)
+
+    def _tell(self, metadata: dict[str, str], comment: str) -> None:
+        """Puts `comment` before what the input's own says, where any player shows it; MPEG program streams hold no words at all."""
+        key = "service_provider" if self._format == "mpegts" else "comment"
+        before = next((text for known, text in metadata.items() if known.lower() == key), "")
+        if before and not before.startswith(comment):
+            comment = f"{comment}\n{before}"
+        for known in [known for known in metadata if known.lower() == key]:
+            del metadata[known]
+        metadata[key] = comment
 
     def _others(self, container: av.container.OutputContainer) -> Others | None:
         if self._video is None:

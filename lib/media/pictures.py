@@ -10,10 +10,11 @@ import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from lib.errors import FaceswapError
 from lib.media.base import FrameSource
@@ -21,12 +22,16 @@ from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, disk_errors, natural
 from lib.parallel import ordered_map
 from lib.types import Frame, Patch, as_bytes, as_deep
 
+if TYPE_CHECKING:
+    from lib.provenance.marking import Mark
+
 WRITTEN = {  # ending -> Pillow's format and its settings
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}), ".webp": ("WEBP", {"quality": 95}), ".bmp": ("BMP", {}),
     ".png": ("PNG", {"compress_level": 1}), ".tif": ("TIFF", {"compression": "tiff_lzw"})}
 WRITTEN |= {other: WRITTEN[known] for other, known in
             {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".dib": ".bmp"}.items()}
 ORIENTATION = 0x0112  # EXIF tag
+XMP_CHUNK, XMP_TAG = "XML:com.adobe.xmp", 700  # where PNG and TIFF keep XMP
 AFTER_HEADER = 33  # bytes of a PNG file before its second chunk
 READERS = 2  # pictures decoded ahead of the consumer, who has the other cores
 
@@ -65,40 +70,55 @@ def read_deep(path: Path) -> np.ndarray:
         raise FaceswapError(f"{path} is damaged and cannot be read: {_one_line(error)}. Replace it or take it away.") from error
 
 
-def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tuple[int, int] | None = None) -> None:
+def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tuple[int, int] | None = None, mark: Mark | None = None,
+          original: Path | None = None) -> None:
     """`image` (H, W, 3) RGB, or (H, W, 4) with alpha, or (H, W) grey, as the file `path`, in the format of its ending; the file appears
     whole or not at all.
 
     uint8, or, of RGB as PNG and TIFF, uint16. `profile` is the ICC profile that says what the RGB values mean, and is not for grey; of
-    PNG with 16 bits, `coded` says so with the numbers of primaries and transfer (ISO/IEC 23091-2). Raises FaceswapError where the ending
-    is not one of `WRITTEN` or the disk refuses.
+    PNG with 16 bits, `coded` says so with the numbers of primaries and transfer (ISO/IEC 23091-2). With `mark` it is marked as synthetic,
+    made of the file `original`; masks are not. Raises FaceswapError where the ending is not one of `WRITTEN` or the disk refuses.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITTEN:
         raise FaceswapError(f"{path}: pictures are written as {', '.join(sorted(WRITTEN))}. Choose one of these endings.")
     kind, settings = WRITTEN[path.suffix.lower()]
     memory = io.BytesIO()
+    mark = mark if image.ndim == 3 else None
+    xmp = mark and mark.xmp
     if image.dtype == np.uint16:  # which Pillow does not know
-        memory.write(_deep_png(image, profile, coded) if kind == "PNG" else _deep_tiff(image, profile))
+        memory.write(_deep_png(image, profile, coded, xmp) if kind == "PNG" else _deep_tiff(image, profile, xmp))
     else:
         told = {"icc_profile": profile} if profile and image.ndim == 3 else {}
-        Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **told)
+        Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **told, **(_with_xmp(kind, xmp) if xmp else {}))
+    data = mark.signed(memory.getvalue(), path, original) if mark else memory.getbuffer()
     part = part_of(path)
     with disk_errors(path):
         try:
-            part.write_bytes(memory.getbuffer())
+            part.write_bytes(data)
             os.replace(part, path)  # no fsync: it would cost more than the encoding, and a kill cannot halve what is renamed
         except BaseException:
             part.unlink(missing_ok=True)
             raise
 
 
-def _deep_png(image: np.ndarray, profile: bytes | None, coded: tuple[int, int] | None) -> bytes:
+def _with_xmp(kind: str, xmp: bytes) -> dict[str, object]:
+    """What Pillow has to be told for a picture of that kind to carry it; BMP cannot."""
+    if kind == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt(XMP_CHUNK, xmp.decode())
+        return {"pnginfo": chunks}
+    return {"JPEG": {"xmp": xmp}, "WEBP": {"xmp": xmp}, "TIFF": {"tiffinfo": {XMP_TAG: xmp}}}.get(kind, {})
+
+
+def _deep_png(image: np.ndarray, profile: bytes | None, coded: tuple[int, int] | None, xmp: bytes | None) -> bytes:
     """With the chunks iCCP and cICP, the latter for RGB over the full range (Portable Network Graphics, third edition, 2025)."""
     png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
     told = b"" if coded is None else _chunk(b"cICP", bytes((*coded, 0, 1)))
     if profile:
         told += _chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile))
+    if xmp:
+        told += _chunk(b"iTXt", XMP_CHUNK.encode() + b"\0\0\0\0\0" + xmp)
     return png[:AFTER_HEADER] + told + png[AFTER_HEADER:]
 
 
@@ -106,11 +126,12 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _deep_tiff(image: np.ndarray, profile: bytes | None) -> bytes:
+def _deep_tiff(image: np.ndarray, profile: bytes | None, xmp: bytes | None) -> bytes:
     import tifffile
 
     memory = io.BytesIO()
-    tifffile.imwrite(memory, image, photometric="rgb", compression="zlib", iccprofile=profile)
+    tifffile.imwrite(memory, image, photometric="rgb", compression="zlib", iccprofile=profile,
+                     extratags=[(XMP_TAG, 1, len(xmp), xmp, True)] if xmp else [])
     return memory.getvalue()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from lib.media import pictures
 from lib.media.base import PQ, FrameSink, FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, disk_errors, same_path
 from lib.types import Frame, Patch, Shard, as_bytes
+
+if TYPE_CHECKING:
+    from lib.provenance.marking import Mark
 
 ANIMATED = (".gif", ".webp")
 WITH_ALPHA, DEEP = (".png", ".tif", ".tiff", ".webp"), (".png", ".tif", ".tiff")  # endings of formats that know transparency, 16 bits
@@ -130,7 +134,7 @@ class PictureSink(FrameSink):
             return {entry.name for entry in os.scandir(self.path) if entry.stat().st_mtime_ns >= began}
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
-        self._submit(self._save, frame, {self._file(frame): lambda: image})
+        self._submit(self._save, frame, {self._file(frame): lambda: image}, None)
 
     def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
         file, made = self._file(frame), {}
@@ -143,7 +147,7 @@ class PictureSink(FrameSink):
             made[file] = lambda: pictures.with_patches(frame, patches)
         else:
             made[file] = lambda: frame.with_patches(patches)
-        self._submit(self._save, frame, made)
+        self._submit(self._save, frame, made, self.mark if patches else None)  # what nothing was changed in is not synthetic
 
     @cached_property
     def _stems(self) -> Counter[str]:
@@ -164,11 +168,15 @@ class PictureSink(FrameSink):
             while self._waiting:
                 self._waiting.popleft().result()
 
-    def _save(self, frame: Frame, made: dict[Path, Callable[[], np.ndarray]]) -> None:
-        origin = self._source.path / frame.name if self._source.path.is_dir() else self._source.path
+    def _save(self, frame: Frame, made: dict[Path, Callable[[], np.ndarray]], mark: Mark | None) -> None:
+        origin = self._origin(frame)
         profile = pictures.profile(origin) if frame.name else None
         for file, image in made.items():
-            pictures.write(file, image(), profile, self._source.hdr_coded)
+            pictures.write(file, image(), profile, self._source.hdr_coded, mark, origin)
+
+    def _origin(self, frame: Frame) -> Path:
+        """The file that `frame` comes from."""
+        return self._source.files[frame.index] if isinstance(self._source, pictures.PictureSource) else self._source.path
 
     def _name(self, index: int, given: str) -> str:
         """What the picture of frame `index`, whose file is called `given` ("" in a video), is called."""

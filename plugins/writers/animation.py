@@ -74,9 +74,11 @@ class AnimationSink(FrameSink):
         with disk_errors(self.path):
             try:
                 first, *others = self._images
+                told = {"xmp": self.mark.xmp, "comment": self.mark.comment()} if self.mark else {}  # each format takes what it knows
                 first.save(part, self.path.suffix[1:].upper(), save_all=True, append_images=others, loop=0, quality=self._quality,
                            duration=[max(LEAST, round(end - begin)) for begin, end in
-                                     zip(self._times, [*self._times[1:], self._times[-1] + self._lasts])])
+                                     zip(self._times, [*self._times[1:], self._times[-1] + self._lasts])], **told)
+                part = self.mark.sign(part, self.path) if self.mark else part
                 publish(part, self.path)
             except BaseException:
                 part.unlink(missing_ok=True)

@@ -52,7 +52,7 @@ class PatchSink(PictureSink):
         for number, patch in enumerate(patches, 1):
             face, matrix = patch.aligned
             name = f"{file.stem}_face{number}.png"
-            pictures.write(file.with_name(name), face)
+            pictures.write(file.with_name(name), face, mark=self.mark, original=self._origin(frame))
             told.append({"file": name, "matrix": matrix.round(6).tolist()})
         with disk_errors(file):
             text = json.dumps({"frame": frame.index, "time": frame.time, "size": frame.size, "faces": told}, indent=1)

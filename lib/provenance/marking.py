@@ -1,0 +1,239 @@
+"""Content Credentials (C2PA) put into results: what was made of what, by which tool, signed.
+
+"Content Credentials: C2PA Technical Specification", version 2.1, Coalition for Content Provenance and Authenticity, 2024.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import mimetypes
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import c2pa
+
+from lib.errors import FaceswapError
+from lib.media.files import VIDEO_ENDINGS, disk_errors, printable
+from lib.provenance.keys import Identity
+from lib.provenance.xmp import COMPOSITE, packet, statement
+from lib.version import VERSION
+
+logger = logging.getLogger(__name__)
+
+FORMATS = {  # ending -> media type of the formats that carry Content Credentials, as the library knows them
+    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/avi", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
+    ".jpe": "image/jpeg", ".jfif": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".tif": "image/tiff", ".tiff": "image/tiff",
+    ".gif": "image/gif"}
+ORIGINAL = "original"  # label of that ingredient
+ASSERTION = "org.faceswap.swap"  # what C2PA has no word for
+LARGE = 1 << 26  # bytes; larger videos are hashed in pieces of PIECE, since the library would read 256 MB at a time
+PIECE = 4096  # kB
+KEPT = 16  # MB that it may keep of a file before it takes a temporary file
+ALONE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}  # nothing is asked of the network
+
+
+@dataclass(frozen=True)
+class Consent:
+    """A record of consent: it is named in the result by its hash alone."""
+
+    path: Path
+    sha256: str
+    bytes: int
+
+
+@dataclass
+class Mark:
+    """How the results of one run are marked. Safe to be used from several threads."""
+
+    identity: Identity
+    models: dict[str, str]  # name of each model that drew faces -> SHA-256 of what it is made of
+    original: Path  # what the faces were set into: a video, a picture or a folder of pictures
+    hash_of: Callable[[], str | None]  # SHA-256 of a single original, waited for
+    consent: Sequence[Consent] = ()
+    said: dict[str, Any] = field(default_factory=dict)  # how it was made, as JSON values
+    timestamp: str | None = None  # address of a time stamping authority (RFC 3161)
+    troubles: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.xmp = packet()
+        self._context, self._in_pieces = _context(), _context({"merkle_tree_chunk_size_in_kb": PIECE})
+        self._lock = threading.Lock()
+
+    def comment(self) -> str:
+        """What a video's metadata say to people."""
+        return statement("video")
+
+    @staticmethod
+    def carried_by(path: Path) -> bool:
+        """Whether files of this ending carry Content Credentials."""
+        return path.suffix.lower() in FORMATS
+
+    def check(self) -> None:
+        """Signs a picture of one pixel. Raises FaceswapError where that cannot be done."""
+        from PIL import Image
+
+        pixel = io.BytesIO()
+        Image.new("RGB", (1, 1)).save(pixel, "PNG")
+        try:
+            self._sign(pixel, io.BytesIO(), Path("pixel.png"), None, None)
+        except c2pa.C2paError as error:
+            if self.timestamp:
+                raise FaceswapError(f"The time stamping authority {self.timestamp} gives no time stamp: {_words(error)}. Check the address "
+                                    "and the network, or leave --timestamp out.") from error
+            raise FaceswapError(f"Nothing can be signed with this certificate: {_words(error)}. C2PA wants one for signing documents or "
+                                "e-mail.") from error
+
+    def signed(self, data: bytes, path: Path, original: Path | None) -> bytes:
+        """`data`, the file that is to be `path`, with Content Credentials where its format carries them."""
+        if not self.carried_by(path):
+            return data
+        result = io.BytesIO()
+        done = self._try(io.BytesIO(data), result, path, original)
+        return result.getvalue() if done else data
+
+    def sign(self, part: Path, path: Path) -> Path:
+        """The same of a finished file `part`, on disk: returns the name of the marked copy beside it, or `part`."""
+        if not self.carried_by(path):
+            return part
+        result = part.with_name(part.name + ".signed")
+        done = False
+        try:
+            with disk_errors(path), open(part, "rb") as source, open(result, "w+b") as file:
+                watched = _Watched(file)
+                done = self._try(source, watched, path, self.original)
+                if watched.error:
+                    raise watched.error
+        finally:
+            (part if done else result).unlink(missing_ok=True)
+        return result if done else part
+
+    def _try(self, source: BinaryIO, target: BinaryIO, path: Path, original: Path | None) -> bool:
+        """Whether it was signed; why not is among `troubles`."""
+        sha256 = None if original is None else self.hash_of() if original == self.original else file_hash(original)
+        try:
+            self._sign(source, target, path, original, sha256)
+            return True
+        except c2pa.C2paError as error:
+            problem = error
+        if self.timestamp:
+            with self._lock:
+                self.timestamp = None  # one that does not answer takes half a minute each time
+            self._trouble(f"The time stamping authority gave no time stamp any more: {_words(problem)}. {path.name} and what comes after "
+                          "it is signed without.")
+            for file in (source, target):
+                file.seek(0)
+            target.truncate()
+            return self._try(source, target, path, original)
+        self._trouble(f"{path.name} could not be given Content Credentials: {_words(problem)}.")
+        return False
+
+    def _trouble(self, told: str) -> None:
+        with self._lock:
+            self.troubles.append(told)
+
+    def _sign(self, source: BinaryIO, target: BinaryIO, path: Path, original: Path | None, sha256: str | None) -> None:
+        kind = FORMATS[path.suffix.lower()]
+        context = self._in_pieces if source.seek(0, io.SEEK_END) > LARGE else self._context
+        source.seek(0)
+        manifest, ingredient = self._manifest(path, original), None
+        if original is not None:
+            ingredient = {"title": printable(original.name), "relationship": "parentOf", "label": ORIGINAL,
+                          "format": mimetypes.guess_type(original.name)[0] or "application/octet-stream"}
+            if sha256:
+                ingredient["instance_id"] = f"urn:sha256:{sha256}"
+                manifest["assertions"][-1]["data"]["original_sha256"] = sha256
+        history = original is not None and original.is_file() and _moves(original) == _moves(path) and carries_mark(original)
+        if ingredient and not history:
+            manifest["ingredients"].append(ingredient)
+        info = c2pa.C2paSignerInfo(self.identity.algorithm, self.identity.chain.encode(), self.identity.key.encode(), self.timestamp)
+        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(manifest, context=context) as builder:
+            if history:  # its own credentials come along where it is one file for one file
+                with open(original, "rb") as file:
+                    builder.add_ingredient(ingredient, FORMATS[original.suffix.lower()], file)
+            builder.sign(signer, kind, source, target)
+
+    def _manifest(self, path: Path, original: Path | None) -> dict[str, Any]:
+        agent = {"name": "faceswap", "version": VERSION}
+        models = [{"title": f"face model {name}", "format": "application/octet-stream", "relationship": "inputTo",
+                   "instance_id": f"urn:sha256:{digest}", "label": f"model{number}"}
+                  for number, (name, digest) in enumerate(self.models.items())]
+        actions: list[dict[str, Any]] = []
+        if original is None:
+            actions.append({"action": "c2pa.created", "digitalSourceType": COMPOSITE})
+        else:
+            actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [ORIGINAL]}})
+        actions.append({"action": "c2pa.edited", "softwareAgent": agent, "digitalSourceType": COMPOSITE,
+                        "description": "Faces were replaced by faces that a neural network drew.",
+                        "parameters": {"ingredientIds": [model["label"] for model in models]}})
+        told = self.said | {"models_sha256": list(self.models.values()),
+                            "consent": [{"sha256": record.sha256, "bytes": record.bytes} for record in self.consent]}
+        iptc = {"@context": {"Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"}, "Iptc4xmpExt:DigitalSourceType": COMPOSITE}
+        return {"claim_generator_info": [agent], "title": printable(path.name), "format": FORMATS[path.suffix.lower()], "ingredients": models,
+                "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}, {"label": "c2pa.metadata", "data": iptc},
+                               {"label": ASSERTION, "data": told}]}
+
+
+def _moves(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_ENDINGS
+
+
+def carries_mark(path: Path) -> bool:
+    """Whether the file has Content Credentials, of whatever kind."""
+    if path.suffix.lower() not in FORMATS:
+        return False
+    try:
+        with open(path, "rb") as file, c2pa.Reader(FORMATS[path.suffix.lower()], file, context=_context()):
+            return True
+    except (c2pa.C2paError, OSError):
+        return False
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def consent_of(paths: Sequence[Path]) -> list[Consent]:
+    """The records of consent at `paths`. Raises FaceswapError where one is no file, or empty."""
+    records = []
+    for path in paths:
+        if not path.is_file():
+            raise FaceswapError(f"--consent {path}: there is no such file. Name a text or a PDF that says who agreed to what.")
+        if not (size := path.stat().st_size):
+            raise FaceswapError(f"--consent {path} is empty. Name a text or a PDF that says who agreed to what.")
+        with disk_errors(path):
+            records.append(Consent(path, file_hash(path), size))
+    return records
+
+
+def _context(core: dict[str, Any] | None = None) -> c2pa.Context:
+    return c2pa.Context(c2pa.Settings.from_json(json.dumps({
+        "version": 1, "core": {"backing_store_memory_threshold_in_mb": KEPT} | (core or {}), "builder": {"thumbnail": {"enabled": False}},
+        "verify": ALONE["verify"] | {"verify_after_sign": False}})))
+
+
+def _words(error: Exception) -> str:
+    return str(error).splitlines()[0].strip().rstrip(".")
+
+
+class _Watched:
+    """The file that the library writes to: it tells of errors in words of its own, so the first is kept here."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.error: OSError | None = None
+        self.read, self.seek, self.tell, self.flush, self.truncate = file.read, file.seek, file.tell, file.flush, file.truncate
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise

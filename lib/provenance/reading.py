@@ -1,0 +1,130 @@
+"""What a file says of its origin, and whether it is still as it was signed."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import c2pa
+
+from lib.errors import FaceswapError
+from lib.media.pictures import content
+from lib.provenance.keys import known_anchor
+from lib.provenance.marking import ALONE, ASSERTION, FORMATS
+from lib.provenance.xmp import COMPOSITE, STATEMENT
+
+INTACT, CHANGED, UNMARKED = "intact", "changed", "unmarked"
+SYNTHETIC = ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia", "compositeSynthetic", "algorithmicMedia")
+TRUSTED, UNTRUSTED = "signingCredential.trusted", "signingCredential.untrusted"  # the latter is no sign of a change
+SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"II*\0": ".tif", b"MM\0*": ".tif"}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What is known of one file."""
+
+    path: Path
+    state: str  # INTACT, CHANGED since it was signed, or UNMARKED: without Content Credentials
+    signer: str = ""
+    known: bool = False  # whether the signer is this user's own key
+    signed_at: str | None = None  # as a time stamping authority says
+    tool: str = ""
+    source_types: tuple[str, ...] = ()  # the IPTC digital source types of what was done
+    actions: tuple[str, ...] = ()
+    ingredients: tuple[str, ...] = ()
+    swap: dict[str, Any] = field(default_factory=dict)  # what this toolkit adds: hashes, consent, settings
+    problems: tuple[str, ...] = ()
+    statement: str = ""  # what XMP or the container's comment says, signed or not
+
+    @property
+    def synthetic(self) -> bool:
+        return bool(self.statement) or any(one in SYNTHETIC for one in self.source_types)
+
+
+def provenance_of(path: Path) -> Provenance:
+    """Reads and verifies the file at `path`, without a network. Raises FaceswapError where there is no such file, or it cannot be read."""
+    path = Path(path)
+    if not path.is_file():
+        raise FaceswapError(f"{path} {'is a folder: use --inspect' if path.is_dir() else 'does not exist. Check the name'}.")
+    try:
+        said = _statement(path)
+        if (kind := _kind(path)) is None:
+            return Provenance(path, UNMARKED, statement=said)
+        with open(path, "rb") as file:
+            return _read(path, kind, file, said)
+    except OSError as error:
+        raise FaceswapError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+
+
+def _read(path: Path, kind: str, file, said: str) -> Provenance:
+    trust = {"verify": ALONE["verify"] | {"verify_trust": True}}
+    if anchor := known_anchor():
+        trust["trust"] = {"user_anchors": anchor}
+    context = c2pa.Context(c2pa.Settings.from_json(json.dumps({"version": 1} | trust)))
+    try:
+        with c2pa.Reader(kind, file, context=context) as reader:
+            state, told = reader.get_validation_state(), json.loads(reader.json())
+    except c2pa.C2paError.ManifestNotFound:
+        return Provenance(path, UNMARKED, statement=said)
+    except c2pa.C2paError as error:
+        return Provenance(path, CHANGED, problems=(f"The mark cannot be read: {str(error).splitlines()[0]}",), statement=said)
+    manifest = told["manifests"].get(told.get("active_manifest"), {})
+    assertions = {one["label"]: one["data"] for one in manifest.get("assertions", ())}
+    actions = next((data["actions"] for label, data in assertions.items() if label.startswith("c2pa.actions")), [])
+    signature, tools = manifest.get("signature_info", {}), manifest.get("claim_generator_info") or [{}]
+    successes = (told.get("validation_results") or {}).get("activeManifest", {}).get("success", ())
+    problems = [one for one in told.get("validation_status", ()) if one["code"] != UNTRUSTED]
+    return Provenance(
+        path, INTACT if state in ("Valid", "Trusted") and not problems else CHANGED,
+        signer=signature.get("common_name") or signature.get("issuer", ""), known=any(one["code"] == TRUSTED for one in successes), signed_at=signature.get("time"),
+        tool=f"{tools[0].get('name', '')} {tools[0].get('version', '')}".strip(),
+        source_types=tuple(dict.fromkeys(action["digitalSourceType"].rpartition("/")[2] for action in actions
+                                         if action.get("digitalSourceType"))),
+        actions=tuple(f"{action['action']}{': ' + action['description'] if action.get('description') else ''}" for action in actions),
+        ingredients=tuple(f"{one.get('title', '?')} ({one.get('relationship', '?')}, {one.get('instance_id', 'no hash')})"
+                          for one in manifest.get("ingredients", ())),
+        swap=assertions.get(ASSERTION, {}),
+        problems=tuple(f"{one['code']}: {one.get('explanation', '')}".rstrip(": ") for one in problems), statement=said)
+
+
+def _kind(path: Path) -> str | None:
+    """Media type of a file in a format that carries Content Credentials; the content decides, since names may be wrong."""
+    with open(path, "rb") as file:
+        head = file.read(16)
+    for begins, ending in SIGNATURES.items():
+        if head.startswith(begins):
+            return FORMATS[ending]
+    if head[:4] == b"RIFF":
+        return FORMATS[".webp" if head[8:12] == b"WEBP" else ".avi"] if head[8:12] in (b"WEBP", b"AVI ") else None
+    if head[4:8] == b"ftyp":
+        return FORMATS[".mov" if head[8:12] == b"qt  " else ".mp4"]
+    return FORMATS.get(path.suffix.lower())
+
+
+def _statement(path: Path) -> str:
+    """The plain statement that the file carries besides."""
+    if content(path) == "picture":
+        from PIL import Image
+
+        try:
+            with warnings.catch_warnings(), Image.open(path) as picture:
+                warnings.simplefilter("ignore")  # of Pillow, about damaged files
+                xmp = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or b""
+                if not xmp and hasattr(picture, "tag_v2"):
+                    xmp = picture.tag_v2.get(700, b"")
+        except Exception:  # decoders of damaged files raise anything
+            return ""
+        xmp = xmp if isinstance(xmp, str) else bytes(xmp).decode(errors="replace")
+        return f"XMP: DigitalSourceType {COMPOSITE.rpartition('/')[2]}" if COMPOSITE in xmp else ""
+    import av
+
+    try:
+        with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+            texts = list(container.metadata.values()) + [text for stream in container.streams for text in stream.metadata.values()]
+    except av.error.FFmpegError:
+        return ""
+    begins = STATEMENT.partition(":")[0]
+    return next((f"Metadata: {line}" for text in texts for line in text.splitlines() if line.startswith(begins)), "")

@@ -1,0 +1,139 @@
+"""`faceswap.py provenance`: what a file says of its origin, and whether it was changed since."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lib.cli import Command
+from lib.errors import DONE, FIXABLE, SOME_FAILED, FaceswapError, UsageError
+from lib.logs import counted
+from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key
+from lib.options import option
+from lib.parallel import ordered_map
+from lib.progress import progress
+from lib.provenance.marking import file_hash
+from lib.provenance.reading import CHANGED, INTACT, UNMARKED, Provenance, provenance_of
+from lib.record import record_of
+
+logger = logging.getLogger(__name__)
+READERS = 2
+
+
+def run(options: ProvenanceCommand) -> int:
+    if (options.file is None) == (options.inspect is None):
+        raise UsageError("provenance needs one of FILE, a picture or video, and --inspect FOLDER, for all in a folder.")
+    if options.inspect:
+        if options.consent or options.original:
+            raise UsageError("--consent and --original belong to one FILE, not to --inspect.")
+        return _inspect(options)
+    found = provenance_of(options.file)
+    checks = _checks(found, options)
+    told = _as_json(found) | {"checks": {name: good for name, good, _ in checks}}
+    print(json.dumps(told, indent=1, ensure_ascii=False) if options.json else _words(found, [line for *_, line in checks]))
+    return DONE if found.state == INTACT and all(good for _, good, _ in checks) else FIXABLE
+
+
+def _inspect(options: ProvenanceCommand) -> int:
+    if not options.inspect.is_dir():
+        raise FaceswapError(f"{options.inspect} is no folder. Name a folder, or the file without --inspect.")
+    files = sorted((file for file in options.inspect.rglob("*") if file.is_file() and not file.name.startswith(".")
+                    and file.suffix.lower() in PICTURE_ENDINGS | VIDEO_ENDINGS), key=lambda file: natural_key(str(file)))
+    if not files:
+        raise FaceswapError(f"There is no picture and no video in {options.inspect}. Name another folder.")
+    found = list(progress(ordered_map(_or_error, files, READERS), "provenance", len(files), unit="file"))
+    if options.json:
+        print(json.dumps([_as_json(one) for one in found], indent=1, ensure_ascii=False))
+    else:
+        for one in found:
+            print(f"{one.state:9} {one.path.relative_to(options.inspect)}  {_short(one)}")
+    counts = Counter(one.state for one in found)
+    logger.info("%s: %s", counted(len(found), "file"), ", ".join(f"{counts[state]} {state}" for state in (INTACT, CHANGED, UNMARKED)))
+    return SOME_FAILED if counts[CHANGED] else DONE
+
+
+def _or_error(path: Path) -> Provenance:
+    try:
+        return provenance_of(path)
+    except FaceswapError as error:
+        return Provenance(path, CHANGED, problems=(str(error),))
+
+
+def _checks(found: Provenance, options: ProvenanceCommand) -> list[tuple[str, bool, str]]:
+    """What was asked besides, and what the record of the run knows: name, whether it is so, and a sentence."""
+    checks = []
+    if options.original:
+        _check_there(options.original, "--original")
+        good = found.swap.get("original_sha256") == file_hash(options.original)
+        checks.append(("original", good, f"{options.original} is {'' if good else 'NOT '}the original that it names."))
+    for consent in options.consent:
+        _check_there(consent, "--consent")
+        good = file_hash(consent) in [record["sha256"] for record in found.swap.get("consent", ())]
+        checks.append(("consent", good, f"{consent} is {'' if good else 'NOT '}a record of consent that it names."))
+    if wanted := _recorded(found.path):
+        good = wanted == file_hash(found.path)
+        checks.append(("record", good, f"{record_of(found.path).name}: it is, byte for byte, {'' if good else 'NOT '}what was written then."))
+    return checks
+
+
+def _check_there(path: Path, flag: str) -> None:
+    if not path.is_file():
+        raise FaceswapError(f"{flag} {path}: there is no such file. Check the name.")
+
+
+def _recorded(path: Path) -> str | None:
+    """SHA-256 of the file as the run that wrote it left it, where its record lies beside it."""
+    try:
+        return json.loads(record_of(path).read_text(encoding="utf-8")).get("output_sha256")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _as_json(found: Provenance) -> dict[str, Any]:
+    return asdict(found) | {"path": str(found.path), "synthetic": found.synthetic}
+
+
+def _short(found: Provenance) -> str:
+    if found.problems:
+        return found.problems[0]
+    if found.state == UNMARKED:
+        return found.statement or "no mark"
+    return f"signed by {found.signer}, {found.tool}{', synthetic' if found.synthetic else ''}"
+
+
+def _words(found: Provenance, checks: list[str]) -> str:
+    heads = {INTACT: "carries Content Credentials and is as it was signed.",
+             CHANGED: "was CHANGED after it was signed, or its mark is damaged.",
+             UNMARKED: "carries no Content Credentials. That says nothing about how it came about."}
+    lines = [f"{found.path} {heads[found.state]}"]
+    lines += [f"  {problem}" for problem in found.problems]
+    if found.signer:
+        who = "your own key" if found.known else "an unknown signer: nobody whom this program knows vouches for the name"
+        lines += [f"Signed by:    {found.signer} ({who})", f"Made with:    {found.tool}",
+                  f"Time stamp:   {found.signed_at or 'none: when it was signed is not confirmed'}"]
+        lines += [f"Source type:  {kind}{' (synthetic)' if found.synthetic else ''}" for kind in found.source_types]
+        lines += [f"Done:         {action}" for action in found.actions]
+        lines += [f"Made of:      {ingredient}" for ingredient in found.ingredients]
+        lines += [f"Consent:      a record of {record['bytes']} bytes, SHA-256 {record['sha256']}" for record in found.swap.get("consent", ())]
+    if found.statement:
+        lines.append(f"Says plainly: {found.statement}")
+    return "\n".join([*lines, *(f"Checked:      {check}" for check in checks)])
+
+
+@dataclass(kw_only=True)
+class ProvenanceCommand(Command):
+    """Tell what a picture or video says of its origin, and whether it was changed since.
+
+    Reads Content Credentials (C2PA) of any maker and verifies them, without a network. The exit code is 0 where the file is as it was
+    signed, 1 where it was changed or carries none; with --inspect 0, or 3 where a file was changed.
+    """
+
+    file: Path | None = option(None, "A picture or a video.", positional=True)
+    inspect: Path | None = option(None, "All pictures and videos in this folder and those in it.")
+    original: Path | None = option(None, "Also check that this is the original that FILE was made of.")
+    consent: list[Path] = option([], "Also check that these are records of consent that FILE names.")
+    json: bool = option(False, "Print JSON.")
