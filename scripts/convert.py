@@ -76,7 +76,7 @@ def run(options: Convert) -> int:
     if source.size and source.size[0] * source.size[1] >= LARGE:
         device.give_blocks_back()
     compositor, follow = compositing(options, source.path)
-    sink, marked, label = sink_of(options, source), marking(options), options.label and Label(options.label)
+    sink, marked, label = sink_of(options, source), marking(options), None if options.label is None else Label(options.label)
     models, enhancer = _models(options), options.enhance and Enhancer(options.enhance)
 
     frames = touched = faces = faint = 0
@@ -116,7 +116,7 @@ def run(options: Convert) -> int:
     logger.info("Swapped %s in %d of %s in %.0f s: %s%s", counted(faces, "face"), touched, counted(frames, "frame"),
                 time.monotonic() - began, options.output, " (a folder of pictures)" if options.output.is_dir() else "")
     if sink.mark and options.output.is_file() and not sink.mark.carried_by(options.output):
-        logger.info("%s files carry no Content Credentials: it has the plain statement alone. MP4 and MOV carry both.", options.output.suffix)
+        logger.info("%s files carry no Content Credentials, only a plain statement. MP4 and MOV carry both.", options.output.suffix)
     end = source.count if stretch.stop is None else stretch.stop
     if not stretches:
         logger.info("All that was asked for was there already, made by an earlier run with all the same.")

@@ -76,7 +76,7 @@ def _checks(found: Provenance, options: ProvenanceCommand) -> list[tuple[str, bo
         checks.append(("consent", good, f"{consent} is {'' if good else 'NOT '}a record of consent that it names."))
     if wanted := _recorded(found.path):
         good = wanted == file_hash(found.path)
-        checks.append(("record", good, f"{record_of(found.path).name}: it is, byte for byte, {'' if good else 'NOT '}what was written then."))
+        checks.append(("record", good, f"{record_of(found.path).name}: byte for byte it is {'' if good else 'NOT '}what was written then."))
     return checks
 
 
@@ -118,7 +118,8 @@ def _words(found: Provenance, checks: list[str]) -> str:
         lines += [f"Source type:  {kind}{' (synthetic)' if found.synthetic else ''}" for kind in found.source_types]
         lines += [f"Done:         {action}" for action in found.actions]
         lines += [f"Made of:      {ingredient}" for ingredient in found.ingredients]
-        lines += [f"Consent:      a record of {record['bytes']} bytes, SHA-256 {record['sha256']}" for record in found.swap.get("consent", ())]
+        lines += [f"Consent:      a record of {record['bytes']} bytes, SHA-256 {record['sha256']}"
+                  for record in found.swap.get("consent", ())]
     if found.statement:
         lines.append(f"Says plainly: {found.statement}")
     return "\n".join([*lines, *(f"Checked:      {check}" for check in checks)])

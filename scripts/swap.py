@@ -49,7 +49,7 @@ def run(options: Swap) -> int:
         settings=_chosen(options, *finding, "color", "blender", "writer"))
     convert.masks(options.mask, alignments)  # mistakes are told before the work begins
     convert.marking(converting)
-    if options.label:
+    if options.label is not None:
         Label(options.label)
     convert.sink_of(converting, sources["A"])
     record = Record(work / "swap.json", {name: _identity(source.path) for name, source in sources.items()})
@@ -211,8 +211,8 @@ class Swap(Command):
     writer: str | None = option(None, "What is written; by default the output's name decides, or an option that one of them alone has.",
                                 short="-w", plugin="writers")
     label: str | None = option(None, "Write these words into each frame, where they hide no face: AI-generated, for instance.")
-    provenance: bool = option(True, "Mark the result as synthetic: signed Content Credentials (C2PA), and a plain statement that any reader "
-                                    "shows. See faceswap.py provenance.")
+    provenance: bool = option(True, "Mark the result as synthetic: signed Content Credentials (C2PA), and a plain statement that any "
+                                    "reader shows. See faceswap.py provenance.")
     consent: list[Path] = option([], "Records of consent, text or PDF: the result names them by their hash.")
     certificate: Path | None = option(None, "Sign with your own certificates instead of those made on first use: a PEM file.")
     signing_key: Path | None = option(None, "The private key of the first of them, PEM.")

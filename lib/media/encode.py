@@ -424,7 +424,9 @@ class VideoSink(FrameSink):
 
     def _tell(self, metadata: dict[str, str], comment: str) -> None:
         """Puts `comment` before what the input's own says, where any player shows it; MPEG program streams hold no words at all."""
-        key = "service_provider" if self._format == "mpegts" else "comment"
+        key = "comment"
+        if self._format == "mpegts":  # which tells who sends it, in few words
+            key, comment = "service_provider", comment.partition(":")[0]
         before = next((text for known, text in metadata.items() if known.lower() == key), "")
         if before and not before.startswith(comment):
             comment = f"{comment}\n{before}"

@@ -194,7 +194,7 @@ def _private_key(path: Path):
     except ValueError as error:
         if b"ENCRYPTED" in data:
             raise FaceswapError(f"The password in {PASSWORD_VARIABLE} does not open {path}. Set the right one.") from error
-        raise FaceswapError(f"{path} holds no private key in PEM (-----BEGIN PRIVATE KEY-----). Name another with --signing-key.") from error
+        raise FaceswapError(f"{path} holds no private key in PEM (BEGIN PRIVATE KEY). Name another with --signing-key.") from error
 
 
 def _algorithm(key, path: Path) -> str:

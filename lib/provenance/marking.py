@@ -174,7 +174,8 @@ class Mark:
         told = self.said | {"models_sha256": list(self.models.values()),
                             "consent": [{"sha256": record.sha256, "bytes": record.bytes} for record in self.consent]}
         iptc = {"@context": {"Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"}, "Iptc4xmpExt:DigitalSourceType": COMPOSITE}
-        return {"claim_generator_info": [agent], "title": printable(path.name), "format": FORMATS[path.suffix.lower()], "ingredients": models,
+        return {"claim_generator_info": [agent], "title": printable(path.name), "format": FORMATS[path.suffix.lower()],
+                "ingredients": models,
                 "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}, {"label": "c2pa.metadata", "data": iptc},
                                {"label": ASSERTION, "data": told}]}
 

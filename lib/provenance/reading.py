@@ -79,7 +79,8 @@ def _read(path: Path, kind: str, file, said: str) -> Provenance:
     problems = [one for one in told.get("validation_status", ()) if one["code"] != UNTRUSTED]
     return Provenance(
         path, INTACT if state in ("Valid", "Trusted") and not problems else CHANGED,
-        signer=signature.get("common_name") or signature.get("issuer", ""), known=any(one["code"] == TRUSTED for one in successes), signed_at=signature.get("time"),
+        signer=signature.get("common_name") or signature.get("issuer", ""), known=any(one["code"] == TRUSTED for one in successes),
+        signed_at=signature.get("time"),
         tool=f"{tools[0].get('name', '')} {tools[0].get('version', '')}".strip(),
         source_types=tuple(dict.fromkeys(action["digitalSourceType"].rpartition("/")[2] for action in actions
                                          if action.get("digitalSourceType"))),
