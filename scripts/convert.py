@@ -76,7 +76,8 @@ def run(options: Convert) -> int:
     if source.size and source.size[0] * source.size[1] >= LARGE:
         device.give_blocks_back()
     compositor, follow = compositing(options, source.path)
-    sink, marked, label = sink_of(options, source), marking(options), None if options.label is None else Label(options.label)
+    sink, marked = sink_of(options, source), marking(options)
+    label = None if options.label is None else Label(options.label, source.hdr_coded and source.hdr_coded[1])
     models, enhancer = _models(options), options.enhance and Enhancer(options.enhance)
 
     frames = touched = faces = faint = 0
