@@ -12,6 +12,7 @@ import logging
 import mimetypes
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -104,11 +105,17 @@ class Mark:
         result = part.with_name(part.name + ".signed")
         done = False
         try:
-            with disk_errors(path), open(part, "rb") as source, open(result, "w+b") as file:
-                watched = _Watched(file)
-                done = self._try(source, watched, path, self.original)
-                if watched.error:
-                    raise watched.error
+            with disk_errors(path), open(part, "rb") as source, open(result, "w+b") as target:
+                source, target = _Watched(source), _Watched(target)
+                # on a thread: Ctrl-C in a call from the library's own code would be lost
+                with ThreadPoolExecutor(1) as pool:
+                    try:
+                        done = pool.submit(self._try, source, target, path, self.original).result()
+                    except BaseException:
+                        source.stop()
+                        raise
+                if target.error:
+                    raise target.error
         finally:
             (part if done else result).unlink(missing_ok=True)
         return result if done else part
@@ -225,12 +232,21 @@ def _words(error: Exception) -> str:
 
 
 class _Watched:
-    """The file that the library writes to: it tells of errors in words of its own, so the first is kept here."""
+    """A file that the library works on: it tells of errors in words of its own, so the first is kept here. It can be stopped."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
+        self._stopped = False
         self.error: OSError | None = None
-        self.read, self.seek, self.tell, self.flush, self.truncate = file.read, file.seek, file.tell, file.flush, file.truncate
+        self.seek, self.tell, self.flush, self.truncate = file.seek, file.tell, file.flush, file.truncate
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._stopped:
+            raise InterruptedError
+        return self._file.read(size)
 
     def write(self, data: bytes) -> int:
         try:

@@ -130,6 +130,27 @@ def test_a_large_video_is_signed_and_verified_without_holding_it(shared, tmp_pat
     assert int(done.stdout) < 60  # MB
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_ctrl_c_while_a_video_is_signed_ends_it_and_leaves_the_unsigned_file(tmp_path, shared):
+    clip = Path(shutil.copy(shared("videos/bench/street_1080p.mp4"), tmp_path / "part.mp4"))
+    with open(clip, "ab") as file:  # a box that players skip: 400 MB of nothing
+        file.write((400_000_000).to_bytes(4, "big") + b"free")
+        file.truncate(file.tell() + 400_000_000 - 8)
+    code = """if True:
+        import os, signal, sys, threading, time
+        from pathlib import Path
+        from lib.provenance import keys, marking
+        part = Path(sys.argv[1])
+        threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+        began = time.monotonic()
+        try:
+            marking.Mark(keys.own_identity(), {}, part, lambda: None).sign(part, part)
+        except KeyboardInterrupt:
+            print([file.name for file in part.parent.iterdir()], time.monotonic() - began < 1.3)"""
+    done = subprocess.run([sys.executable, "-c", code, clip], cwd=ROOT, capture_output=True, text=True, env=os.environ)
+    assert done.stdout == "['part.mp4'] True\n", done.stdout + done.stderr
+
+
 def test_without_credentials_a_file_is_unmarked(original):
     assert provenance_of(original).state == UNMARKED
 
