@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,8 @@ from lib.media.base import FrameSource
 from lib.media.source import open_source
 from lib.parallel import opencv_on_one_thread, prefetch
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, WRITERS
+from lib.provenance import keys
+from lib.provenance.marking import Mark, file_hash
 from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.swapping.eyes import EyesFollow
 from lib.swapping.pipeline import BATCH, Role, swap_frames
@@ -51,13 +54,15 @@ def measure(options) -> list[Figure]:
         with opencv_on_one_thread():  # a thread's time is all the time then
             following = _following(frame, face)
             milliseconds = following + _compositing(frame, face, compositor)
-        plain, converted = _rates(Path(folder), video, compositor, options.repeats)
+        plain, converted, marked, pictures, marked_pictures = _rates(Path(folder), video, compositor, options.repeats)
     return [
         Figure("compositing of a face of 300 pixels at 1080p on one core", milliseconds, "ms", "under 4"),
         Figure("of which moving its eyelids", following, "ms"),
         Figure("decoded and encoded alone", plain, "frames/s"),
         Figure("converted, network of no cost", converted, "frames/s"),
         Figure("converted / decoded and encoded alone", converted / plain, "", "at least 0.75"),
+        Figure("converted and marked as synthetic, time / converted", converted / marked, "", "under 1.05"),
+        Figure("the same of JPEG pictures", pictures / marked_pictures, "", "under 1.05"),
     ]
 
 
@@ -116,9 +121,10 @@ def _following(frame: Frame, face: Face) -> float:
     return 1000 * statistics.median(seconds) / BATCH
 
 
-def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> tuple[float, float]:
-    """Median frames/s of decoding and encoding alone, and of a conversion, of the same video in turn."""
-    writer = WRITERS.create("video")
+def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> list[float]:
+    """Median frames/s of decoding and encoding alone, of a conversion, of one that is signed, and of the latter two into pictures, of the
+    same video in turn."""
+    identity, sha256 = keys.own_identity(), file_hash(video)
     with AlignmentStore.open(folder / "alignments.db") as store:
         frames = extract(open_source(video), store, lambda: DETECTORS.create("auto"), lambda: ALIGNERS.create("dlib68")).frames
 
@@ -126,24 +132,27 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> t
 
         def plain() -> None:
             source = open_source(video)
-            with writer.open(folder / "plain.mp4", source) as sink:
+            with WRITERS.create("video").open(folder / "plain.mp4", source) as sink:
                 for frame in prefetch(source):
                     sink.patch(frame, [])
 
-        def converted() -> None:
+        def converted(name: str, marked: bool) -> None:
             source = open_source(video)
             found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
-            with writer.open(folder / "converted.mp4", source) as sink:
+            sink = (WRITERS.create("video") if name.endswith(".mp4") else WRITERS.create("images", format="jpg")).open(folder / name, source)
+            sink.mark = Mark(identity, {"stub": "00" * 32}, video, lambda: sha256) if marked else None
+            with sink:
                 for done in swap_frames(found, [Role(StubNetwork(), compositor)], follow):
                     sink.patch(done.frame, done.patches)
 
-        seconds: dict[Callable[[], None], list[float]] = {plain: [], converted: []}
+        works = [plain] + [partial(converted, name, marked) for name in ("converted.mp4", "pictures") for marked in (False, True)]
+        seconds: dict[Callable[[], None], list[float]] = {work: [] for work in works}
         for _ in range(repeats):
             for work in seconds:
                 began = time.perf_counter()
                 work()
                 seconds[work].append(time.perf_counter() - began)
-    return frames / statistics.median(seconds[plain]), frames / statistics.median(seconds[converted])
+    return [frames / statistics.median(seconds[work]) for work in works]
 
 
 class _Clip(FrameSource):
