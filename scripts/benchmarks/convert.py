@@ -139,7 +139,8 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> l
         def converted(name: str, marked: bool) -> None:
             source = open_source(video)
             found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
-            sink = (WRITERS.create("video") if name.endswith(".mp4") else WRITERS.create("images", format="jpg")).open(folder / name, source)
+            writer = WRITERS.create("video") if name.endswith(".mp4") else WRITERS.create("images", format="jpg")
+            sink = writer.open(folder / name, source)
             sink.mark = Mark(identity, {"stub": "00" * 32}, video, lambda: sha256) if marked else None
             with sink:
                 for done in swap_frames(found, [Role(StubNetwork(), compositor)], follow):
