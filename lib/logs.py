@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-NOISY = ("matplotlib", "PIL", "h5py", "libav", "tensorflow", "absl", "jax", "py.warnings")
+NOISY = ("matplotlib", "PIL", "h5py", "libav", "tensorflow", "absl", "jax", "py.warnings", "urllib3")
 
 
 def set_up(style: str = "text", level: int = logging.INFO) -> None:

@@ -1,0 +1,64 @@
+"""The list of what to gather: one address a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urldefrag, urlsplit
+
+from lib.errors import FaceswapError
+
+SHOWN = 60  # characters of a line that a message shows
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of the list: its address, and what is wrong with it, if anything is."""
+
+    number: int  # of the line, from 1
+    address: str
+    problem: str | None = None
+
+
+def read_list(path: Path) -> list[Listed]:
+    """The addresses in the file at `path`, each once; blank lines and those that begin with # are passed over.
+
+    Raises FaceswapError where the file cannot be read, is no text or names nothing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FaceswapError(f"{path} does not exist. Name a text file with one address a line with -i.") from None
+    except IsADirectoryError:
+        raise FaceswapError(f"{path} is a folder. Name a text file with one address a line with -i.") from None
+    except OSError as error:
+        raise FaceswapError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise FaceswapError(f"{path} is no text in UTF-8. Save the list as plain text in UTF-8, one address a line.")
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if line and not line.startswith("#"):
+            found.setdefault(urldefrag(line).url if "://" in line else line, number)  # what stands after # no server is told
+    if not found:
+        raise FaceswapError(f"{path} names no address. Write one address (https://...) a line into it.")
+    return [Listed(number, address, _problem(address)) for address, number in found.items()]
+
+
+def _problem(address: str) -> str | None:
+    shown = address if len(address) <= SHOWN else address[:SHOWN] + "..."
+    if len(address.split()) > 1:
+        return f"{shown!r} holds a blank: write one address a line, and %20 for a blank that belongs to it"
+    scheme = address.partition("://")[0].lower() if "://" in address else ""
+    if not scheme:
+        return f"{shown!r} is no address: it must begin with http:// or https://"
+    if scheme not in ("http", "https"):
+        return f"{shown!r} is neither http nor https; nothing else is fetched"
+    try:
+        parts = urlsplit(address)
+        parts.port  # ValueError where it is no number
+    except ValueError as error:
+        return f"{shown!r} is no address: {error}"
+    return None if parts.hostname else f"{shown!r} names no host"

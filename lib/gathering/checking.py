@@ -1,0 +1,175 @@
+"""What a fetched file is, by its content: what servers say of a file, and its name, are not believed."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib.errors import FaceswapError
+from lib.media import pictures
+from lib.media.files import VIDEO_FORMATS
+
+HEAD = 1 << 16  # bytes by which a web page is known
+PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
+                   "AVIF": ".avif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # by Pillow's names
+ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # QuickTime files of before `ftyp` begin with one
+STRANGERS = ((b"%PDF", "a PDF"), (b"PK\3\4", "a ZIP archive"), (b"\x1f\x8b", "an archive (gzip)"), (b"Rar!", "an archive (RAR)"),
+             (b"7z\xbc\xaf", "an archive (7z)"), (b"ID3", "sound"), (b"fLaC", "sound"))
+_one_at_a_time = threading.Lock()  # a large picture takes half a gigabyte
+
+
+class Refused(Exception):
+    """The file is nothing to keep; the message says what it is instead."""
+
+
+class Damaged(Refused):
+    """It is a picture or a video, but not a whole one."""
+
+
+class Unwanted(Exception):
+    """It is a good file, but not of the kind that was asked for."""
+
+    def __init__(self, reason: str, type: str, width: int | None = None, height: int | None = None):
+        super().__init__(reason)
+        self.type, self.width, self.height = type, width, height
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked for: files of at most `bytes`, `timeout` seconds between two of them, `only` "pictures" or "videos", and a shorter
+    side of `min_side` pixels or more.
+    """
+
+    timeout: float
+    bytes: int
+    only: str | None = None
+    min_side: int = 0
+
+    def against(self, type: str | None, width: int | None = None, height: int | None = None) -> str | None:
+        """Why such a file is not wanted, as far as that is known; None if it may be."""
+        if self.only and type and f"{type}s" != self.only:
+            return f"a {type}, where only {self.only} are asked for (--only)"
+        if width and height and min(width, height) < self.min_side:
+            return f"{width} x {height} pixels, smaller than --min-side {self.min_side}"
+        return None
+
+    def check(self, type: str, width: int | None = None, height: int | None = None) -> None:
+        """Raises Unwanted."""
+        if reason := self.against(type, width, height):
+            raise Unwanted(reason, type, width, height)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds."""
+
+    type: str  # "picture" or "video"
+    ending: str  # ".jpg"
+    width: int
+    height: int
+
+
+def kind_of(path: Path) -> str:
+    """ "picture" or "video", as the first bytes say. Raises Refused where they say anything else."""
+    found = pictures.content(path)
+    if found in ("picture", "heic"):
+        return "picture"
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    if found == "video" or head[4:8] in ATOMS or head[:1] == head[188:189] == b"G":  # the last: an MPEG transport stream
+        return "video"
+    raise Refused(f"{_stranger(head)} instead of a picture or a video")
+
+
+def examine(path: Path) -> Content:
+    """What the whole file holds: a picture is decoded, a video opened. Raises Refused or Damaged."""
+    kind = kind_of(path)
+    with _one_at_a_time:
+        try:
+            return _picture(path) if kind == "picture" else _video(path)
+        except FaceswapError as error:
+            said = str(error).replace(str(path), f"the {kind}").replace("the picture is larger", "a picture larger")
+            raise Damaged(re.sub(r"\. (Replace|Scale|Get|Convert|Install|Give|Check)\b.*", "", said).rstrip(".")) from None
+
+
+def _picture(path: Path) -> Content:
+    from PIL import Image
+
+    height, width = pictures.read(path).shape[:2]
+    if pictures.content(path) == "heic":
+        return Content("picture", ".heic", width, height)
+    with Image.open(path) as opened:
+        known = opened.format
+    if known not in PICTURE_FORMATS:
+        raise FaceswapError(f"{path} is of a format that is not known here, {known}")
+    return Content("picture", PICTURE_FORMATS[known], width, height)
+
+
+def _video(path: Path) -> Content:
+    import av
+
+    from lib.media.video import VideoSource
+
+    if missing := _missing(path):
+        raise FaceswapError(f"{path} is cut off: {missing} bytes at least are missing")
+    width, height = VideoSource(path, exact=False).size
+    with av.open(str(path)) as container:
+        names = container.format.name.split(",")
+        brand = container.metadata.get("major_brand", "")
+        codecs = {stream.codec_context.name for stream in container.streams if stream.codec_context}
+    return Content("video", _video_ending(names, brand, codecs), width, height)
+
+
+def _video_ending(names: list[str], brand: str, codecs: set[str]) -> str:
+    if "mov" in names:  # one reader for QuickTime, MP4 and 3GP
+        return ".mov" if brand in ("", "qt  ") else ".3gp" if brand.startswith("3g") else ".mp4"
+    if "matroska" in names:
+        return ".webm" if codecs <= {"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1", "opus", "vorbis", "libopus",
+                                     "libvorbis"} else ".mkv"
+    own = {"ogg": ".ogv", "mpeg": ".mpg", "mpegvideo": ".m2v", "h264": ".h264", "hevc": ".hevc", "asf": ".wmv", "mpegts": ".ts"}
+    for name in names:
+        if ending := own.get(name) or next((ending for ending, known in VIDEO_FORMATS.items() if known == name), None):
+            return ending
+    raise FaceswapError(f"the video is of a format that is not known here, {names[0]}")
+
+
+def _missing(path: Path) -> int:
+    """How many bytes at least an MP4 lacks at its end, by the lengths of its boxes; 0 for what is whole or is no MP4."""
+    size, at = os.path.getsize(path), 0
+    with open(path, "rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            head = file.read(16)
+            if at == 0 and head[4:8] not in (b"ftyp", *ATOMS):
+                return 0
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:  # a length of 64 bits follows
+                length = int.from_bytes(head[8:16], "big")
+            if length < 8:  # 0: up to the end of the file
+                return 0
+            if not head[4:8].isalnum():  # rubbish behind the last box, which players pass over
+                return 0
+            at += length
+    return max(0, at - size)
+
+
+def _stranger(head: bytes) -> str:
+    """What a file that begins with `head` is, for people."""
+    text = head.decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
+    if re.match(r"<!doctype html|<(html|head|body|script|title|meta)\b", text, re.IGNORECASE) or re.search("<html", text[:1000], re.I):
+        title = re.search(r"<title[^>]*>(.*?)</title", text, re.IGNORECASE | re.DOTALL)
+        named = " ".join(html.unescape(title[1]).split())[:60] if title else ""
+        return f"a web page ({named!r})" if named else "a web page"
+    for mark, name in STRANGERS:
+        if head.startswith(mark):
+            return name
+    if not head:
+        return "nothing (0 bytes)"
+    if re.search("<svg", text[:1000]):
+        return "a drawing (SVG)"
+    is_text = "\0" not in text and text.count("\ufffd") <= 1  # one letter may be cut in two
+    return "a text" if is_text else "data of an unknown kind"

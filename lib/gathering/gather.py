@@ -1,0 +1,142 @@
+"""Files from a list of addresses in a folder: each content once, under a safe name, with a report that the next run goes on from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from lib.errors import FaceswapError
+from lib.gathering.addresses import Listed
+from lib.gathering.checking import Wishes
+from lib.gathering.crew import Crew
+from lib.gathering.names import folded, free_name, safe_name
+from lib.gathering.parts import FOLDER, Note, Part, finished, make_parts_folder, remove_parts_folder
+from lib.gathering.report import DONE, DUPLICATE, FAILED, LEFT_OUT, Entry, Report
+from lib.lock import Lock, Locked
+from lib.media.files import disk_errors, publish
+from lib.progress import progress
+
+
+def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, retries: int, again: bool) -> list[Entry]:
+    """What became of each address in the list. Addresses that an earlier run was done with are not asked for anything.
+
+    `again`: but those whose file is not there any more are.
+    """
+    make_parts_folder(folder)
+    with _alone(folder):
+        shelf = Shelf(folder)
+        try:
+            for line in listed:
+                if line.problem:
+                    shelf.report.add(Entry(line.address, FAILED, error=f"line {line.number}: {line.problem}"))
+            wanted = [line.address for line in listed if not line.problem and not shelf.settles(line.address, wishes, again)]
+            with Crew(folder, wanted, wishes, jobs, retries) as crew:
+                for entry in progress(crew.outcomes(), "gather", len(listed), len(listed) - len(wanted), unit="file"):
+                    shelf.take(entry)
+        finally:
+            shelf.close()
+    return [shelf.report.entries[line.address] for line in listed]
+
+
+class Shelf:
+    """The folder with its files and its report. Used by one thread."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.report = Report(folder)
+        self._settled: list[Part] = []  # whose notes can go once the report is written
+        self._digests: dict[str, str] = {}  # of files that were there before, as they are needed
+        for note in finished(folder):
+            self._recover(note)
+        self._by_content = {entry.sha256: entry.file for entry in self.report.entries.values() if entry.status == DONE}
+        self._names = {folded(name) for name in os.listdir(folder)} | {folded(name) for name in self._by_content.values()}
+
+    def settles(self, address: str, wishes: Wishes, again: bool) -> bool:
+        """Whether an earlier run was done with `address`. What the user deleted stays deleted, unless `again`."""
+        entry = self.report.entries.get(address)
+        if entry is None or entry.status == FAILED:
+            return False
+        if entry.status == LEFT_OUT:
+            return wishes.against(entry.type, entry.width, entry.height) is not None
+        return not again or (self.folder / entry.file).is_file()
+
+    def take(self, entry: Entry) -> None:
+        """Files an outcome of the crew, and its part."""
+        if entry.status == DONE:
+            entry = self._place(entry)
+        self.report.add(entry)
+        if self.report.is_due:
+            self._save()
+
+    def close(self) -> None:
+        self._save()
+        remove_parts_folder(self.folder)
+
+    def _place(self, entry: Entry) -> Entry:
+        part = Part(self.folder, entry.address)
+        note = part.note
+        if twin := self._twin(entry):
+            entry = replace(entry, status=DUPLICATE, file=twin)
+            part.discard()
+            return entry
+        if (own := self.report.entries.get(entry.address)) and own.file and not (self.folder / own.file).exists():
+            self._names.discard(folded(own.file))  # its name of before is free for it
+        name = free_name(safe_name(note.name, Path(entry.file).suffix), self._names)
+        entry = replace(entry, file=name)
+        self._names.add(folded(name))
+        self._by_content[entry.sha256] = name
+        part.write_note(replace(note, outcome=entry))  # before the file has its name, so that a killed run is not asked for it again
+        with disk_errors(self.folder / name):
+            publish(part.path, self.folder / name)
+        self._settled.append(part)
+        return entry
+
+    def _twin(self, entry: Entry) -> str | None:
+        """The name of a file with the same content, there or deleted by the user."""
+        own = self.report.entries.get(entry.address)
+        known = self._by_content.get(entry.sha256)
+        if known and (own is None or own.file != known or (self.folder / known).is_file()):
+            return known
+        with os.scandir(self.folder) as files:
+            same_size = [file.name for file in files if file.is_file() and file.stat().st_size == entry.bytes]
+        return next((name for name in same_size if self._digest(name) == entry.sha256), None)
+
+    def _digest(self, name: str) -> str:
+        if name not in self._digests:
+            with open(self.folder / name, "rb") as file:
+                self._digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._digests[name]
+
+    def _recover(self, note: Note) -> None:
+        """A run was killed after it had checked this file: it has its name, or gets it from the part that is still there."""
+        part = Part(self.folder, note.address)
+        if part.path.exists():  # whole: it is checked and named once more
+            part.write_note(replace(note, outcome=None, total=note.outcome.bytes, can_go_on=True))
+            return
+        self.report.add(note.outcome)
+        self._settled.append(part)
+
+    def _save(self) -> None:
+        self.report.save()
+        for part in self._settled:
+            part.discard()
+        self._settled = []
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    path = folder / FOLDER / "lock"
+    try:
+        with disk_errors(path):
+            lock = Lock(path)
+    except Locked:
+        raise FaceswapError(f"Another gather is filling {folder}. Wait for it, or name another folder with -o.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        remove_parts_folder(folder)
