@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lib.gathering.checking import Damaged, Refused, Unwanted, Wishes, examine
 from lib.gathering.fetching import Failed, Fetcher, Stopped, TryAgain
 from lib.gathering.parts import Part
 from lib.gathering.report import DONE, FAILED, LEFT_OUT, Entry
-from lib.gathering.schedule import Schedule, Task
+from lib.gathering.schedule import UNREACHABLE_OF_HOST, Schedule, Task
 
 FIRST_PAUSE = 1.0  # seconds before the second try; doubled for each further one
 LONGEST_WAIT = 120.0  # seconds that a server may ask to be left alone for
@@ -74,8 +75,10 @@ class Crew:
 
     def _try(self, fetcher: Fetcher, task: Task) -> None:
         part = Part(self._folder, task.address)
-        if hopeless := self._schedule.hopeless(task):
-            self._over(task, Entry(task.address, FAILED, error=hopeless), unreachable=True)
+        if self._schedule.skips(task):
+            host = urlsplit(task.address).netloc.rpartition("@")[2]
+            told = f"not tried, since {host} could not be reached for {UNREACHABLE_OF_HOST} other addresses"
+            self._over(task, Entry(task.address, FAILED, error=told))
             return
         try:
             self._over(task, self._fetched(fetcher, part))
@@ -112,7 +115,7 @@ class Crew:
         if error.after > LONGEST_WAIT:
             told = f"{error}, and the server asks to be left alone for {error.after:.0f} seconds: run again after that"
             self._over(task, Entry(task.address, FAILED, error=told))
-        elif task.tries > self._retries:
+        elif task.tries > self._retries or error.unreachable and self._schedule.is_cut_off:
             tried = f", tried {task.tries} times" if task.tries > 1 else ""
             self._over(task, Entry(task.address, FAILED, error=f"{error}{tried}"), error.unreachable)
         else:

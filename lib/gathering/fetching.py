@@ -256,7 +256,7 @@ def _meaning(error: Exception, host: str | None, timeout: float) -> Failed | Try
     if look_up and look_up.errno == socket.EAI_NONAME:
         return TryAgain(f"there is no host {host}, or no network", unreachable=True)
     if look_up:
-        return TryAgain(f"the name {host} cannot be looked up; is there a network?", unreachable=True)
+        return TryAgain(f"the name {host} cannot be looked up: there is no network, or no name server answers", unreachable=True)
     if certificate:
         return Failed(f"the certificate of {host} is not valid: {certificate.verify_message}")
     if isinstance(error, requests.Timeout):

@@ -49,10 +49,11 @@ class Shelf:
         self.folder = folder
         self.report = Report(folder)
         self._settled: list[Part] = []  # whose notes can go once the report is written
-        self._digests: dict[str, str] = {}  # of files that were there before, as they are needed
+        self._digests: dict[str, str | None] = {}  # of files that were there before, as they are needed
         for note in finished(folder):
             self._recover(note)
         self._by_content = {entry.sha256: entry.file for entry in self.report.entries.values() if entry.status == DONE}
+        self._sizes = _names_by_size(folder)
         self._names = {folded(name) for name in os.listdir(folder)} | {folded(name) for name in self._by_content.values()}
 
     def settles(self, address: str, wishes: Wishes, again: bool) -> bool:
@@ -101,14 +102,15 @@ class Shelf:
         known = self._by_content.get(entry.sha256)
         if known and (own is None or own.file != known or (self.folder / known).is_file()):
             return known
-        with os.scandir(self.folder) as files:
-            same_size = [file.name for file in files if file.is_file() and file.stat().st_size == entry.bytes]
-        return next((name for name in same_size if self._digest(name) == entry.sha256), None)
+        return next((name for name in self._sizes.get(entry.bytes, ()) if self._digest(name) == entry.sha256), None)
 
-    def _digest(self, name: str) -> str:
+    def _digest(self, name: str) -> str | None:
         if name not in self._digests:
-            with open(self.folder / name, "rb") as file:
-                self._digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with open(self.folder / name, "rb") as file:
+                    self._digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:  # taken away since then, or not ours to read
+                self._digests[name] = None
         return self._digests[name]
 
     def _recover(self, note: Note) -> None:
@@ -125,6 +127,16 @@ class Shelf:
         for part in self._settled:
             part.discard()
         self._settled = []
+
+
+def _names_by_size(folder: Path) -> dict[int, list[str]]:
+    """Of the files in the folder itself, by their bytes: only files of the same size need to be read to be compared."""
+    names = {}
+    with os.scandir(folder) as files:
+        for file in files:
+            if file.is_file():
+                names.setdefault(file.stat().st_size, []).append(file.name)
+    return names
 
 
 @contextmanager

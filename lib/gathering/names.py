@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS
@@ -27,9 +26,9 @@ def safe_name(offered: str, ending: str) -> str:
     # C: control characters, and those that turn the direction of writing, so that gnp.exe would be shown as exe.png
     name = "".join(" " if unicodedata.category(letter) in ("Zl", "Zp") else letter for letter in name
                    if not unicodedata.category(letter).startswith("C"))
-    name = _trimmed(re.sub(r'[<>:"|?*]', "_", name))
-    if Path(name).suffix.lower() in DROPPED:
-        name = _trimmed(name[:name.rindex(".")])
+    name = re.sub(r'[<>:"|?*]', "_", name).rstrip(" .")
+    stem, dot, last = name.rpartition(".")
+    name = _trimmed(stem if dot + last.lower() in DROPPED else name)
     if RESERVED.match(name):
         name = f"_{name}"
     kept = name.encode("utf-8")[:BYTES - NUMBER - len(ending)].decode("utf-8", "ignore")

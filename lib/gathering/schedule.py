@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 PER_HOST = 2  # at once
 UNREACHABLE_OF_HOST = 3  # addresses of a host in a row that no server answered for, until its others are not tried any more
-UNREACHABLE = 10  # the same of all hosts: there is no network
+UNREACHABLE = 10  # the same of all hosts, until each is only tried once: there may be no network, but a list may be old as well
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Task:
     address: str
     tries: int = 0  # since it last came forward
     furthest: int = 0  # bytes that were there at most
+    was_skipped: bool = False
 
 
 @dataclass
@@ -61,8 +62,9 @@ class Schedule:
         with self._changed:
             host = self._host(task.address)
             host.active -= 1
-            host.unreachable = host.unreachable + 1 if unreachable else 0
-            self._unreachable = self._unreachable + 1 if unreachable else 0
+            if not task.was_skipped:
+                host.unreachable = host.unreachable + 1 if unreachable else 0
+                self._unreachable = self._unreachable + 1 if unreachable else 0
             self._changed.notify_all()
 
     def again(self, task: Task, pause: float, hold_host: float) -> None:
@@ -74,15 +76,16 @@ class Schedule:
             heapq.heappush(self._paused, (now + pause, next(self._order), task))
             self._changed.notify_all()
 
-    def hopeless(self, task: Task) -> str | None:
-        """Why it is not worth while to try the task at all, if it is not."""
+    def skips(self, task: Task) -> bool:
+        """Whether the task is not worth a try, since its host does not answer; it is not, then."""
         with self._changed:
-            name = urlsplit(task.address).hostname
-            if task.tries == 0 and self._unreachable >= UNREACHABLE:
-                return f"not tried: none of the {UNREACHABLE} addresses before it could be reached; is there a network?"
-            if task.tries == 0 and self._host(task.address).unreachable >= UNREACHABLE_OF_HOST:
-                return f"not tried: {name} could not be reached for {UNREACHABLE_OF_HOST} other addresses"
-            return None
+            task.was_skipped = task.tries == 0 and self._host(task.address).unreachable >= UNREACHABLE_OF_HOST
+            return task.was_skipped
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether there seems to be no network."""
+        return self._unreachable >= UNREACHABLE
 
     def end(self) -> None:
         with self._changed:
