@@ -13,7 +13,8 @@ from lib.logs import counted
 from lib.options import option
 
 logger = logging.getLogger(__name__)
-NAMED = 20  # addresses at most that a warning names
+NAMED = 20  # failed addresses at most that are named
+REST = {"duplicate": "with the same content as another", "left out": "left out", "failed": "failed"}  # status -> words
 
 
 def run(options: Gather) -> int:
@@ -35,8 +36,8 @@ def run(options: Gather) -> int:
         logger.warning("%d more failed; %s says why.", len(failed) - NAMED, options.output / report.NAME)
     if len(failed) == len(entries):
         raise FaceswapError(f"Nothing of {options.input} could be had. {options.output / report.NAME} says why, for each address.")
-    logger.info("%s in %s: %d done, %d with the same content as another, %d left out, %d failed.", counted(len(entries), "file"),
-                options.output, count[report.DONE], count[report.DUPLICATE], count[report.LEFT_OUT], len(failed))
+    rest = [f"{count[status]} {words}" for status, words in REST.items() if count[status]]
+    logger.info("%s in %s%s.", counted(count[report.DONE], "file"), options.output, "".join(f", {words}" for words in rest))
     return SOME_FAILED if failed else DONE
 
 

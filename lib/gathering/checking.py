@@ -8,6 +8,7 @@ import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from lib.errors import FaceswapError
 from lib.media import pictures
@@ -17,8 +18,11 @@ HEAD = 1 << 16  # bytes by which a web page is known
 PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
                    "AVIF": ".avif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # by Pillow's names
 ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # QuickTime files of before `ftyp` begin with one
+SEGMENTED, SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"  # what Matroska begins with, and its main part
+UNTOLD = 0xFFFFFF00  # lengths in an AVI from here on mean that it was not known
+ICON = b"\0\0\1\0"  # it begins as some videos do
 STRANGERS = ((b"%PDF", "a PDF"), (b"PK\3\4", "a ZIP archive"), (b"\x1f\x8b", "an archive (gzip)"), (b"Rar!", "an archive (RAR)"),
-             (b"7z\xbc\xaf", "an archive (7z)"), (b"ID3", "sound"), (b"fLaC", "sound"))
+             (b"7z\xbc\xaf", "an archive (7z)"), (b"ID3", "sound"), (b"fLaC", "sound"), (b"RIFF", "sound"))
 _one_at_a_time = threading.Lock()  # a large picture takes half a gigabyte
 
 
@@ -80,6 +84,8 @@ def kind_of(path: Path) -> str:
         return "picture"
     with open(path, "rb") as file:
         head = file.read(HEAD)
+    if head.startswith(ICON):
+        raise Refused("an icon instead of a picture or a video")
     if found == "video" or head[4:8] in ATOMS or head[:1] == head[188:189] == b"G":  # the last: an MPEG transport stream
         return "video"
     raise Refused(f"{_stranger(head)} instead of a picture or a video")
@@ -92,8 +98,8 @@ def examine(path: Path) -> Content:
         try:
             return _picture(path) if kind == "picture" else _video(path)
         except FaceswapError as error:
-            said = str(error).replace(str(path), f"the {kind}").replace("the picture is larger", "a picture larger")
-            raise Damaged(re.sub(r"\. (Replace|Scale|Get|Convert|Install|Give|Check)\b.*", "", said).rstrip(".")) from None
+            said = str(error).replace(str(path), f"the {kind}")
+            raise Damaged(re.sub(r"\. (Replace|Scale|Get) .*", "", said).rstrip(".")) from None  # advice for who has the file already
 
 
 def _picture(path: Path) -> Content:
@@ -138,23 +144,54 @@ def _video_ending(names: list[str], brand: str, codecs: set[str]) -> str:
 
 
 def _missing(path: Path) -> int:
-    """How many bytes at least an MP4 lacks at its end, by the lengths of its boxes; 0 for what is whole or is no MP4."""
-    size, at = os.path.getsize(path), 0
+    """How many bytes at least a video lacks at its end, where its container tells their number; else 0."""
     with open(path, "rb") as file:
-        while at + 8 <= size:
-            file.seek(at)
-            head = file.read(16)
-            if at == 0 and head[4:8] not in (b"ftyp", *ATOMS):
-                return 0
-            length = int.from_bytes(head[:4], "big")
-            if length == 1:  # a length of 64 bits follows
-                length = int.from_bytes(head[8:16], "big")
-            if length < 8:  # 0: up to the end of the file
-                return 0
-            if not head[4:8].isalnum():  # rubbish behind the last box, which players pass over
-                return 0
-            at += length
-    return max(0, at - size)
+        head = file.read(HEAD)
+        size = os.fstat(file.fileno()).st_size
+        if head[4:8] == b"ftyp" or head[4:8] in ATOMS:
+            end = _end_of_boxes(file, size)
+        elif head[:4] == b"RIFF":
+            length = int.from_bytes(head[4:8], "little")
+            end = length + 8 if length < UNTOLD else 0
+        elif head[:4] == SEGMENTED:
+            end = _end_of_segment(head)
+        else:
+            end = 0
+    return max(0, end - size)
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int:
+    """Where the last box of an MP4 ends, that begins within its `size` bytes."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:  # a length of 64 bits follows
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8 or not head[4:8].isalnum():  # up to the end of the file; or rubbish, which players pass over
+            return 0
+        at += length
+    return at
+
+
+def _end_of_segment(head: bytes) -> int:
+    """Where the segment of a Matroska file ends, which is nearly all of it; 0 where it does not say."""
+    header, at = _ebml_length(head, 4)
+    at += header
+    if head[at:at + 4] != SEGMENT:
+        return 0
+    length, begin = _ebml_length(head, at + 4)
+    return begin + length if length else 0
+
+
+def _ebml_length(data: bytes, at: int) -> tuple[int, int]:
+    """The length that is told at `at` in 1 to 8 bytes, 0 if it is left open, and where they end (RFC 8794, 4)."""
+    count = 9 - data[at].bit_length() if at < len(data) else 9
+    if count > 8:
+        return 0, at
+    value = int.from_bytes(data[at:at + count], "big") & (1 << 7 * count) - 1
+    return (0 if value == (1 << 7 * count) - 1 else value), at + count
 
 
 def _stranger(head: bytes) -> str:

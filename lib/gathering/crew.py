@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from lib.gathering.checking import Damaged, Refused, Unwanted, Wishes, examine
 from lib.gathering.fetching import Failed, Fetcher, Stopped, TryAgain
+from lib.gathering.names import safe_name
 from lib.gathering.parts import Part
 from lib.gathering.report import DONE, FAILED, LEFT_OUT, Entry
 from lib.gathering.schedule import UNREACHABLE_OF_HOST, Schedule, Task
@@ -51,7 +52,10 @@ class Crew:
             thread.join(max(0.0, end - time.monotonic()))
 
     def outcomes(self) -> Iterator[Entry]:
-        """An entry for each address as it is over; "done" means that its part file is whole and good. Raises what went wrong here."""
+        """An entry for each address as it is over. "done": its part file is whole and good, and may be named `file` if no other is.
+
+        Raises what went wrong here, as a full disk.
+        """
         for _ in self._addresses:
             outcome = self._next_outcome()
             if isinstance(outcome, BaseException):
@@ -105,7 +109,8 @@ class Crew:
         self._wishes.check(content.type, content.width, content.height)
         with open(part.path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Entry(part.address, DONE, f"x{content.ending}", part.size, digest, content.type, content.width, content.height)
+        name = safe_name(part.note.name, content.ending)
+        return Entry(part.address, DONE, name, part.size, digest, content.type, content.width, content.height)
 
     def _again(self, task: Task, error: TryAgain, size: int) -> None:
         if size >= task.furthest + PROGRESS:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urljoin, urlsplit
 
@@ -68,19 +69,19 @@ class Fetcher:
         if have and have == note.total:
             return False
         answer = self._ask(part.address, _headers(note, have))
-        if have and not _goes_on(answer, note, have):
-            if answer.status_code in (206, 416):  # not the bytes that were asked for, or of another file
+        note = _note_of_rest(answer, note, have) if have else None
+        if have and note is None:  # it has changed, or the server knows no ranges, or errs about them
+            if answer.status_code != 200:
                 answer.close()
                 answer = self._ask(part.address, {})
             part.discard()
             have = 0
         with closing(answer):
-            if answer.status_code != (206 if have else 200):
+            if note is None and answer.status_code != 200:
                 raise Failed(f"the server answered {answer.status_code} to a plain question")
-            note = note if have else _note(part, answer)
+            note = note or _note(part, answer)
             self._check_size(note.total)
-            if not have:
-                part.write_note(note)
+            part.write_note(note)
             self._receive(answer, part, have)
         size = part.size
         if note.total is not None and size != note.total:
@@ -100,8 +101,8 @@ class Fetcher:
 
     def _chunks(self, answer: requests.Response, have: int) -> Iterator[bytes]:
         began, received = time.monotonic(), 0
-        total = answer.headers.get("Content-Length")
-        of = f" of {have + int(total)}" if total and total.isdecimal() else ""
+        length = _length(answer)
+        of = "" if length is None else f" of {have + length}"
         while True:
             if self._stop.is_set():
                 raise Stopped
@@ -110,7 +111,8 @@ class Fetcher:
             except urllib3.exceptions.ReadTimeoutError:
                 raise TryAgain(f"nothing came for {self._wishes.timeout:g} seconds, after {have}{of} bytes") from None
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                raise TryAgain(f"cut off after {have}{of} bytes" + _unless_usual(error)) from None
+                is_usual = isinstance(error, urllib3.exceptions.ProtocolError)
+                raise TryAgain(f"cut off after {have}{of} bytes" + ("" if is_usual else f" ({_one_line(error)})")) from None
             if not chunk:
                 return
             yield chunk
@@ -196,22 +198,34 @@ def _headers(note: Note | None, have: int) -> dict[str, str]:
     return {"Range": f"bytes={have}-"} | ({"If-Range": unchanged} if unchanged else {})
 
 
-def _goes_on(answer: requests.Response, note: Note, have: int) -> bool:
-    """Whether the answer holds the bytes from `have` on of the same file."""
-    told = re.fullmatch(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
-    if answer.status_code != 206 or not told or int(told[1]) != have or _is_coded(answer):
-        return False
-    same_size = note.total is None or told[3] in ("*", str(note.total))
-    same_tag = note.etag is None or answer.headers.get("ETag") in (None, note.etag)
-    return same_size and same_tag and (note.modified is None or answer.headers.get("Last-Modified") in (None, note.modified))
-
-
 def _note(part: Part, answer: requests.Response) -> Note:
-    length = answer.headers.get("Content-Length", "")
-    is_coded = _is_coded(answer)
-    total = int(length) if length.isdecimal() and not is_coded and "Transfer-Encoding" not in answer.headers else None
     name = offered_name(answer.url, answer.headers.get("Content-Disposition"))
-    return Note(part.address, name, answer.headers.get("ETag"), answer.headers.get("Last-Modified"), total, not is_coded)
+    return Note(part.address, name, _mark(answer, "ETag"), _mark(answer, "Last-Modified"), _length(answer), not _is_coded(answer))
+
+
+def _note_of_rest(answer: requests.Response, note: Note, have: int) -> Note | None:
+    """`note`, with what this answer adds to it, if the answer holds the bytes from `have` on of the same file; else None."""
+    told = re.fullmatch(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("Content-Range", "").strip())
+    if answer.status_code != 206 or not told or int(told[1]) != have or _is_coded(answer):
+        return None
+    marks = (note.etag, _mark(answer, "ETag")), (note.modified, _mark(answer, "Last-Modified"))
+    total = note.total if told[3] == "*" else int(told[3])
+    if note.total not in (None, total) or any(before and now and before != now for before, now in marks):
+        return None
+    return replace(note, total=total)
+
+
+def _mark(answer: requests.Response, header: str) -> str | None:
+    """The value of a header that changes with the file, if it is one that can be sent back."""
+    value = answer.headers.get(header, "")
+    return value if re.fullmatch(r'(W/)?"[\x21\x23-\xff]*"|[A-Za-z0-9 ,:+-]+', value) else None
+
+
+def _length(answer: requests.Response) -> int | None:
+    """Bytes of the body that the server promises, where they are the bytes of the file."""
+    length = answer.headers.get("Content-Length", "")
+    is_plain = not _is_coded(answer) and "Transfer-Encoding" not in answer.headers
+    return int(length) if is_plain and re.fullmatch(r"[0-9]{1,18}", length) else None
 
 
 def _is_coded(answer: requests.Response) -> bool:
@@ -248,27 +262,28 @@ def _retry_after(header: str | None) -> float:
 def _meaning(error: Exception, host: str | None, timeout: float) -> Failed | TryAgain:
     """What an exception of requests means, in words."""
     chain = list(_chain(error))
-    kinds = {type(one) for one in chain}
-    look_up = next((one for one in chain if isinstance(one, socket.gaierror)), None)
-    certificate = next((one for one in chain if isinstance(one, ssl.SSLCertVerificationError)), None)
-    if requests.exceptions.ProxyError in kinds:
+
+    def first(kind: type) -> BaseException | None:
+        return next((one for one in chain if isinstance(one, kind)), None)
+
+    if first(requests.exceptions.ProxyError):
         return TryAgain("the proxy that is set for this machine cannot be reached or refuses", unreachable=True)
-    if look_up and look_up.errno == socket.EAI_NONAME:
-        return TryAgain(f"there is no host {host}, or no network", unreachable=True)
-    if look_up:
-        return TryAgain(f"the name {host} cannot be looked up: there is no network, or no name server answers", unreachable=True)
-    if certificate:
+    if look_up := first(socket.gaierror):
+        reason = f"there is no host {host}, or no network" if look_up.errno == socket.EAI_NONAME else \
+            f"the name {host} cannot be looked up: there is no network, or no name server answers"
+        return TryAgain(reason, unreachable=True)
+    if certificate := first(ssl.SSLCertVerificationError):
         return Failed(f"the certificate of {host} is not valid: {certificate.verify_message}")
-    if isinstance(error, requests.Timeout):
+    if first(requests.Timeout):
         return TryAgain(f"no answer within {timeout:g} seconds", unreachable=True)
-    if ConnectionRefusedError in kinds:
+    if first(ConnectionRefusedError):
         return TryAgain(f"{host} refuses connections", unreachable=True)
-    if isinstance(error, (requests.exceptions.SSLError, requests.ConnectionError, urllib3.exceptions.HTTPError)) \
-            and not isinstance(error, (ValueError, urllib3.exceptions.LocationValueError)):
-        deepest = next((one for one in chain if isinstance(one, OSError) and one.strerror), None)
-        return TryAgain("the connection broke off before an answer" + (f" ({deepest.strerror})" if deepest else ""),
-                        unreachable=isinstance(deepest, OSError) and requests.exceptions.SSLError not in kinds)
-    return Failed(f"it cannot be asked for: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+    told = next((f" ({one.strerror})" for one in chain if isinstance(one, OSError) and one.strerror), "")
+    if first(urllib3.exceptions.NewConnectionError):
+        return TryAgain(f"{host} cannot be reached{told}", unreachable=True)
+    if isinstance(error, requests.ConnectionError):  # of TLS, too
+        return TryAgain(f"the connection broke off before an answer{told}")
+    return Failed(f"it cannot be asked for: {_one_line(error)}")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -283,5 +298,5 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
             waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
 
 
-def _unless_usual(error: Exception) -> str:
-    return "" if isinstance(error, urllib3.exceptions.ProtocolError) else f" ({str(error).splitlines()[0]})" if str(error) else ""
+def _one_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

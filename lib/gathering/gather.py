@@ -13,7 +13,7 @@ from lib.errors import FaceswapError
 from lib.gathering.addresses import Listed
 from lib.gathering.checking import Wishes
 from lib.gathering.crew import Crew
-from lib.gathering.names import folded, free_name, safe_name
+from lib.gathering.names import folded, free_name
 from lib.gathering.parts import FOLDER, Note, Part, finished, make_parts_folder, remove_parts_folder
 from lib.gathering.report import DONE, DUPLICATE, FAILED, LEFT_OUT, Entry, Report
 from lib.lock import Lock, Locked
@@ -38,7 +38,7 @@ def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, re
                 for entry in progress(crew.outcomes(), "gather", len(listed), len(listed) - len(wanted), unit="file"):
                     shelf.take(entry)
         finally:
-            shelf.close()
+            shelf.save()
     return [shelf.report.entries[line.address] for line in listed]
 
 
@@ -71,26 +71,27 @@ class Shelf:
             entry = self._place(entry)
         self.report.add(entry)
         if self.report.is_due:
-            self._save()
+            self.save()
 
-    def close(self) -> None:
-        self._save()
-        remove_parts_folder(self.folder)
+    def save(self) -> None:
+        """Writes the report; after that the notes of what it tells of are not needed any more."""
+        self.report.save()
+        for part in self._settled:
+            part.discard()
+        self._settled = []
 
     def _place(self, entry: Entry) -> Entry:
         part = Part(self.folder, entry.address)
-        note = part.note
         if twin := self._twin(entry):
-            entry = replace(entry, status=DUPLICATE, file=twin)
             part.discard()
-            return entry
+            return replace(entry, status=DUPLICATE, file=twin)
         if (own := self.report.entries.get(entry.address)) and own.file and not (self.folder / own.file).exists():
             self._names.discard(folded(own.file))  # its name of before is free for it
-        name = free_name(safe_name(note.name, Path(entry.file).suffix), self._names)
+        name = free_name(entry.file, self._names)
         entry = replace(entry, file=name)
         self._names.add(folded(name))
         self._by_content[entry.sha256] = name
-        part.write_note(replace(note, outcome=entry))  # before the file has its name, so that a killed run is not asked for it again
+        part.write_note(replace(part.note, outcome=entry))  # before the file has its name, so that a killed run is not asked for it again
         with disk_errors(self.folder / name):
             publish(part.path, self.folder / name)
         self._settled.append(part)
@@ -121,12 +122,6 @@ class Shelf:
             return
         self.report.add(note.outcome)
         self._settled.append(part)
-
-    def _save(self) -> None:
-        self.report.save()
-        for part in self._settled:
-            part.discard()
-        self._settled = []
 
 
 def _names_by_size(folder: Path) -> dict[int, list[str]]:

@@ -36,6 +36,7 @@ class Part:
         self.address = address
         self.path = folder / FOLDER / f"{key}.part"
         self._note_path = folder / FOLDER / f"{key}.json"
+        self._new_note_path = folder / FOLDER / f"{key}.new"
 
     @property
     def size(self) -> int:
@@ -52,15 +53,15 @@ class Part:
 
     def write_note(self, note: Note) -> None:
         """In one step; not forced onto the disk, since a lost note only costs a second fetch."""
-        beside = self._note_path.with_suffix(".new")
         with disk_errors(self._note_path):
-            beside.write_text(json.dumps(dataclasses.asdict(note)), encoding="utf-8")
-            os.replace(beside, self._note_path)
+            self._new_note_path.write_text(json.dumps(dataclasses.asdict(note)), encoding="utf-8")
+            os.replace(self._new_note_path, self._note_path)
 
     def discard(self) -> None:
         """The note goes first: a part without one is never gone on with."""
         with disk_errors(self.path):
             self._note_path.unlink(missing_ok=True)
+            self._new_note_path.unlink(missing_ok=True)  # of a run that was killed
             self.path.unlink(missing_ok=True)
 
 

@@ -811,4 +811,49 @@ def test_failures_are_named_and_the_exit_code_says_so(server, tmp_path, faceswap
     (tmp_path / "urls.txt").write_text(f"{server('/a.png')}\n{server('/missing.png')}\n")
     done = faceswap("gather", "-i", tmp_path / "urls.txt", "-o", tmp_path / "out", code=SOME_FAILED, no_proxy="*")
     assert f"warning: {server('/missing.png')}: the server answered 404 (Not Found)." in done.stderr
-    assert "2 files in" in done.stderr and "1 done" in done.stderr and "1 failed" in done.stderr
+    assert f"1 file in {tmp_path / 'out'}, 1 failed." in done.stderr
+
+
+def test_a_piece_of_the_rest_is_not_taken_for_all_of_it(server, gather, files):
+    body = picture(1)
+
+    def pieces(handler):
+        start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
+        piece = body[start:start + 4000]
+        handler.answer(206, {"Content-Range": f"bytes {start}-{start + len(piece) - 1}/{len(body)}"}, piece)
+
+    server.pages["/a.png"] = first(cut(body, 1000, Transfer_Encoding="identity"), pieces)
+    assert gather("/a.png") == DONE
+    assert server.ranges("/a.png") == [None, "bytes=1000-", "bytes=5000-"]
+    assert files() == {"a.png": body}
+
+
+def test_a_connection_is_used_again(server, gather):
+    connections = set()
+
+    def page(handler):
+        handler.protocol_version, handler.close_connection = "HTTP/1.1", False
+        connections.add(handler.client_address)
+        plain(picture(len(handler.path)))(handler)
+
+    server.pages = {f"/{'b' * count}.png": page for count in range(1, 6)}
+    assert gather(*server.pages, jobs=1) == DONE
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize("headers", [{"ETag": '"a\r\n b"'}, {"Content-Length": "9" * 5000}, {"Content-Length": "-1"}, {"ETag": "é"},
+                                     {"Content-Disposition": "attachment; filename*=nonsense''%ff; filename="}, {"Last-Modified": "\x01"},
+                                     {"Content-Encoding": "nonsense"}], ids=str)
+def test_odd_headers_do_no_harm(server, gather, files, headers):
+    def odd(body):
+        def page(handler):
+            handler.send_response(200)
+            for name, value in headers.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(body)
+        return page
+
+    server.pages["/a.png"] = first(odd(picture(1)[:3000]), odd(picture(1)))
+    assert gather("/a.png") == DONE
+    assert files() == {"a.png": picture(1)}
