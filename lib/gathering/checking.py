@@ -98,8 +98,9 @@ def examine(path: Path) -> Content:
         try:
             return _picture(path) if kind == "picture" else _video(path)
         except FaceswapError as error:
-            said = str(error).replace(str(path), f"the {kind}")
-            raise Damaged(re.sub(r"\. (Replace|Scale|Get) .*", "", said).rstrip(".")) from None  # advice for who has the file already
+            said = str(error).replace(str(path), "the file")
+            without_advice = re.sub(r"\. (Replace|Scale|Get|Name|Choose) .*", "", said)  # it is for those who have the file already
+            raise Damaged(without_advice.rstrip(".")) from None
 
 
 def _picture(path: Path) -> Content:

@@ -7,7 +7,6 @@ import hashlib
 import http.server
 import io
 import json
-import os
 import re
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,6 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.pages, self.asked, self.ended = {}, [], threading.Event()
-        self.active, self.most_active = 0, 0
 
     def __call__(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
@@ -101,6 +100,14 @@ def cut(body: bytes, at: int, **headers):
     return lambda handler: handler.answer(200, headers, body[:at], length=len(body))
 
 
+def send_from_where_asked(handler, body: bytes, count: int | None = None, promised: int | None = None, **headers) -> None:
+    """At most `count` bytes of `body`, from where the request wants them, whatever the file was before."""
+    start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
+    piece = body[start:][:count]
+    told = {"Content-Range": f"bytes {start}-{start + len(piece) - 1}/{len(body)}"} if start else {}
+    handler.answer(206 if start else 200, told | headers, piece, promised and promised - start)
+
+
 def status(code: int, **headers):
     return lambda handler: handler.answer(code, {name.replace("_", "-"): value for name, value in headers.items()}, b"sorry")
 
@@ -128,7 +135,7 @@ def running():
 
 @pytest.fixture
 def server(running, monkeypatch):
-    running.pages, running.asked, running.most_active = {}, [], 0
+    running.pages, running.asked = {}, []
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(crew, "FIRST_PAUSE", 0.01)
@@ -206,10 +213,7 @@ def test_a_file_that_changed_between_its_halves_is_not_glued_together(server, ga
 
 
 def test_a_changed_file_is_noticed_where_the_server_passes_over_if_range(server, gather, files):
-    def careless(handler):
-        body, start = picture(2), int((handler.headers.get("Range") or "bytes=0-")[6:-1])
-        handler.answer(206 if start else 200, {"ETag": '"new"', "Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}, body[start:])
-
+    careless = partial(send_from_where_asked, body=picture(2), ETag='"new"')
     server.pages["/a.png"] = first(cut(picture(1), 3000, ETag='"old"'), careless)
     assert gather("/a.png") == DONE
     assert files() == {"a.png": picture(2)}
@@ -223,17 +227,11 @@ def test_last_modified_stands_in_for_a_weak_etag(server, gather, files):
 
 
 def test_halves_of_two_files_without_any_mark_are_found_out_by_their_content(server, gather, files):
-    old, new = picture(1), picture(2)
-    size = len(old)
-    assert len(new) == size
-
-    def unmarked(handler):
-        start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
-        handler.answer(206 if start else 200, {"Content-Range": f"bytes {start}-{size - 1}/{size}"}, new[start:])
-
-    server.pages["/a.png"] = first(cut(old, 3000), unmarked)
+    assert len(picture(1)) == len(picture(2))
+    server.pages["/a.png"] = first(cut(picture(1), 3000), partial(send_from_where_asked, body=picture(2)))
     assert gather("/a.png") == DONE
-    assert files() == {"a.png": new}
+    assert server.ranges("/a.png") == [None, "bytes=3000-", None]
+    assert files() == {"a.png": picture(2)}
 
 
 def test_without_ranges_it_starts_anew(server, gather, files):
@@ -284,13 +282,7 @@ def test_a_body_that_always_ends_early_is_told_of_and_kept(server, gather, files
 def test_tries_that_come_forward_do_not_count(server, gather, files, monkeypatch):
     monkeypatch.setattr(crew, "PROGRESS", 500)
     body = picture(1)
-
-    def page(handler):
-        start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
-        sent = body[start:start + 1000]
-        handler.answer(206 if start else 200, {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}, sent, length=len(body) - start)
-
-    server.pages["/a.png"] = page
+    server.pages["/a.png"] = partial(send_from_where_asked, body=body, count=1000, promised=len(body))
     assert gather("/a.png", retries=1) == DONE
     assert len(server.asked) == -(-len(body) // 1000) and files() == {"a.png": body}
 
@@ -341,9 +333,10 @@ def test_a_packed_body_is_unpacked(server, gather, files):
 
 
 @pytest.mark.parametrize("body, words", [
-    (PAGE, "a web page ('Please & sign in') instead of a picture or a video"), (b'{"error": 1}', "a text instead"), (b"", "nothing (0 bytes)"),
+    (PAGE, "a web page ('Please & sign in') instead of a picture or a video"),
+    (b'{"error": 1}', "a text instead"), (b"", "nothing (0 bytes)"),
     (b"%PDF-1.7 ...", "a PDF instead"), (bytes(range(256)) * 10, "data of an unknown kind"),
-    (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "a drawing (SVG)"), (picture(1)[:-2000], "the picture is damaged and cannot be read"),
+    (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "a drawing (SVG)"), (picture(1)[:-2000], "the file is damaged and cannot be read"),
     (b"#EXTM3U\nfile:///etc/passwd\n", "a text instead"), (b"ffconcat version 1.0\nfile /etc/passwd\n", "a text instead"),
 ], ids=["page", "json", "empty", "pdf", "noise", "svg", "damaged", "playlist", "concat"])
 def test_what_is_no_picture_is_refused(server, gather, files, entries, body, words):
@@ -448,7 +441,8 @@ def test_an_unknown_host(server, gather, entries):
     assert "no-such-host.invalid" in told or "no answer within" in told  # what a network without an answering name server says
 
 
-@pytest.mark.parametrize("code, name", [(404, "Not Found"), (403, "Forbidden"), (410, "Gone"), (204, "No Content"), (300, "Multiple Choices")])
+@pytest.mark.parametrize("code, name", [(404, "Not Found"), (401, "Unauthorized"), (403, "Forbidden"), (410, "Gone"), (204, "No Content"),
+                                        (300, "Multiple Choices")])
 def test_a_refusal_is_final(server, gather, entries, code, name):
     server.pages["/a.png"] = status(code)
     assert why(gather, entries, "/a.png") == f"the server answered {code} ({name})"
@@ -720,7 +714,8 @@ def test_two_runs_do_not_fill_one_folder(server, gather, tmp_path):
 
 
 def started(list_file: Path, folder: Path) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, ROOT / "faceswap.py", "gather", "-i", list_file, "-o", folder], stderr=subprocess.PIPE, text=True)
+    line = [sys.executable, ROOT / "faceswap.py", "gather", "-i", list_file, "-o", folder]
+    return subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
 
 
 def held(body: bytes, at: int):
@@ -816,13 +811,8 @@ def test_failures_are_named_and_the_exit_code_says_so(server, tmp_path, faceswap
 
 def test_a_piece_of_the_rest_is_not_taken_for_all_of_it(server, gather, files):
     body = picture(1)
-
-    def pieces(handler):
-        start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
-        piece = body[start:start + 4000]
-        handler.answer(206, {"Content-Range": f"bytes {start}-{start + len(piece) - 1}/{len(body)}"}, piece)
-
-    server.pages["/a.png"] = first(cut(body, 1000, Transfer_Encoding="identity"), pieces)
+    untold = cut(body, 1000, Transfer_Encoding="identity")  # so that the length does not count
+    server.pages["/a.png"] = first(untold, partial(send_from_where_asked, body=body, count=4000))
     assert gather("/a.png") == DONE
     assert server.ranges("/a.png") == [None, "bytes=1000-", "bytes=5000-"]
     assert files() == {"a.png": body}
