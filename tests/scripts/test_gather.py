@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import hashlib
 import http.server
 import io
+import ipaddress
 import json
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -213,10 +216,10 @@ def test_a_file_that_changed_between_its_halves_is_not_glued_together(server, ga
 
 
 def test_a_changed_file_is_noticed_where_the_server_passes_over_if_range(server, gather, files):
-    careless = partial(send_from_where_asked, body=picture(2), ETag='"new"')
-    server.pages["/a.png"] = first(cut(picture(1), 3000, ETag='"old"'), careless)
-    assert gather("/a.png") == DONE
-    assert files() == {"a.png": picture(2)}
+    old, new = picture(1, kind="BMP"), picture(2, kind="BMP")  # which has no check sum: its content would not show it
+    server.pages["/a.bmp"] = first(cut(old, 3000, ETag='"old"'), partial(send_from_where_asked, body=new, ETag='"new"'))
+    assert gather("/a.bmp") == DONE
+    assert files() == {"a.bmp": new}
 
 
 def test_last_modified_stands_in_for_a_weak_etag(server, gather, files):
@@ -242,15 +245,16 @@ def test_without_ranges_it_starts_anew(server, gather, files):
 
 @pytest.mark.parametrize("lie", ["bytes 0-{last}/{size}", "bytes 2000-{last}/{size}", "bytes 3000-{last}/99999", "nonsense", ""])
 def test_a_range_that_was_not_asked_for_is_not_glued_on(server, gather, files, lie):
-    body = picture(1)
+    body = picture(1, kind="BMP")
     liar = {"Content-Range": lie.format(last=len(body) - 1, size=len(body))} if lie else {}
 
     def page(handler):
         handler.answer(206, liar, body[2000:]) if "Range" in handler.headers else handler.answer(200, {}, body)
 
-    server.pages["/a.png"] = first(cut(body, 3000), page)
-    assert gather("/a.png") == DONE
-    assert files() == {"a.png": body}
+    server.pages["/a.bmp"] = first(cut(body, 3000), page)
+    assert gather("/a.bmp") == DONE
+    assert server.ranges("/a.bmp") == [None, "bytes=3000-", None]
+    assert files() == {"a.bmp": body}
 
 
 def test_a_range_that_the_server_refuses_starts_anew(server, gather, files):
@@ -847,3 +851,47 @@ def test_odd_headers_do_no_harm(server, gather, files, headers):
     server.pages["/a.png"] = first(odd(picture(1)[:3000]), odd(picture(1)))
     assert gather("/a.png") == DONE
     assert files() == {"a.png": picture(1)}
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory):
+    """A server that speaks HTTPS, and its certificate, which nobody has signed."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.datetime.now(datetime.UTC)
+    alone = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(1)) \
+        .add_extension(alone, critical=True).sign(key, hashes.SHA256())
+    path = tmp_path_factory.mktemp("secure") / "both.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    server = Server()
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.pages["/a.png"] = plain(picture(1))
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_port}/a.png", path
+    server.shutdown()
+    server.server_close()
+
+
+def test_https(server, secure, gather, files, monkeypatch):
+    address, certificate = secure
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    assert gather(address) == DONE
+    assert files() == {"a.png": picture(1)}
+
+
+def test_a_certificate_that_nobody_signed_is_refused(server, secure, gather, entries, monkeypatch):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    assert why(gather, entries, secure[0]).startswith("the certificate of 127.0.0.1 is not valid: self")
+
+
+def test_the_wrong_kind_of_speech_is_tried_again_and_told_of(server, gather, entries):
+    told = why(gather, entries, server("/a.png").replace("http:", "https:"), retries=1)
+    assert told.startswith("the connection broke off before an answer") and told.endswith("tried 2 times")
