@@ -249,7 +249,10 @@ def test_a_range_that_was_not_asked_for_is_not_glued_on(server, gather, files, l
     liar = {"Content-Range": lie.format(last=len(body) - 1, size=len(body))} if lie else {}
 
     def page(handler):
-        handler.answer(206, liar, body[2000:]) if "Range" in handler.headers else handler.answer(200, {}, body)
+        if "Range" in handler.headers:
+            handler.answer(206, liar, body[2000:-1000])  # so that the size would be right
+        else:
+            handler.answer(200, {}, body)
 
     server.pages["/a.bmp"] = first(cut(body, 3000), page)
     assert gather("/a.bmp") == DONE
@@ -333,6 +336,20 @@ def test_a_packed_body_is_unpacked(server, gather, files):
         200, {"Content-Encoding": "gzip"}, packed))
     assert gather("/a.png") == DONE
     assert server.ranges("/a.png") == [None, None]
+    assert files() == {"a.png": picture(1)}
+
+
+def test_a_packed_rest_is_not_glued_on(server, gather, files):
+    packed = {"Content-Encoding": "gzip", "Content-Range": f"bytes 3000-{len(picture(1)) - 1}/{len(picture(1))}"}
+
+    def page(handler):
+        if "Range" in handler.headers:
+            handler.answer(206, packed, gzip.compress(picture(1))[3000:])
+        else:
+            handler.answer(200, {}, picture(1))
+
+    server.pages["/a.png"] = first(cut(picture(1), 3000), page)
+    assert gather("/a.png") == DONE
     assert files() == {"a.png": picture(1)}
 
 
