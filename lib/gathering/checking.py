@@ -124,7 +124,7 @@ def _video(path: Path) -> Content:
     if missing := _missing(path):
         raise FaceswapError(f"{path} is cut off: {missing} bytes at least are missing")
     width, height = VideoSource(path, exact=False).size
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
         names = container.format.name.split(",")
         brand = container.metadata.get("major_brand", "")
         codecs = {stream.codec_context.name for stream in container.streams if stream.codec_context}
