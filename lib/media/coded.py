@@ -209,6 +209,26 @@ def range_of(picture: av.VideoFrame) -> int:
     return FULL if picture.format.name.startswith("yuvj") else picture.color_range
 
 
+def colours_lie(picture: av.VideoFrame) -> tuple[bool, bool]:
+    """Whether colours lie between two pixels, across and down; else on the first of them. Found by trying, since it is not told."""
+    small = VideoReformatter().reformat(VideoReformatter().reformat(picture, 16, 16, "rgba", threads=1), 16, 16, "yuv444p", threads=1)
+    across, down = LAYOUTS.get(picture.format.name, (0, 0))
+    between = []
+    for axis, halved in ((1, across), (0, down)):
+        coarse = VideoReformatter().reformat(small, 16, 16, plain(picture.format.name) if picture.format.name in LAYOUTS else "yuv420p",
+                                             threads=1)
+        levels = 1 << coarse.format.components[0].bits - 8
+        for number, plane in enumerate(planes(coarse)):
+            plane[:] = 128 * levels
+            if number == 2:
+                plane[(slice(None), slice(4, None)) if axis else (slice(4, None),)] = 160 * levels
+        coarse.colorspace, coarse.color_range = 1, LIMITED
+        red = VideoReformatter().reformat(coarse, 16, 16, "rgb24", interpolation=BILINEAR | EXACT, threads=1).to_ndarray()[..., 0]
+        low, at, high = (int((red if axis else red.T)[8, place]) for place in (2, 7, 14))
+        between.append(bool(halved) and at - low < 0.4 * (high - low))
+    return between[0], between[1]
+
+
 def upright(image: np.ndarray, turn: tuple[int, int, int, int]) -> np.ndarray:
     """`image` turned and mirrored as `Conversion.turn` says."""
     a, b, c, d = turn

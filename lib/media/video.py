@@ -99,6 +99,9 @@ class VideoSource(FrameSource):
             self.rate = stream.average_rate or stream.guessed_rate
             self.steady_rate = stream.guessed_rate or self.rate  # of which the times of a variable rate are usually multiples
             self.time_base: Fraction = stream.time_base
+            self.turn = turn  # see `Conversion`
+            self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+            self.begins = Fraction(container.start_time or 0, av.time_base)  # seconds: of whichever stream comes first
             self.colours = Colours(first.colorspace, first.color_range, first.color_primaries, first.color_trc)
             self.matrix = self.colours.assumed_matrix(stored)  # with which RGB is calculated
             self._conversion = Conversion(self.matrix, scaled, turn, exact)
@@ -156,6 +159,18 @@ class VideoSource(FrameSource):
         if not self._packets.complete and not self._shuffled:
             return ceil(seconds * (self.rate or 25))
         return bisect_left(self._packets.times, ceil(round((seconds + self.origin) / self.time_base, 3)))
+
+    def ticks(self) -> list[int] | None:
+        """Times of all frames in units of `time_base`, from the packets alone; None where they do not tell, or not of each."""
+        if self.count is None or not (self._packets.complete or self._shuffled) or len(self._packets.times) != self.count:
+            return None
+        return self._packets.times
+
+    def key_before(self, index: int) -> int:
+        """The last frame, up to frame `index`, at which decoding can begin."""
+        keys, times = self._packets.keys, self._packets.times
+        found = [key for key in keys if key <= times[index]]
+        return bisect_left(times, found[-1]) if found else 0
 
     def _decoded_from(self, index: int, careful: bool) -> Iterator[av.VideoFrame]:
         """Frames from number `index` on, as they would come in an iteration from the beginning."""

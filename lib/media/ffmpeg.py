@@ -1,0 +1,134 @@
+"""Runs of the ffmpeg program: found, shown, watched, and their results put under their names only when they are whole and right."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from ffmpy import FFExecutableNotFoundError, FFmpeg, FFRuntimeError
+
+from lib.errors import FaceswapError
+from lib.media.files import disk_errors, part_of, publish
+from lib.progress import progress
+
+logger = logging.getLogger(__name__)
+ALWAYS = ("-hide_banner", "-nostdin", "-y", "-v", "error", "-nostats", "-progress", "pipe:1")
+# What ffmpeg says at its end whatever went wrong; the cause stands before
+IN_GENERAL = re.compile(r"Conversion failed|Task finished|Terminating |Nothing was written|Last message repeated|Invalid argument$"
+                        r"|Error (sending|submitting|opening|while|initiali|applying|writing|closing|muxing|parsing global)"
+                        r"|Could not open encoder before|Failed to set value|Device creation failed", re.I)
+SPEAKER = re.compile(r"^(\[[^\]]*@ 0x[0-9a-f]+\] ?|\[[a-z]+#[^\]]*\] ?)+")
+
+
+@cache
+def executable() -> str:
+    """The system's ffmpeg, else the one that the package imageio-ffmpeg brings. Raises FaceswapError where there is neither."""
+    if found := shutil.which("ffmpeg"):
+        return found
+    try:
+        import imageio_ffmpeg
+
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        raise FaceswapError("There is no ffmpeg. Install it, or pip install imageio-ffmpeg.") from None
+
+
+def reading(path: Path, *options: str) -> list[str]:
+    """The words that make `path` an input; no name and no playlist inside the file may reach for the network."""
+    return [*options, "-protocol_whitelist", "file", "-i", f"file:{path}"]
+
+
+def shown(words: Sequence[str], stdin: str | None = None) -> str:
+    """The command line as it can be pasted into a shell."""
+    line = shlex.join([executable(), *ALWAYS, *words])
+    return line if stdin is None else f"{line} <<'END'\n{stdin}END"
+
+
+def run(words: Sequence[str], what: str, total: int | None = None, stdin: str | None = None) -> str:
+    """Runs ffmpeg with `words`, and shows how many of `total` frames are done; returns what it complained of.
+
+    Raises FaceswapError with ffmpeg's own last words where it fails. Nothing of it runs on when this function is left.
+    """
+    call = FFmpeg(executable(), outputs={"": [*ALWAYS, *words]})  # one list: ffmpy would split other options at blanks
+    reader, writer = os.pipe()
+    watcher = threading.Thread(target=_watch, args=(reader, what, total), name="progress", daemon=True)
+    watcher.start()
+    try:
+        _, said = call.run(None if stdin is None else os.fsencode(stdin), stdout=writer, stderr=subprocess.PIPE)
+        return (said or b"").decode(errors="replace")
+    except FFExecutableNotFoundError:
+        raise FaceswapError(f"{executable()} cannot be started. Install ffmpeg, or pip install imageio-ffmpeg.") from None
+    except FFRuntimeError as error:
+        raise FaceswapError(f"ffmpeg could not {what}: {last_words(error.stderr)}") from error
+    except BrokenPipeError:  # it ended before it had read its list
+        raise FaceswapError(f"ffmpeg could not {what}: it ended at once. --dry-run prints its command.") from None
+    finally:
+        _end(call)
+        os.close(writer)
+        watcher.join()
+
+
+def _end(call: FFmpeg) -> None:
+    """Waits for a run that was interrupted, so that nothing is written any more."""
+    if call.process is None or call.process.poll() is not None:
+        return
+    call.process.terminate()
+    try:
+        call.process.wait(5)
+    except Exception:  # psutil and subprocess have a TimeoutExpired each
+        call.process.kill()
+        call.process.wait()
+
+
+def _watch(reader: int, what: str, total: int | None) -> None:
+    with os.fdopen(reader, encoding="utf-8", errors="replace") as pipe:
+        deque(progress(_frames(pipe), what, total), maxlen=0)
+
+
+def _frames(lines: Iterator[str]) -> Iterator[int]:
+    """An item for each frame that ffmpeg's report counts."""
+    done = 0
+    for line in lines:
+        if line.startswith("frame=") and line[6:].strip().isdecimal():
+            now = int(line[6:])
+            yield from range(done, now)
+            done = max(done, now)
+
+
+def last_words(said: bytes | str | None) -> str:
+    """The last line of ffmpeg's that tells a cause, with a full stop."""
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+    lines = [SPEAKER.sub("", line.strip()) for line in text.splitlines()]
+    lines = [line for line in lines if line]
+    if any("No space left on device" in line for line in lines):
+        return "No space left on device. Free some space or choose another place, and run again."
+    causes = [line for line in lines if not IN_GENERAL.search(line)] or lines
+    return f"{causes[-1].rstrip('.')}." if causes else "it was killed, or ended without a word."
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Gives the name to write to; the file takes the name `path` when the block ends without an error, else it goes away."""
+    part = part_of(path)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise FaceswapError(f"{path.parent} may not be written. Choose another output or change its permissions.")
+    if part.is_dir():
+        raise FaceswapError(f"{part} is in the way: it holds what a run of convert had finished. Finish that run or delete it.")
+    try:
+        yield part
+        with disk_errors(path):
+            publish(part, path)
+    finally:
+        part.unlink(missing_ok=True)
