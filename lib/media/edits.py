@@ -1,0 +1,189 @@
+"""Videos that ffmpeg is to work on, and what it makes of them, checked before it takes its name."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import av
+
+from lib.errors import DONE, SOME_FAILED, FaceswapError
+from lib.logs import counted
+from lib.media import encoders, ffmpeg, info
+from lib.media.files import VIDEO_FORMATS, same_path
+from lib.media.times import frame_length, ticks_of
+from lib.media.video import VideoSource
+
+logger = logging.getLogger(__name__)
+NEAR = 0.0011  # seconds by which the coarsest of clocks, of .mkv and .flv, may round a time
+DAMAGE = re.compile(r"decoding|Invalid data|corrupt|partial file|conceal|damaged|truncated", re.I)  # what ffmpeg complains of in its input
+SPARE = 0.1  # seconds of sound beyond the last frame that belong to a sound packet rather than to the film
+
+
+class Video:
+    """An input: what is said to ffmpeg about it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.source = VideoSource(path)
+        with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+            streams = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
+            context = streams[0].codec_context
+            self.codec = context.codec.canonical_name
+            self.subtitles = [stream.codec_context.codec.canonical_name if stream.codec_context else ""
+                              for stream in container.streams.subtitles]
+            self.parameters = (self.codec, context.profile, context.pix_fmt, context.width, context.height, streams[0].time_base,
+                               self.source.pixel_aspect, self.source.turn, self.source.colours, context.extradata)
+            self.sound = [info.sound_of(stream) for stream in container.streams.audio]
+            self.sound_end = max((float((stream.start_time or 0) + stream.duration) * stream.time_base for stream in container.streams.audio
+                                  if stream.duration), default=0.0)
+        shape = av.VideoFormat(self.source.layout, 16, 16)
+        self.depth, self.is_rgb = shape.components[0].bits, shape.is_rgb
+
+    @cached_property
+    def ticks(self) -> list[int]:
+        return ticks_of(self.source)
+
+    @property
+    def seconds(self) -> list[Fraction]:
+        return [tick * self.source.time_base for tick in self.ticks]
+
+    @property
+    def seconds_from_zero(self) -> list[Fraction]:
+        """From where the file begins, as ffmpeg reads it without further words."""
+        begins = self.source.begins - Fraction(self.source.origin).limit_denominator(1_000_000)
+        return [second - begins for second in self.seconds]
+
+    @property
+    def length(self) -> Fraction:
+        """Seconds from where the file begins to the end of its last frame, or of its sound where that is much longer."""
+        pictures_end = self.seconds_from_zero[-1] + frame_length(self.source) * self.source.time_base
+        sound_end = Fraction(self.sound_end).limit_denominator(1_000_000) - self.source.begins
+        end = sound_end if sound_end > pictures_end + Fraction(SPARE) else pictures_end
+        return Fraction(round(end * 1_000_000), 1_000_000)
+
+    @property
+    def steady_rate(self) -> Fraction:
+        return self.source.steady_rate or Fraction(25)
+
+    @property
+    def colours(self) -> tuple[int, int, int]:
+        return self.source.matrix, self.source.colours.primaries, self.source.colours.transfer
+
+    def clock(self) -> list[str]:
+        """Words by which frames keep their times; of files that start their clocks anywhere, from their beginning."""
+        return ["-copyts"] + ["-start_at_zero"] * bool(self.source.origin)
+
+    def sound_facts(self, track: int) -> tuple[str, int, int]:
+        facts = self.sound[track]
+        return facts["codec"], facts["channels"], facts["rate"]
+
+    def others(self, number: int, container: str, copy: bool = True) -> list[str]:
+        """Words that take over all but the pictures from input `number`."""
+        return sound_tracks(self.sound, number, container, copy) + self.rest(number, container)
+
+    def rest(self, number: int, container: str) -> list[str]:
+        """Subtitles, chapters and metadata."""
+        words, kept = ["-map_metadata", str(number), "-map_chapters", str(number)], 0
+        for index, codec in enumerate(self.subtitles):
+            coder = encoders.subtitle_words(kept, codec, container)
+            if coder is None:
+                logger.warning("%s: subtitles %d cannot be held by %s and are left out; .mkv holds all", self.path.name, index, container)
+            else:
+                words += ["-map", f"{number}:s:{index}", *coder]
+                kept += 1
+        return words
+
+
+def sound_tracks(tracks: Sequence[dict], number: int, container: str, copy: bool) -> list[str]:
+    words = []
+    for index, track in enumerate(tracks):
+        if track["codec"] is None:
+            raise FaceswapError(f"Sound track {index} is in a format that is not known. Take it out first.")
+        words += ["-map", f"{number}:a:{index}",
+                  *encoders.sound_words(index, track["codec"], track["channels"], track["rate"], container, copy)]
+    return words
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the result must be found to be before it takes its name."""
+
+    size: tuple[int, int]
+    seconds: list[Fraction]  # at which each frame is shown
+    tracks: int  # of sound
+    slack: int = 0  # frames more or less that copying may take
+    whole: bool = False  # no frame may be missing, not even of damaged input
+
+
+@dataclass(frozen=True)
+class Output:
+    path: Path
+    container: str
+    dry_run: bool
+
+    @classmethod
+    def of(cls, path: Path, inputs: Sequence[Path], dry_run: bool) -> Output:
+        """Raises FaceswapError where `path` is one of `inputs`, or no video that can be written."""
+        for given in inputs:
+            if same_path(path, given):
+                raise FaceswapError(f"{path} is an input. Choose another output: the original is never overwritten.")
+        if path.suffix.lower() not in VIDEO_FORMATS:
+            raise FaceswapError(f"{path} does not end like a video that can be written. Choose one of {', '.join(sorted(VIDEO_FORMATS))}.")
+        if path.is_dir():
+            raise FaceswapError(f"{path} is a folder. Name a file.")
+        return cls(path, VIDEO_FORMATS[path.suffix.lower()], dry_run)
+
+    def make(self, words: list[str], what: str, expected: Expected, inputs: Sequence[Video], stdin: str | None = None) -> int:
+        """Runs ffmpeg, looks at what it has made, and gives it its name."""
+        words = [*words, "-f", self.container]
+        if self.dry_run:
+            print(ffmpeg.shown([*words, f"file:{self.path}"], stdin))
+            return DONE
+        with ffmpeg.whole(self.path) as part:
+            complaints = ffmpeg.run([*words, f"file:{part}"], what, len(expected.seconds), stdin)
+            frames = self._check(part, expected, complaints)
+        losses = [loss for video in inputs for loss in video.source.losses]
+        if frames < len(expected.seconds) - expected.slack:
+            losses.append(f"only {frames} of {len(expected.seconds)} frames could be read")
+        if not losses and DAMAGE.search(complaints):
+            losses.append(f"ffmpeg met damage in it: {ffmpeg.last_words(complaints)}")
+        logger.info("Wrote %s, %dx%d: %s", counted(frames, "frame"), *expected.size, self.path)
+        for loss in losses:
+            logger.warning("Incomplete input: %s", loss)
+        from lib.provenance.marking import carries_mark  # takes 0.1 s to import
+
+        for video in inputs:
+            if carries_mark(video.path):
+                logger.warning("The Content Credentials of %s, which say how it came about, are not in %s: they were for that very file.",
+                               video.path.name, self.path.name)
+        return SOME_FAILED if losses else DONE
+
+    def _check(self, part: Path, expected: Expected, complaints: str) -> int:
+        """The number of frames in the result. Raises FaceswapError where it is not what was asked for."""
+        made = VideoSource(part)
+        if made.size != expected.size:
+            raise FaceswapError(f"ffmpeg made {made.size[0]}x{made.size[1]} pixels instead of {expected.size[0]}x{expected.size[1]}.")
+        info.check_sound(part, expected.tracks)
+        wanted, ticks = expected.seconds, ticks_of(made)
+        if len(ticks) == len(wanted):
+            self._check_times([tick * made.time_base for tick in ticks], wanted)
+        elif abs(len(ticks) - len(wanted)) > expected.slack and (expected.whole or not DAMAGE.search(complaints)):
+            raise FaceswapError(f"ffmpeg wrote {len(ticks)} of {len(wanted)} frames, so that {self.path.name} was not kept"
+                                + (f": {ffmpeg.last_words(complaints)}" if complaints else ". Try .mkv or .mp4, which hold all times."))
+        return len(ticks)
+
+    def _check_times(self, found: list[Fraction], wanted: list[Fraction]) -> None:
+        """Raises FaceswapError where a frame is shown at another time than it should be."""
+        if self.container in ("mpegts", "mpeg", "avi", "flv", "asf", "nut"):  # their clocks begin anywhere, or know only frames
+            found, wanted = [time - found[0] for time in found], [time - wanted[0] for time in wanted]
+        far = max(range(len(found)), key=lambda index: abs(found[index] - wanted[index]))
+        allowed = 0.05 if self.container == "avi" else NEAR
+        if abs(found[far] - wanted[far]) > allowed:
+            raise FaceswapError(f"Frame {far} would be shown at {float(found[far]):.4f} s in {self.path.name} instead of "
+                                f"{float(wanted[far]):.4f} s. {self.path.suffix} cannot hold these times: choose .mp4 or .mkv.")
