@@ -22,6 +22,7 @@ from lib.media.files import disk_errors, part_of, publish
 from lib.progress import progress
 
 logger = logging.getLogger(__name__)
+OLDEST = 6  # version that knows all the options that are used here
 ALWAYS = ("-hide_banner", "-nostdin", "-y", "-v", "error", "-nostats", "-progress", "pipe:1")
 # What ffmpeg says at its end whatever went wrong; the cause stands before
 IN_GENERAL = re.compile(r"Conversion failed|Task finished|Terminating |Nothing was written|Last message repeated|Invalid argument$"
@@ -32,15 +33,32 @@ SPEAKER = re.compile(r"^(\[[^\]]*@ 0x[0-9a-f]+\] ?|\[[a-z]+#[^\]]*\] ?)+")
 
 @cache
 def executable() -> str:
-    """The system's ffmpeg, else the one that the package imageio-ffmpeg brings. Raises FaceswapError where there is neither."""
-    if found := shutil.which("ffmpeg"):
+    """The system's ffmpeg where it is new enough, else the one that the package imageio-ffmpeg brings. Raises FaceswapError where there
+    is neither."""
+    found = shutil.which("ffmpeg")
+    version = _version(found) if found else None
+    if version and version >= OLDEST:
         return found
+    if version:
+        logger.info("%s is of version %d; the one of the package imageio-ffmpeg is used instead.", found, version)
     try:
         import imageio_ffmpeg
 
         return imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError):
-        raise FaceswapError("There is no ffmpeg. Install it, or pip install imageio-ffmpeg.") from None
+        raise FaceswapError(f"There is no ffmpeg of version {OLDEST} or newer. Install it, or pip install imageio-ffmpeg.") from None
+
+
+def _version(program: str) -> int | None:
+    """The first number of its version; that of a build between versions counts as newest. None where it cannot be run."""
+    try:
+        said = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if not said.startswith("ffmpeg version"):
+        return None
+    numbered = re.match(r"ffmpeg version n?(\d+)\.", said)
+    return int(numbered[1]) if numbered else 1000
 
 
 def reading(path: Path, *options: str) -> list[str]:

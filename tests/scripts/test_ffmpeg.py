@@ -442,3 +442,14 @@ def test_a_graphics_card_that_is_not_there_is_told_and_auto_does_without(clips, 
         command("scale", "-i", clips[0], "-o", tmp_path / "out.mp4", "--size", "50%", "--hwaccel", "amf")
     assert command("scale", "-i", clips[0], "-o", tmp_path / "out.mp4", "--size", "50%", "--hwaccel", "auto") == DONE
     assert VideoSource(tmp_path / "out.mp4").count == 16
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell script")
+@pytest.mark.parametrize("version, taken", [("4.4.2-0ubuntu0.22.04.1", False), ("6.1.1-3ubuntu5", True), ("n7.0", True),
+                                            ("N-118000-g1a2b3c", True)])
+def test_the_system_s_ffmpeg_is_taken_if_it_is_new_enough(tmp_path, monkeypatch, version, taken):
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\necho 'ffmpeg version {version} Copyright (c) the FFmpeg developers'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert (ffmpeg.executable.__wrapped__() == str(program)) is taken
