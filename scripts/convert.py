@@ -57,6 +57,7 @@ ELSEWHERE = ("input", "output", "model_dir", "alignments", "shard", "detector", 
 TRIED = ("color", "blender", "mask", "erosion", "erosion_top", "erosion_right", "erosion_bottom", "erosion_left", "feather", "match_detail",
          "sharpen", "face_scale", "follow_eyes")
 TRIED_ON = 4  # frames, where --preview does not say how many
+MUTE = (".mpg", ".mpeg", ".bmp", ".dib")  # endings of formats that hold no words
 LOOKED_AT = 500  # faces' frames, by which the label's corner in a video is chosen
 SEARCHED = 3  # times as many frames are searched for faces as are shown, since some may show none
 
@@ -78,6 +79,8 @@ def run(options: Convert) -> int:
     compositor, follow = compositing(options, source.path)
     sink, marked = sink_of(options, source), marking(options)
     label = None if options.label is None else Label(options.label, source.hdr_coded and source.hdr_coded[1])
+    if label and sink.aligned:
+        raise UsageError("--label is written into frames, and -w patch writes faces apart from them. Leave one of them out.")
     models, enhancer = _models(options), options.enhance and Enhancer(options.enhance)
 
     frames = touched = faces = faint = 0
@@ -116,8 +119,9 @@ def run(options: Convert) -> int:
 
     logger.info("Swapped %s in %d of %s in %.0f s: %s%s", counted(faces, "face"), touched, counted(frames, "frame"),
                 time.monotonic() - began, options.output, " (a folder of pictures)" if options.output.is_dir() else "")
-    if sink.mark and options.output.is_file() and not sink.mark.carried_by(options.output):
-        logger.info("%s files carry no Content Credentials, only a plain statement. MP4 and MOV carry both.", options.output.suffix)
+    for ending in sorted(sink.mark.without) if sink.mark else ():
+        logger.warning("%s files carry no %s.", ending, "mark of any kind: say in another way that this is synthetic"
+                       if ending in MUTE else "Content Credentials, only a plain statement; MP4, MOV, PNG and JPEG carry both")
     end = source.count if stretch.stop is None else stretch.stop
     if not stretches:
         logger.info("All that was asked for was there already, made by an earlier run with all the same.")

@@ -60,6 +60,7 @@ class Mark:
     said: dict[str, Any] = field(default_factory=dict)  # how it was made, as JSON values
     timestamp: str | None = None  # address of a time stamping authority (RFC 3161)
     troubles: list[str] = field(default_factory=list)
+    without: set[str] = field(default_factory=set)  # endings of what was written without: its format carries none
 
     def __post_init__(self):
         self.xmp = packet()
@@ -69,11 +70,6 @@ class Mark:
     def comment(self) -> str:
         """What a video's metadata say to people."""
         return statement("video")
-
-    @staticmethod
-    def carried_by(path: Path) -> bool:
-        """Whether files of this ending carry Content Credentials."""
-        return path.suffix.lower() in FORMATS
 
     def check(self) -> None:
         """Signs a picture of one pixel. Raises FaceswapError where that cannot be done."""
@@ -92,7 +88,8 @@ class Mark:
 
     def signed(self, data: bytes, path: Path, original: Path | None) -> bytes:
         """`data`, the file that is to be `path`, with Content Credentials where its format carries them."""
-        if not self.carried_by(path):
+        if path.suffix.lower() not in FORMATS:
+            self.without.add(path.suffix.lower())
             return data
         result = io.BytesIO()
         done = self._try(io.BytesIO(data), result, path, original)
@@ -100,7 +97,8 @@ class Mark:
 
     def sign(self, part: Path, path: Path) -> Path:
         """The same of a finished file `part`, on disk: returns the name of the marked copy beside it, or `part`."""
-        if not self.carried_by(path):
+        if path.suffix.lower() not in FORMATS:
+            self.without.add(path.suffix.lower())
             return part
         result = part.with_name(part.name + ".signed")
         done = False

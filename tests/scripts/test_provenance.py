@@ -75,6 +75,15 @@ def test_every_container_that_holds_words_says_it(convert, clip, tmp_path, endin
     assert (found.state == INTACT) == (ending in (".avi", ".mov")) and ("no Content Credentials" in said) == (found.state == UNMARKED)
 
 
+@pytest.mark.parametrize("output", ["out.mpg", "out.bmp"])
+def test_what_can_hold_no_mark_is_told(convert, astronaut, tmp_path, output):
+    source = {}
+    if output.endswith(".bmp"):
+        pictures.write(tmp_path / "in.png", astronaut)
+        source = {"source": tmp_path / "in.png"}
+    assert f"{Path(output).suffix} files carry no mark of any kind" in convert(tmp_path / output, **source)
+
+
 def test_a_transport_stream_says_it_as_the_name_of_its_sender(convert, tmp_path):
     convert(tmp_path / "out.ts", "--to", "0.2")
     assert b"AI-generated" in (tmp_path / "out.ts").read_bytes()
@@ -170,6 +179,11 @@ def test_a_label_stands_in_every_frame_of_a_video(convert, swapped, tmp_path):
     assert len(boxes) == 1  # it stands still
     top, bottom, left, right = (4 * side for side in boxes.pop())
     assert bottom - top < 40 and right - left < 0.6 * 512
+
+
+def test_a_label_and_faces_apart_exclude_each_other(convert, tmp_path):
+    assert "Leave one of them out" in convert(tmp_path / "out", "-w", "patch", "--label", "AI-generated", code=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_inspect_lists_a_folder_and_tells_a_changed_file_by_the_exit_code(swapped, faceswap, tmp_path):
