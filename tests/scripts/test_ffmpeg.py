@@ -257,12 +257,15 @@ def test_unlike_videos_are_joined_in_the_size_of_the_first(clips, tmp_path):
 # --- sound: a flash for a frame and a beep at second 5 of each minute
 
 
+RATE = 4  # frames a second
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    lights = "geq=lum='if(eq(mod(N,600),50),235,16+mod(N,7))':cb=128:cr=128"
+    lights = f"geq=lum='if(eq(mod(N,{60 * RATE}),{5 * RATE}),235,16+mod(N,7))':cb=128:cr=128"
     beeps = "if(between(mod(t,60),5,5.0999999),sin(2*PI*1000*t),0)"
-    subprocess.run([ffmpeg.executable(), "-v", "error", "-f", "lavfi", "-i", f"color=black:s=64x64:r=10:d={60 * MINUTES},{lights}",
+    subprocess.run([ffmpeg.executable(), "-v", "error", "-f", "lavfi", "-i", f"color=black:s=64x64:r={RATE}:d={60 * MINUTES},{lights}",
                     "-f", "lavfi", "-i", f"aevalsrc='{beeps}':s=48000:d={60 * MINUTES}", "-c:v", "libx264", "-preset", "ultrafast",
                     "-bf", "2", "-pix_fmt", "yuv420p", "-c:a", "aac", str(path)], check=True)
     return path
@@ -428,7 +431,7 @@ def test_progress_is_told_in_frames(film, tmp_path, faceswap):
     done = faceswap("ffmpeg", "scale", "-i", film, "-o", tmp_path / "out.mp4", "--size", "50%", "--log", "json")
     reports = [json.loads(line) for line in done.stderr.splitlines()]
     last = [report for report in reports if report.get("progress") == "scale"][-1]
-    assert (last["done"], last["total"]) == (600 * MINUTES, 600 * MINUTES)
+    assert (last["done"], last["total"]) == (60 * RATE * MINUTES, 60 * RATE * MINUTES)
 
 
 def test_info_prints_json(clips, faceswap):

@@ -54,7 +54,13 @@ def test_points_follow_a_mirrored_picture(aligner, hopper):
     assert np.linalg.norm(turned[NOSE_TIP] - [width - 1 - landmarks[NOSE_TIP, 0], landmarks[NOSE_TIP, 1]]) < 0.08 * eyes
 
 
-def test_error_on_hand_marked_faces(aligner, detector, shared):
+@pytest.fixture(scope="module")
+def searched():
+    """Boxes by detector and picture: those of slow detectors are found once for all aligners."""
+    return {}
+
+
+def test_error_on_hand_marked_faces(aligner, detector, shared, searched):
     """Mean distance from the annotation as a share of that of the outer eye corners."""
     images = json.loads(shared("annotated/annotations.json").read_text(encoding="utf-8"))["images"]
     errors, by_people = [], []
@@ -63,7 +69,10 @@ def test_error_on_hand_marked_faces(aligner, detector, shared):
         if not marked:
             continue
         image = pictures.read(shared(f"annotated/{entry['file']}"))
-        fits = aligner.align([image], [np.array([face.box for face in detector.detect([image])[0]]).reshape(-1, 4)])[0]
+        key = type(detector), entry["file"]
+        if key not in searched:
+            searched[key] = np.array([face.box for face in detector.detect([image])[0]]).reshape(-1, 4)
+        fits = aligner.align([image], [searched[key]])[0]
         for points in marked:
             eyes = np.linalg.norm(points[OUTER_EYES[0]] - points[OUTER_EYES[1]])
             errors.append(min(np.linalg.norm(fit - points, axis=1).mean() / eyes for fit in fits))
