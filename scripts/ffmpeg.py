@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.logs import counted
 from lib.media import encoders, ffmpeg, info, pictures
-from lib.media.edits import DAMAGE, Expected, Output, Video, sound_tracks
+from lib.media.edits import DAMAGE, Expected, Output, Video, comment_of, sound_tracks, tell_lost_marks
 from lib.media.encoders import Encoding
 from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, disk_errors, part_of, same_path
 from lib.media.sink import refuse_hdr
 from lib.media.stretch import stretch_of
 from lib.media.times import SIDECAR, FrameTimes, frame_length, ticks_of
 from lib.options import option
+from lib.provenance.reading import statement_in
 
 logger = logging.getLogger(__name__)
 SIZE = re.compile(r"(\d+)x(\d+)|(\d+)p|(\d+(?:\.\d+)?)%")
@@ -65,6 +67,8 @@ def _check_usage(options: Ffmpeg) -> None:
         raise UsageError(f"ffmpeg {action} takes one input with -i. Several are joined by ffmpeg concat.")
     if action == "concat" and len(options.input) < 2:
         raise UsageError("ffmpeg concat joins two videos or more: name them all with -i.")
+    if action == "info" and options.dry_run:
+        raise UsageError("ffmpeg info runs no ffmpeg that --dry-run could print. Leave it out.")
     if action == "cut" and options.from_ is None and options.to is None:
         raise UsageError("ffmpeg cut needs --from, --to or both.")
     if action == "rotate" and not options.turn and not options.mirror:
@@ -95,6 +99,8 @@ def _extract(options: Ffmpeg) -> int:
     video, folder = Video(options.input[0]), options.output
     if folder.suffix.lower() in VIDEO_FORMATS.keys() | PICTURE_ENDINGS and not folder.is_dir():
         raise FaceswapError(f"{folder} is the name of a file. Name a folder for the pictures.")
+    if folder.is_file():
+        raise FaceswapError(f"{folder} is a file. Name a folder for the pictures.")
     kind, every = options.format or "png", options.every or 1
     deep = video.depth > 8 and kind in ("png", "tiff")
     if not deep:
@@ -111,7 +117,7 @@ def _extract(options: Ffmpeg) -> int:
         return f"file:{str(place / video.path.stem).replace('%', '%%')}_%06d.{kind}"
 
     if options.dry_run:
-        print(ffmpeg.shown([*words, target(folder)]))
+        print(f"mkdir -p {shlex.quote(str(folder))}\n{ffmpeg.shown([*words, target(folder)])}")
         return DONE
     replaced = _pictures_of_before(folder, video)
     part = _fresh_folder(folder)
@@ -122,11 +128,12 @@ def _extract(options: Ffmpeg) -> int:
         losses = _check_pictures(found, video, expected, every)
         times = ticks_of(video.source, len(found) if every == 1 else None)
         FrameTimes(video.path.name, video.source.time_base, frame_length(video.source), video.colours,
-                   {path.name: times[index * every] for index, path in enumerate(found)}).write(part / SIDECAR)
+                   {path.name: times[index * every] for index, path in enumerate(found)}, statement_in(video.path)).write(part / SIDECAR)
         _put(part, folder, replaced)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     logger.info("Extracted %s of %s: %s", counted(len(found), "frame"), video.path.name, folder)
+    tell_lost_marks([video.path], folder)
     if not losses and DAMAGE.search(complaints):
         losses = [f"ffmpeg met damage in it: {ffmpeg.last_words(complaints)}"]
     for loss in losses:
@@ -203,9 +210,10 @@ def _put(part: Path, folder: Path, replaced: Sequence[str]) -> None:
 
 
 def _assemble(options: Ffmpeg) -> int:
+    if not options.input[0].is_dir():
+        raise FaceswapError(f"{options.input[0]} {'is no folder' if options.input[0].exists() else 'does not exist'}. Name the folder with "
+                            "the frames.")
     source = pictures.PictureSource(options.input[0])
-    if not source.path.is_dir():
-        raise FaceswapError(f"{source.path} is no folder. Name the folder with the frames.")
     size = _one_size(source)
     reference = Video(options.reference) if options.reference else None
     output = _output(options, [path for path in (options.reference,) if path])
@@ -222,6 +230,8 @@ def _assemble(options: Ffmpeg) -> int:
     words += ["-map", "0:v:0", "-vf", ",".join([*filters, *encoding.upload()]) or "null", *coder]
     words += encoders.timing(output.container, clock.time_base, clock.rate)
     words += reference.others(1, output.container) if reference else []
+    if not reference and (known := FrameTimes.read(source.path)) and known.statement:
+        words += ["-metadata", f"comment={known.statement}"]
     references = [reference] if reference else []
     return output.make(words, "assemble", Expected(size, clock.seconds, sum(len(video.sound) for video in references)), references, listed)
 
@@ -428,6 +438,9 @@ def _mux(options: Ffmpeg) -> int:
     if not sound["audio"]:
         raise FaceswapError(f"{options.audio} holds no sound. Name a file with sound with --audio.")
     encoders.check_holds(output.path, output.container, video.codec)
+    if video.source.ticks() is None:
+        raise FaceswapError(f"{video.path} is a bare stream without times, which cannot be copied. Encode it first: ffmpeg scale --size "
+                            "100%.")
     words = ffmpeg.reading(video.path) + ffmpeg.reading(options.audio, "-itsoffset", f"{options.offset or 0:.6f}") + video.clock()
     words += ["-map", "0:V:0", "-c:v", "copy", *sound_tracks(sound["audio"], 1, output.container, copy=True)]
     words += video.rest(0, output.container) + encoders.clocks(output.container, video.source.time_base)
@@ -446,9 +459,11 @@ def _concat(options: Ffmpeg) -> int:
     lengths = [video.length for video in videos]
     begins = [sum(lengths[:number], Fraction(0)) for number in range(len(videos))]
     seconds = [begin + second for video, begin in zip(videos, begins) for second in video.seconds_from_zero]
-    words, graph, stdin, tracks = [], [], None, min(len(video.sound) for video in videos)
-    if tracks < max(len(video.sound) for video in videos):
-        logger.warning("Not all videos have as many sound tracks; %s kept.", f"{tracks} of each {'is' if tracks == 1 else 'are'}")
+    words, graph, stdin, tracks = [], [], None, max(len(video.sound) for video in videos)
+    for video in videos:
+        if len(video.sound) < tracks:
+            logger.info("%s has %s of sound where others have %d: silence is put there.", video.path.name,
+                        counted(len(video.sound), "track"), tracks)
     encoding = Encoding() if copies else _hardware(options, encodes=True)
     for video in videos:
         words += ffmpeg.reading(video.path, *encoding.reading())
@@ -464,10 +479,11 @@ def _concat(options: Ffmpeg) -> int:
         logger.info("The videos differ in size, codec or settings, or another is asked for: they are encoded again.")
     graph += [part for track in range(tracks) for part in _joined_sound(videos, lengths, track)]
     for track in range(tracks):
-        mapped += ["-map", f"[a{track}]", *encoders.sound_words(track, *first.sound_facts(track), output.container, copy=False)]
+        mapped += ["-map", f"[a{track}]",
+                   *encoders.sound_words(track, *_with_track(videos, track).sound_facts(track), output.container, copy=False)]
     if graph:
         words += ["-filter_complex", ";".join(graph)]
-    return output.make([*words, *mapped, "-copyts", "-map_metadata", "0", "-map_chapters", "-1"], "concat",
+    return output.make([*words, *mapped, "-copyts", "-map_metadata", "0", "-map_chapters", "-1", *comment_of(options.input)], "concat",
                        Expected(first.source.size, seconds, tracks, whole=True), videos, stdin)
 
 
@@ -494,16 +510,25 @@ def _joined_pictures(videos: Sequence[Video], lengths: Sequence[Fraction], layou
     return [*parts, f"{joined}concat=n={len(videos)}:v=1:a=0{upload}[v]"]
 
 
+def _with_track(videos: Sequence[Video], track: int) -> Video:
+    """The first that has so many sound tracks."""
+    return next(video for video in videos if len(video.sound) > track)
+
+
 def _joined_sound(videos: Sequence[Video], lengths: Sequence[Fraction], track: int) -> list[str]:
     """Filters: the sound of each video, silence where it has none, exactly as long as its pictures are shown."""
-    _, channels, rate = videos[0].sound_facts(track)
-    layout = videos[0].sound[track]["layout"] or "stereo"
+    speaker = _with_track(videos, track)
+    _, channels, rate = speaker.sound_facts(track)
+    layout = speaker.sound[track]["layout"] or "stereo"
     layout = {1: "mono", 2: "stereo"}.get(channels, layout)
     parts, done, before = [], 0, Fraction(0)
     for number, length in enumerate(lengths):
         before += length
         samples = round(before * rate) - done  # rounded from the beginning, so that no error adds up
         done += samples
+        if track >= len(videos[number].sound):
+            parts.append(f"anullsrc=r={rate}:cl={layout},atrim=end_sample={samples}[a{track}_{number}]")
+            continue
         begins = float(videos[number].source.begins)
         parts.append(f"[{number}:a:{track}]asetpts=PTS-{begins}/TB,aresample={rate}:async=1:min_hard_comp=0.001:first_pts=0,"
                      f"aformat=channel_layouts={layout},"
@@ -531,6 +556,7 @@ def _thumbnail(options: Ffmpeg) -> int:
             raise UsageError(f"--tiles must be how many lie side by side and one below the other, such as 4x3, not {options.tiles!r}.")
         across, down = int(found[1]), int(found[2])
         shown = min(across * down, len(video.ticks))
+        across, down = min(across, shown), min(down, -(-shown // across))
         wanted = sorted({round((number + 0.5) * len(video.ticks) / shown - 0.5) for number in range(shown)})
         size = wanted_size(options.size, size) if options.size else _within(size, TILE_WIDTH)
         select = ["select=" + "+".join(f"eq(n\\,{index})" for index in wanted)]
@@ -538,7 +564,10 @@ def _thumbnail(options: Ffmpeg) -> int:
         made = size[0] * across, size[1] * down
     else:
         if options.at is not None:
-            index = stretch_of(video.source, options.at, None, None).start
+            try:
+                index = stretch_of(video.source, options.at, None, None).start
+            except FaceswapError as error:
+                raise type(error)(str(error).replace("--from", "--at")) from None
             if index >= len(video.ticks):
                 raise FaceswapError(f"--at {options.at} is after the last frame of {video.path} that can be read.")
             seek = max(Fraction(0), (video.ticks[index] - Fraction(1, 2)) * video.source.time_base
@@ -563,6 +592,7 @@ def _thumbnail(options: Ffmpeg) -> int:
             if picture.size != made:
                 raise FaceswapError(f"ffmpeg made {picture.size[0]}x{picture.size[1]} pixels instead of {made[0]}x{made[1]}.")
     logger.info("Wrote %s, %dx%d: %s", "a sheet of " + counted(shown, "frame") if options.tiles else "a thumbnail", *made, path)
+    tell_lost_marks([video.path], path)
     return DONE
 
 

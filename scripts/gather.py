@@ -37,7 +37,10 @@ def run(options: Gather) -> int:
     if len(failed) == len(entries):
         raise FaceswapError(f"Nothing of {options.input} could be had. {options.output / report.NAME} says why, for each address.")
     rest = [f"{count[status]} {words}" for status, words in REST.items() if count[status]]
-    logger.info("%s in %s%s.", counted(count[report.DONE], "file"), options.output, "".join(f", {words}" for words in rest))
+    there = sum(entry.status == report.DONE and (options.output / entry.file).is_file() for entry in entries)
+    if gone := count[report.DONE] - there:
+        rest.insert(0, f"{gone} deleted since it was fetched (--again fetches it anew)")
+    logger.info("%s in %s%s.", counted(there, "file"), options.output, "".join(f", {words}" for words in rest))
     return SOME_FAILED if failed else DONE
 
 

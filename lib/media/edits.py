@@ -110,6 +110,29 @@ def sound_tracks(tracks: Sequence[dict], number: int, container: str, copy: bool
     return words
 
 
+def tell_lost_marks(inputs: Sequence[Path], output: Path) -> None:
+    """Warns where `output` does not say any more what its inputs did: that they are synthetic, or how they came about."""
+    from lib.provenance.marking import carries_mark  # takes 0.1 s to import
+    from lib.provenance.reading import statement_in
+
+    said = output.is_file() and statement_in(output)
+    for path in dict.fromkeys(inputs):
+        if carries_mark(path):
+            logger.warning("The Content Credentials of %s, which say how it came about, are not in %s: they were for that very file.",
+                           path.name, output.name)
+        if not said and statement_in(path):
+            logger.warning("%s says that it is AI-generated, and %s does not. Say it in another way wherever you show it.", path.name,
+                           output.name)
+
+
+def comment_of(paths: Sequence[Path]) -> list[str]:
+    """Words by which a video says of itself that it is synthetic, where one of those it was made of does."""
+    from lib.provenance.reading import statement_in
+
+    said = next(filter(None, map(statement_in, paths)), "")
+    return ["-metadata", f"comment={said}"] if said else []
+
+
 @dataclass(frozen=True)
 class Expected:
     """What the result must be found to be before it takes its name."""
@@ -156,12 +179,10 @@ class Output:
         logger.info("Wrote %s, %dx%d: %s", counted(frames, "frame"), *expected.size, self.path)
         for loss in losses:
             logger.warning("Incomplete input: %s", loss)
-        from lib.provenance.marking import carries_mark  # takes 0.1 s to import
-
-        for video in inputs:
-            if carries_mark(video.path):
-                logger.warning("The Content Credentials of %s, which say how it came about, are not in %s: they were for that very file.",
-                               video.path.name, self.path.name)
+        if frames != len(expected.seconds) and not losses:
+            logger.info("Copying keeps %s more than was asked for: those that others are decoded from.",
+                        counted(frames - len(expected.seconds), "frame"))
+        tell_lost_marks([video.path for video in inputs], self.path)
         return SOME_FAILED if losses else DONE
 
     def _check(self, part: Path, expected: Expected, complaints: str) -> int:

@@ -80,6 +80,9 @@ class Encoding:
                                     f"{'not as .mp4' if container == 'mp4' else 'and of 8 bits as .mp4'}. Choose one of these endings.")
             return "h264rgb" if shape.is_rgb else "h264"
         if self.codec != "auto":
+            if not holds(container, self.codec):
+                raise FaceswapError(f"A file of the kind {container} cannot hold {self.codec}. Choose another --codec or another ending: "
+                                    ".mkv holds everything.")
             return self.codec
         if container in OLD:
             return OLD[container]
@@ -247,12 +250,16 @@ def sound_words(number: int, codec: str, channels: int, rate: int, container: st
         encoder = SOUND.get(container, "aac")
     if encoder in ("pcm_s16le", "flac"):
         return [f"-c:a:{number}", encoder]
-    words = [f"-c:a:{number}", encoder, f"-b:a:{number}", f"{96 * max(1, channels)}k"]
+    if channels > 2 and encoder not in ("aac", "libopus", "ac3"):
+        channels, mixed = 2, [f"-ac:a:{number}", "2"]
+    else:
+        mixed = []
+    words = [f"-c:a:{number}", encoder, f"-b:a:{number}", f"{96 * max(1, channels)}k", *mixed]
     rates = av.Codec(encoder, "w").audio_rates
+    if encoder == "mp2":
+        rates = [possible for possible in rates if possible >= 32000]  # of slower ones it allows no such bit rate
     if rates and rate not in rates:
         words += [f"-ar:a:{number}", str(min((possible for possible in rates if possible >= rate), default=max(rates)))]
-    if channels > 2 and encoder not in ("aac", "libopus", "ac3"):
-        words += [f"-ac:a:{number}", "2"]
     return words
 
 

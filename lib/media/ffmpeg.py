@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -23,7 +26,9 @@ from lib.progress import progress
 
 logger = logging.getLogger(__name__)
 OLDEST = 6  # version that knows all the options that are used here
-ALWAYS = ("-hide_banner", "-nostdin", "-y", "-v", "error", "-nostats", "-progress", "pipe:1")
+ALWAYS = ("-hide_banner", "-nostdin", "-y", "-v", "error", "-nostats")
+REPORT = ("-progress", "pipe:1")
+DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 # What ffmpeg says at its end whatever went wrong; the cause stands before
 IN_GENERAL = re.compile(r"Conversion failed|Task finished|Terminating |Nothing was written|Last message repeated|Invalid argument$"
                         r"|Error (sending|submitting|opening|while|initiali|applying|writing|closing|muxing|parsing global)"
@@ -77,12 +82,13 @@ def run(words: Sequence[str], what: str, total: int | None = None, stdin: str | 
 
     Raises FaceswapError with ffmpeg's own last words where it fails. Nothing of it runs on when this function is left.
     """
-    call = FFmpeg(executable(), outputs={"": [*ALWAYS, *words]})  # one list: ffmpy would split other options at blanks
+    call = FFmpeg(executable(), outputs={"": [*ALWAYS, *REPORT, *words]})  # one list: ffmpy would split other options at blanks
     reader, writer = os.pipe()
     watcher = threading.Thread(target=_watch, args=(reader, what, total), name="progress", daemon=True)
     watcher.start()
     try:
-        _, said = call.run(None if stdin is None else os.fsencode(stdin), stdout=writer, stderr=subprocess.PIPE)
+        _, said = call.run(None if stdin is None else os.fsencode(stdin), stdout=writer, stderr=subprocess.PIPE,
+                           preexec_fn=_dying_with_us())
         return (said or b"").decode(errors="replace")
     except FFExecutableNotFoundError:
         raise FaceswapError(f"{executable()} cannot be started. Install ffmpeg, or pip install imageio-ffmpeg.") from None
@@ -94,6 +100,14 @@ def run(words: Sequence[str], what: str, total: int | None = None, stdin: str | 
         _end(call)
         os.close(writer)
         watcher.join()
+
+
+def _dying_with_us() -> Callable[[], None] | None:
+    """What makes the program end when this process is killed, where the system can do that: it would write on for hours."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)  # loaded before the fork, after which little is allowed
+    return lambda: library.prctl(DIES_WITH_PARENT, signal.SIGKILL)
 
 
 def _end(call: FFmpeg) -> None:
@@ -144,6 +158,8 @@ def whole(path: Path) -> Iterator[Path]:
         raise FaceswapError(f"{path.parent} may not be written. Choose another output or change its permissions.")
     if part.is_dir():
         raise FaceswapError(f"{part} is in the way: it holds what a run of convert had finished. Finish that run or delete it.")
+    with disk_errors(path):
+        part.unlink(missing_ok=True)  # a file of its own: an ffmpeg that outlived its killed run may still write to that one
     try:
         yield part
         with disk_errors(path):

@@ -22,6 +22,7 @@ class FrameTimes:
     length: int  # of a frame, where no next one ends it
     colours: tuple[int, int, int]  # matrix, primaries and transfer, in FFmpeg's numbers
     times: dict[str, int]  # by the picture's name
+    statement: str = ""  # what the video says of being synthetic
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self) | {"time_base": str(self.time_base)}, ensure_ascii=False, indent=0), encoding="utf-8")
@@ -33,7 +34,7 @@ class FrameTimes:
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
             return cls(str(known["source"]), Fraction(known["time_base"]), int(known["length"]), tuple(map(int, known["colours"])),
-                       {str(name): int(time) for name, time in known["times"].items()})
+                       {str(name): int(time) for name, time in known["times"].items()}, str(known.get("statement", "")))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:

@@ -65,7 +65,7 @@ class Mark:
     def __post_init__(self):
         self.xmp = packet()
         self._context, self._in_pieces = _context(), _context({"merkle_tree_chunk_size_in_kb": PIECE})
-        self._lock = threading.Lock()
+        self._lock, self._own = threading.Lock(), threading.local()
 
     def comment(self) -> str:
         """What a video's metadata say to people."""
@@ -81,8 +81,8 @@ class Mark:
             self._sign(pixel, io.BytesIO(), Path("pixel.png"), None, None)
         except c2pa.C2paError as error:
             if self.timestamp:
-                raise FaceswapError(f"The time stamping authority {self.timestamp} gives no time stamp: {_words(error)}. Check the address "
-                                    "and the network, or leave --timestamp out.") from error
+                raise FaceswapError(f"The time stamping authority {self.timestamp} gives no time stamp: it cannot be reached, or is none. "
+                                    "Check the address and the network, or leave --timestamp out.") from error
             raise FaceswapError(f"Nothing can be signed with this certificate: {_words(error)}. C2PA wants one for signing documents or "
                                 "e-mail.") from error
 
@@ -156,12 +156,20 @@ class Mark:
         history = original is not None and original.is_file() and _moves(original) == _moves(path) and carries_mark(original)
         if ingredient and not history:
             manifest["ingredients"].append(ingredient)
-        info = c2pa.C2paSignerInfo(self.identity.algorithm, self.identity.chain.encode(), self.identity.key.encode(), self.timestamp)
-        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(manifest, context=context) as builder:
+        with c2pa.Builder(manifest, context=context) as builder:
             if history:  # its own credentials come along where it is one file for one file
                 with open(original, "rb") as file:
                     builder.add_ingredient(ingredient, FORMATS[original.suffix.lower()], file)
-            builder.sign(signer, kind, source, target)
+            builder.sign(self._signer(), kind, source, target)
+
+    def _signer(self) -> c2pa.Signer:
+        """One for each thread, since reading the certificates takes a tenth of signing a picture."""
+        made_for = (self.identity, self.timestamp)
+        if getattr(self._own, "made_for", None) != made_for:
+            self._own.made_for = made_for
+            self._own.signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(
+                self.identity.algorithm, self.identity.chain.encode(), self.identity.key.encode(), self.timestamp))
+        return self._own.signer
 
     def _manifest(self, path: Path, original: Path | None) -> dict[str, Any]:
         agent = {"name": "faceswap", "version": VERSION}
@@ -211,7 +219,8 @@ def consent_of(paths: Sequence[Path]) -> list[Consent]:
     records = []
     for path in paths:
         if not path.is_file():
-            raise FaceswapError(f"--consent {path}: there is no such file. Name a text or a PDF that says who agreed to what.")
+            raise FaceswapError(f"--consent {path}: {'this is a folder' if path.is_dir() else 'there is no such file'}. Name a text "
+                                "or a PDF that says who agreed to what.")
         if not (size := path.stat().st_size):
             raise FaceswapError(f"--consent {path} is empty. Name a text or a PDF that says who agreed to what.")
         with disk_errors(path):

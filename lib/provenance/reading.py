@@ -14,9 +14,10 @@ from lib.errors import FaceswapError
 from lib.media.pictures import content
 from lib.provenance.keys import known_anchor
 from lib.provenance.marking import ALONE, ASSERTION, FORMATS
-from lib.provenance.xmp import COMPOSITE, STATEMENT
+from lib.provenance.xmp import COMPOSITE, STATEMENT, statement
 
 INTACT, CHANGED, UNMARKED = "intact", "changed", "unmarked"
+SENDER = 1 << 16  # bytes of a transport stream in which its sender is named
 SYNTHETIC = ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia", "compositeSynthetic", "algorithmicMedia")
 TRUSTED, UNTRUSTED = "signingCredential.trusted", "signingCredential.untrusted"  # the latter is no sign of a change
 SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"II*\0": ".tif", b"MM\0*": ".tif"}
@@ -50,7 +51,7 @@ def provenance_of(path: Path) -> Provenance:
     if not path.is_file():
         raise FaceswapError(f"{path} {'is a folder: use --inspect' if path.is_dir() else 'does not exist. Check the name'}.")
     try:
-        said = _statement(path)
+        said = statement_in(path)
         if (kind := _kind(path)) is None:
             return Provenance(path, UNMARKED, statement=said)
         with open(path, "rb") as file:
@@ -85,7 +86,8 @@ def _read(path: Path, kind: str, file, said: str) -> Provenance:
         source_types=tuple(dict.fromkeys(action["digitalSourceType"].rpartition("/")[2] for action in actions
                                          if action.get("digitalSourceType"))),
         actions=tuple(f"{action['action']}{': ' + action['description'] if action.get('description') else ''}" for action in actions),
-        ingredients=tuple(f"{one.get('title', '?')} ({one.get('relationship', '?')}, {one.get('instance_id', 'no hash')})"
+        ingredients=tuple(f"{one.get('title', '?')} ({one.get('relationship', '?')}, {one.get('instance_id', 'no hash')}"
+                          f"{', with Content Credentials of its own' if one.get('active_manifest') else ''})"
                           for one in manifest.get("ingredients", ())),
         swap=assertions.get(ASSERTION, {}),
         problems=tuple(f"{one['code']}: {one.get('explanation', '')}".rstrip(": ") for one in problems), statement=said)
@@ -105,8 +107,8 @@ def _kind(path: Path) -> str | None:
     return FORMATS.get(path.suffix.lower())
 
 
-def _statement(path: Path) -> str:
-    """The plain statement that the file carries besides."""
+def statement_in(path: Path) -> str:
+    """The plain statement, "AI-generated: ...", that a picture or video carries besides; nothing where there is none."""
     if content(path) == "picture":
         from PIL import Image
 
@@ -119,7 +121,7 @@ def _statement(path: Path) -> str:
         except Exception:  # decoders of damaged files raise anything
             return ""
         xmp = xmp if isinstance(xmp, str) else bytes(xmp).decode(errors="replace")
-        return f"XMP: DigitalSourceType {COMPOSITE.rpartition('/')[2]}" if COMPOSITE in xmp else ""
+        return statement("picture") if COMPOSITE in xmp else ""
     import av
 
     try:
@@ -128,4 +130,12 @@ def _statement(path: Path) -> str:
     except av.error.FFmpegError:
         return ""
     begins = STATEMENT.partition(":")[0]
-    return next((f"Metadata: {line}" for text in texts for line in text.splitlines() if line.startswith(begins)), "")
+    return next((line for text in texts for line in text.splitlines() if line.startswith(begins)), "") or _of_sender(path)
+
+
+def _of_sender(path: Path) -> str:
+    """What a transport stream says in the name of its sender, which FFmpeg's libraries do not tell."""
+    begins = STATEMENT.partition(":")[0]
+    with open(path, "rb") as file:
+        head = file.read(SENDER)
+    return begins if head[:1] == b"G" and head[188:189] == b"G" and begins.encode() in head else ""

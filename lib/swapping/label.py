@@ -33,7 +33,7 @@ class Label:
         self._white = WHITE.get(transfer, 1.0)
         self.text = " ".join(text.split())
         if not self.text or len(self.text) > LONGEST:
-            raise UsageError(f"--label takes 1 to {LONGEST} letters, such as \"AI-generated\".")
+            raise UsageError(f"--label takes 1 to {LONGEST} letters, such as \"AI-generated\", not {len(self.text)}.")
         font = _font(32)
         unknown = font.getmask("\U0010ffff")
         lacking = [letter for letter in dict.fromkeys(self.text) if not letter.isspace() and _same(font.getmask(letter), unknown)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 
 from lib import cli
@@ -17,6 +18,7 @@ from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
 from lib.media import ffmpeg, pictures
 from lib.media.times import SIDECAR, ticks_of
 from lib.media.video import VideoSource
+from lib.provenance.reading import statement_in
 from scripts.ffmpeg import Ffmpeg, run, wanted_size
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -456,3 +458,63 @@ def test_the_system_s_ffmpeg_is_taken_if_it_is_new_enough(tmp_path, monkeypatch,
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert (ffmpeg.executable.__wrapped__() == str(program)) is taken
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems let it run on")
+def test_a_killed_run_takes_its_ffmpeg_with_it(film, tmp_path):
+    words = ["scale", "-i", film, "-o", tmp_path / "out.mp4", "--size", "1200%", "--preset", "veryslow"]
+    run = subprocess.Popen([sys.executable, ROOT / "faceswap.py", "ffmpeg", *map(str, words)], stderr=subprocess.DEVNULL)
+    while not (tmp_path / "out.mp4.part").exists():
+        time.sleep(0.02)
+    child, = psutil.Process(run.pid).children()
+    run.kill()
+    run.wait()
+    child.wait(5)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_an_ffmpeg_that_outlived_its_run_does_not_write_into_the_next_result(clips, tmp_path):
+    with open(tmp_path / "out.mp4.part", "wb") as left:
+        command("scale", "-i", clips[0], "-o", tmp_path / "out.mp4", "--size", "50%")
+        size = (tmp_path / "out.mp4").stat().st_size
+        left.write(bytes(1_000_000))
+    assert (tmp_path / "out.mp4").stat().st_size == size
+
+
+def test_where_a_video_has_no_sound_the_joined_one_is_silent(shared, tmp_path):
+    command("concat", "-i", shared("videos/formats/no_audio.mp4"), shared("videos/formats/h264_8bit.mp4"), "-o", tmp_path / "all.mp4")
+    with av.open(str(tmp_path / "all.mp4")) as made:
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in made.decode(audio=0)])
+    rate = len(samples) / 4.0
+    assert abs(rate - 16000) < 600 and np.abs(samples[:int(1.8 * rate)]).max() < 1e-3 < np.abs(samples[int(2.2 * rate):]).max()
+
+
+@pytest.mark.parametrize("name", ["h264_8bit.mp4", "audio_51_48k.mp4"])
+def test_sound_of_any_rate_and_number_of_channels_goes_into_mpg(shared, tmp_path, name):
+    command("scale", "-i", shared(f"videos/formats/{name}"), "-o", tmp_path / "a.mpg", "--size", "50%")
+    with av.open(str(tmp_path / "a.mpg")) as made:
+        assert made.streams.audio[0].codec_context.layout.nb_channels == 2
+
+
+def test_that_a_video_is_synthetic_stays_or_its_loss_is_told(clips, tmp_path, caplog):
+    said = "AI-generated: faces in this video were replaced"
+    with av.open(str(clips[0])) as before, av.open(str(tmp_path / "said.mp4"), "w") as after:
+        stream = after.add_stream_from_template(before.streams.video[0])
+        after.metadata["comment"] = said
+        for packet in before.demux(before.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                after.mux(packet)
+    command("concat", "-i", clips[0], tmp_path / "said.mp4", "-o", tmp_path / "all.mp4")
+    command("extract", "-i", tmp_path / "said.mp4", "-o", tmp_path / "frames")
+    assert "says that it is AI-generated, and frames does not" in caplog.text
+    command("assemble", "-i", tmp_path / "frames", "-o", tmp_path / "again.mp4")
+    command("cut", "-i", tmp_path / "said.mp4", "--to", "0.2", "-o", tmp_path / "cut.mp4")
+    assert [statement_in(tmp_path / name) for name in ("all.mp4", "again.mp4", "cut.mp4")] == [said] * 3
+    assert statement_in(clips[0]) == ""
+
+
+def test_a_copied_cut_tells_what_it_keeps_at_its_end(shared, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    command("cut", "-i", shared("videos/formats/h264_long_gop_bframes.mp4"), "--copy", "--to", "0.5", "-o", tmp_path / "c.mp4")
+    assert "more than was asked for" in caplog.text

@@ -86,7 +86,7 @@ def test_what_can_hold_no_mark_is_told(convert, astronaut, tmp_path, output):
 
 def test_a_transport_stream_says_it_as_the_name_of_its_sender(convert, tmp_path):
     convert(tmp_path / "out.ts", "--to", "0.2")
-    assert b"AI-generated" in (tmp_path / "out.ts").read_bytes()
+    assert b"AI-generated" in (tmp_path / "out.ts").read_bytes() and provenance_of(tmp_path / "out.ts").statement == "AI-generated"
 
 
 def test_a_comment_of_the_input_is_kept_after_it(convert, clip, tmp_path, faceswap, own_plugins):

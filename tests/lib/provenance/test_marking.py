@@ -218,7 +218,7 @@ def test_a_consent_record_is_named_by_its_hash_alone(mark, original, tmp_path):
 
 
 @pytest.mark.parametrize("make, words", [(lambda path: None, "no such file"), (lambda path: path.touch(), "is empty"),
-                                         (lambda path: path.mkdir(), "no such file")])
+                                         (lambda path: path.mkdir(), "is a folder")])
 def test_a_consent_record_that_is_none_is_told(tmp_path, make, words):
     make(tmp_path / "consent.pdf")
     with pytest.raises(FaceswapError, match=words):
