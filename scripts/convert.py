@@ -177,7 +177,7 @@ def _marked(sink: FrameSink, record: Record, mark: Mark | None, options: Convert
     yield
     if mark:
         troubles |= dict.fromkeys(mark.troubles)
-    if options.output.is_file():
+    if options.output.is_file() and not sink.waits_for:  # else it is one of before
         from lib.provenance.marking import file_hash
 
         record.note(output_sha256=file_hash(options.output))
