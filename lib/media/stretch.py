@@ -49,7 +49,7 @@ def stretch_of(source: FrameSource, begin: str | None, end: str | None, frames: 
     if start is not None and stop is not None and stop <= start:
         raise UsageError(f"--to {end} is not after --from {begin}, or no frame lies between them.")
     if stop == 0 or source.count is not None and (start or 0) >= source.count:
-        where = "before the first frame" if stop == 0 else f"after the last of its {source.count} frames"
+        where = "before the first frame" if stop == 0 else f"after the last frame; there are {source.count} frames"
         raise FaceswapError(f"{'--to ' + end if stop == 0 else '--from ' + begin} is {where}.")
     ranges = None if frames is None else _ranges(frames)
     if ranges and source.count is not None and min(ranges)[0] >= source.count:
