@@ -158,7 +158,7 @@ def marking(options: Convert) -> Callable[[Path, dict[Path, Swapper], Callable[[
     said = {"settings": {name: getattr(options, name) for name in ("color", "mask", "blender", "faces", "label")}}
 
     def made(original: Path, models: dict[Path, Swapper], hash_of: Callable[[], str | None]) -> Mark:
-        named = {folder.resolve().name: swapper.digest for folder, swapper in models.items()}
+        named = {swapper.digest: folder.resolve().name for folder, swapper in models.items()}
         return Mark(identity, named, original, hash_of, consent, said, options.timestamp)
 
     made(options.input, {}, lambda: None).check()

@@ -36,7 +36,7 @@ ASSERTION = "org.faceswap.swap"  # what C2PA has no word for
 LARGE = 1 << 26  # bytes; larger videos are hashed in pieces of PIECE, since the library would read 256 MB at a time
 PIECE = 4096  # kB
 KEPT = 16  # MB that it may keep of a file before it takes a temporary file
-ALONE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}  # nothing is asked of the network
+ALONE = {"remote_manifest_fetch": False, "ocsp_fetch": False}  # nothing is asked of the network
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Mark:
     """How the results of one run are marked. Safe to be used from several threads."""
 
     identity: Identity
-    models: dict[str, str]  # name of each model that drew faces -> SHA-256 of what it is made of
+    models: dict[str, str]  # SHA-256 of each model that drew faces -> its name, which others may have, too
     original: Path  # what the faces were set into: a video, a picture or a folder of pictures
     hash_of: Callable[[], str | None]  # SHA-256 of a single original, waited for
     consent: Sequence[Consent] = ()
@@ -175,7 +175,7 @@ class Mark:
         agent = {"name": "faceswap", "version": VERSION}
         models = [{"title": f"face model {name}", "format": "application/octet-stream", "relationship": "inputTo",
                    "instance_id": f"urn:sha256:{digest}", "label": f"model{number}"}
-                  for number, (name, digest) in enumerate(self.models.items())]
+                  for number, (digest, name) in enumerate(self.models.items())]
         actions: list[dict[str, Any]] = []
         if original is None:
             actions.append({"action": "c2pa.created", "digitalSourceType": COMPOSITE})
@@ -184,7 +184,7 @@ class Mark:
         actions.append({"action": "c2pa.edited", "softwareAgent": agent, "digitalSourceType": COMPOSITE,
                         "description": "Faces were replaced by faces that a neural network drew.",
                         "parameters": {"ingredientIds": [model["label"] for model in models]}})
-        told = self.said | {"models_sha256": list(self.models.values()),
+        told = self.said | {"models_sha256": list(self.models),
                             "consent": [{"sha256": record.sha256, "bytes": record.bytes} for record in self.consent]}
         iptc = {"@context": {"Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"}, "Iptc4xmpExt:DigitalSourceType": COMPOSITE}
         return {"claim_generator_info": [agent], "title": printable(path.name), "format": FORMATS[path.suffix.lower()],
@@ -231,7 +231,7 @@ def consent_of(paths: Sequence[Path]) -> list[Consent]:
 def _context(core: dict[str, Any] | None = None) -> c2pa.Context:
     return c2pa.Context(c2pa.Settings.from_json(json.dumps({
         "version": 1, "core": {"backing_store_memory_threshold_in_mb": KEPT} | (core or {}), "builder": {"thumbnail": {"enabled": False}},
-        "verify": ALONE["verify"] | {"verify_after_sign": False}})))
+        "verify": ALONE | {"verify_after_sign": False}})))
 
 
 def _words(error: Exception) -> str:

@@ -61,7 +61,7 @@ def provenance_of(path: Path) -> Provenance:
 
 
 def _read(path: Path, kind: str, file, said: str) -> Provenance:
-    trust = {"verify": ALONE["verify"] | {"verify_trust": True}}
+    trust = {"verify": ALONE | {"verify_trust": True}}
     if anchor := known_anchor():
         trust["trust"] = {"user_anchors": anchor}
     context = c2pa.Context(c2pa.Settings.from_json(json.dumps({"version": 1} | trust)))

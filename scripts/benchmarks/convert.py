@@ -141,7 +141,7 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> l
             found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
             writer = WRITERS.create("video") if name.endswith(".mp4") else WRITERS.create("images", format="jpg")
             sink = writer.open(folder / name, source)
-            sink.mark = Mark(identity, {"stub": "00" * 32}, video, lambda: sha256) if marked else None
+            sink.mark = Mark(identity, {"00" * 32: "stub"}, video, lambda: sha256) if marked else None
             with sink:
                 for done in swap_frames(found, [Role(StubNetwork(), compositor)], follow):
                     sink.patch(done.frame, done.patches)

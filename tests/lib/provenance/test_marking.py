@@ -40,7 +40,7 @@ def original(astronaut, tmp_path) -> Path:
 
 @pytest.fixture
 def mark(original) -> Mark:
-    return Mark(keys.own_identity(), {"compact": MODEL}, original, lambda: file_hash(original))
+    return Mark(keys.own_identity(), {MODEL: "compact"}, original, lambda: file_hash(original))
 
 
 def unsigned(ending: str, image: np.ndarray, folder: Path) -> bytes:
@@ -151,6 +151,14 @@ def test_ctrl_c_while_a_video_is_signed_ends_it_and_leaves_the_unsigned_file(tmp
     assert done.stdout == "['part.mp4'] True\n", done.stdout + done.stderr
 
 
+def test_models_of_the_same_name_are_both_named(mark, original, tmp_path):
+    mark.models = {MODEL: "model", "cd" * 32: "model"}
+    path = tmp_path / "swapped.jpg"
+    path.write_bytes(mark.signed(original.read_bytes(), path, original))
+    found = provenance_of(path)
+    assert found.swap["models_sha256"] == [MODEL, "cd" * 32] and sum("inputTo" in one for one in found.ingredients) == 2
+
+
 def test_without_credentials_a_file_is_unmarked(original):
     assert provenance_of(original).state == UNMARKED
 
@@ -159,7 +167,7 @@ def test_a_picture_made_of_a_marked_one_keeps_its_history(mark, original, astron
     first = tmp_path / "first.jpg"
     first.write_bytes(mark.signed(original.read_bytes(), first, original))
     second = tmp_path / "second.png"
-    again = Mark(mark.identity, {"compact": MODEL}, first, lambda: file_hash(first))
+    again = Mark(mark.identity, {MODEL: "compact"}, first, lambda: file_hash(first))
     second.write_bytes(again.signed(unsigned(".png", astronaut[:64, :96], tmp_path), second, first))
     assert provenance_of(second).state == INTACT
     with open(second, "rb") as file, c2pa.Reader("image/png", file) as reader:
