@@ -132,7 +132,7 @@ def _train(options: Train) -> int:
     model = MODELS.create(options.model, **settings["options"])
     _choose_losses(options, model, settings)
     folders = {identity: [_face_folder(path, folder / f"faces_{identity}{number or ''}", options) for number, path in enumerate(paths)]
-               for identity, paths in (("a", options.input_a), ("b", options.input_b))}
+               for identity, paths in (("a", options.input_a), ("b", options.input_b)) if paths}
     files = {identity: [_read(path, model.coverage) for path in paths] for identity, paths in folders.items()}
     _check_count(files, folders)
     held_out = _held_out(settings, [file for these in files["a"] for file in these]) if options.progress_minutes else []
@@ -237,7 +237,8 @@ def _plan(options: Train, model: FaceModel, settings: dict[str, Any]) -> Plan:
     given = {name: getattr(options, name) for name in asdict(model.augmentation) if getattr(options, name) is not None}
     if options.unwarped == 1:
         raise UsageError("--unwarped must be 0, for none, or at least 2: every batch cannot be the one before it once more.")
-    schedule = options.create("schedule") if options.schedule else SCHEDULES.create("cosine" if model.decays else "level")
+    schedule = options.create("schedule") if options.schedule else SCHEDULES.create(
+        model.schedule or ("cosine" if model.decays else "level"))
     if options.freeze and (unknown := set(options.freeze) - set(model.networks())):
         raise UsageError(f"--freeze: {options.model} has no network {sorted(unknown)[0]!r}. It has: {', '.join(model.networks())}.")
     if options.freeze and not set(model.networks()) - set(options.freeze):
@@ -296,7 +297,7 @@ def _find_rate(model: FaceModel, faces: dict[str, Faces], plan: Plan, begin, fol
     found = checkpoint.newest(folder)
     if found is not None:
         checkpoint.load_networks(found[0], parts.networks, averaged=False)
-    with contextlib.closing(loop.make_feed(faces, plan)) as feed:
+    with contextlib.closing(loop.make_feed(model, faces, plan)) as feed:
         points = estimate.find_rate(make_step(parts), feed)
     rate = estimate.good_rate(points)
     preview.plot_rates(points, folder / "rate.png")
@@ -474,7 +475,8 @@ class Train(Command):
     """
 
     input_a: list[Path] = option(help="Faces, video or pictures of person A, the one filmed; several are mixed.", short="-A")
-    input_b: list[Path] = option(help="Faces, video or pictures of person B, the one put there; several are mixed.", short="-B")
+    input_b: list[Path] = option([], "Faces, video or pictures of person B, the one put there; several are mixed. Needed by all models but "
+                                     "stylegan.", short="-B")
     model_dir: Path = option(help="Folder of the model: made if new, gone on with if not.", short="-m")
     model: str = option("compact", "Kind of model.", short="-t", plugin="models")
     batch: str | None = option(None, "Faces of each person in a batch, or auto, the largest that fits; by default what suits the model.",

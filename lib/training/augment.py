@@ -53,17 +53,19 @@ def bytes_of(faces: Mapping[str, Faces]) -> int:
 
 
 class Augment:
-    """Makes the batches that draws describe: draws by identity and `stocks` -> float32 `Side`s by identity, as a model gets them."""
+    """Makes the batches that draws describe: draws by identity and `stocks` -> float32 `Side`s by identity, as a model gets them; and what
+    is left to chance besides as it is."""
 
     def __init__(self, augmentation: Augmentation, size: int, drawn: int):
         self._augmentation, self._size, self._drawn = augmentation, size, drawn
 
     def __call__(self, draws: Mapping[str, Draws], held: Mapping[str, Stock]) -> dict[str, Side]:
-        sides = {}
-        for identity, drawn in draws.items():
-            others = next((stock for name, stock in held.items() if name != identity), None)
-            sides[identity] = self._side(held[identity], others, Draws(*map(ops.convert_to_tensor, drawn)))
-        return sides
+        made = {}
+        for name, drawn in draws.items():
+            drawn = type(drawn)(*map(ops.convert_to_tensor, drawn))
+            others = next((stock for other, stock in held.items() if other != name), None)
+            made[name] = self._side(held[name], others, drawn) if name in held else drawn
+        return made
 
     def _side(self, own: Stock, others: Stock | None, draws: Draws) -> Side:
         size, drawn, does = self._size, self._drawn, self._augmentation

@@ -154,3 +154,16 @@ def gpu_memory() -> int | None:
     if BACKEND not in on_gpu or not on_gpu[BACKEND]():
         return None
     return min((gpu.memory for gpu in device.gpus()), default=None)
+
+
+def gradient(function: Callable, x: Any) -> Any:
+    """What the sum of function(x) changes by with each number of the tensor x: as large as x, and itself differentiable."""
+    if BACKEND == "tensorflow":
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        return tape.gradient(y, x)
+    if BACKEND == "jax":
+        return jax.grad(lambda x: jax.numpy.sum(function(x)))(x)
+    x = x if x.requires_grad else x.detach().requires_grad_()
+    return torch.autograd.grad(function(x).sum(), x, create_graph=True)[0]

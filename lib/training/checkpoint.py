@@ -276,9 +276,11 @@ def has_averages(save: Path) -> bool:
 
 
 def load_networks(save: Path, networks: dict[str, keras.Model], averaged: bool) -> None:
-    """Reads the weights of a save into `networks`. Raises FaceswapError where they do not fit."""
+    """Reads the weights of a save into `networks`, averaged ones of those that have them. Raises FaceswapError where they do not fit."""
     for name, network in networks.items():
-        path = save / f"{name}{'.averaged' if averaged else ''}.weights.h5"
+        path = save / f"{name}.averaged.weights.h5"
+        if not averaged or not path.exists():
+            path = save / f"{name}.weights.h5"
         _check_size(path, 4 * network.count_params())
         try:
             network.load_weights(path)

@@ -46,7 +46,8 @@ class Side(NamedTuple):
     landmarks: np.ndarray  # (N, 68, 2) float32 x, y of what `input` shows, unwarped, in [0, 1] of its side
 
 
-Batch = dict[str, Side]  # by identity, "a" and "b"
+Batch = dict[str, Any]  # `Side`s by identity, "a" and "b"; under CHANCE what else a model leaves to chance
+CHANCE = "chance"
 
 
 @dataclass(frozen=True)
@@ -279,19 +280,23 @@ class Faces:
         return geometry.upsampled(move @ np.vstack([matrix, [0, 0, 1]]), side / self.size)
 
 
+Besides = Callable[[int, np.random.Generator], "NamedTuple | None"]
+
+
 class Chance:
     """What is left to chance in every batch. Batch `number` depends on the seed and on the number alone.
 
     Each pass through the faces shuffles them anew, so that every face is seen equally often; with `weights`, (N,) by identity that
-    sum to 1, as often as these say. Of each batch it gives the `rows` alone.
+    sum to 1, as often as these say. `besides` is a model's own `chance`. Of each batch it gives the `rows` alone.
     """
 
     def __init__(self, counts: Mapping[str, int], size: int, batch: int, augmentation: Augmentation, seed: int,
-                 weights: Mapping[str, np.ndarray] | None = None, rows: slice = slice(None)):
+                 weights: Mapping[str, np.ndarray] | None = None, rows: slice = slice(None), besides: Besides | None = None):
         self._counts, self._size, self._batch, self._augmentation, self._seed = counts, size, batch, augmentation, seed
-        self._weights, self._rows = weights or {}, rows
+        self._weights, self._rows, self._besides = weights or {}, rows, besides
 
-    def __call__(self, number: int) -> dict[str, Draws]:
+    def __call__(self, number: int) -> dict[str, Any]:
+        """By identity `Draws`; under CHANCE what the model has besides, if it has."""
         drawn, every = {}, self._augmentation.unwarped
         again = bool(every) and number % every == every - 1
         number -= again
@@ -302,7 +307,8 @@ class Chance:
             if again:
                 draws = draws._replace(warp=np.zeros_like(draws.warp))
             drawn[identity] = Draws(*(array[self._rows] for array in draws))
-        return drawn
+        besides = self._besides and self._besides(self._batch, np.random.default_rng((self._seed, len(self._counts), number)))
+        return drawn | ({CHANCE: type(besides)(*(array[self._rows] for array in besides))} if besides else {})
 
     def _chosen(self, which: int, identity: str, number: int) -> list[int]:
         count = self._counts[identity]
@@ -329,8 +335,9 @@ class Host:
 
     def __call__(self, number: int) -> Batch:
         """Batch `number`."""
-        return {identity: self._faces[identity].side(draws, next((faces for name, faces in self._faces.items() if name != identity), None))
-                for identity, draws in self._chance(number).items()}
+        drawn = self._chance(number)
+        return drawn | {identity: faces.side(drawn[identity], next((others for name, others in self._faces.items() if name != identity), None))
+                        for identity, faces in self._faces.items()}
 
 
 class Feed:

@@ -20,7 +20,7 @@ from lib import device
 from lib.errors import FaceswapError
 from lib.plugin import MODELS
 from lib.training import backend
-from lib.training.data import Feed, Side
+from lib.training.data import CHANCE, Feed, Side
 from lib.training.model import FaceModel
 from lib.training.plan import Plan, Updates
 from lib.training.step import Parts, Step, make_step
@@ -69,7 +69,7 @@ def memory(costs: Mapping[str, Cost], batch: int, averaged: bool, precision: str
 def images_per_second(model: FaceModel, parts: Parts, batch: int) -> float:
     """Faces a second of the training step alone, on made-up faces."""
     step = make_step(parts)
-    return 2 * batch / _seconds(step, _made_up(model, batch), model.learning_rate)
+    return len(model.identities) * batch / _seconds(step, _made_up(model, batch), model.learning_rate)
 
 
 def find_rate(step: Step, feed: Feed, iteration: int = 0) -> list[tuple[float, float]]:
@@ -143,17 +143,18 @@ def _limit(child: subprocess.Popen, most: float) -> None:
         pass
 
 
-def _made_up(model: FaceModel, batch: int) -> dict[str, Side]:
+def _made_up(model: FaceModel, batch: int) -> dict[str, Any]:
     """One iteration's batch of noise."""
     random = np.random.default_rng(0)
-    sides = {}
-    for identity in "ab":
+    made: dict[str, Any] = {}
+    for identity in model.identities:
         pictures = (random.integers(0, 256, (1, batch, side, side, 3), np.uint8) for side in (model.size, model.taught, model.size))
-        sides[identity] = Side(*pictures, random.random((1, batch, 68, 2), np.float32))
-    return sides
+        made[identity] = Side(*pictures, random.random((1, batch, 68, 2), np.float32))
+    besides = model.chance(batch, random)
+    return made | ({CHANCE: type(besides)(*(array[None] for array in besides))} if besides else {})
 
 
-def _seconds(step: Step, fed: dict[str, Side], rate: float) -> float:
+def _seconds(step: Step, fed: dict[str, Any], rate: float) -> float:
     """Of one iteration, the least of a few."""
     times = []
     for number in range(ITERATIONS):

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from lib import device, logs
 from lib.errors import FaceswapError
 from lib.evaluation.heldout import plateau, score
 from lib.nn import start
-from lib.training import augment, checkpoint, optimize, preview
+from lib.training import augment, checkpoint, optimize
 from lib.training.backend import Devices
 from lib.training.data import Chance, Faces, Feed, Host
 from lib.training.model import FaceModel
@@ -46,7 +47,7 @@ class Outcome:
     plateau: bool = False  # it gets no better
 
 
-Measure = Callable[[Swapper], "dict[str, float]"]
+Measure = Callable[["Swapper | Networks"], "dict[str, float]"]  # of a model that has no swapper, its networks, averaged where they are
 Begin = Callable[[Networks], None]
 
 
@@ -68,12 +69,12 @@ def make_parts(model: FaceModel, faces: Mapping[str, Faces], plan: Plan, begin: 
         return Parts(model, networks, averages, optimizers, averaged=plan.averaged, frozen=plan.frozen, devices=devices, **on_device)
 
 
-def make_feed(faces: Mapping[str, Faces], plan: Plan, iteration: int = 0, devices: Devices = Devices()) -> Feed:
+def make_feed(model: FaceModel, faces: Mapping[str, Faces], plan: Plan, iteration: int = 0, devices: Devices = Devices()) -> Feed:
     """What the step is fed from `iteration` on: pictures, or the numbers that the device makes them of."""
     size = next(iter(faces.values())).size
     each = plan.batch // devices.workers
     chance = Chance({identity: len(these) for identity, these in faces.items()}, size, plan.batch, plan.augmentation, plan.seed,
-                    plan.weights, slice(devices.worker * each, (devices.worker + 1) * each))
+                    plan.weights, slice(devices.worker * each, (devices.worker + 1) * each), model.chance)
     if plan.on_device:
         return Feed(chance, iteration, threads=1, ahead=2 * MOST_AT_ONCE)
     return Feed(Host(faces, chance), iteration, threads=device.cores())
@@ -83,7 +84,7 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, m
           begin: Begin | None = None, devices: Devices = Devices()) -> Outcome:
     """Trains `model` on `faces` until the plan's end, Ctrl-C or SIGTERM, and saves into `folder`; goes on from its newest save.
 
-    `measure` says how good the swap of the held-out faces is; that is logged as `progress`. `begin` changes the new networks.
+    `measure` says how good the swap of the held-out faces is, or what a model makes that does not swap; that is logged as `progress`. `begin` changes the new networks.
     Raises FaceswapError for a damaged folder, losses that stay no numbers, or a full disk (what was saved before stays).
     """
     return _Run(model, faces, folder, plan, measure, begin, devices).to_its_end()
@@ -94,7 +95,7 @@ class _Run:
 
     def __init__(self, model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, measure: Measure | None, begin: Begin | None,
                  devices: Devices):
-        self.faces, self.folder, self.plan, self.measure, self.devices = faces, folder, plan, measure, devices
+        self.faces, self.folder, self.plan, self.devices = faces, folder, plan, devices
         self.parts = make_parts(model, faces, plan, begin, devices)
         self.step = make_step(self.parts)
         self.first = devices.worker == 0  # of several machines, the one that saves and tells
@@ -107,8 +108,10 @@ class _Run:
         self.at_once = 1  # iterations a call
         self.go_on_from_newest()
         self.saved = self.reported = self.iteration
-        self.shown = {to: model.swapper(self.parts.averages or self.parts.networks, to) for to in faces}
-        self.swapper = Swapper(self.shown["b"], model.size, model.drawn, model.coverage)
+        best = {**self.parts.networks, **self.parts.averages}
+        self.view = model.viewer(best, faces)
+        self.measure = measure and partial(measure, Swapper(model.swapper(best, "b"), model.size, model.drawn, model.coverage)
+                                           if model.swaps else best)
         self.clock = Clock(plan, self.seconds)
 
     def go_on_from_newest(self) -> None:
@@ -203,7 +206,7 @@ class _Run:
                                 "-m.") from error
 
     def feed(self) -> Feed:
-        return make_feed(self.faces, self.plan, self.iteration, self.devices)
+        return make_feed(self.parts.model, self.faces, self.plan, self.iteration, self.devices)
 
     def train_on(self, feed: Feed) -> None:
         """As many iterations as one call takes."""
@@ -255,12 +258,12 @@ class _Run:
         speed = self.clock.speed(self.iteration - self.reported)
         self.reported = self.iteration
         row = {"iteration": self.iteration, "seconds": round(self.seconds, 2), **losses, "rate": self.rate, "speed": speed,
-               "images": round(2 * self.plan.batch * speed, 1)}
+               "images": round(len(self.faces) * self.plan.batch * speed, 1)}
         progress = None
         if measuring:
             with self.clock.stopped():
                 self.step.sync()
-                progress = self.measure(self.swapper)
+                progress = self.measure()
         self.record.told(row, progress)
 
     def save(self) -> None:
@@ -286,7 +289,7 @@ class _Run:
     def sheet(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB: faces as they are drawn now."""
         self.step.sync()
-        return preview.sheet(self.faces, lambda pictures, to: self.shown[to].predict_on_batch(pictures))
+        return self.view()
 
     def go_back(self, what: str) -> None:
         """To the newest save, and on with a lower learning rate. Raises FaceswapError where there is none, or it did not help before."""
@@ -316,11 +319,12 @@ class _Run:
 
 
 def _copies(model: FaceModel, networks: dict) -> dict:
-    """A second set of networks with the same weights, which the averages live in."""
-    copies = model.networks()
-    for name, network in networks.items():
-        copies[name].set_weights(network.get_weights())
-        copies[name].trainable = False
+    """Networks with the same weights as those that have averages, which live in them."""
+    made = model.networks()
+    copies = {name: made[name] for name in model.follows or networks}
+    for name, copy in copies.items():
+        copy.set_weights(networks[name].get_weights())
+        copy.trainable = False
     return copies
 
 

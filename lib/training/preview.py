@@ -22,21 +22,37 @@ def sheet(faces: dict[str, Faces], rebuild) -> np.ndarray:
 
     `rebuild(pictures, to)` takes (N, S, S, 3) float32 RGB in [0, 1], and gives the same, of any side.
     """
-    columns = []
+    shown = []
     for identity, other in (("a", "b"), ("b", "a")):
-        these = faces[identity]
-        shown = np.linspace(0, len(these) - 1, min(ROWS, len(these))).astype(int)
-        original = these.batch(shown, NONE, np.random.default_rng(0)).input.astype(np.float32) / 255
-        for pictures in (original, rebuild(original, identity), rebuild(original, other)):
-            tiles = [cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_CUBIC) for picture in pictures[..., :3]]
-            tiles += [np.zeros((TILE, TILE, 3), np.float32)] * (ROWS - len(tiles))
-            columns.append(np.vstack(tiles))
-    titles = ("A", "A rebuilt", "A as B", "B", "B rebuilt", "B as A")
-    picture = (np.clip(np.hstack(columns), 0, 1) * 255).round().astype(np.uint8)
+        original, name = chosen(faces[identity]), identity.upper()
+        shown += [(name, original), (f"{name} rebuilt", rebuild(original, identity)), (f"{name} as {other.upper()}", rebuild(original, other))]
+    return columns(shown)
+
+
+def chosen(faces: Faces) -> np.ndarray:
+    """(N, S, S, 3) float32 RGB in [0, 1]: at most ROWS faces, evenly from first to last."""
+    shown = np.linspace(0, len(faces) - 1, min(ROWS, len(faces))).astype(int)
+    return faces.batch(shown, NONE, np.random.default_rng(0)).input.astype(np.float32) / 255
+
+
+def columns(shown: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: side by side, each with its title above it, pictures (N, S, S, 3 or more) in [0, 1] one below the other."""
+    made, most = [], max(len(pictures) for _, pictures in shown)
+    for _, pictures in shown:
+        tiles = [cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_CUBIC) for picture in pictures[..., :3]]
+        made.append(np.vstack(tiles + [np.zeros((TILE, TILE, 3), np.float32)] * (most - len(tiles))))
+    picture = (np.clip(np.hstack(made), 0, 1) * 255).round().astype(np.uint8)
     head = np.full((22, picture.shape[1], 3), 255, np.uint8)
-    for number, title in enumerate(titles):
+    for number, (title, _) in enumerate(shown):
         cv2.putText(head, title, (number * TILE + 6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     return np.vstack([head, picture])
+
+
+def grid(pictures: np.ndarray, across: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: pictures (N, S, S, 3) in [0, 1], row by row as they are."""
+    rows = [np.hstack(pictures[start:start + across]) for start in range(0, len(pictures), across)]
+    rows[-1] = np.pad(rows[-1], ((0, 0), (0, rows[0].shape[1] - rows[-1].shape[1]), (0, 0)))
+    return (np.clip(np.vstack(rows), 0, 1) * 255).round().astype(np.uint8)
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from lib.errors import FaceswapError
 from lib.training import backend
 from lib.training.backend import Devices
 from lib.training.data import Side
-from lib.training.model import FaceModel
+from lib.training.model import FaceModel, Phase
 
 import keras  # isort: skip
 from keras import ops  # isort: skip
@@ -24,12 +24,14 @@ Networks = Mapping[str, keras.Model]
 Optimizers = Mapping[str, keras.optimizers.Optimizer]
 Fed = Any  # a dict, tuple or NamedTuple, however deep, of arrays with one entry for each iteration along their first axis
 Held = Any  # likewise, on the device, the same for every iteration
-Prepare = Callable[[Fed, Held], dict[str, Side]]
+Prepare = Callable[[Fed, Held], dict[str, Any]]
+Gradients = Mapping[str, Sequence]  # by group, of each of its variables; None for one that the losses do not depend on
 
 
-def as_floats(fed: Mapping[str, Side], held: Held = ()) -> dict[str, Side]:
-    """A batch as the data threads make it, uint8, as the model gets it: float32 in [0, 1]."""
-    return {identity: Side(*(ops.cast(picture, "float32") / 255 for picture in side[:3]), side.landmarks) for identity, side in fed.items()}
+def as_floats(fed: Mapping[str, Any], held: Held = ()) -> dict[str, Any]:
+    """A batch as the data threads make it, uint8, as the model gets it: float32 in [0, 1]; what else there is in it as it is."""
+    return {name: Side(*(ops.cast(picture, "float32") / 255 for picture in one[:3]), one.landmarks) if isinstance(one, Side) else one
+            for name, one in fed.items()}
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,14 @@ class Parts:
     averaged: float = 0.0  # how slowly the averages follow
     devices: Devices = Devices()
     frozen: frozenset[str] = frozenset()  # networks that stay as they are
+    phases: tuple[Phase, ...] = field(init=False)
     trained: dict[str, list[keras.Variable]] = field(init=False, default_factory=dict)  # by group
     slow: list[tuple[keras.Variable, keras.Variable]] = field(init=False, default_factory=list)  # an average, and what it follows
 
     def __post_init__(self):
+        object.__setattr__(self, "phases", self.model.phases())
+        if len(self.phases) > 1 and self.devices.count > 1:
+            raise FaceswapError("A model of networks that work against each other trains on one device. Leave --devices and TF_CONFIG out.")
         for group, names in self.model.groups().items():
             chosen = [name for name in names or self.networks if name not in self.frozen]
             self.trained[group] = [variable for name in chosen for variable in self.networks[name].trainable_variables]
@@ -60,11 +66,20 @@ class Parts:
         """By group, what its optimizer wants minimised: the sum of its losses, larger where small gradients would vanish in float16."""
         return {group: self.optimizers[group].scale_loss(sum(parts.values())) for group, parts in losses.minimise.items()}
 
-    def apply(self, gradients: Mapping[str, Sequence], rate) -> None:
+    def apply(self, gradients: Gradients, rate) -> None:
         """Updates the networks."""
         for group, its in gradients.items():
-            self.optimizers[group].learning_rate = rate
-            self.optimizers[group].apply(its, self.trained[group])
+            self.optimizers[group].learning_rate = rate * self.model.share_of_rate(group)
+            there = [(gradient, variable) for gradient, variable in zip(its, self.trained[group]) if gradient is not None]
+            if there:
+                self.optimizers[group].apply(*map(list, zip(*there)))
+
+    def norms(self, gradients: Gradients) -> dict[str, Any]:
+        """By group, the norm of its gradients, of models that have several groups: where it runs away, the balance is lost."""
+        if len(self.trained) == 1:
+            return {}
+        return {f"gradient {group}": ops.sqrt(sum(ops.sum(ops.square(ops.cast(one, "float32"))) for one in its if one is not None))
+                / self.optimizers[group].scale_loss(1.0) for group, its in gradients.items()}
 
     def follow(self, share) -> None:
         """Lets the averages follow by `share` of the way."""
@@ -86,18 +101,18 @@ class Step(ABC):
 
     def __init__(self, parts: Parts):
         self.parts = parts
-        self._names: list[str] = []
+        self._names: list[list[str]] = [[] for _ in parts.phases]  # of what each phase reports
         self._sums: Any = None
         self._under_way: list = []  # sums of the last calls
         self.count = 0  # iterations since the last report
 
     def __call__(self, fed: Fed, iteration: int, rates: Sequence[float]) -> None:
         """Trains as many iterations as there are `rates`, learning rates; the first is number `iteration`, from 0."""
-        shares = [1 - min(self.parts.averaged, (1 + number) / (10 + number))  # averages follow quickly at first
-                  for number in range(iteration, iteration + len(rates))]
+        numbers = np.arange(iteration, iteration + len(rates), dtype=np.int32)
+        shares = [1 - min(self.parts.averaged, (1 + number) / (10 + number)) for number in numbers.tolist()]  # averages follow quickly at first
         if len(self._under_way) == AHEAD:
             ops.convert_to_numpy(self._under_way.pop(0))
-        sums = self._run(fed, np.float32(rates), np.float32(shares))
+        sums = self._run(fed, numbers, np.float32(rates), np.float32(shares))
         self._under_way.append(sums)
         self._sums = sums if self._sums is None else self._sums + sums
         self.count += len(rates)
@@ -108,10 +123,14 @@ class Step(ABC):
             ops.convert_to_numpy(self._sums)
 
     def report(self) -> dict[str, float]:
-        """Mean of every loss since the last report; waits for the device."""
-        values, count = ops.convert_to_numpy(self._sums), self.count
+        """Mean of every loss since the last report; waits for the device. Without those of phases that were not due since then."""
+        values, found = iter(ops.convert_to_numpy(self._sums).tolist()), {}
+        for names in self._names:
+            sums = [next(values) for _ in names]
+            if count := next(values):
+                found |= {name: value / count for name, value in zip(names, sums)}
         self._sums, self.count = None, 0
-        return {name: float(value) / count for name, value in zip(self._names, values)}
+        return found
 
     def forget(self) -> None:
         """What was summed for the next report."""
@@ -121,13 +140,19 @@ class Step(ABC):
         """Brings the networks and optimizers up to date, where the device holds what they became."""
 
     @abstractmethod
-    def _run(self, fed: Fed, rates: np.ndarray, shares: np.ndarray) -> Any:
-        """Trains, and returns the sum of the losses, in the order of `_names`, over the iterations."""
+    def _run(self, fed: Fed, numbers: np.ndarray, rates: np.ndarray, shares: np.ndarray) -> Any:
+        """Trains, and returns the sum of the rows of all phases, in their order, over the iterations."""
 
-    def _stacked(self, losses) -> Any:
-        named = self.parts.named(losses)
-        self._names = list(named)
-        return ops.stack([ops.cast(value, "float32") for value in named.values()])
+    def _row(self, place: int, named: Mapping[str, Any], gradients: Gradients) -> Any:
+        """What phase number `place` reports: its losses, the gradients' norms, and a 1 that counts."""
+        if self.parts.phases[place].every == 1:
+            named = {**named, **self.parts.norms(gradients)}
+        self._names[place] = list(named)
+        return ops.stack([ops.cast(value, "float32") for value in (*named.values(), 1.0)])
+
+    def _nothing(self, place: int) -> Any:
+        """The row of a phase that is not due: traced after `_row`."""
+        return ops.zeros(len(self._names[place]) + 1, "float32")
 
 
 def make_step(parts: Parts) -> Step:

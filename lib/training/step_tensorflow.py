@@ -32,47 +32,62 @@ class TensorFlowStep(Step):
         # Operation by operation an update of all weights takes ten times as long: it is memory that it waits for. What has no operation of
         # its own is compiled by XLA, which takes some seconds at each start.
         # Nothing here branches on tensors, so that rewriting the code for it (autograph) would do nothing but take a second at each start
-        update = self._updated_together if several else tf.function(self._updated, autograph=False, jit_compile=not self._fused)
+        compiled = dict(autograph=False, jit_compile=not self._fused)
+        update = self._updated_together if several else tf.function(parts.apply, **compiled)
+        follow = self._followed_together if several else tf.function(self._followed, **compiled)
 
         held = parts.held if not several else tf.nest.map_structure(self._everywhere, parts.held)
 
-        def one(fed, held, rate, share):
+        def done(place, batch, rate):
+            """Phase number `place`."""
             with tf.GradientTape(persistent=len(parts.trained) > 1) as tape:
-                losses = parts.model.losses(parts.networks, parts.prepare(fed, held))
+                losses = parts.phases[place].losses(parts.networks, batch)
                 totals = parts.scaled(losses)
-            update({group: tape.gradient(total, [variable.value for variable in parts.trained[group]]) for group, total in totals.items()},
-                   rate, share)
-            return self._stacked(losses)
+            gradients = {group: tape.gradient(total, [variable.value for variable in parts.trained[group]]) for group, total in totals.items()}
+            update(gradients, rate)
+            return self._row(place, parts.named(losses), gradients)
 
-        def on_all(fed, rate, share):
+        def one(fed, held, number, rate, share):
+            batch, rows = parts.prepare(fed, held), []
+            for place, phase in enumerate(parts.phases):
+                if phase.every == 1:
+                    rows.append(done(place, batch, rate))
+                else:
+                    rows.append(tf.cond(number % phase.every == 0, lambda place=place: done(place, batch, rate),
+                                        lambda place=place: self._nothing(place)))
+            if parts.slow:
+                follow(share)
+            return tf.concat(rows, 0)
+
+        def on_all(fed, number, rate, share):
             """`one`, each device on its part of the batch."""
             if not several:
-                return one(fed, held, rate, share)
-            for optimizer in parts.optimizers.values():
-                optimizer.learning_rate = rate
-            rows = parts.devices.strategy.run(one, (fed, held, rate, share))
+                return one(fed, held, number, rate, share)
+            for group, optimizer in parts.optimizers.items():
+                optimizer.learning_rate = rate * parts.model.share_of_rate(group)
+            rows = parts.devices.strategy.run(one, (fed, held, number, rate, share))
             return parts.devices.strategy.reduce(tf.distribute.ReduceOp.MEAN, rows, axis=None)
 
-        def run(fed, rates, shares):
+        def run(fed, numbers, rates, shares):
             if rates.shape[0] == 1:
-                return on_all(self._of(fed, 0), rates[0], shares[0])
+                return on_all(self._of(fed, 0), numbers[0], rates[0], shares[0])
             rows = tf.TensorArray(tf.float32, rates.shape[0], infer_shape=False)
 
-            def body(number, rows):
-                return number + 1, rows.write(number, on_all(self._of(fed, number), rates[number], shares[number]))
+            def body(place, rows):
+                return place + 1, rows.write(place, on_all(self._of(fed, place), numbers[place], rates[place], shares[place]))
 
-            _, rows = tf.while_loop(lambda number, rows: number < rates.shape[0], body, (0, rows))
+            _, rows = tf.while_loop(lambda place, rows: place < rates.shape[0], body, (0, rows))
             return tf.reduce_sum(rows.stack(), 0)
 
         self._compiled = tf.function(run, autograph=False)
 
-    def _run(self, fed, rates, shares):
+    def _run(self, fed, numbers, rates, shares):
         strategy = self.parts.devices.strategy
         if strategy is None:
             fed = tf.nest.map_structure(tf.convert_to_tensor, fed)
         else:
             fed = tf.nest.map_structure(self._shared_out, fed)
-        return self._compiled(fed, tf.constant(rates), tf.constant(shares))
+        return self._compiled(fed, tf.constant(numbers), tf.constant(rates), tf.constant(shares))
 
     def _shared_out(self, array: np.ndarray):
         """Each device of this machine its part of the batch, the second axis."""
@@ -106,15 +121,14 @@ class TensorFlowStep(Step):
 
         return chosen(fed) if strategy is None else strategy.run(chosen, (fed,))
 
-    def _updated(self, gradients: Mapping[str, list], rate, share) -> None:
-        self.parts.apply(gradients, rate)
+    def _followed(self, share) -> None:
         if not self._fused:
             return self.parts.follow(share)
         for slow, fast in self.parts.slow:  # one operation less than adding, by which memory is read and written once less
             tf.raw_ops.ResourceApplyGradientDescent(var=slow.value.handle, alpha=tf.cast(share, slow.dtype), delta=slow.value - fast.value)
 
-    def _updated_together(self, gradients: Mapping[str, list], rate, share) -> None:
-        """As `_updated`, on one of several devices: each has the gradients of its part of the batch."""
+    def _updated_together(self, gradients: Mapping[str, list], rate) -> None:
+        """What `Parts.apply` does, on one of several devices: each has the gradients of its part of the batch."""
         parts, context = self.parts, tf.distribute.get_replica_context()
         for group, its in gradients.items():
             there = [number for number, gradient in enumerate(its) if gradient is not None]
@@ -122,8 +136,9 @@ class TensorFlowStep(Step):
             whole = dict(zip(there, means))
             optimizer = parts.optimizers[group]
             optimizer.apply([whole.get(number) for number in range(len(its))], parts.trained[group])
-        if parts.slow:
-            tf.__internal__.distribute.interim.maybe_merge_call(self._follow, parts.devices.strategy, share)
+
+    def _followed_together(self, share) -> None:
+        tf.__internal__.distribute.interim.maybe_merge_call(self._follow, self.parts.devices.strategy, share)
 
     def _follow(self, strategy, share) -> None:
         for slow, fast in self.parts.slow:

@@ -104,11 +104,11 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
     on_host = replace(plan, on_device=False)
     if plan.on_device:
         bare_step = make_step(loop.make_parts(model, held, on_host))
-    with contextlib.closing(loop.make_feed(held, on_host)) as feed:
+    with contextlib.closing(loop.make_feed(model, held, on_host)) as feed:
         fixed = feed.take()
     repeated = cache(lambda count: keras.tree.map_structure(lambda array: ops.convert_to_tensor(np.repeat(array, count, 0)), fixed))
     rates, busy = [], []
-    with contextlib.closing(loop.make_feed(held, plan)) as feed:
+    with contextlib.closing(loop.make_feed(model, held, plan)) as feed:
         trained, bare = (_step_rate(*each, model.learning_rate, plan.on_device) for each in ((step, feed.take), (bare_step, repeated)))
         for _ in range(TURNS):
             with _utilization() as seen:

@@ -54,7 +54,7 @@ def losses(model: FaceModel, faces: dict[str, Faces], plan: Plan, calls: list[in
            devices: Devices = Devices()) -> tuple[list[dict[str, float]], Parts]:
     """What each call of so many iterations reports; and the parts as they are after it."""
     parts = loop.make_parts(model, faces, plan, devices=devices)
-    step, feed = make_step(parts), loop.make_feed(faces, plan, devices=devices)
+    step, feed = make_step(parts), loop.make_feed(model, faces, plan, devices=devices)
     rows, iteration = [], 0
     for count in calls:
         step(feed.take(count), iteration, [plan.learning_rate] * count)
@@ -143,7 +143,7 @@ def test_gathered_gradients_of_two_halves_are_those_of_the_whole(even_faces):
     model = Tiny()
     once = losses(model, even_faces, plan_of(model, updates=Updates(accumulate=1)), [1])[1]
     parts = loop.make_parts(model, even_faces, plan_of(model, updates=Updates(accumulate=2)))
-    step, feed = make_step(parts), loop.make_feed(even_faces, plan_of(model))
+    step, feed = make_step(parts), loop.make_feed(model, even_faces, plan_of(model))
     fed = feed.take()
     feed.close()
     for number in range(2):
