@@ -37,6 +37,7 @@ from lib.training import balance, checkpoint
 from lib.training.checks import complaints
 from lib.training.data import Faces
 from lib.training.model import FaceModel
+from lib.training.pictures import Pictures, read_squares
 from lib.training.plan import Plan, Updates
 from lib.types import AlignedFace
 from scripts import convert
@@ -50,6 +51,7 @@ OWN_FILES = {"events", "identities.json", "log.jsonl", "loss.png", checkpoint.CO
              "snapshots", "timelapse"}  # of a model's folder
 FEWEST_FACES = 10  # below this nothing can be learnt
 FEW_FACES = 100  # below this the swap will look alike whatever A does
+FEW_PICTURES = 1000  # below this an adversarial model of all kinds of people or pictures learns them by heart
 EMBEDDED_FACES = 16  # enough for a steady mean
 MOST_FACES = 4096  # of each person in a batch
 WARM_UP = 100  # iterations, for models whose learning rate changes
@@ -66,6 +68,7 @@ def run(options: Train) -> int:
     for a, b in itertools.product(options.input_a, options.input_b):
         if same_path(a, b):
             raise FaceswapError(f"-A and -B are both {a}. Name two people's faces.")
+    _check_identities(options)
     _check_folder(options)
     worker, _ = device.worker()
     if worker:  # the first writes, and keeps others out
@@ -76,6 +79,21 @@ def run(options: Train) -> int:
             logger.info("Back at the save of iteration %d; what came after it is set aside in %s.", state.iteration,
                         options.model_dir / "saves")
         return _train(options)
+
+
+def _check_identities(options: Train) -> None:
+    """Raises UsageError where the model learns from other people than are given."""
+    kind = MODELS.load(options.model)
+    if "b" in kind.identities and not options.input_b:
+        raise UsageError(f"{options.model} learns from two people: give -B/--input-b, too.")
+    if "b" not in kind.identities and options.input_b:
+        raise UsageError(f"{options.model} learns from -A alone, which takes several folders: leave -B out.")
+    if options.whole_pictures and not (kind.adversarial and kind.swaps):
+        raise UsageError(f"--whole-pictures is for models that translate without landmarks, as cyclegan; {options.model} learns from faces.")
+    if options.whole_pictures and (options.balance or options.mask):
+        raise UsageError(f"--{'balance' if options.balance else 'mask'} is for faces: leave it or --whole-pictures out.")
+    if kind.adversarial and options.find_rate:
+        raise UsageError(f"--find-rate goes by a loss that falls, which {options.model} has not: leave it out.")
 
 
 def _check_folder(options: Train) -> None:
@@ -131,11 +149,9 @@ def _train(options: Train) -> int:
     settings = _settings(options)
     model = MODELS.create(options.model, **settings["options"])
     _choose_losses(options, model, settings)
-    folders = {identity: [_face_folder(path, folder / f"faces_{identity}{number or ''}", options) for number, path in enumerate(paths)]
-               for identity, paths in (("a", options.input_a), ("b", options.input_b)) if paths}
-    files = {identity: [_read(path, model.coverage) for path in paths] for identity, paths in folders.items()}
-    _check_count(files, folders)
-    held_out = _held_out(settings, [file for these in files["a"] for file in these]) if options.progress_minutes else []
+    folders, files = _read_all(options, model, settings["whole_pictures"])
+    swaps_faces = model.swaps and not settings["whole_pictures"]
+    held_out = _held_out(settings, [file for these in files["a"] for file in these]) if options.progress_minutes and swaps_faces else []
     devices = backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None, options.devices)
     seed = 0 if devices.worker else settings["seed"]
     settings["seed"] = round(float(devices.agreed([seed])[0]))
@@ -150,8 +166,9 @@ def _train(options: Train) -> int:
     weights = {identity: _weights(these, getattr(options, f"weights_{identity}"), options.balance)
                for identity, these in trained_on.items()}
     alignments = {"a": options.alignments_a, "b": options.alignments_b}
-    faces = {identity: _faces(list(itertools.chain(*these)), model, identity == "b" and plan.augmentation.paint_hair,
-                              options.mask, alignments[identity]) for identity, these in trained_on.items()}
+    faces = {identity: Pictures(list(itertools.chain(*these)), model.size) if settings["whole_pictures"] else
+             _faces(list(itertools.chain(*these)), model, identity == "b" and plan.augmentation.paint_hair, options.mask,
+                    alignments[identity]) for identity, these in trained_on.items()}
     plan = replace(plan, weights={identity: weighed for identity, weighed in weights.items() if weighed is not None},
                    on_device=_on_device(options.augment, faces))
     if options.batch == "auto":
@@ -162,16 +179,19 @@ def _train(options: Train) -> int:
         return _find_rate(model, faces, plan, begin, folder)
     measure = None
     if not devices.worker:
-        _write_description(folder, settings, folders, files)
+        _write_description(folder, settings, folders, files, swaps_faces)
         measure = _measure([file.aligned for file in held_out], folder, model.coverage) if held_out else None
 
     needed, (free, _) = sum(these.nbytes for these in faces.values()), device.memory()
     if needed > free:
         logger.warning("All faces together take %.1f GiB of memory, and %.1f are free: take fewer, or a model of fewer pixels.",
                        needed / 2**30, free / 2**30)
-    logger.info("Training %s (%d pixels) on %d faces of A%s and %d of B in %s; they take up to %.2f GiB of memory%s. Ctrl-C saves and "
-                "ends.", options.model, model.size, len(faces["a"]), f" ({len(held_out)} held out to measure on)" if held_out else "",
-                len(faces["b"]), settings["precision"], needed / 2**30, " of the device, which augments them" if plan.on_device else "")
+    counts = {identity: f"{counted(len(these), 'picture' if settings['whole_pictures'] else 'face')} of {identity.upper()}"
+              for identity, these in faces.items()}
+    counts["a"] += f" ({len(held_out)} held out to measure on)" if held_out else ""
+    logger.info("Training %s (%d pixels) on %s in %s; they take up to %.2f GiB of memory%s. Ctrl-C saves and ends.", options.model,
+                model.size, " and ".join(counts.values()), settings["precision"], needed / 2**30,
+                " of the device, which augments them" if plan.on_device else "")
     outcome = loop.train(model, faces, folder, plan, measure, begin, devices)
     logger.info("%s at iteration %d after %.1f minutes of training%s: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
                 outcome.iteration, outcome.seconds / 60, ", since it no longer gets better" if outcome.plateau else "", folder,
@@ -191,11 +211,15 @@ def _settings(options: Train) -> dict[str, Any]:
     averaged = model.averaged if options.averaged is None else options.averaged
     if not checkpoint.saves(folder):
         return {"format": checkpoint.FORMAT, "model": options.model, "options": asdict(model), "size": model.size,
-                "coverage": model.coverage, "precision": precision, "seed": seed, "averaged": averaged}
-    stored = checkpoint.read_options(folder)
+                "coverage": model.coverage, "precision": precision, "seed": seed, "averaged": averaged,
+                "whole_pictures": options.whole_pictures}
+    stored = {"whole_pictures": False} | checkpoint.read_options(folder)
     if stored["model"] != options.model:
         raise FaceswapError(f"{folder} holds a model of the kind {stored['model']!r}, not {options.model!r}. "
                             f"Add -t {stored['model']} to go on with it, or name another folder with -m.")
+    if options.whole_pictures and not stored["whole_pictures"]:
+        raise FaceswapError(f"{folder} holds a model of faces, not of whole pictures. Leave --whole-pictures out to go on with it, or name "
+                            "another folder with -m.")
     for name, value in given.items():
         if stored["options"].get(name, value) != value:
             raise FaceswapError(f"{folder} holds a model with --model.{name.replace('_', '-')} {stored['options'][name]}, not {value}. "
@@ -388,9 +412,28 @@ def _read(folder: Path, coverage: str) -> list[FaceFile]:
     return files
 
 
-def _check_count(files: dict[str, list[list[FaceFile]]], folders: dict[str, list[Path]]) -> None:
+def _read_all(options: Train, model: FaceModel, whole: bool) -> tuple[dict[str, list[Path]], dict[str, list[list]]]:
+    """By identity, folders and what each holds: faces, or `whole` pictures as `Pictures` takes them."""
+    given = {"a": options.input_a, "b": options.input_b}
+    folders, files = {}, {}
+    for identity in model.identities:
+        paths = given[identity]
+        if whole:
+            folders[identity], files[identity] = paths, [read_squares(path, model.size) for path in paths]
+        else:
+            folders[identity] = [_face_folder(path, options.model_dir / f"faces_{identity}{number or ''}", options)
+                                 for number, path in enumerate(paths)]
+            files[identity] = [_read(path, model.coverage) for path in folders[identity]]
+    _check_count(files, folders, "picture" if whole else "face", model.swaps)
+    return folders, files
+
+
+def _check_count(files: dict[str, list[list]], folders: dict[str, list[Path]], what: str, swaps: bool) -> None:
     """Raises FaceswapError where a person has too few faces, or folders of several coverages."""
     for identity, sets in files.items():
+        if what == "picture" or not swaps:
+            _check_enough(sum(map(len, sets)), ", ".join(map(str, folders[identity])), what)
+            continue
         count, where = sum(map(len, sets)), ", ".join(map(str, folders[identity]))
         if count < FEWEST_FACES:
             raise FaceswapError(f"{where} {'holds' if len(sets) == 1 else 'hold'} {counted(count, 'face')}, too few to learn from: at "
@@ -405,18 +448,27 @@ def _check_count(files: dict[str, list[list[FaceFile]]], folders: dict[str, list
             logger.warning("%s", complaint)
 
 
-def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str, list[Path]],
-                       files: dict[str, list[list[FaceFile]]]) -> None:
-    """options.json and identities.json, written before the first iteration."""
+def _check_enough(count: int, where: str, what: str) -> None:
+    """For what is of no one person."""
+    if count < FEWEST_FACES:
+        raise FaceswapError(f"{where}: {counted(count, what)}, too few to learn from. At least {FEWEST_FACES} are needed, and some thousands "
+                            "make good ones.")
+    if count < FEW_PICTURES:
+        logger.warning("%s: only %d %ss. A model of so few learns them by heart; some thousands make a good one.", where, count, what)
+
+
+def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str, list[Path]], files: dict[str, list[list]],
+                       of_people: bool) -> None:
+    """options.json, and of two people's faces identities.json, written before the first iteration."""
     before = settings.get("faces", {})
     now = {identity: {"folder": str(paths[0].resolve()), "folders": [str(path.resolve()) for path in paths],
                       "count": sum(map(len, files[identity]))} for identity, paths in folders.items()}
     path = folder / "identities.json"
     known = _known(path)
-    changed = [identity for identity in now if identity not in known or (
-        identity in before and before[identity].get("folders", [before[identity]["folder"]]) != now[identity]["folders"])]
+    changed = [identity for identity in now if of_people and (identity not in known or (
+        identity in before and before[identity].get("folders", [before[identity]["folder"]]) != now[identity]["folders"]))]
     means = {identity: _embedding(list(itertools.chain(*files[identity]))) for identity in changed}
-    if known.keys() == means.keys() and _are_crossed(known, means):
+    if means and known.keys() == means.keys() and _are_crossed(known, means):
         raise FaceswapError(f"-A and -B are the wrong way round: in {folder} the person of -A is B, and that of -B is A. Change them over. "
                             "To put A's face on B, train as before and convert with -s.")
     for identity, mean in means.items():
@@ -479,6 +531,8 @@ class Train(Command):
                                      "stylegan.", short="-B")
     model_dir: Path = option(help="Folder of the model: made if new, gone on with if not.", short="-m")
     model: str = option("compact", "Kind of model.", short="-t", plugin="models")
+    whole_pictures: bool = option(False, "-A and -B are folders of any two kinds of pictures, not of faces; for cyclegan, whose model the "
+                                         "command translate then uses.")
     batch: str | None = option(None, "Faces of each person in a batch, or auto, the largest that fits; by default what suits the model.",
                                short="-b")
     mask: str | None = option(None, "What of the pictures is face, by this name in the alignments of their sources (extract -M, mask): "

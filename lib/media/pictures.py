@@ -218,7 +218,7 @@ class PictureSource(FrameSource):
 
     def __init__(self, path: Path):
         self.path = Path(path)
-        self.files = _pictures_in(self.path) if self.path.is_dir() else [self.path]
+        self.files = listed(self.path) if self.path.is_dir() else [self.path]
         if not self.files:
             raise FaceswapError(f"There is no picture in {self.path}.{_what_instead(self.path)}")
         self.count = len(self.files)
@@ -270,7 +270,7 @@ def _relative(error: FaceswapError, file: Path) -> str:
     return str(error).removeprefix(str(file)).strip()
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def listed(folder: Path) -> list[Path]:
     """Files with a picture's ending, and those without any that hold one; hidden files are not looked at."""
     found = []
     try:
