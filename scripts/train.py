@@ -92,6 +92,12 @@ def _check_identities(options: Train) -> None:
         raise UsageError(f"--whole-pictures is for models that translate without landmarks, as cyclegan; {options.model} learns from faces.")
     if options.whole_pictures and (options.balance or options.mask):
         raise UsageError(f"--{'balance' if options.balance else 'mask'} is for faces: leave it or --whole-pictures out.")
+    if kind.adversarial and options.gan:
+        raise UsageError(f"--gan is a finishing stage of autoencoders; {options.model} has discriminators of its own. Leave it out.")
+    if options.gan and options.batch == "auto":
+        raise UsageError("--batch auto does not count in what --gan takes: give a number.")
+    if options.gan and (options.devices != 1 or device.worker()[1] > 1):
+        raise UsageError("--gan is for one device: leave it out, or --devices and TF_CONFIG.")
     if kind.adversarial and options.find_rate:
         raise UsageError(f"--find-rate goes by a loss that falls, which {options.model} has not: leave it out.")
 
@@ -152,6 +158,10 @@ def _train(options: Train) -> int:
     folders, files = _read_all(options, model, settings["whole_pictures"])
     swaps_faces = model.swaps and not settings["whole_pictures"]
     held_out = _held_out(settings, [file for these in files["a"] for file in these]) if options.progress_minutes and swaps_faces else []
+    if settings["gan"]:
+        from lib.training.finishing import Finishing
+
+        model = Finishing(model, settings["gan"])
     devices = backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None, options.devices)
     seed = 0 if devices.worker else settings["seed"]
     settings["seed"] = round(float(devices.agreed([seed])[0]))
@@ -212,8 +222,8 @@ def _settings(options: Train) -> dict[str, Any]:
     if not checkpoint.saves(folder):
         return {"format": checkpoint.FORMAT, "model": options.model, "options": asdict(model), "size": model.size,
                 "coverage": model.coverage, "precision": precision, "seed": seed, "averaged": averaged,
-                "whole_pictures": options.whole_pictures}
-    stored = {"whole_pictures": False} | checkpoint.read_options(folder)
+                "whole_pictures": options.whole_pictures, "gan": options.gan or 0.0}
+    stored = {"whole_pictures": False, "gan": 0.0} | checkpoint.read_options(folder)
     if stored["model"] != options.model:
         raise FaceswapError(f"{folder} holds a model of the kind {stored['model']!r}, not {options.model!r}. "
                             f"Add -t {stored['model']} to go on with it, or name another folder with -m.")
@@ -226,7 +236,8 @@ def _settings(options: Train) -> dict[str, Any]:
                                 "Leave the option out to go on with it, or name another folder with -m.")
     if options.load_weights:
         logger.warning("%s is trained already: its own weights are gone on with, not those of %s.", folder, options.load_weights)
-    return stored | {"precision": precision if options.precision != "auto" else stored.get("precision", precision),
+    return stored | {"gan": stored["gan"] if options.gan is None else options.gan,
+                     "precision": precision if options.precision != "auto" else stored.get("precision", precision),
                      "averaged": stored.get("averaged", averaged) if options.averaged is None else averaged,
                      "seed": stored.get("seed", seed) if options.seed is None else options.seed}
 
@@ -574,6 +585,9 @@ class Train(Command):
                                          "suits the model.", low=0.0, high=10.0)
     eyes: float | None = option(None, "How much pixels of the eyes count besides.", low=0.0, high=1000.0)
     mouth: float | None = option(None, "Likewise of the mouth.", low=0.0, high=1000.0)
+    gan: float | None = option(None, "A finishing stage of autoencoders, once they draw well: how much it weighs that discriminators, which "
+                                     "are trained besides, take for real what is drawn, 0.01 to 0.1; kept when gone on with, 0 ends it.",
+                               low=0.0, high=10.0)
     load_weights: Path | None = option(None, "Begin a new model with the weights of this one, as far as they fit.")
     parts: list[str] = option([], "Networks to take from --load-weights; by default all.")
     freeze: list[str] = option([], "Networks that stay as they are, as encoder.")

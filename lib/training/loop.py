@@ -120,11 +120,11 @@ class _Run:
         if found is not None:
             path, state = found
             self.step.sync()
-            checkpoint.load_networks(path, self.parts.networks, averaged=False)
+            checkpoint.load_networks(path, self.there(path, self.parts.networks, "weights"), averaged=False)
             if self.parts.averages:
                 checkpoint.load_networks(path, self.parts.averages, averaged=checkpoint.has_averages(path))
             if state.optimizer in (None, self.made_with):
-                checkpoint.load_optimizers(path, self.parts.optimizers)
+                checkpoint.load_optimizers(path, self.there(path, self.parts.optimizers, "optimizer"))
             else:
                 logger.warning("The optimizer begins anew: it, or what it updates, is not what the save was made with.")
                 self.forget_optimizers()
@@ -135,6 +135,10 @@ class _Run:
                         f", with {state.cut:.3g} of the learning rate, since numbers had left all bounds" if state.cut < 1 else "")
         if self.first:
             self.record.go_on_from(self.iteration)
+
+    def there(self, path: Path, these: dict, kind: str) -> dict:
+        """Those networks or optimizers that a save holds, or should: some a finishing stage adds later."""
+        return {name: one for name, one in these.items() if name not in self.parts.model.added or (path / f"{name}.{kind}.h5").exists()}
 
     def forget_optimizers(self) -> None:
         """Makes them what they were at first, whatever they have become."""

@@ -42,6 +42,7 @@ class FaceModel(ABC):
     identities: tuple[str, ...] = ("a", "b")  # whose faces it learns from
     swaps: bool = True  # has a `swapper`; one that has none makes faces of its own, with the command generate
     adversarial: bool = False  # networks work against each other: its losses do not say how good it is
+    added: tuple[str, ...] = ()  # networks and groups that an earlier save of it may lack
     follows: tuple[str, ...] | None = None  # networks that have averaged copies, where any have; None: all
     batch: int = 16  # faces of each identity
     learning_rate: float = 5e-5
