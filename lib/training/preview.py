@@ -14,6 +14,13 @@ from lib.media.files import part_of, publish
 from lib.training.data import NONE, Faces
 
 TILE = 128  # pixels
+PLAIN = ("Rebuilding faces of A and B", "log", ["a", "b"])
+TOLD = ("D(real)", "D(fake)")  # how the names begin of what discriminators say of pictures, on average
+PANELS = (  # title, scale, how the names of its curves begin
+    ("What the discriminators say: 1 is real, 0 is made, at 0.5 they cannot tell", "linear", TOLD),
+    ("Losses of generators (G) and discriminators (D)", "linear", ("G ", "D ", "cycle ", "identity ")),
+    ("Norms of the gradients", "log", ("gradient ",)),
+)
 ROWS = 6
 
 
@@ -72,30 +79,41 @@ def write_jpg(path: Path, picture: np.ndarray) -> None:
 
 
 def plot(log: Path, path: Path) -> None:
-    """Draws what `log` (log.jsonl) tells of over the iterations: the losses, and the progress of the swap where it was measured."""
+    """Draws what `log` (log.jsonl) tells of over the iterations: the losses, how networks that work against each other stand, and the
+    progress of the swap where it was measured."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = read_log(log)
     measured = [row for row in rows if isinstance(row.get("progress"), dict)]
-    figure = Figure(figsize=(9, 8 if measured else 5))
-    figure.subplots_adjust(0.14, 0.11, 0.92, 0.93, hspace=0.3)  # to find out what fits takes ten times as long as to draw
-    axes = figure.subplots(2 if measured else 1, squeeze=False)[:, 0]
-    axes[0].set(xlabel="iteration", ylabel="mean absolute error", title="Rebuilding faces of A and B", yscale="log")
-    for identity, color in (("a", "tab:blue"), ("b", "tab:orange")):
-        _draw(axes[0], [(row["iteration"], row[identity]) for row in rows if identity in row], color, f"loss {identity}")
-    if measured:
-        axes[1].set(xlabel="iteration", ylabel="distance to B's embedding", title="Swapping faces of A that were held out")
-        errors = axes[1].twinx()
+    swapped = [row for row in measured if "distance_b" in row["progress"]]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    panels = [(title, scale, shown) for title, scale, begins in PANELS if (shown := [name for name in names if name.startswith(begins)])]
+    panels = [PLAIN] * (not panels or "a" in names) + panels
+    figure = Figure(figsize=(9, 5 + 3 * (len(panels) - 1 + bool(measured))))
+    figure.subplots_adjust(0.14, 0.11 / (len(panels) + bool(measured)) + 0.01, 0.92, 0.95, hspace=0.3)  # what fits is dear to find out
+    axes = figure.subplots(len(panels) + bool(measured), squeeze=False)[:, 0]
+    for axis, (title, scale, shown) in zip(axes, panels):
+        axis.set(xlabel="iteration", ylabel="mean absolute error" if shown is PLAIN[2] else "", title=title, yscale=scale)
+        for number, name in enumerate(shown):
+            _draw(axis, [(row["iteration"], row[name]) for row in rows if name in row], f"C{number}", f"loss {name}" if len(name) == 1 else name)
+        if axis.lines:
+            axis.legend()
+    if swapped:
+        axes[-1].set(xlabel="iteration", ylabel="distance to B's embedding", title="Swapping faces of A that were held out")
+        errors = axes[-1].twinx()
         errors.set(ylabel="per cent of the distance between the eyes")
-        for axis, key, color in ((axes[1], "distance_b", "tab:green"), (errors, "landmark_error", "tab:red"),
+        for axis, key, color in ((axes[-1], "distance_b", "tab:green"), (errors, "landmark_error", "tab:red"),
                                  (errors, "eyes_error", "tab:pink"), (errors, "mouth_error", "tab:brown")):
-            _draw(axis, [(row["iteration"], row["progress"][key]) for row in measured if key in row["progress"]], color,
+            _draw(axis, [(row["iteration"], row["progress"][key]) for row in swapped if key in row["progress"]], color,
                   BY_KEY[key].title)
         errors.legend(loc="upper right")
-        axes[1].legend(loc="upper center")
-    if axes[0].lines:
-        axes[0].legend()
+        axes[-1].legend(loc="upper center")
+    elif measured:
+        axes[-1].set(xlabel="iteration", title="What it makes, measured", yscale="log")
+        for number, key in enumerate(measured[-1]["progress"]):
+            _draw(axes[-1], [(row["iteration"], row["progress"][key]) for row in measured if key in row["progress"]], f"C{number}", key)
+        axes[-1].legend()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     write_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))

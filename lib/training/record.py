@@ -17,6 +17,8 @@ from lib.training import preview, report
 from lib.training.events import Events
 from lib.training.page import Page
 from lib.training.plan import Plan
+from lib.training.preview import TOLD
+from lib.training.rivalry import Balance
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Record:
         self._stack = contextlib.ExitStack()
         self._from = 0  # iteration that this run goes on from
         self._moves = True  # or was told that it does not
+        self._balance = Balance()
         self._events: Events | None = None
         self._page: Page | None = None
         self._tell: Callable[[str, dict], None] | None = None
@@ -69,7 +72,8 @@ class Record:
         if progress is not None:
             row["progress"] = dict(progress)
             self.history.append((iteration, row["progress"]))
-        self.losses.append((iteration, row.get("a", 0.0) + row.get("b", 0.0)))
+        if {"a", "b"} <= row.keys():
+            self.losses.append((iteration, row["a"] + row["b"]))
         with unessential(self._log), open(self._log, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         numbers = {name: value for name, value in row.items() if isinstance(value, float)}
@@ -80,7 +84,9 @@ class Record:
         self._tell(line, row)
         if self._page:
             self._page.tell(row, line)
-        (began, first), (_, last) = self.losses[0], self.losses[-1]
+        if mishap := self._balance.mishap(row):
+            logger.warning("%s", mishap)
+        (began, first), (_, last) = self.losses[0] if self.losses else (0, 0.0), self.losses[-1] if self.losses else (0, 0.0)
         if self._moves and iteration - began >= self._plan.warm_up + STILL and last > max(HARDLY * first, AT_ALL):
             self._moves = False
             logger.warning("The loss is %.3f, and was %.3f at first: the networks learn nothing. Most often the learning rate is too high. "
@@ -130,9 +136,16 @@ def unessential(path: Path) -> Iterator[None]:
 
 
 def _line(plan: Plan, row: dict, progress: Mapping[str, float]) -> str:
-    parts = [f"iteration {row['iteration']}", "loss " + " ".join(f"{name} {row[name]:.4f}" for name in ("a", "b") if name in row)]
-    if progress:
+    parts = [f"iteration {row['iteration']}"]
+    if losses := [f"{name} {row[name]:.4f}" for name in ("a", "b") if name in row]:
+        parts.append(f"loss {' '.join(losses)}")
+    for told in TOLD:
+        if said := [value for name, value in row.items() if name.startswith(told)]:
+            parts.append(f"{told} {sum(said) / len(said):.2f}")
+    if "distance_b" in progress:
         parts.append(f"to B {progress['distance_b']:.3f} landmarks {progress['landmark_error']:.1f} %")
+    elif progress:
+        parts.append(" ".join(f"{name} {value:.3f}" for name, value in progress.items()))
     if row["speed"]:  # known from the second iteration of a run on: the first is compiled
         parts += [f"{row['speed']:.1f} it/s", f"{row['images']:.0f} images/s"]
     for gpu in device.gpus():

@@ -19,7 +19,7 @@ from lib.evaluation.report import DIRECTIONS
 from lib.logs import counted
 from lib.media.files import part_of
 from lib.training import checkpoint
-from lib.training.preview import read_log
+from lib.training.preview import PANELS, read_log
 
 POINTS = 600  # most of a curve: longer ones are averaged
 FRAMES = 24  # most of the time-lapse
@@ -109,9 +109,12 @@ def _progress(rows: list[dict]) -> str:
 def _curves(rows: list[dict]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row if name not in OWN))
     mains = [name for name in ("a", "b") if name in names]
-    others = [name for name in names if name not in mains]
+    panels = [(title, scale, shown) for title, scale, begins in PANELS if (shown := [name for name in names if name.startswith(begins)])]
+    others = [name for name in names if name not in (*mains, *(name for _, _, shown in panels for name in shown))]
     measures = list(dict.fromkeys(key for row in rows if isinstance(row.get("progress"), dict) for key in row["progress"] if key in BY_KEY))
     losses = chart("Loss", [(f"loss {name.upper()}", _points(rows, _of(name))) for name in mains], log=True)
+    losses += "".join(chart(title, [(name, _points(rows, _of(name))) for name in shown], log=scale == "log")
+                      for title, scale, shown in panels)
     losses += chart("Parts of the loss, and other losses", [(name, _points(rows, _of(name))) for name in others], log=True)
     progress = "".join(chart(f"{_titled(key)}, {DIRECTIONS[BY_KEY[key].better]}", [("", _points(rows, _of_progress(key)))])
                        for key in measures)
