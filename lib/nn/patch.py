@@ -46,6 +46,12 @@ class SpectralConv2D(layers.Conv2D):
         y = ops.conv(x, kernel, self.strides, self.padding)
         return y + ops.cast(self.bias, x.dtype) if self.use_bias else y
 
+    def save_own_variables(self, store):
+        layers.Layer.save_own_variables(self, store)  # a convolution saves its kernel and bias alone
+
+    def load_own_variables(self, store):
+        layers.Layer.load_own_variables(self, store)
+
 
 def _unit(vector):
     return vector / (ops.norm(vector) + 1e-12)
