@@ -36,9 +36,9 @@ def sheet(faces: dict[str, Faces], rebuild) -> np.ndarray:
     return columns(shown)
 
 
-def chosen(faces: Faces) -> np.ndarray:
-    """(N, S, S, 3) float32 RGB in [0, 1]: at most ROWS faces, evenly from first to last."""
-    shown = np.linspace(0, len(faces) - 1, min(ROWS, len(faces))).astype(int)
+def chosen(faces: Faces, most: int = ROWS) -> np.ndarray:
+    """(N, S, S, 3) float32 RGB in [0, 1]: at most so many faces, evenly from first to last."""
+    shown = np.linspace(0, len(faces) - 1, min(most, len(faces))).astype(int)
     return faces.batch(shown, NONE, np.random.default_rng(0)).input.astype(np.float32) / 255
 
 

@@ -1,0 +1,443 @@
+"""Layers and networks of style-based generators and their discriminators. Feature maps are (N, H, W, C).
+
+"A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019, and "Analyzing and Improving the Image Quality of
+StyleGAN", CVPR, 2020.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+SLOPE, GAIN = 0.2, math.sqrt(2)  # of leaky ReLUs; the second keeps their output as wide as their input
+CLAMP = 256.0  # for half precision
+GROUP = 4  # pictures whose spread a discriminator sees
+FIR = np.float32([1, 3, 3, 1]) / 8  # low-pass filter along one axis
+BLUR = np.float32([1, 2, 1]) / 4  # that of 2019
+NORMAL = keras.initializers.RandomNormal(0.0, 1.0)
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class Leaky(layers.Layer):
+    """Leaky ReLU that keeps the deviation, clamped."""
+
+    def call(self, x):
+        return ops.clip(ops.leaky_relu(x, SLOPE) * GAIN, -CLAMP, CLAMP)
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class Resampled(layers.Layer):
+    """(N, H, W, C) through a low-pass filter: "up" (2 H, 2 W), "down" (H / 2, W / 2) or "blur" (H, W)."""
+
+    def __init__(self, how: str, **kwargs):
+        super().__init__(**kwargs)
+        self.how = how
+
+    def call(self, x):
+        return {"up": enlarged, "down": shrunk, "blur": blurred}[self.how](x)
+
+    def get_config(self):
+        return super().get_config() | {"how": self.how}
+
+
+def leaky(x):
+    return Leaky(dtype=x.dtype)(x)
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class EqualDense(layers.Layer):
+    """Dense layer with weights of deviation 1 that are scaled as they are used, so that all layers learn at one pace.
+
+    "Progressive Growing of GANs for Improved Quality, Stability, and Variation", ICLR, 2018. `rate` slows the layer down; `bias` is what
+    it begins with.
+    """
+
+    def __init__(self, units: int, rate: float = 1.0, bias: float = 0.0, gain: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.rate, self.start, self.gain = units, rate, bias, gain
+
+    def build(self, shape):
+        self.kernel_initializer = keras.initializers.RandomNormal(0.0, 1.0 / self.rate)
+        self.scale = self.gain * self.rate / math.sqrt(shape[-1])
+        self.kernel = self.add_weight(shape=(shape[-1], self.units), initializer=self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight(shape=(self.units,), initializer=keras.initializers.Constant(self.start / self.rate), name="bias")
+
+    def call(self, x):
+        return ops.matmul(x, self.kernel * self.scale) + self.bias * self.rate
+
+    def get_config(self):
+        return super().get_config() | {"units": self.units, "rate": self.rate, "bias": self.start, "gain": self.gain}
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class EqualConv2D(layers.Layer):
+    """Likewise a convolution; before it, with `scale` "up" or "down", the picture is made twice or half as large through the low-pass FIR.
+
+    Resampling and convolution are one convolution with a composed kernel.
+    """
+
+    def __init__(self, filters: int, kernel: int = 3, scale: str | None = None, use_bias: bool = True, gain: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.side, self.resampled, self.use_bias, self.gain = filters, kernel, scale, use_bias, gain
+
+    def build(self, shape):
+        self.kernel_initializer = NORMAL
+        self.kernel = self.add_weight(shape=(self.side, self.side, shape[-1], self.filters), initializer=NORMAL, name="kernel")
+        self.scale = self.gain / math.sqrt(self.side ** 2 * shape[-1])
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+
+    def call(self, x):
+        y = convolved(x, self.kernel * self.scale, self.resampled)
+        return y + self.bias if self.use_bias else y
+
+    def get_config(self):
+        return super().get_config() | {"filters": self.filters, "kernel": self.side, "scale": self.resampled, "use_bias": self.use_bias,
+                                       "gain": self.gain}
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class ModulatedConv2D(layers.Layer):
+    """A convolution whose input channels are weighed by a style, and whose effective kernels then have length 1 (demodulation).
+
+    Called with a feature map (N, H, W, C) and styles w (N, D). The kernel is shared by the batch: to weigh what goes in and what comes out
+    is the same as to weigh it for each picture.
+    """
+
+    def __init__(self, filters: int, kernel: int = 3, scale: str | None = None, demodulate: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.side, self.resampled, self.demodulate = filters, kernel, scale, demodulate
+
+    def build(self, shapes):
+        channels = shapes[0][-1]
+        self.kernel_initializer = NORMAL
+        self.kernel = self.add_weight(shape=(self.side, self.side, channels, self.filters), initializer=NORMAL, name="kernel")
+        self.style = EqualDense(channels, bias=1.0, dtype="float32", name="style")
+        self.style.build(shapes[1])
+
+    def call(self, given):
+        x, w = given
+        styles = self.style(ops.cast(w, "float32"))
+        kernel = ops.cast(self.kernel, "float32")
+        if self.demodulate:
+            kernel = kernel / math.sqrt(math.prod(kernel.shape[:3]))  # keeps half precision from overflowing; the result is the same
+            after = demodulation(kernel, styles)
+        else:
+            styles = styles / math.sqrt(kernel.shape[2])
+        y = convolved(x * ops.cast(styles, x.dtype)[:, None, None], ops.cast(kernel, x.dtype), self.resampled)
+        return y * ops.cast(after, y.dtype)[:, None, None] if self.demodulate else y
+
+    def get_config(self):
+        return super().get_config() | {"filters": self.filters, "kernel": self.side, "scale": self.resampled, "demodulate": self.demodulate}
+
+
+def demodulation(kernel, styles):
+    """(N, F): by what the output channels of a kernel (K, K, C, F) weighed by styles (N, C) are multiplied so that each has length 1."""
+    return ops.rsqrt(ops.matmul(ops.square(styles), ops.sum(ops.square(kernel), (0, 1))) + 1e-8)
+
+
+def convolved(x, kernel, scale: str | None = None):
+    """`x` (N, H, W, C) with a kernel (K, K, C, F), K odd: of the same side, or "up" twice, or "down" half as large."""
+    side = kernel.shape[0]
+    if scale is None:
+        return ops.conv(x, kernel, 1, "same")
+    composed = _composed(side, scale)
+    if scale == "up":  # (2, 2, T, T, C, F) -> four output pixels of every place
+        parts = ops.einsum("pia,qjb,abcf->ijcpqf", composed, composed, ops.cast(kernel, "float32"))
+        flat = ops.reshape(parts, (*composed.shape[1:2] * 2, kernel.shape[2], 4 * kernel.shape[3]))
+        return _to_space(ops.conv(x, ops.cast(flat, x.dtype), 1, "same"))
+    parts = ops.einsum("pia,qjb,abcf->ijpqcf", composed, composed, ops.cast(kernel, "float32"))
+    flat = ops.reshape(parts, (*composed.shape[1:2] * 2, 4 * kernel.shape[2], kernel.shape[3]))
+    return ops.conv(_to_depth(x), ops.cast(flat, x.dtype), 1, "same")
+
+
+def _composed(side: int, scale: str) -> np.ndarray:
+    """(2, T, K) float32: along one axis, what the kernel's K taps add to T taps of each of two phases, the low-pass filter within.
+
+    Up: of zeros and pixels in turn, the kernel and then the filter, twice as strong, make the output's even and odd pixels.
+    Down: filter, then kernel with a stride of two; the phases are the even and odd pixels of the input.
+    """
+    found = np.zeros((2, 3, side), np.float32)
+    for tap in range(side):
+        for number, share in enumerate(FIR):
+            apart = tap - side // 2 + number - (1 if scale == "down" else 2)  # from output pixel to input pixel, on the finer grid
+            if scale == "down":  # fine pixel 2 n + apart
+                found[apart % 2, apart // 2 + 1, tap] += share
+            else:  # output pixel 2 n + phase reads fine pixel 2 n + phase + apart, a pixel of the input where that is even
+                for phase in (0, 1):
+                    if (phase + apart) % 2 == 0:
+                        found[phase, (phase + apart) // 2 + 1, tap] += 2 * share
+    return found
+
+
+def _to_space(x):
+    """(N, H, W, 2 * 2 * C) -> (N, 2 H, 2 W, C)."""
+    _, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, height, width, 2, 2, channels // 4))
+    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 2 * height, 2 * width, channels // 4))
+
+
+def _to_depth(x):
+    """(N, 2 H, 2 W, C) -> (N, H, W, 2 * 2 * C)."""
+    _, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, height // 2, 2, width // 2, 2, channels))
+    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height // 2, width // 2, 4 * channels))
+
+
+def enlarged(x):
+    """(N, H, W, C) -> (N, 2 H, 2 W, C) through the FIR; at the border there are zeros beyond."""
+    for axis in (1, 2):
+        before, after = _shifted(x, axis, 1), _shifted(x, axis, -1)
+        pair = ops.stack([before * 0.25 + x * 0.75, x * 0.75 + after * 0.25], axis + 1)
+        shape = list(x.shape)
+        shape[0], shape[axis] = -1, 2 * shape[axis]
+        x = ops.reshape(pair, shape)
+    return x
+
+
+def shrunk(x):
+    """(N, 2 H, 2 W, C) -> (N, H, W, C) through the FIR."""
+    for axis in (1, 2):
+        length = x.shape[axis]
+        padded = ops.pad(x, [(1, 1) if other == axis else (0, 0) for other in range(4)])
+        x = sum(float(share) * _every_other(padded, axis, number, length // 2) for number, share in enumerate(FIR))
+    return x
+
+
+def blurred(x):
+    """(N, H, W, C) through [1, 2, 1] along both axes."""
+    for axis in (1, 2):
+        x = float(BLUR[0]) * _shifted(x, axis, 1) + float(BLUR[1]) * x + float(BLUR[2]) * _shifted(x, axis, -1)
+    return x
+
+
+def _shifted(x, axis: int, by: int):
+    """What lies `by` pixels before each; zeros from beyond the border."""
+    length = x.shape[axis]
+    padded = ops.pad(x, [(max(by, 0), max(-by, 0)) if other == axis else (0, 0) for other in range(4)])
+    start = max(-by, 0)
+    return padded[:, start:start + length] if axis == 1 else padded[:, :, start:start + length]
+
+
+def _every_other(x, axis: int, start: int, count: int):
+    stop = start + 2 * count - 1
+    return x[:, start:stop:2] if axis == 1 else x[:, :, start:stop:2]
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class Noise(layers.Layer):
+    """Adds a picture of noise, as strong as is learnt: one strength for all channels, or, `each`, for every one.
+
+    In training the noise is new for every picture; else it is always the same.
+    """
+
+    def __init__(self, each: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.each, self.seeds = each, keras.random.SeedGenerator()
+
+    def build(self, shape):
+        self.strength = self.add_weight(shape=(shape[-1] if self.each else 1,), initializer="zeros", name="strength")
+        self.fixed = self.add_weight(shape=(1, *shape[1:3], 1), initializer=NORMAL, trainable=False, name="fixed")
+
+    def call(self, x, training: bool = False):
+        noise = self.fixed
+        if training:
+            noise = keras.random.normal((ops.shape(x)[0], *x.shape[1:3], 1), dtype=x.dtype, seed=self.seeds)
+        return x + ops.cast(noise, x.dtype) * self.strength
+
+    def get_config(self):
+        return super().get_config() | {"each": self.each}
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class Bias(layers.Layer):
+    """Adds a number to each channel."""
+
+    def build(self, shape):
+        self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", name="bias")
+
+    def call(self, x):
+        return x + self.bias
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class Constant(layers.Layer):
+    """(N, ...) -> (N, 4, 4, C): the learnt picture that every face begins with."""
+
+    def __init__(self, filters: int, ones: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.ones = filters, ones
+
+    def build(self, shape):
+        self.picture = self.add_weight(shape=(1, 4, 4, self.filters), initializer="ones" if self.ones else NORMAL, name="picture")
+
+    def call(self, like):
+        return ops.tile(ops.cast(self.picture, self.compute_dtype), (ops.shape(like)[0], 1, 1, 1))
+
+    def get_config(self):
+        return super().get_config() | {"filters": self.filters, "ones": self.ones}
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class AdaIN(layers.Layer):
+    """Channels of mean 0 and deviation 1, then stretched and shifted by styles w (N, D), as the design of 2019 has it."""
+
+    def build(self, shapes):
+        self.channels = shapes[0][-1]
+        self.style = EqualDense(2 * self.channels, dtype="float32", name="style")
+        self.style.build(shapes[1])
+
+    def call(self, given):
+        x, w = given
+        wide = ops.cast(x, "float32")
+        apart = wide - ops.mean(wide, (1, 2), keepdims=True)
+        even = apart * ops.rsqrt(ops.mean(ops.square(apart), (1, 2), keepdims=True) + 1e-8)
+        gain, shift = ops.split(self.style(ops.cast(w, "float32"))[:, None, None], 2, -1)
+        return ops.cast(even * (1 + gain) + shift, x.dtype)
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class Spread(layers.Layer):
+    """One more channel: how much the pictures of a group, every N / GROUP-th of the batch, differ on average (minibatch deviation)."""
+
+    def call(self, x):
+        count = x.shape[0] if x.shape[0] else ops.shape(x)[0]
+        height, width, channels = x.shape[1:]
+        size = math.gcd(GROUP, count) if isinstance(count, int) else 1
+        groups = ops.reshape(ops.cast(x, "float32"), (size, -1, height, width, channels))
+        apart = groups - ops.mean(groups, 0, keepdims=True)
+        deviation = ops.mean(ops.sqrt(ops.mean(ops.square(apart), 0) + 1e-8), (1, 2, 3))
+        plane = ops.reshape(ops.tile(deviation, (size,)), (-1, 1, 1, 1))
+        return ops.concatenate([x, ops.cast(ops.tile(plane, (1, height, width, 1)), x.dtype)], -1)
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class Unit(layers.Layer):
+    """(N, D) whose numbers have a mean square of 1."""
+
+    def call(self, z):
+        return z * ops.rsqrt(ops.mean(ops.square(z), 1, keepdims=True) + 1e-8)
+
+
+@keras.saving.register_keras_serializable("faceswap")
+class MeanStyle(layers.Layer):
+    """Passes styles w (N, D) on, and remembers their running mean, (D,)."""
+
+    KEPT = 0.998
+
+    def build(self, shape):
+        self.mean = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False, name="mean")
+
+    def call(self, w, training: bool = False):
+        if training:
+            batch = ops.mean(ops.cast(ops.stop_gradient(w), "float32"), 0)
+            self.mean.assign(self.mean * self.KEPT + batch * (1 - self.KEPT))
+        return w
+
+
+def mapping(latent: int, depth: int) -> keras.Model:
+    """z (N, D), normal -> w (N, D). Its layer "mean_style" remembers the mean of w."""
+    z = keras.Input((latent,))
+    x = Unit(dtype="float32")(z)
+    for _ in range(depth):
+        x = leaky(EqualDense(latent, rate=0.01, dtype="float32")(x))
+    return keras.Model(z, MeanStyle(dtype="float32", name="mean_style")(x), name="mapping")
+
+
+def widths(size: int, base: int, most: int) -> dict[int, int]:
+    """Resolution -> channels, from 4 to `size` pixels."""
+    return {4 << power: min(base // (4 << power), most) for power in range(int(math.log2(size)) - 1)}
+
+
+def slots(size: int) -> int:
+    """Number of styles that a picture is made of: two a resolution."""
+    return 2 * int(math.log2(size)) - 2
+
+
+def synthesis(size: int, latent: int, base: int, most: int) -> keras.Model:
+    """(N, L, D) styles w -> (N, S, S, 3) float32, about [-1, 1]: each resolution adds its picture (skip connections), of 2020."""
+    styles = keras.Input((slots(size), latent))
+    picture, number = None, 0
+    for side, filters in widths(size, base, most).items():
+        if side == 4:
+            x = Constant(filters)(styles)
+        else:
+            x = _styled(x, styles[:, number], filters, "up")
+            number += 1
+        x = _styled(x, styles[:, number], filters)
+        number += 1
+        rgb = Bias(dtype="float32")(ModulatedConv2D(3, 1, demodulate=False)([x, styles[:, min(number, slots(size) - 1)]]))
+        picture = rgb if picture is None else layers.Add(dtype="float32")([Resampled("up", dtype="float32")(picture), rgb])
+    return keras.Model(styles, picture, name="synthesis")
+
+
+def _styled(x, w, filters: int, scale: str | None = None):
+    x = Bias()(Noise()(ModulatedConv2D(filters, 3, scale)([x, w])))
+    return leaky(x)
+
+
+def discriminator(size: int, base: int, most: int) -> keras.Model:
+    """(N, S, S, 3) in [-1, 1] -> (N, 1) float32 logits: residual, of 2020."""
+    filters = widths(size, base, most)
+    picture = keras.Input((size, size, 3))
+    x = leaky(EqualConv2D(filters[size], 1)(picture))
+    for side in sorted(filters, reverse=True)[:-1]:
+        skip = EqualConv2D(filters[side // 2], 1, use_bias=False, gain=math.sqrt(0.5))(Resampled("down")(x))
+        y = leaky(EqualConv2D(filters[side])(x))
+        y = leaky(EqualConv2D(filters[side // 2], scale="down")(y))
+        x = layers.Add()([skip, layers.Rescaling(math.sqrt(0.5))(y)])
+    return keras.Model(picture, _judged(x, filters[4]), name="discriminator")
+
+
+def _judged(x, filters: int):
+    """The end of both discriminators, at 4 x 4 pixels."""
+    x = leaky(EqualConv2D(filters)(Spread()(x)))
+    x = leaky(EqualDense(filters)(layers.Flatten()(x)))
+    return EqualDense(1, dtype="float32")(x)
+
+
+def synthesis_of_2019(size: int, latent: int, base: int, most: int) -> keras.Model:
+    """As `synthesis`, as the paper of 2019 has it, but grown at once: noise, bias, leaky ReLU and then styles that stretch normed channels."""
+    styles = keras.Input((slots(size), latent))
+    number = 0
+    for side, filters in widths(size, base, most).items():
+        if side == 4:
+            x = Constant(filters, ones=True)(styles)
+        else:
+            x = Resampled("blur")(EqualConv2D(filters, use_bias=False)(layers.UpSampling2D(2)(x)))
+        for first in (True, False):
+            x = x if first else EqualConv2D(filters, use_bias=False)(x)
+            x = AdaIN()([leaky(Bias()(Noise(each=True)(x))), styles[:, number]])
+            number += 1
+    return keras.Model(styles, EqualConv2D(3, 1, dtype="float32")(x), name="synthesis")
+
+
+def discriminator_of_2019(size: int, base: int, most: int) -> keras.Model:
+    """As `discriminator`, as the paper of 2019 has it, but grown at once."""
+    filters = widths(size, base, most)
+    picture = keras.Input((size, size, 3))
+    x = leaky(EqualConv2D(filters[size], 1)(picture))
+    for side in sorted(filters, reverse=True)[:-1]:
+        x = leaky(EqualConv2D(filters[side])(x))
+        x = leaky(EqualConv2D(filters[side // 2])(Resampled("blur")(x)))
+        x = layers.AveragePooling2D(2)(x)
+    return keras.Model(picture, _judged(x, filters[4]), name="discriminator")
+
+
+def broadcast(w, count: int):
+    """(N, D) -> (N, L, D): one style for all layers."""
+    return ops.repeat(w[:, None], count, 1)
+
+
+def truncated(w, mean, psi: float):
+    """Styles (N, ..., D) moved towards their mean (D,): psi 1 leaves them, 0 gives the mean. Fewer odd faces, fewer different ones."""
+    return mean + psi * (w - mean)
+
+
+def mixed(one, other, crossover):
+    """(N, L, D): the styles of `one` before the layer `crossover` (N,), those of `other` from there on."""
+    numbers = ops.arange(one.shape[1])
+    return ops.where((numbers[None] < ops.cast(crossover, "int32")[:, None])[..., None], one, other)
