@@ -30,14 +30,14 @@ class Leaky(layers.Layer):
 
 @keras.saving.register_keras_serializable("faceswap")
 class Resampled(layers.Layer):
-    """(N, H, W, C) through a low-pass filter: "up" (2 H, 2 W), "down" (H / 2, W / 2) or "blur" (H, W)."""
+    """(N, H, W, C) through a low-pass filter: "up" (2 H, 2 W) or "blur" (H, W)."""
 
     def __init__(self, how: str, **kwargs):
         super().__init__(**kwargs)
         self.how = how
 
     def call(self, x):
-        return {"up": enlarged, "down": shrunk, "blur": blurred}[self.how](x)
+        return {"up": enlarged, "blur": blurred}[self.how](x)
 
     def get_config(self):
         return super().get_config() | {"how": self.how}
@@ -144,47 +144,17 @@ def convolved(x, kernel, scale: str | None = None):
     side = kernel.shape[0]
     if scale is None:
         return ops.conv(x, kernel, 1, "same")
-    composed = _composed(side, scale)
-    if scale == "up":  # (2, 2, T, T, C, F) -> four output pixels of every place
-        parts = ops.einsum("pia,qjb,abcf->ijcpqf", composed, composed, ops.cast(kernel, "float32"))
-        flat = ops.reshape(parts, (*composed.shape[1:2] * 2, kernel.shape[2], 4 * kernel.shape[3]))
-        return _to_space(ops.conv(x, ops.cast(flat, x.dtype), 1, "same"))
-    parts = ops.einsum("pia,qjb,abcf->ijpqcf", composed, composed, ops.cast(kernel, "float32"))
-    flat = ops.reshape(parts, (*composed.shape[1:2] * 2, 4 * kernel.shape[2], kernel.shape[3]))
-    return ops.conv(_to_depth(x), ops.cast(flat, x.dtype), 1, "same")
-
-
-def _composed(side: int, scale: str) -> np.ndarray:
-    """(2, T, K) float32: along one axis, what the kernel's K taps add to T taps of each of two phases, the low-pass filter within.
-
-    Up: of zeros and pixels in turn, the kernel and then the filter, twice as strong, make the output's even and odd pixels.
-    Down: filter, then kernel with a stride of two; the phases are the even and odd pixels of the input.
-    """
-    found = np.zeros((2, 3, side), np.float32)
+    # one convolution with the kernel and the filter composed: there is no larger picture between them that memory has to hold
+    flipped = scale == "up"
+    taps = np.zeros((side + len(FIR) - 1, side), np.float32)
     for tap in range(side):
-        for number, share in enumerate(FIR):
-            apart = tap - side // 2 + number - (1 if scale == "down" else 2)  # from output pixel to input pixel, on the finer grid
-            if scale == "down":  # fine pixel 2 n + apart
-                found[apart % 2, apart // 2 + 1, tap] += share
-            else:  # output pixel 2 n + phase reads fine pixel 2 n + phase + apart, a pixel of the input where that is even
-                for phase in (0, 1):
-                    if (phase + apart) % 2 == 0:
-                        found[phase, (phase + apart) // 2 + 1, tap] += 2 * share
-    return found
-
-
-def _to_space(x):
-    """(N, H, W, 2 * 2 * C) -> (N, 2 H, 2 W, C)."""
-    _, height, width, channels = x.shape
-    x = ops.reshape(x, (-1, height, width, 2, 2, channels // 4))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 2 * height, 2 * width, channels // 4))
-
-
-def _to_depth(x):
-    """(N, 2 H, 2 W, C) -> (N, H, W, 2 * 2 * C)."""
-    _, height, width, channels = x.shape
-    x = ops.reshape(x, (-1, height // 2, 2, width // 2, 2, channels))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height // 2, width // 2, 4 * channels))
+        taps[tap:tap + len(FIR), side - 1 - tap if flipped else tap] = FIR * (2 if flipped else 1)
+    if flipped:
+        composed = ops.einsum("ta,ub,abcf->tufc", taps, taps, ops.cast(kernel, "float32"))
+        return ops.conv_transpose(x, ops.cast(composed, x.dtype), 2, "same")
+    composed = ops.einsum("ta,ub,abcf->tucf", taps, taps, ops.cast(kernel, "float32"))
+    edge = (side + 1) // 2
+    return ops.conv(ops.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0))), ops.cast(composed, x.dtype), 2, "valid")
 
 
 def enlarged(x):
@@ -195,15 +165,6 @@ def enlarged(x):
         shape = list(x.shape)
         shape[0], shape[axis] = -1, 2 * shape[axis]
         x = ops.reshape(pair, shape)
-    return x
-
-
-def shrunk(x):
-    """(N, 2 H, 2 W, C) -> (N, H, W, C) through the FIR."""
-    for axis in (1, 2):
-        length = x.shape[axis]
-        padded = ops.pad(x, [(1, 1) if other == axis else (0, 0) for other in range(4)])
-        x = sum(float(share) * _every_other(padded, axis, number, length // 2) for number, share in enumerate(FIR))
     return x
 
 
@@ -220,11 +181,6 @@ def _shifted(x, axis: int, by: int):
     padded = ops.pad(x, [(max(by, 0), max(-by, 0)) if other == axis else (0, 0) for other in range(4)])
     start = max(-by, 0)
     return padded[:, start:start + length] if axis == 1 else padded[:, :, start:start + length]
-
-
-def _every_other(x, axis: int, start: int, count: int):
-    stop = start + 2 * count - 1
-    return x[:, start:stop:2] if axis == 1 else x[:, :, start:stop:2]
 
 
 @keras.saving.register_keras_serializable("faceswap")
@@ -385,7 +341,7 @@ def discriminator(size: int, base: int, most: int) -> keras.Model:
     picture = keras.Input((size, size, 3))
     x = leaky(EqualConv2D(filters[size], 1)(picture))
     for side in sorted(filters, reverse=True)[:-1]:
-        skip = EqualConv2D(filters[side // 2], 1, use_bias=False, gain=math.sqrt(0.5))(Resampled("down")(x))
+        skip = EqualConv2D(filters[side // 2], 1, "down", use_bias=False, gain=math.sqrt(0.5))(x)
         y = leaky(EqualConv2D(filters[side])(x))
         y = leaky(EqualConv2D(filters[side // 2], scale="down")(y))
         x = layers.Add()([skip, layers.Rescaling(math.sqrt(0.5))(y)])
