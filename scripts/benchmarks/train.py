@@ -226,7 +226,8 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
 
     faces = {}
     with tempfile.TemporaryDirectory() as made:
-    XX = folder or Path(made) / identity
+        for identity, portrait in zip(model.identities, (astronaut, admiral)):
+            path = folder or Path(made) / identity
             if folder is None:
                 with AlignmentStore.open(Path(made) / f"{identity}.db") as store:
                     extract(MovingCamera(portrait(), seconds=FACES / 25), store, lambda: DETECTORS.create("hog"),
