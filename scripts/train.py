@@ -18,6 +18,7 @@ from lib import device
 from lib.cli import Command
 from lib.errors import DONE, INTERRUPTED, FaceswapError, UsageError
 from lib.evaluation import heldout
+from lib.evaluation.drawn import DrawnFaces
 from lib.evaluation.frames import Kit
 from lib.evaluation.measures import BY_KEY
 from lib.evaluation.page import number
@@ -190,7 +191,10 @@ def _train(options: Train) -> int:
     measure = None
     if not devices.worker:
         _write_description(folder, settings, folders, files, swaps_faces)
-        measure = _measure([file.aligned for file in held_out], folder, model.coverage) if held_out else None
+        if held_out:
+            measure = _measure([file.aligned for file in held_out], folder, model.coverage)
+        elif options.progress_minutes and not model.swaps:
+            measure = _measure_drawn([file.aligned for these in files["a"] for file in these], model.coverage)
 
     needed, (free, _) = sum(these.nbytes for these in faces.values()), device.memory()
     if needed > free:
@@ -207,8 +211,8 @@ def _train(options: Train) -> int:
                 outcome.iteration, outcome.seconds / 60, ", since it no longer gets better" if outcome.plateau else "", folder,
                 folder / "preview.png")
     if outcome.progress:
-        logger.info("Of %s of A held out from training, swapped%s: %s.", counted(len(held_out), "face"),
-                    "" if outcome.measured == outcome.iteration else f" (at iteration {outcome.measured})", _words(outcome.progress))
+        logger.info("%s%s: %s.", f"Of {counted(len(held_out), 'face')} of A held out from training, swapped" if held_out else
+                    "Of faces that it draws", "" if outcome.measured == outcome.iteration else f" (at iteration {outcome.measured})", _words(outcome.progress))
     return INTERRUPTED if outcome.interrupted else DONE
 
 
@@ -390,6 +394,16 @@ def _measure(faces: list[AlignedFace], folder: Path, coverage: str) -> Callable[
         return heldout.HeldOut(faces, b, replace(compositor, coverage=coverage), follow, kit)
 
     return lambda swapper: made().measured(swapper)
+
+
+def _measure_drawn(faces: list[AlignedFace], coverage: str) -> Callable[[Callable], dict[str, float]]:
+    """What says how like the training faces those are that a model draws."""
+
+    @cache
+    def made() -> DrawnFaces:
+        return DrawnFaces(faces, coverage, RECOGNIZERS.create("dlib_resnet"))
+
+    return lambda draw: made().measured(draw)
 
 
 def _words(progress: dict[str, float]) -> str:

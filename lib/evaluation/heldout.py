@@ -59,7 +59,7 @@ def plateau(history: Sequence[tuple[int, dict[str, float]]]) -> bool:
     recent = max(FEWEST, int((iterations > (1 - RECENT) * iterations[-1]).sum()))
     if recent > len(history) - SMOOTH:  # nothing to compare with: an earlier run did not measure
         return False
-    for key in WATCHED:
+    for key in ("frechet",) if "frechet" in history[-1][1] else WATCHED:
         values = np.array([_watched(row, key) for _, row in history])
         smooth = np.convolve(values, np.ones(SMOOTH) / SMOOTH, "valid")
         before, now = smooth[:-recent], smooth[-recent:]
@@ -69,11 +69,14 @@ def plateau(history: Sequence[tuple[int, dict[str, float]]]) -> bool:
 
 
 def score(row: dict[str, float]) -> float:
-    """One number for how good a swap is, lower for better: the distance to B, and what landmarks and softness add to it.
+    """One number for how good a swap is, lower for better: the distance to B, and what landmarks and softness add to it. Of faces drawn
+    of nothing, their Frechet distance.
 
     By the weights, 5 % of the eyes' distance in landmarks, or half of the sharpness, count as much as a tenth of the distance between
     two people.
     """
+    if "frechet" in row:
+        return row["frechet"]
     return row["distance_b"] + 0.016 * row.get("landmark_error", 0.0) + 0.03 * _watched(row, "softness")
 
 

@@ -21,7 +21,7 @@ from lib.nn import start
 from lib.training import augment, checkpoint, optimize
 from lib.training.backend import Devices
 from lib.training.data import Chance, Faces, Feed, Host
-from lib.training.model import FaceModel
+from lib.training.model import Draw, FaceModel
 from lib.training.plan import Clock, Plan
 from lib.training.record import Record, unessential
 from lib.training.step import Networks, Parts, make_step
@@ -47,7 +47,7 @@ class Outcome:
     plateau: bool = False  # it gets no better
 
 
-Measure = Callable[["Swapper | Networks"], "dict[str, float]"]  # of a model that has no swapper, its networks, averaged where they are
+Measure = Callable[["Swapper | Draw"], "dict[str, float]"]  # of what the model has
 Begin = Callable[[Networks], None]
 
 
@@ -111,7 +111,7 @@ class _Run:
         best = {**self.parts.networks, **self.parts.averages}
         self.view = model.viewer(best, faces)
         self.measure = measure and partial(measure, Swapper(model.swapper(best, "b"), model.size, model.drawn, model.coverage)
-                                           if model.swaps else best)
+                                           if model.swaps else model.drawer(best))
         self.clock = Clock(plan, self.seconds)
 
     def go_on_from_newest(self) -> None:

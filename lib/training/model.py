@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Networks = "dict[str, keras.Model]"
+Draw = Callable[[int], "np.ndarray"]  # so many faces (N, S, S, 3) float32 RGB in [0, 1], always the same ones
 
 
 class Losses(NamedTuple):
@@ -106,4 +107,8 @@ class FaceModel(ABC):
 
         S is `size`, D `drawn`.
         """
+        raise NotImplementedError
+
+    def drawer(self, networks: Networks) -> Draw:
+        """Of a model that does not swap: what draws faces, with `networks` as they are then."""
         raise NotImplementedError

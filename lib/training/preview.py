@@ -112,7 +112,7 @@ def plot(log: Path, path: Path) -> None:
     elif measured:
         axes[-1].set(xlabel="iteration", title="What it makes, measured", yscale="log")
         for number, key in enumerate(measured[-1]["progress"]):
-            _draw(axes[-1], [(row["iteration"], row["progress"][key]) for row in measured if key in row["progress"]], f"C{number}", key)
+            _draw(axes[-1], [(row["iteration"], row["progress"][key]) for row in measured if key in row["progress"]], f"C{number}", BY_KEY[key].title)
         axes[-1].legend()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -12,6 +12,7 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.evaluation.measures import BY_KEY
 from lib.progress import status
 from lib.training import preview, report
 from lib.training.events import Events
@@ -145,7 +146,7 @@ def _line(plan: Plan, row: dict, progress: Mapping[str, float]) -> str:
     if "distance_b" in progress:
         parts.append(f"to B {progress['distance_b']:.3f} landmarks {progress['landmark_error']:.1f} %")
     elif progress:
-        parts.append(" ".join(f"{name} {value:.3f}" for name, value in progress.items()))
+        parts.append(" ".join(f"{BY_KEY[key].title} {value:.3f}" for key, value in progress.items() if key in BY_KEY))
     if row["speed"]:  # known from the second iteration of a run on: the first is compiled
         parts += [f"{row['speed']:.1f} it/s", f"{row['images']:.0f} images/s"]
     for gpu in device.gpus():

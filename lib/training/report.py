@@ -102,7 +102,9 @@ def _progress(rows: list[dict]) -> str:
                          f"<td>{number(points[-1][1])} {measure.unit}<td>{number(points[0][1])}")
     if not shown:
         return ""
-    return (f"<h2>The swap</h2><p>Of faces of A held out from training, measured at iteration {measured[-1]['iteration']:,}.</p>"
+    what = ("The swap", "Of faces of A held out from training") if "distance_b" in measured[-1]["progress"] else (
+        "What it draws", "Of 192 faces that it draws of nothing, averaged weights where there are")
+    return (f"<h2>{what[0]}</h2><p>{what[1]}, measured at iteration {measured[-1]['iteration']:,}.</p>"
             f"<table><tr><th><th>now<th>at first{''.join(shown)}</table>")
 
 
@@ -122,7 +124,7 @@ def _curves(rows: list[dict]) -> str:
     pace = chart("Learning rate", [("", _points(rows, _of("rate")))])
     pace += chart("Images a second" if images else "Iterations a second", [("", _points(rows, _of("images" if images else "speed")))])
     return "".join(f"<h2>{title}</h2><div class=charts>{charts}</div>" for title, charts in
-                   (("Losses", losses), ("Progress of the swap", progress), ("Pace", pace)) if charts)
+                   (("Losses", losses), ("Progress", progress), ("Pace", pace)) if charts)
 
 
 def _titled(key: str) -> str:

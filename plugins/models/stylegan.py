@@ -16,7 +16,7 @@ from lib.plugin import MODELS
 from lib.training import ada, preview
 from lib.training.adversarial import LOSSES, gradient_penalty, path_lengths, r1
 from lib.training.data import Augmentation
-from lib.training.model import FaceModel, Losses, Phase
+from lib.training.model import Draw, FaceModel, Losses, Phase
 
 RARELY, SELDOM = 16, 4  # iterations between two penalties of the discriminator's gradient, and of the generator's path lengths
 DECAY = 0.01  # of the running mean of path lengths
@@ -182,16 +182,20 @@ class StyleGAN(FaceModel):
         styles = keras.layers.RepeatVector(self.layers)(networks["mapping"](z))
         return keras.Model(z, keras.layers.Rescaling(0.5, 0.5, dtype="float32")(networks["synthesis"](styles)), name="generator")
 
+    def drawer(self, networks: dict[str, keras.Model]) -> Draw:
+        generator = self.generator(networks)
+
+        def draw(count: int) -> np.ndarray:
+            latents = np.random.default_rng(0).standard_normal((count, self.latent), np.float32)
+            parts = np.array_split(latents, -(-count // self.batch))
+            return np.concatenate([generator.predict_on_batch(part) for part in parts])
+
+        return draw
+
     def viewer(self, networks: dict[str, keras.Model], faces: dict) -> Callable[[], np.ndarray]:
         """Above faces that it learns from, below always the same ones that it draws."""
-        generator = self.generator(networks)
-        latents = np.random.default_rng(0).standard_normal(((ROWS - 1) * ACROSS, self.latent), np.float32)
-
-        def shown() -> np.ndarray:
-            real = preview.chosen(faces["a"], ACROSS)
-            return preview.grid(np.concatenate([real, generator.predict_on_batch(latents)]), ACROSS)
-
-        return shown
+        draw = self.drawer(networks)
+        return lambda: preview.grid(np.concatenate([preview.chosen(faces["a"], ACROSS), draw((ROWS - 1) * ACROSS)]), ACROSS)
 
 
 def _spread(pictures):
