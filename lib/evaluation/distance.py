@@ -25,6 +25,8 @@ class Distribution:
     frechet_floor: float  # between two halves of the reference, each of half its faces: what chance alone makes
     kid: float  # unbiased: about 0 for faces of one distribution, also a little below
     kid_deviation: float  # over draws
+    diversity: float  # mean distance between two faces of the set ...
+    diversity_reference: float  # ... and of the reference
 
 
 def distribution(faces: np.ndarray, reference: np.ndarray, seed: int = 0) -> Distribution:
@@ -34,7 +36,14 @@ def distribution(faces: np.ndarray, reference: np.ndarray, seed: int = 0) -> Dis
     halves = np.array_split(random.permutation(len(reference)), 2)
     return Distribution(count, frechet(_drawn(faces, count, random), _drawn(reference, count, random)),
                         _unbiased(faces, reference, count, random), frechet(reference[halves[0]], reference[halves[1]]),
-                        *kid(faces, reference, random))
+                        *kid(faces, reference, random), diversity(faces), diversity(reference))
+
+
+def diversity(embeddings: np.ndarray) -> float:
+    """Mean distance between any two of at least two embeddings."""
+    squares = np.square(embeddings).sum(1)
+    apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * embeddings @ embeddings.T, 0))
+    return float(apart[np.triu_indices(len(embeddings), 1)].mean())
 
 
 def frechet(one: np.ndarray, other: np.ndarray) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lib.evaluation.distance import frechet
+from lib.evaluation.distance import diversity, frechet
 from lib.faces.geometry import MEAN_FACE, template_matrix, transform_points
 from lib.plugin import Recognizer
 from lib.types import AlignedFace, Detection, Face
@@ -26,7 +26,7 @@ class DrawnFaces:
         """By keys of `measures.DRAWN`; `draw(count)` gives (N, S, S, 3) float RGB in [0, 1]."""
         pictures = (np.clip(draw(FACES), 0, 1) * 255).round().astype(np.uint8)
         made = self._recognizer.embed([standing(picture, self._coverage) for picture in pictures])
-        return {"frechet": round(frechet(made, self._known), 5), "variety": round(_apart(made) / max(_apart(self._known), 1e-9), 5)}
+        return {"frechet": round(frechet(made, self._known), 5), "variety": round(diversity(made) / max(diversity(self._known), 1e-9), 5)}
 
 
 def standing(picture: np.ndarray, coverage: str) -> AlignedFace:
@@ -34,10 +34,3 @@ def standing(picture: np.ndarray, coverage: str) -> AlignedFace:
     landmarks = np.concatenate([np.zeros((17, 2)), transform_points(MEAN_FACE, template_matrix(len(picture), coverage))])
     box = np.concatenate([landmarks[17:].min(0), landmarks[17:].max(0)])
     return AlignedFace(Face(Detection(box.astype(np.float32), 1.0), landmarks.astype(np.float32)), picture, np.eye(2, 3))
-
-
-def _apart(embeddings: np.ndarray) -> float:
-    """Mean distance of two of them."""
-    squares = np.square(embeddings).sum(1)
-    between = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * embeddings @ embeddings.T, 0))
-    return float(between.sum() / (len(embeddings) * (len(embeddings) - 1)))

@@ -91,7 +91,9 @@ def _distances(found: Distribution) -> list[tuple[str, str, str]]:
     return [("Frechet distance", number(found.frechet), f"of {found.count} embeddings a set; lower is better. Few faces make it too high."),
             ("the same, bias taken out", number(found.frechet_unbiased), f"as endlessly many faces would have it.{few}"),
             ("halves of the reference", number(found.frechet_floor), "one half against the other: what chance alone makes."),
-            ("KID", number(found.kid), f"+- {number(found.kid_deviation)}; lower is better, about 0 is one distribution. Free of bias.")]
+            ("KID", number(found.kid), f"+- {number(found.kid_deviation)}; lower is better, about 0 is one distribution. Free of bias."),
+            ("diversity", number(found.diversity), f"mean distance between two of its faces; {number(found.diversity_reference)} in the "
+                                                   "reference. Much less: the same faces again and again.")]
 
 
 def _csv(faces: FaceSet) -> str:

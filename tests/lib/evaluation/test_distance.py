@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.evaluation.distance import distribution, frechet, kid
+from lib.evaluation.distance import distribution, diversity, frechet, kid
 
 SPREAD = 0.1 * np.exp(-np.arange(128) / 30)  # about that of real embeddings
 
@@ -46,3 +46,12 @@ def test_kid_of_a_kernel_worked_out_by_hand():
     """Two sets of one point each, x = (1, 0) and y = (0, 1): k(x, x) = k(y, y) = 8, k(x, y) = 1, with s = 1."""
     x, y = np.repeat([[1.0, 0.0]], 4, 0), np.repeat([[0.0, 1.0]], 4, 0)
     assert kid(x, y, np.random.default_rng(0)) == (pytest.approx(14), pytest.approx(0))
+
+
+def test_diversity_is_the_mean_distance_of_two():
+    from itertools import combinations
+
+    points = np.random.default_rng(3).normal(size=(9, 5))
+    expected = np.mean([np.linalg.norm(one - other) for one, other in combinations(points, 2)])
+    assert diversity(points) == pytest.approx(expected)
+    assert diversity(np.repeat(points[:1], 4, 0)) == pytest.approx(0, abs=1e-6)
