@@ -74,10 +74,7 @@ class EqualDense(layers.Layer):
 
 @keras.saving.register_keras_serializable("faceswap")
 class EqualConv2D(layers.Layer):
-    """Likewise a convolution; before it, with `scale` "up" or "down", the picture is made twice or half as large through the low-pass FIR.
-
-    Resampling and convolution are one convolution with a composed kernel.
-    """
+    """Likewise a convolution; with `scale` "up" or "down" it makes the picture twice or half as large, through the low-pass FIR."""
 
     def __init__(self, filters: int, kernel: int = 3, scale: str | None = None, use_bias: bool = True, gain: float = 1.0, **kwargs):
         super().__init__(**kwargs)
@@ -144,43 +141,33 @@ def convolved(x, kernel, scale: str | None = None):
     side = kernel.shape[0]
     if scale is None:
         return ops.conv(x, kernel, 1, "same")
-    # one convolution with the kernel and the filter composed: there is no larger picture between them that memory has to hold
-    flipped = scale == "up"
-    taps = np.zeros((side + len(FIR) - 1, side), np.float32)
-    for tap in range(side):
-        taps[tap:tap + len(FIR), side - 1 - tap if flipped else tap] = FIR * (2 if flipped else 1)
-    if flipped:
-        composed = ops.einsum("ta,ub,abcf->tufc", taps, taps, ops.cast(kernel, "float32"))
-        return ops.conv_transpose(x, ops.cast(composed, x.dtype), 2, "same")
-    composed = ops.einsum("ta,ub,abcf->tucf", taps, taps, ops.cast(kernel, "float32"))
-    edge = (side + 1) // 2
-    return ops.conv(ops.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0))), ops.cast(composed, x.dtype), 2, "valid")
+    if scale == "up":  # a transposed convolution takes a quarter of the work of one of the larger picture
+        kernel = ops.transpose(ops.flip(kernel, (0, 1)), (0, 1, 3, 2))
+        return filtered(ops.conv_transpose(x, kernel, 2, "valid"), 2 * FIR, 2 - side // 2)
+    return ops.conv(filtered(x, FIR, (side + 1) // 2), kernel, 2, "valid")
+
+
+def filtered(x, taps: np.ndarray, edge: int):
+    """`x` convolved along both axes with `taps`, with so many zeros around it.
+
+    A processor does that ten times as fast by a depthwise convolution as by adding what is shifted, or as by one with strides.
+    """
+    kernel = np.repeat(np.outer(taps, taps)[:, :, None, None], x.shape[-1], 2)
+    x = ops.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+    return ops.depthwise_conv(x, ops.cast(kernel, x.dtype), 1, "valid")
 
 
 def enlarged(x):
     """(N, H, W, C) -> (N, 2 H, 2 W, C) through the FIR; at the border there are zeros beyond."""
-    for axis in (1, 2):
-        before, after = _shifted(x, axis, 1), _shifted(x, axis, -1)
-        pair = ops.stack([before * 0.25 + x * 0.75, x * 0.75 + after * 0.25], axis + 1)
-        shape = list(x.shape)
-        shape[0], shape[axis] = -1, 2 * shape[axis]
-        x = ops.reshape(pair, shape)
-    return x
+    _, height, width, channels = x.shape
+    spread = ops.pad(x[:, :, None, :, None], ((0, 0), (0, 0), (0, 1), (0, 0), (0, 1), (0, 0)))
+    x = ops.reshape(spread, (-1, 2 * height, 2 * width, channels))
+    return filtered(x, 2 * FIR, 2)[:, :-1, :-1]
 
 
 def blurred(x):
     """(N, H, W, C) through [1, 2, 1] along both axes."""
-    for axis in (1, 2):
-        x = float(BLUR[0]) * _shifted(x, axis, 1) + float(BLUR[1]) * x + float(BLUR[2]) * _shifted(x, axis, -1)
-    return x
-
-
-def _shifted(x, axis: int, by: int):
-    """What lies `by` pixels before each; zeros from beyond the border."""
-    length = x.shape[axis]
-    padded = ops.pad(x, [(max(by, 0), max(-by, 0)) if other == axis else (0, 0) for other in range(4)])
-    start = max(-by, 0)
-    return padded[:, start:start + length] if axis == 1 else padded[:, :, start:start + length]
+    return filtered(x, BLUR, 1)
 
 
 @keras.saving.register_keras_serializable("faceswap")
