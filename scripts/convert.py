@@ -19,6 +19,7 @@ from lib.cli import Command, declaration
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces.cut import Cut
 from lib.faces.extraction import check_source, extract
+from lib.faces.faceset import FaceFolder
 from lib.faces.identity import Wanted, embeddings_of, faces_wanted, recognize
 from lib.faces.masking import MaskedFace, check_stored, usable
 from lib.faces.removal import faces_shown
@@ -35,6 +36,7 @@ from lib.options import option
 from lib.parallel import prefetch
 from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, REGISTRIES, Masker
 from lib.progress import progress
+from lib.provenance.xmp import SWAPPED, Done
 from lib.record import Record, identity
 from lib.swapping.composite import Compositor
 from lib.swapping.enhance import Enhanced, Enhancer
@@ -43,7 +45,7 @@ from lib.swapping.label import Label
 from lib.swapping.pipeline import BATCH, Choose, Finished, Role, Takes, everyone, largest, nearest, swap_frames
 from lib.swapping.sheet import sheet, spread
 from lib.swapping.steady import REACH
-from lib.training.swapper import Swapper, load_swapper
+from lib.training.swapper import Swapper, Translator, load_swapper
 from lib.types import Frame
 from scripts.extract import all_left_out
 
@@ -53,7 +55,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
 FAINT = 0.1  # share of the faces of which nothing is to be seen, from which on that is told
-ELSEWHERE = ("input", "output", "model_dir", "alignments", "shard", "detector", "aligner")  # options that finished frames do not depend on
+# Options that finished frames do not depend on
+ELSEWHERE = ("input", "output", "model_dir", "save", "alignments", "shard", "detector", "aligner")
 TRIED = ("color", "blender", "mask", "erosion", "erosion_top", "erosion_right", "erosion_bottom", "erosion_left", "feather", "match_detail",
          "sharpen", "face_scale", "follow_eyes")
 TRIED_ON = 4  # frames, where --preview does not say how many
@@ -77,7 +80,7 @@ def run(options: Convert) -> int:
     if source.size and source.size[0] * source.size[1] >= LARGE:
         device.give_blocks_back()
     compositor, follow = compositing(options, source.path)
-    sink, marked = sink_of(options, source), marking(options)
+    sink, mark_of = sink_of(options, source), marking(options)
     label = None if options.label is None else Label(options.label, source.hdr_coded and source.hdr_coded[1])
     if label and sink.aligned:
         raise UsageError("--label is written into frames, and -w patch writes faces apart from them. Leave one of them out.")
@@ -85,8 +88,8 @@ def run(options: Convert) -> int:
 
     frames = touched = faces = faint = 0
     troubles: dict[str, None] = {}
-    with Record(options.output, "convert", _told(options), {"input": source.path}, shard) as record, \
-            _marked(sink, record, marked and marked(source.path, models, partial(record.sha256, "input")), options, troubles), sink:
+    with Record(options.output, "convert", told_of(options), {"input": source.path}, shard) as record, \
+            marked(sink, record, mark_of and mark_of(source.path, models, partial(record.sha256, "input")), options, troubles), sink:
         with alignments(options, source, stretch.indices(source), search=shard is None) as store:
             roles = _roles(options, source, store, models, enhancer, compositor)
             check_stored(store, compositor.maskers, source.path)
@@ -140,9 +143,9 @@ def run(options: Convert) -> int:
     return SOME_FAILED if troubles else DONE
 
 
-def marking(options: Convert) -> Callable[[Path, dict[Path, Swapper], Callable[[], str | None]], Mark] | None:
-    """How results are marked as synthetic, made once it is known of what; None where they are not to be. Raises FaceswapError, before
-    any work, where they cannot be."""
+def marking(options: Command, done: Done = SWAPPED) -> Callable[[Path, dict[Path, Any], Callable[[], str | None]], Mark] | None:
+    """How results are marked as synthetic, made once it is known of what; None where they are not to be. `done` says what was done.
+    Raises FaceswapError, before any work, where they cannot be."""
     given = [f"--{name.replace('_', '-')}" for name in ("certificate", "signing_key", "timestamp", "consent") if getattr(options, name)]
     if not options.provenance:
         if given:
@@ -155,18 +158,18 @@ def marking(options: Convert) -> Callable[[Path, dict[Path, Swapper], Callable[[
 
     consent = consent_of(options.consent)
     identity = keys.identity_of(options.certificate, options.signing_key) if options.certificate else keys.own_identity()
-    said = {"settings": {name: getattr(options, name) for name in ("color", "mask", "blender", "faces", "label")}}
+    said = {"settings": {name: getattr(options, name) for name in ("color", "mask", "blender", "faces", "label") if hasattr(options, name)}}
 
-    def made(original: Path, models: dict[Path, Swapper], hash_of: Callable[[], str | None]) -> Mark:
-        named = {swapper.digest: folder.resolve().name for folder, swapper in models.items()}
-        return Mark(identity, named, original, hash_of, consent, said, options.timestamp)
+    def made(original: Path, models: dict[Path, Swapper | Translator], hash_of: Callable[[], str | None]) -> Mark:
+        named = {model.digest: folder.resolve().name for folder, model in models.items()}
+        return Mark(identity, named, original, hash_of, consent, said, options.timestamp, done)
 
     made(options.input, {}, lambda: None).check()
     return made
 
 
 @contextmanager
-def _marked(sink: FrameSink, record: Record, mark: Mark | None, options: Convert, troubles: dict[str, None]) -> Iterator[None]:
+def marked(sink: FrameSink | FaceFolder, record: Record, mark: Mark | None, options: Command, troubles: dict[str, None]) -> Iterator[None]:
     """Has `sink` mark what it writes, and notes in the record how; when all is written, what came of it."""
     sink.mark = mark
     told = {"marked": mark is not None, "label": options.label}
@@ -210,14 +213,14 @@ def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], fol
 
 def _key(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper], enhancer: Enhancer | None) -> str:
     """Stands for all that the finished frames depend on: frames of an interrupted run are used again where it is the same."""
-    told = {name: value for name, value in _told(options).items() if name not in ELSEWHERE}
+    told = {name: value for name, value in told_of(options).items() if name not in ELSEWHERE}
     if enhancer:
         told["enhance"] = enhancer.digest()
     depends = [told, identity(source.path), store.digest(), [swapper.digest for swapper in models.values()]]
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _told(options: Convert) -> dict[str, Any]:
+def told_of(options: Command) -> dict[str, Any]:
     """The options as JSON values."""
     return json.loads(json.dumps({item.name.rstrip("_"): getattr(options, item.name) for item in fields(options)}, default=str))
 
@@ -314,7 +317,7 @@ def _models(options: Convert) -> dict[Path, Swapper]:
     """The trained models by their folder, in the order in which they take faces. Raises FaceswapError where one will not do."""
     models = {}
     for folder in _cast(options) if options.swap else [options.model_dir]:
-        swapper = models[folder] = load_swapper(folder, "a" if options.swap_model else "b", options.morph)
+        swapper = models[folder] = load_swapper(folder, "a" if options.swap_model else "b", options.morph, options.save)
         if options.mask.strip() == PREDICTED and swapper(np.zeros((1, swapper.size, swapper.size, 3), np.float32))[1] is None:
             raise FaceswapError(f"The model in {folder} predicts no mask. Choose another -M/--mask, such as hull.")
     return models
@@ -474,6 +477,7 @@ class Convert(Command):
     model_dir: Path | None = option(None, "The folder of a trained model. Needed, unless --swap names several.", short="-m")
     swap: list[str] = option([], "Instead of -m: several models in one go, such as 1=MODEL_X photo.jpg=MODEL_Y: a person's number, as "
                                  "extract tells it, or somebody's photo, and the folder of the model for that face.")
+    save: str | None = option(None, "Not the newest save of the model but this one: the iteration of a save or a snapshot, previous or best.")
     alignments: Path | None = option(None, "The alignments file of the input, if it is not in its usual place.", short="-p")
     morph: float | None = option(None, "How far towards B's face to go, of models that can stop half way, such as amp; by default 0.75.",
                                  low=0.0, high=1.0)

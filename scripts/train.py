@@ -89,7 +89,7 @@ def _check_identities(options: Train) -> None:
         raise UsageError(f"{options.model} learns from two people: give -B/--input-b, too.")
     if "b" not in kind.identities and options.input_b:
         raise UsageError(f"{options.model} learns from -A alone, which takes several folders: leave -B out.")
-    if options.whole_pictures and not (kind.adversarial and kind.swaps):
+    if options.whole_pictures and not kind.translates:
         raise UsageError(f"--whole-pictures is for models that translate without landmarks, as cyclegan; {options.model} learns from faces.")
     if options.whole_pictures and (options.balance or options.mask):
         raise UsageError(f"--{'balance' if options.balance else 'mask'} is for faces: leave it or --whole-pictures out.")

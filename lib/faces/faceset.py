@@ -14,15 +14,19 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, transform_points
+from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, invert, template_matrix, transform_points, warp
 from lib.media.files import natural_key
+from lib.media.pictures import XMP_CHUNK
 from lib.types import AlignedFace, Detection, Face
+
+if TYPE_CHECKING:
+    from lib.provenance.marking import Mark
 
 FORMAT = 1
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -65,33 +69,44 @@ class FaceFile:
         """(68, 2) in pixels of the crop; `aligned.face.landmarks` has them in pixels of the frame."""
         return transform_points(self.aligned.face.landmarks, self.aligned.matrix)
 
+    def seen(self, size: int, coverage: str) -> AlignedFace:
+        """The part of it that a crop of `size` pixels and that `coverage`, no larger than its own, shows."""
+        matrix = template_matrix(size, coverage) @ np.vstack([invert(template_matrix(self.size, self.coverage)), [0, 0, 1]])
+        return AlignedFace(self.aligned.face, warp(self.image, matrix, size), matrix @ np.vstack([self.aligned.matrix, [0, 0, 1]]))
+
 
 class NotAFace(FaceswapError):
     """A PNG that does not say where its face is."""
 
 
-def write_face(folder: Path, aligned: AlignedFace, origin: Origin, coverage: str = DEFAULT_COVERAGE) -> Path:
-    """Writes the face into `folder`, atomically; its name tells source, frame and number. The same face replaces itself."""
+def write_face(folder: Path, aligned: AlignedFace, origin: Origin, coverage: str = DEFAULT_COVERAGE, mark: Mark | None = None,
+               original: Path | None = None) -> Path:
+    """Writes the face into `folder`, atomically; its name tells source, frame and number. The same face replaces itself.
+
+    With `mark` it is marked as synthetic, made of the file `original`.
+    """
     path = _free_name(folder, origin)
     face = aligned.face
     text = json.dumps({
         "format": FORMAT, "coverage": coverage, "landmarks": face.landmarks.astype(float).round(3).tolist(),
         "matrix": aligned.matrix.tolist(), "box": face.detection.box.astype(float).round(3).tolist(),
         "score": round(face.detection.score, 5), "origin": asdict(origin)})
-    write_png(path, aligned.image, text)
+    write_png(path, aligned.image, text, mark, original)
     return path
 
 
-def write_png(path: Path, image: np.ndarray, text: str) -> None:
+def write_png(path: Path, image: np.ndarray, text: str, mark: Mark | None = None, original: Path | None = None) -> None:
     """Writes a face's PNG, atomically: `image` (S, S, 3) uint8 RGB, and the JSON `text` that says where it is from."""
     # one filter and Huffman coding alone: half the time of OpenCV's choice, and faces hardly larger
     _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [
         cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY])
+    said = _chunk(b"tEXt", KEYWORD + text.encode("latin-1"))
+    if mark:
+        said += _chunk(b"iTXt", XMP_CHUNK.encode() + b"\0\0\0\0\0" + mark.xmp)
+    data = b"".join((png[:AFTER_HEADER], said, png[AFTER_HEADER:]))
     part = path.with_name(f".{path.name}.part")  # a run that was killed here leaves it to the next, which makes it anew
     with open(part, "wb") as file:
-        file.write(png[:AFTER_HEADER])
-        file.write(_chunk(b"tEXt", KEYWORD + text.encode("latin-1")))
-        file.write(png[AFTER_HEADER:])
+        file.write(mark.signed(data, path, original) if mark else data)
     os.replace(part, path)
 
 
@@ -144,11 +159,27 @@ def list_faces(folder: Path) -> list[Path]:
 
 def is_face_folder(folder: Path) -> bool:
     """Whether `folder` holds faces from extract, rather than pictures yet to be searched."""
-    return folder.is_dir() and any(_is_face(path) for path in list_faces(folder))
+    return folder.is_dir() and any(is_face(path) for path in list_faces(folder))
+
+
+def is_face(path: Path) -> bool:
+    """Whether the file is a PNG that says where its face is. Its picture is not read."""
+    with open(path, "rb") as file:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
+            return False
+        while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+            length, kind = struct.unpack(">I4s", head)
+            begins = file.read(min(length, len(KEYWORD)))
+            if kind == b"tEXt" and begins == KEYWORD:
+                return True
+            file.seek(length - len(begins) + 4, os.SEEK_CUR)
+    return False
 
 
 class FaceFolder:
     """Where extract puts faces."""
+
+    mark: Mark | None = None  # with which faces that were made are marked as synthetic
 
     def __init__(self, path: Path):
         """Makes the folder `path`; FaceswapError if it cannot be written."""
@@ -174,8 +205,9 @@ class FaceFolder:
     def is_empty(self) -> bool:
         return not list_faces(self.path)
 
-    def write(self, aligned: AlignedFace, origin: Origin, coverage: str = DEFAULT_COVERAGE) -> Path:
-        return write_face(self.path, aligned, origin, coverage)
+    def write(self, aligned: AlignedFace, origin: Origin, coverage: str = DEFAULT_COVERAGE, original: Path | None = None) -> Path:
+        """`original` is the file that a face was made of, for its `mark`."""
+        return write_face(self.path, aligned, origin, coverage, self.mark, original)
 
 
 def stem_of(origin: Origin) -> str:
@@ -203,12 +235,6 @@ def _is_from(path: Path, origin: Origin) -> bool:
         return (there["source"], there["frame"], there["name"]) == (origin.source, origin.frame, origin.name)
     except (TypeError, ValueError, KeyError):
         return False
-
-
-def _is_face(path: Path) -> bool:
-    with open(path, "rb") as file:
-        head = file.read(AFTER_HEADER + 8 + len(KEYWORD))
-    return head.startswith(SIGNATURE) and head.endswith(b"tEXt" + KEYWORD)
 
 
 def _bytes(path: Path) -> bytes:

@@ -134,7 +134,7 @@ class PictureSink(FrameSink):
             return {entry.name for entry in os.scandir(self.path) if entry.stat().st_mtime_ns >= began}
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
-        self._submit(self._save, frame, {self._file(frame): lambda: image}, None)
+        self._submit(self._save, frame, {self._file(frame): lambda: image}, self.mark)
 
     def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
         file, made = self._file(frame), {}

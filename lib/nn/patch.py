@@ -32,7 +32,7 @@ class SpectralConv2D(layers.Conv2D):
 
     def build(self, shape):
         super().build(shape)
-        self.direction = self.add_weight(shape=(1, self.filters), initializer="random_normal", trainable=False, name="direction")
+        self.direction = self.add_weight(shape=(1, self.filters), initializer="ones", trainable=False, name="direction")
 
     def call(self, x, training: bool = False):
         matrix = ops.reshape(ops.cast(self.kernel, "float32"), (-1, self.filters))

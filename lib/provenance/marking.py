@@ -22,7 +22,7 @@ import c2pa
 from lib.errors import FaceswapError
 from lib.media.files import VIDEO_ENDINGS, disk_errors, printable
 from lib.provenance.keys import Identity
-from lib.provenance.xmp import COMPOSITE, packet, statement
+from lib.provenance.xmp import COMPOSITE, SWAPPED, Done, packet, statement
 from lib.version import VERSION
 
 logger = logging.getLogger(__name__)
@@ -59,17 +59,18 @@ class Mark:
     consent: Sequence[Consent] = ()
     said: dict[str, Any] = field(default_factory=dict)  # how it was made, as JSON values
     timestamp: str | None = None  # address of a time stamping authority (RFC 3161)
+    done: Done = SWAPPED
     troubles: list[str] = field(default_factory=list)
     without: set[str] = field(default_factory=set)  # endings of what was written without: its format carries none
 
     def __post_init__(self):
-        self.xmp = packet()
+        self.xmp = packet(self.done)
         self._context, self._in_pieces = _context(), _context({"merkle_tree_chunk_size_in_kb": PIECE})
         self._lock, self._own = threading.Lock(), threading.local()
 
     def comment(self) -> str:
         """What a video's metadata say to people."""
-        return statement("video")
+        return statement("video", self.done)
 
     def check(self) -> None:
         """Signs a picture of one pixel. Raises FaceswapError where that cannot be done."""
@@ -182,7 +183,7 @@ class Mark:
         else:
             actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [ORIGINAL]}})
         actions.append({"action": "c2pa.edited", "softwareAgent": agent, "digitalSourceType": COMPOSITE,
-                        "description": "Faces were replaced by faces that a neural network drew.",
+                        "description": self.done.action,
                         "parameters": {"ingredientIds": [model["label"] for model in models]}})
         told = self.said | {"models_sha256": list(self.models),
                             "consent": [{"sha256": record.sha256, "bytes": record.bytes} for record in self.consent]}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import unescape
 
 import c2pa
 
@@ -14,7 +16,7 @@ from lib.errors import FaceswapError
 from lib.media.pictures import content
 from lib.provenance.keys import known_anchor
 from lib.provenance.marking import ALONE, ASSERTION, FORMATS
-from lib.provenance.xmp import COMPOSITE, STATEMENT, statement
+from lib.provenance.xmp import BEGINS, COMPOSITE, statement
 
 INTACT, CHANGED, UNMARKED = "intact", "changed", "unmarked"
 SENDER = 1 << 16  # bytes of a transport stream in which its sender is named
@@ -121,7 +123,8 @@ def statement_in(path: Path) -> str:
         except Exception:  # decoders of damaged files raise anything
             return ""
         xmp = xmp if isinstance(xmp, str) else bytes(xmp).decode(errors="replace")
-        return statement("picture") if COMPOSITE in xmp else ""
+        said = re.search(f"{BEGINS}[^<]*", xmp)
+        return unescape(said[0]) if said else statement("picture") if COMPOSITE in xmp else ""
     import av
 
     try:
@@ -129,13 +132,12 @@ def statement_in(path: Path) -> str:
             texts = list(container.metadata.values()) + [text for stream in container.streams for text in stream.metadata.values()]
     except av.error.FFmpegError:
         return ""
-    begins = STATEMENT.partition(":")[0]
-    return next((line for text in texts for line in text.splitlines() if line.startswith(begins)), "") or _of_sender(path)
+    return next((line for text in texts for line in text.splitlines() if line.startswith(BEGINS)), "") or _of_sender(path)
 
 
 def _of_sender(path: Path) -> str:
     """What a transport stream says in the name of its sender, which FFmpeg's libraries do not tell."""
-    begins = STATEMENT.partition(":")[0]
+    begins = BEGINS.rstrip(": ")
     with open(path, "rb") as file:
         head = file.read(SENDER)
     return begins if head[:1] == b"G" and head[188:189] == b"G" and begins.encode() in head else ""

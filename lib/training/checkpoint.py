@@ -212,6 +212,22 @@ def restore(folder: Path, which: str) -> State:
 
     Those after it are set aside as `saves/00012000.undone`. Raises FaceswapError where there is none such, or it is damaged.
     """
+    wanted, state = find(folder, which, "--restore")
+    final = folder / "saves" / wanted.name
+    if not final.exists():
+        beside = final.with_name(f".{wanted.name}")
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.copytree(wanted, beside, copy_function=_linked)
+        beside.replace(final)
+    set_aside_newer(folder, state.iteration, "undone")
+    return state
+
+
+def find(folder: Path, which: str, option: str) -> tuple[Path, State]:
+    """An earlier save: "best", "previous", or the iteration of a save or a snapshot. `option` asked for it.
+
+    Raises FaceswapError where there is none such, or it is damaged.
+    """
     there = saves(folder)
     if which == "best":
         wanted = best(folder)
@@ -224,17 +240,9 @@ def restore(folder: Path, which: str) -> State:
         raise FaceswapError(f"There is no save {which!r} in {folder}. There are: {known or 'none'}; \"previous\" and \"best\" where there "
                             "are several. Nothing was changed.")
     try:
-        state = _checked_state(wanted)
+        return wanted, _checked_state(wanted)
     except (OSError, ValueError, KeyError, TypeError, FaceswapError) as error:
-        raise FaceswapError(f"The save {wanted} is damaged ({error}). Nothing was changed; choose another with --restore.") from error
-    final = folder / "saves" / wanted.name
-    if not final.exists():
-        beside = final.with_name(f".{wanted.name}")
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.copytree(wanted, beside, copy_function=_linked)
-        beside.replace(final)
-    set_aside_newer(folder, state.iteration, "undone")
-    return state
+        raise FaceswapError(f"The save {wanted} is damaged ({error}). Nothing was changed; choose another with {option}.") from error
 
 
 def _linked(source: str, target: str) -> None:

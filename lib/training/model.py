@@ -42,6 +42,7 @@ class FaceModel(ABC):
     coverage: str  # of the crop: a key of `geometry.COVERAGES`
     identities: tuple[str, ...] = ("a", "b")  # whose faces it learns from
     swaps: bool = True  # has a `swapper`; one that has none makes faces of its own, with the command generate
+    translates: bool = False  # has a `translation`, of faces or whole pictures
     adversarial: bool = False  # networks work against each other: its losses do not say how good it is
     added: tuple[str, ...] = ()  # networks and groups that an earlier save of it may lack
     follows: tuple[str, ...] | None = None  # networks that have averaged copies, where any have; None: all
@@ -111,4 +112,8 @@ class FaceModel(ABC):
 
     def drawer(self, networks: Networks) -> Draw:
         """Of a model that does not swap: what draws faces, with `networks` as they are then."""
+        raise NotImplementedError
+
+    def translation(self, networks: Networks, to: str) -> keras.Model:
+        """(N, H, W, 3) RGB in [0, 1] -> the same as `to` would show it; H and W are any multiples of 4, and no less than 16."""
         raise NotImplementedError

@@ -28,15 +28,18 @@ class ImagePool(keras.Model):
         Then, where `old` (N,) is true, it gives the picture at that of `places` (N,) and keeps the new one there.
         """
         pictures = ops.stop_gradient(pictures)
-        count, filled = pictures.shape[0], ops.convert_to_tensor(self.filled)
+        count, filled, held = pictures.shape[0], ops.convert_to_tensor(self.filled), ops.convert_to_tensor(self.pictures)
         next_places = filled + ops.arange(count, dtype="int32")
         room = next_places < self.length
         old = ops.logical_and(ops.logical_and(ops.cast(old, "bool"), ops.logical_not(room)), ops.cast(places, "int32") < filled)
         places = ops.where(room, next_places, ops.cast(places, "int32"))
-        before = ops.take(ops.convert_to_tensor(self.pictures), places, 0)
-        kept = ops.logical_or(room, old)[:, None, None, None]
+        before = ops.take(held, places, 0)
+        kept = ops.logical_or(room, old)
         coded = ops.cast(ops.clip(ops.round((ops.cast(pictures, "float32") + 1) * 127.5), 0, 255), "uint8")
-        self.pictures.assign(ops.scatter_update(ops.convert_to_tensor(self.pictures), places[:, None], ops.where(kept, coded, before)))
+        # (length, N): what is kept where; not scattered, since a place may be drawn twice and which one counts would be left open
+        there = ops.logical_and(kept[None], places[None] == ops.arange(self.length, dtype="int32")[:, None])
+        new = ops.take(coded, ops.argmax(ops.cast(there, "int32"), 1), 0)
+        self.pictures.assign(ops.where(ops.any(there, 1)[:, None, None, None], new, held))
         self.filled.assign(ops.minimum(filled + count, self.length))
         return ops.where(old[:, None, None, None], ops.cast(before, "float32") / 127.5 - 1, ops.cast(pictures, "float32"))
 

@@ -1,4 +1,4 @@
-"""A trained model, ready to swap: what convert and the previews use."""
+"""A trained model, ready to swap or to translate: what convert, translate and the previews use."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lib import device
 from lib.errors import FaceswapError
 from lib.plugin import MODELS
 from lib.training import checkpoint
 
 if TYPE_CHECKING:
     import keras
+
+    from lib.training.model import FaceModel
+
+STRIDE = 4  # sides of pictures that are translated are multiples of it
+LEAST = 16  # pixels a side of them
+BYTES = 16  # of memory that each pixel takes, for each filter of the first layer, as measured: 11 in float32, 15 in bfloat16
 
 
 @dataclass(frozen=True)
@@ -36,27 +43,79 @@ class Swapper:
         return swapped[..., :3], swapped[..., 3:] if swapped.shape[-1] > 3 else None
 
 
-def load_swapper(folder: Path, to: str = "b", morph: float | None = None) -> Swapper:
-    """The newest good save of the model in `folder`, swapping towards identity `to`, or `morph` of the way there.
+@dataclass(frozen=True)
+class Translator:
+    """Calls the network that draws whole pictures anew."""
 
-    Raises FaceswapError where the folder holds no model, an unfinished or a damaged one, or one that goes all the way only.
+    network: keras.Model
+    size: int  # side of what it saw in training, pixels
+    coverage: str  # of the faces that it was trained on
+    whole: bool  # it was trained on whole pictures, and not on faces
+    digest: str  # of the save that it was loaded from
+    most: int  # pixels of a picture that there is memory for, roughly
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        """(N, H, W, 3) uint8 RGB -> the same, translated. H and W are LEAST pixels or more."""
+        height, width = pictures.shape[1:3]
+        padded = np.pad(pictures, ((0, 0), (0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), "reflect")
+        drawn = self.network.predict_on_batch(padded.astype(np.float32) / 255)[:, :height, :width]
+        return np.rint(np.clip(drawn, 0, 1) * 255).astype(np.uint8)
+
+
+def load_swapper(folder: Path, to: str = "b", morph: float | None = None, save: str | None = None) -> Swapper:
+    """The newest good save of the model in `folder`, or that called `save`, swapping towards identity `to`, or `morph` of the way there.
+
+    Raises FaceswapError where the folder holds no model, an unfinished or a damaged one, or one that swaps no faces or goes all the way only.
     """
-    options = checkpoint.read_options(folder)
-    from lib.training import backend  # imports Keras, which takes seconds
-
-    model = MODELS.create(options["model"], **options["options"])
+    options, model = _described(folder)
+    if options.get("whole_pictures"):
+        raise FaceswapError(f"{folder} holds a model of whole pictures, which knows no faces. Give it pictures: faceswap.py translate -i "
+                            f"PICTURES -o OUTPUT -m {folder}")
     if morph is not None:
         if not hasattr(model, "morph"):
             raise FaceswapError(f"--morph is for models that learn what lies between two faces, such as amp; {folder} holds one of the "
                                 f"kind {options['model']!r}. Leave it out.")
         model.morph = morph
-    found = checkpoint.newest(folder)
+    networks, digest = _loaded(folder, options, model, save)
+    path = folder / "identities.json"
+    identity = {name: np.array(mean, np.float32) for name, mean in checkpoint.read_json(path).items()} if path.exists() else {}
+    return Swapper(model.swapper(networks, to), model.size, model.drawn, model.coverage, digest, identity)
+
+
+def load_translator(folder: Path, to: str = "b", save: str | None = None) -> Translator:
+    """Likewise, to translate pictures. Raises FaceswapError as `load_swapper` does, and where the model cannot."""
+    options, model = _described(folder)
+    if not model.translates:
+        raise FaceswapError(f"{folder} holds a model of the kind {options['model']!r}, which swaps faces alone: faceswap.py convert -m "
+                            f"{folder} sets them into pictures. translate takes models such as cyclegan.")
+    networks, digest = _loaded(folder, options, model, save)
+    network = model.translation(networks, to)
+    from lib.training import backend
+
+    filters = next(weight.shape[-1] for weight in network.trainable_weights if len(weight.shape) == 4)  # at the picture's own size
+    most = (backend.gpu_memory() or device.memory()[0]) // (BYTES * filters)
+    return Translator(network, model.size, model.coverage, bool(options.get("whole_pictures")), digest, most)
+
+
+def _described(folder: Path) -> tuple[dict[str, Any], FaceModel]:
+    """What `options.json` says, and the model that it describes."""
+    options = checkpoint.read_options(folder)
+    model = MODELS.create(options["model"], **options["options"])
+    if not model.swaps:
+        raise FaceswapError(f"{folder} holds a model of the kind {options['model']!r}, which makes pictures of its own out of nothing: "
+                            f"faceswap.py generate -m {folder} -o OUTPUT")
+    return options, model
+
+
+def _loaded(folder: Path, options: dict[str, Any], model: FaceModel, save: str | None) -> tuple[dict[str, keras.Model], str]:
+    """The networks of its newest good save, or of that called `save`, averaged where they are; and what stands for this save alone."""
+    from lib.training import backend  # imports Keras, which takes seconds
+
+    found = checkpoint.newest(folder) if save is None else checkpoint.find(folder, save, "--save")
     if found is None:
         raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
     backend.set_up(options.get("precision", "float32"))
     networks = model.networks()
     checkpoint.load_networks(found[0], networks, averaged=checkpoint.has_averages(found[0]))
-    path = folder / "identities.json"
-    identity = {name: np.array(mean, np.float32) for name, mean in checkpoint.read_json(path).items()} if path.exists() else {}
     digest = hashlib.sha256(json.dumps([options["model"], options["options"], found[1].files], sort_keys=True).encode()).hexdigest()
-    return Swapper(model.swapper(networks, to), model.size, model.drawn, model.coverage, digest, identity)
+    return networks, digest

@@ -55,6 +55,7 @@ class CycleGAN(FaceModel):
     learning_rate = 2e-4
     schedule = "linear"
     adversarial = True
+    translates = True
     augmentation = Augmentation(rotation=3.0, scale=0.05, shift=0.04, flip=True)
 
     def networks(self) -> dict[str, keras.Model]:
@@ -107,7 +108,11 @@ class CycleGAN(FaceModel):
 
     def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
         face = keras.Input((self.size, self.size, 3))
-        return keras.Model(face, (networks[f"generator_{to}"](2 * face - 1) + 1) / 2, name=f"swapper_{to}")
+        return keras.Model(face, self.translation(networks, to)(face), name=f"swapper_{to}")
+
+    def translation(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
+        picture = keras.Input((None, None, 3))
+        return keras.Model(picture, (networks[f"generator_{to}"](2 * picture - 1) + 1) / 2, name=f"translation_{to}")
 
     def viewer(self, networks: dict[str, keras.Model], faces: dict) -> Callable[[], np.ndarray]:
         swappers = {to: self.swapper(networks, to) for to in "ab"}
