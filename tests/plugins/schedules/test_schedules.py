@@ -13,7 +13,7 @@ from lib.training.plan import Plan
 @pytest.mark.parametrize("name", SCHEDULES.names())
 @pytest.mark.parametrize("done", [None, 0.0, 0.5, 1.0])
 def test_each_is_a_share(name, done):
-    assert 0 < SCHEDULES.create(name).share(1000, done, [(500, 0.1), (1000, 0.1)]) <= 1
+    assert 0 <= SCHEDULES.create(name).share(1000, done, [(500, 0.1), (1000, 0.1)]) <= 1
     assert SCHEDULES.create(name).share(0, done and 0.0, []) == 1
 
 
@@ -26,6 +26,13 @@ def test_cosine_falls_to_the_end_of_the_run():
     shares = [schedule.share(0, done, []) for done in np.linspace(0, 1, 21)]
     assert shares[4] == 1 and shares[12] == pytest.approx(0.5) and shares[-1] == 0.1 and shares == sorted(shares, reverse=True)
     assert schedule.share(4 * schedule.long - 1, None, []) == pytest.approx(0.5), "without an end, with the square root"
+
+
+def test_linear_is_level_and_then_falls_straight_to_nothing():
+    schedule = SCHEDULES.create("linear")
+    assert [schedule.share(0, done, []) for done in (0, 0.25, 0.5, 0.75, 0.9, 1)] == pytest.approx([1, 1, 1, 0.5, 0.2, 0])
+    assert SCHEDULES.create("linear", level=0.0).share(0, 0.25, []) == 0.75
+    assert [SCHEDULES.create("linear", level=1.0).share(0, done, []) for done in (0.5, 0.999)] == [1, 1]
 
 
 def test_step():
