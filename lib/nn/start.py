@@ -13,7 +13,7 @@ from lib.nn.blocks import Even
 
 # A layer's variable, and the attribute that says how it is drawn. Biases, gains and shifts begin at constants
 DRAWN = {"kernel": "kernel_initializer", "depthwise_kernel": "depthwise_initializer", "pointwise_kernel": "pointwise_initializer",
-         "embeddings": "embeddings_initializer"}
+         "embeddings": "embeddings_initializer", "picture": "picture_initializer", "fixed": "fixed_initializer"}
 
 
 def draw(networks: Mapping[str, keras.Model], seed: int) -> None:

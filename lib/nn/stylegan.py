@@ -12,8 +12,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-SLOPE, GAIN = 0.2, math.sqrt(2)  # of leaky ReLUs; the second keeps their output as wide as their input
-CLAMP = 256.0  # for half precision
+SLOPE = 0.2  # of leaky ReLUs
+GAIN = math.sqrt(2)  # what goes into one is made larger by this, and comes out as wide as it was: layers do so by way of their weights
+CLAMP = 256.0  # for float16
 GROUP = 4  # pictures whose spread a discriminator sees
 FIR = np.float32([1, 3, 3, 1]) / 8  # low-pass filter along one axis
 BLUR = np.float32([1, 2, 1]) / 4  # that of 2019
@@ -22,10 +23,11 @@ NORMAL = keras.initializers.RandomNormal(0.0, 1.0)
 
 @keras.saving.register_keras_serializable("faceswap")
 class Leaky(layers.Layer):
-    """Leaky ReLU that keeps the deviation, clamped."""
+    """Leaky ReLU; in float16, clamped."""
 
     def call(self, x):
-        return ops.clip(ops.leaky_relu(x, SLOPE) * GAIN, -CLAMP, CLAMP)
+        y = ops.leaky_relu(x, SLOPE)
+        return ops.clip(y, -CLAMP, CLAMP) if self.compute_dtype == "float16" else y
 
 
 @keras.saving.register_keras_serializable("faceswap")
@@ -52,7 +54,7 @@ class EqualDense(layers.Layer):
     """Dense layer with weights of deviation 1 that are scaled as they are used, so that all layers learn at one pace.
 
     "Progressive Growing of GANs for Improved Quality, Stability, and Variation", ICLR, 2018. `rate` slows the layer down; `bias` is what
-    it begins with.
+    it begins with. What comes out is times `gain`.
     """
 
     def __init__(self, units: int, rate: float = 1.0, bias: float = 0.0, gain: float = 1.0, **kwargs):
@@ -66,7 +68,7 @@ class EqualDense(layers.Layer):
         self.bias = self.add_weight(shape=(self.units,), initializer=keras.initializers.Constant(self.start / self.rate), name="bias")
 
     def call(self, x):
-        return ops.matmul(x, self.kernel * self.scale) + self.bias * self.rate
+        return ops.matmul(x, self.kernel * self.scale) + self.bias * (self.gain * self.rate)
 
     def get_config(self):
         return super().get_config() | {"units": self.units, "rate": self.rate, "bias": self.start, "gain": self.gain}
@@ -89,7 +91,7 @@ class EqualConv2D(layers.Layer):
 
     def call(self, x):
         y = convolved(x, self.kernel * self.scale, self.resampled)
-        return y + self.bias if self.use_bias else y
+        return y + self.bias * self.gain if self.use_bias else y
 
     def get_config(self):
         return super().get_config() | {"filters": self.filters, "kernel": self.side, "scale": self.resampled, "use_bias": self.use_bias,
@@ -100,13 +102,13 @@ class EqualConv2D(layers.Layer):
 class ModulatedConv2D(layers.Layer):
     """A convolution whose input channels are weighed by a style, and whose effective kernels then have length 1 (demodulation).
 
-    Called with a feature map (N, H, W, C) and styles w (N, D). The kernel is shared by the batch: to weigh what goes in and what comes out
+    Called with a feature map (N, H, W, C) and float32 styles w (N, D). The kernel is shared by the batch: to weigh what goes in and what comes out
     is the same as to weigh it for each picture.
     """
 
-    def __init__(self, filters: int, kernel: int = 3, scale: str | None = None, demodulate: bool = True, **kwargs):
-        super().__init__(**kwargs)
-        self.filters, self.side, self.resampled, self.demodulate = filters, kernel, scale, demodulate
+    def __init__(self, filters: int, kernel: int = 3, scale: str | None = None, demodulate: bool = True, gain: float = 1.0, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # styles stay float32
+        self.filters, self.side, self.resampled, self.demodulate, self.gain = filters, kernel, scale, demodulate, gain
 
     def build(self, shapes):
         channels = shapes[0][-1]
@@ -117,18 +119,18 @@ class ModulatedConv2D(layers.Layer):
 
     def call(self, given):
         x, w = given
-        styles = self.style(ops.cast(w, "float32"))
-        kernel = ops.cast(self.kernel, "float32")
+        styles, kernel = self.style(w), ops.convert_to_tensor(self.kernel)
         if self.demodulate:
             kernel = kernel / math.sqrt(math.prod(kernel.shape[:3]))  # keeps half precision from overflowing; the result is the same
-            after = demodulation(kernel, styles)
+            after = demodulation(kernel, styles) * self.gain
         else:
-            styles = styles / math.sqrt(kernel.shape[2])
+            styles = styles * (self.gain / math.sqrt(kernel.shape[2]))
         y = convolved(x * ops.cast(styles, x.dtype)[:, None, None], ops.cast(kernel, x.dtype), self.resampled)
         return y * ops.cast(after, y.dtype)[:, None, None] if self.demodulate else y
 
     def get_config(self):
-        return super().get_config() | {"filters": self.filters, "kernel": self.side, "scale": self.resampled, "demodulate": self.demodulate}
+        return super().get_config() | {"filters": self.filters, "kernel": self.side, "scale": self.resampled, "demodulate": self.demodulate,
+                                       "gain": self.gain}
 
 
 def demodulation(kernel, styles):
@@ -172,14 +174,14 @@ def blurred(x):
 
 @keras.saving.register_keras_serializable("faceswap")
 class Noise(layers.Layer):
-    """Adds a picture of noise, as strong as is learnt: one strength for all channels, or, `each`, for every one.
+    """Adds a picture of noise, as strong as is learnt: one strength for all channels, or, `each`, for every one; times `gain`.
 
     In training the noise is new for every picture; else it is always the same.
     """
 
-    def __init__(self, each: bool = False, **kwargs):
+    def __init__(self, each: bool = False, gain: float = 1.0, **kwargs):
         super().__init__(**kwargs)
-        self.each, self.seeds = each, keras.random.SeedGenerator()
+        self.each, self.gain, self.seeds, self.fixed_initializer = each, gain, keras.random.SeedGenerator(), NORMAL
 
     def build(self, shape):
         self.strength = self.add_weight(shape=(shape[-1] if self.each else 1,), initializer="zeros", name="strength")
@@ -189,21 +191,28 @@ class Noise(layers.Layer):
         noise = self.fixed
         if training:
             noise = keras.random.normal((ops.shape(x)[0], *x.shape[1:3], 1), dtype=x.dtype, seed=self.seeds)
-        return x + ops.cast(noise, x.dtype) * self.strength
+        return x + ops.cast(noise, x.dtype) * (self.strength * self.gain)
 
     def get_config(self):
-        return super().get_config() | {"each": self.each}
+        return super().get_config() | {"each": self.each, "gain": self.gain}
 
 
 @keras.saving.register_keras_serializable("faceswap")
 class Bias(layers.Layer):
-    """Adds a number to each channel."""
+    """Adds a number to each channel, times `gain`."""
+
+    def __init__(self, gain: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.gain = gain
 
     def build(self, shape):
         self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", name="bias")
 
     def call(self, x):
-        return x + self.bias
+        return x + self.bias * self.gain
+
+    def get_config(self):
+        return super().get_config() | {"gain": self.gain}
 
 
 @keras.saving.register_keras_serializable("faceswap")
@@ -212,10 +221,10 @@ class Constant(layers.Layer):
 
     def __init__(self, filters: int, ones: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.filters, self.ones = filters, ones
+        self.filters, self.ones, self.picture_initializer = filters, ones, keras.initializers.Ones() if ones else NORMAL
 
     def build(self, shape):
-        self.picture = self.add_weight(shape=(1, 4, 4, self.filters), initializer="ones" if self.ones else NORMAL, name="picture")
+        self.picture = self.add_weight(shape=(1, 4, 4, self.filters), initializer=self.picture_initializer, name="picture")
 
     def call(self, like):
         return ops.tile(ops.cast(self.picture, self.compute_dtype), (ops.shape(like)[0], 1, 1, 1))
@@ -226,7 +235,10 @@ class Constant(layers.Layer):
 
 @keras.saving.register_keras_serializable("faceswap")
 class AdaIN(layers.Layer):
-    """Channels of mean 0 and deviation 1, then stretched and shifted by styles w (N, D), as the design of 2019 has it."""
+    """Channels of mean 0 and deviation 1, then stretched and shifted by float32 styles w (N, D), as the design of 2019 has it."""
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
 
     def build(self, shapes):
         self.channels = shapes[0][-1]
@@ -238,7 +250,7 @@ class AdaIN(layers.Layer):
         wide = ops.cast(x, "float32")
         apart = wide - ops.mean(wide, (1, 2), keepdims=True)
         even = apart * ops.rsqrt(ops.mean(ops.square(apart), (1, 2), keepdims=True) + 1e-8)
-        gain, shift = ops.split(self.style(ops.cast(w, "float32"))[:, None, None], 2, -1)
+        gain, shift = ops.split(self.style(w)[:, None, None], 2, -1)
         return ops.cast(even * (1 + gain) + shift, x.dtype)
 
 
@@ -286,13 +298,13 @@ def mapping(latent: int, depth: int) -> keras.Model:
     z = keras.Input((latent,))
     x = Unit(dtype="float32")(z)
     for _ in range(depth):
-        x = leaky(EqualDense(latent, rate=0.01, dtype="float32")(x))
+        x = leaky(EqualDense(latent, rate=0.01, gain=GAIN, dtype="float32")(x))
     return keras.Model(z, MeanStyle(dtype="float32", name="mean_style")(x), name="mapping")
 
 
 def widths(size: int, base: int, most: int) -> dict[int, int]:
     """Resolution -> channels, from 4 to `size` pixels."""
-    return {4 << power: min(base // (4 << power), most) for power in range(int(math.log2(size)) - 1)}
+    return {4 << power: max(1, min(base // (4 << power), most)) for power in range(int(math.log2(size)) - 1)}
 
 
 def slots(size: int) -> int:
@@ -312,38 +324,40 @@ def synthesis(size: int, latent: int, base: int, most: int) -> keras.Model:
             number += 1
         x = _styled(x, styles[:, number], filters)
         number += 1
-        rgb = Bias(dtype="float32")(ModulatedConv2D(3, 1, demodulate=False)([x, styles[:, min(number, slots(size) - 1)]]))
+        rgb = Bias(dtype="float32")(ModulatedConv2D(3, 1, demodulate=False)([x, styles[:, number]]))
         picture = rgb if picture is None else layers.Add(dtype="float32")([Resampled("up", dtype="float32")(picture), rgb])
     return keras.Model(styles, picture, name="synthesis")
 
 
 def _styled(x, w, filters: int, scale: str | None = None):
-    x = Bias()(Noise()(ModulatedConv2D(filters, 3, scale)([x, w])))
-    return leaky(x)
+    return leaky(Bias(GAIN)(Noise(gain=GAIN)(ModulatedConv2D(filters, 3, scale, gain=GAIN)([x, w]))))
 
 
 def discriminator(size: int, base: int, most: int) -> keras.Model:
     """(N, S, S, 3) in [-1, 1] -> (N, 1) float32 logits: residual, of 2020."""
     filters = widths(size, base, most)
     picture = keras.Input((size, size, 3))
-    x = leaky(EqualConv2D(filters[size], 1)(picture))
+    x = leaky(EqualConv2D(filters[size], 1, gain=GAIN)(picture))
     for side in sorted(filters, reverse=True)[:-1]:
         skip = EqualConv2D(filters[side // 2], 1, "down", use_bias=False, gain=math.sqrt(0.5))(x)
-        y = leaky(EqualConv2D(filters[side])(x))
-        y = leaky(EqualConv2D(filters[side // 2], scale="down")(y))
-        x = layers.Add()([skip, layers.Rescaling(math.sqrt(0.5))(y)])
+        y = leaky(EqualConv2D(filters[side], gain=GAIN)(x))
+        y = leaky(EqualConv2D(filters[side // 2], scale="down", gain=GAIN * math.sqrt(0.5))(y))
+        x = layers.Add()([skip, y])
     return keras.Model(picture, _judged(x, filters[4]), name="discriminator")
 
 
 def _judged(x, filters: int):
     """The end of both discriminators, at 4 x 4 pixels."""
-    x = leaky(EqualConv2D(filters)(Spread()(x)))
-    x = leaky(EqualDense(filters)(layers.Flatten()(x)))
+    x = leaky(EqualConv2D(filters, gain=GAIN)(Spread()(x)))
+    x = leaky(EqualDense(filters, gain=GAIN)(layers.Flatten()(x)))
     return EqualDense(1, dtype="float32")(x)
 
 
 def synthesis_of_2019(size: int, latent: int, base: int, most: int) -> keras.Model:
-    """As `synthesis`, as the paper of 2019 has it, but grown at once: noise, bias, leaky ReLU and then styles that stretch normed channels."""
+    """As `synthesis`, as the paper of 2019 has it, but grown at once: noise, bias, leaky ReLU and then styles that stretch normed channels.
+
+    RGB is made once, at the end, where the paper's, which grows, can make it at every resolution. Norms undo gains, which it goes without.
+    """
     styles = keras.Input((slots(size), latent))
     number = 0
     for side, filters in widths(size, base, most).items():
@@ -359,13 +373,13 @@ def synthesis_of_2019(size: int, latent: int, base: int, most: int) -> keras.Mod
 
 
 def discriminator_of_2019(size: int, base: int, most: int) -> keras.Model:
-    """As `discriminator`, as the paper of 2019 has it, but grown at once."""
+    """As `discriminator`, as the paper of 2019 has it, but grown at once: pictures come in at full size alone."""
     filters = widths(size, base, most)
     picture = keras.Input((size, size, 3))
-    x = leaky(EqualConv2D(filters[size], 1)(picture))
+    x = leaky(EqualConv2D(filters[size], 1, gain=GAIN)(picture))
     for side in sorted(filters, reverse=True)[:-1]:
-        x = leaky(EqualConv2D(filters[side])(x))
-        x = leaky(EqualConv2D(filters[side // 2])(Resampled("blur")(x)))
+        x = leaky(EqualConv2D(filters[side], gain=GAIN)(x))
+        x = leaky(EqualConv2D(filters[side // 2], gain=GAIN)(Resampled("blur")(x)))
         x = layers.AveragePooling2D(2)(x)
     return keras.Model(picture, _judged(x, filters[4]), name="discriminator")
 

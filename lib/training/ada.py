@@ -57,13 +57,16 @@ def _moved(pictures, drawn, made):
     scale = 2 ** ops.where(made["scale"], SCALE * drawn["larger"], 0.0)
     stretch = 2 ** ops.where(made["stretch"], SCALE * drawn["longer"], 0.0)
     angles = [ops.where(made[name], (2 * drawn[angle] - 1) * math.pi, 0.0) for name, angle in (("turn", "angle"), ("turn again", "other angle"))]
-    slides = [ops.where(made["slide"], SLIDE * drawn[name], 0.0) + ops.where(made["shift"], by, 0.0) for name, by in zip("xy", whole)]
+    shifts = [ops.where(made["shift"], by, 0.0) for by in whole]
+    slides = [ops.where(made["slide"], SLIDE * drawn[name], 0.0) for name in "xy"]
     # (N, 2, 2) from places in the new picture to those in the old
     matrix = _product(_turned(quarter), _scaled(flipped, ops.ones_like(flipped)), _turned(angles[0]),
                       _scaled(1 / (scale * stretch), stretch / scale), _turned(angles[1]))
     grid = (np.arange(side, dtype=np.float32) + 0.5) / side - 0.5
     x, y = grid[None, None, :] - slides[0][:, None, None], grid[None, :, None] - slides[1][:, None, None]
-    places = [(matrix[:, row, 0, None, None] * x + matrix[:, row, 1, None, None] * y + 0.5) * side - 0.5 for row in (0, 1)]
+    # A shift comes before the others, and so last on the way back; flips and quarter turns before it would only change its sign and axis
+    places = [(matrix[:, row, 0, None, None] * x + matrix[:, row, 1, None, None] * y - shifts[row][:, None, None] + 0.5) * side - 0.5
+              for row in (0, 1)]
     changed = ops.logical_or(*(ops.logical_or(*pair) for pair in (
         (ops.logical_or(made["flip"], made["quarter"]), ops.logical_or(made["shift"], made["slide"])),
         (ops.logical_or(made["scale"], made["stretch"]), ops.logical_or(made["turn"], made["turn again"])))))
@@ -95,7 +98,7 @@ def _colored(pictures, drawn, made):
     eye = np.eye(3, dtype=np.float32)
     cross = np.float32([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * math.sqrt(1 / 3)
     hue = ops.cos(angle) * eye + ops.sin(angle) * cross + (1 - ops.cos(angle)) * gray
-    matrix = ops.matmul(gray + saturation * (eye - gray), ops.matmul(hue, contrast * (eye - negative * gray)))
+    matrix = ops.matmul(eye + (saturation - 1) * (eye - gray), ops.matmul(hue, contrast * (eye - negative * gray)))
     shift = ops.matmul(matrix, brightness * np.ones((3, 1), np.float32))  # brightness first, and contrast after it
     flat = ops.reshape(pictures, (pictures.shape[0], -1, 3))
     changed = ops.matmul(flat, ops.transpose(matrix, (0, 2, 1))) + ops.transpose(shift, (0, 2, 1))

@@ -122,9 +122,9 @@ class StyleGAN(FaceModel):
 
     def styles(self, networks: dict[str, keras.Model], latents: Latents, purpose: int, training: bool = True) -> Any:
         """(N, L, D): those of two latents each, mixed."""
-        one, other = (stylegan.broadcast(networks["mapping"](latents.z[:, purpose, which], training=training), self.layers)
-                      for which in (0, 1))
-        return stylegan.mixed(one, other, latents.crossover[:, purpose])
+        both = networks["mapping"](ops.reshape(latents.z[:, purpose], (-1, self.latent)), training=training)
+        one, other = ops.unstack(ops.reshape(both, (-1, 2, self.latent)), 2, 1)
+        return stylegan.mixed(*(stylegan.broadcast(w, self.layers) for w in (one, other)), latents.crossover[:, purpose])
 
     def generator_losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
         latents = batch["chance"]
