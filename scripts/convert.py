@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -50,7 +50,8 @@ from lib.types import Frame
 from scripts.extract import all_left_out
 
 if TYPE_CHECKING:
-    from lib.provenance.marking import Mark
+    from lib.provenance.keys import Identity
+    from lib.provenance.marking import Consent, Mark
 
 logger = logging.getLogger(__name__)
 PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
@@ -146,6 +147,30 @@ def run(options: Convert) -> int:
 def marking(options: Command, done: Done = SWAPPED) -> Callable[[Path, dict[Path, Any], Callable[[], str | None]], Mark] | None:
     """How results are marked as synthetic, made once it is known of what; None where they are not to be. `done` says what was done.
     Raises FaceswapError, before any work, where they cannot be."""
+    signing = signature(options)
+    if signing is None:
+        return None
+    from lib.provenance.marking import Mark
+
+    said = {"settings": {name: getattr(options, name) for name in ("color", "mask", "blender", "faces", "label") if hasattr(options, name)}}
+
+    def made(original: Path, models: dict[Path, Swapper | Translator], hash_of: Callable[[], str | None]) -> Mark:
+        named = {model.digest: folder.resolve().name for folder, model in models.items()}
+        return Mark(signing.identity, named, original, hash_of, signing.consent, said, options.timestamp, done)
+
+    made(options.input, {}, lambda: None).check()
+    return made
+
+
+class Signature(NamedTuple):
+    """Who signs results, and which records of consent they name."""
+
+    identity: Identity
+    consent: list[Consent]
+
+
+def signature(options: Command) -> Signature | None:
+    """What --certificate, --signing-key and --consent ask for; None with --no-provenance. Raises FaceswapError where it cannot be had."""
     given = [f"--{name.replace('_', '-')}" for name in ("certificate", "signing_key", "timestamp", "consent") if getattr(options, name)]
     if not options.provenance:
         if given:
@@ -154,18 +179,10 @@ def marking(options: Command, done: Done = SWAPPED) -> Callable[[Path, dict[Path
     if (options.certificate is None) != (options.signing_key is None):
         raise UsageError("--certificate and --signing-key go together: the certificates as PEM, and the private key of the first.")
     from lib.provenance import keys  # takes 0.1 s to import
-    from lib.provenance.marking import Mark, consent_of
+    from lib.provenance.marking import consent_of
 
     consent = consent_of(options.consent)
-    identity = keys.identity_of(options.certificate, options.signing_key) if options.certificate else keys.own_identity()
-    said = {"settings": {name: getattr(options, name) for name in ("color", "mask", "blender", "faces", "label") if hasattr(options, name)}}
-
-    def made(original: Path, models: dict[Path, Swapper | Translator], hash_of: Callable[[], str | None]) -> Mark:
-        named = {model.digest: folder.resolve().name for folder, model in models.items()}
-        return Mark(identity, named, original, hash_of, consent, said, options.timestamp, done)
-
-    made(options.input, {}, lambda: None).check()
-    return made
+    return Signature(keys.identity_of(options.certificate, options.signing_key) if options.certificate else keys.own_identity(), consent)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import c2pa
 from lib.errors import FaceswapError
 from lib.media.files import VIDEO_ENDINGS, disk_errors, printable
 from lib.provenance.keys import Identity
-from lib.provenance.xmp import COMPOSITE, SWAPPED, Done, packet, statement
+from lib.provenance.xmp import SWAPPED, WHOLE, Done, packet, statement
 from lib.version import VERSION
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Mark:
 
     identity: Identity
     models: dict[str, str]  # SHA-256 of each model that drew faces -> its name, which others may have, too
-    original: Path  # what the faces were set into: a video, a picture or a folder of pictures
+    original: Path | None  # what the faces were set into: a video, a picture or a folder of pictures; None: there was nothing before
     hash_of: Callable[[], str | None]  # SHA-256 of a single original, waited for
     consent: Sequence[Consent] = ()
     said: dict[str, Any] = field(default_factory=dict)  # how it was made, as JSON values
@@ -178,16 +178,18 @@ class Mark:
                    "instance_id": f"urn:sha256:{digest}", "label": f"model{number}"}
                   for number, (digest, name) in enumerate(self.models.items())]
         actions: list[dict[str, Any]] = []
-        if original is None:
-            actions.append({"action": "c2pa.created", "digitalSourceType": COMPOSITE})
+        kind = self.done.source_type
+        how = {"softwareAgent": agent, "digitalSourceType": kind, "description": self.done.action,
+               "parameters": {"ingredientIds": [model["label"] for model in models]}}
+        if kind == WHOLE:
+            actions.append({"action": "c2pa.created", **how})
+        elif original is None:
+            actions += [{"action": "c2pa.created", "digitalSourceType": kind}, {"action": "c2pa.edited", **how}]
         else:
-            actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [ORIGINAL]}})
-        actions.append({"action": "c2pa.edited", "softwareAgent": agent, "digitalSourceType": COMPOSITE,
-                        "description": self.done.action,
-                        "parameters": {"ingredientIds": [model["label"] for model in models]}})
+            actions += [{"action": "c2pa.opened", "parameters": {"ingredientIds": [ORIGINAL]}}, {"action": "c2pa.edited", **how}]
         told = self.said | {"models_sha256": list(self.models),
                             "consent": [{"sha256": record.sha256, "bytes": record.bytes} for record in self.consent]}
-        iptc = {"@context": {"Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"}, "Iptc4xmpExt:DigitalSourceType": COMPOSITE}
+        iptc = {"@context": {"Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"}, "Iptc4xmpExt:DigitalSourceType": kind}
         return {"claim_generator_info": [agent], "title": printable(path.name), "format": FORMATS[path.suffix.lower()],
                 "ingredients": models,
                 "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}, {"label": "c2pa.metadata", "data": iptc},

@@ -7,25 +7,29 @@ from xml.sax.saxutils import escape
 
 from lib.version import VERSION
 
-COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"  # IPTC digital source type
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"  # of the IPTC
+COMPOSITE, WHOLE = (SOURCE_TYPES + name for name in ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"))
 TOOL = f"faceswap {VERSION}"
 BEGINS = "AI-generated: "  # every statement
 
 
 class Done(NamedTuple):
-    """What was done to an original, in words."""
+    """How something came about, in words."""
 
     statement: str  # what follows "AI-generated: "
     action: str  # a sentence of the signed manifest
+    source_type: str = COMPOSITE  # the IPTC digital source type; WHOLE is of what is made out of nothing
 
 
 SWAPPED = Done("faces in this {what} were replaced by a computer", "Faces were replaced by faces that a neural network drew.")
 TRANSLATED = Done("this {what} was translated from another by a computer", "A neural network drew all of the picture anew.")
+DRAWN = Done("this {what} was drawn by a computer", "Faces were drawn by a neural network.", WHOLE)
+BESIDE = Done("some of the faces in this {what} were drawn by a computer", "Faces that a neural network drew were set beside real ones.")
 
 
 def statement(what: str, done: Done = SWAPPED) -> str:
     """For people: `what` is "picture" or "video"."""
-    return f"{BEGINS}{done.statement.format(what=what)} ({TOOL}; IPTC digital source type {COMPOSITE.rpartition('/')[2]})."
+    return f"{BEGINS}{done.statement.format(what=what)} ({TOOL}; IPTC digital source type {done.source_type.rpartition('/')[2]})."
 
 
 def packet(done: Done = SWAPPED) -> bytes:
@@ -33,7 +37,7 @@ def packet(done: Done = SWAPPED) -> bytes:
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""
  xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
- xmlns:dc="http://purl.org/dc/elements/1.1/" Iptc4xmpExt:DigitalSourceType="{COMPOSITE}" xmp:CreatorTool="{TOOL}">
+ xmlns:dc="http://purl.org/dc/elements/1.1/" Iptc4xmpExt:DigitalSourceType="{done.source_type}" xmp:CreatorTool="{TOOL}">
 <dc:description><rdf:Alt><rdf:li xml:lang="x-default">{escape(statement("picture", done))}</rdf:li></rdf:Alt></dc:description>
 </rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="r"?>""".encode()

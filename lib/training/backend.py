@@ -147,6 +147,13 @@ def fused(function: Callable) -> Callable:
     return tf.function(function, autograph=False, jit_compile=True) if BACKEND == "tensorflow" else function
 
 
+def compiled(function: Callable) -> Callable:
+    """`function` of tensors, which may ask for gradients, as one program where the backend makes such."""
+    if BACKEND == "tensorflow":
+        return tf.function(function, autograph=False)
+    return jax.jit(function) if BACKEND == "jax" else function
+
+
 def gpu_memory() -> int | None:
     """Bytes of memory of the GPU that trains; None where the processor does."""
     on_gpu = {"tensorflow": lambda: bool(tf.config.list_physical_devices("GPU")), "jax": lambda: jax.devices()[0].platform == "gpu",

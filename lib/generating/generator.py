@@ -1,0 +1,134 @@
+"""A trained StyleGAN, ready to draw: from numbers of seeds to styles, and from styles to pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lib.errors import FaceswapError
+from lib.plugin import MODELS
+from lib.training import checkpoint
+
+if TYPE_CHECKING:
+    import keras
+
+PIXELS = 1 << 20  # drawn at a time
+MOST = 16  # pictures drawn at a time
+SAMPLES = 10_000  # of w, by which its spread is known
+LATER = 1 << 40  # seed of what is drawn at random besides the seeds that users name
+
+
+@dataclass(frozen=True)
+class Generator:
+    """The two networks that draw faces.
+
+    A seed gives z (latent,), the mapping makes w (latent,) of it, and the synthesis draws a picture of styles (L, latent): w for each of
+    its L layers, or another for some.
+    """
+
+    name: str  # of its folder or file
+    mapping: keras.Model
+    synthesis: keras.Model
+    mean: np.ndarray  # (latent,) float32: of w, as it was in training
+    size: int  # side of the pictures
+    coverage: str  # of the crops that it was taught with
+    digest: str = ""  # of the weights
+    faces: tuple[Path, ...] = field(default=())  # what it was taught with
+
+    @property
+    def latent(self) -> int:
+        return len(self.mean)
+
+    @property
+    def layers(self) -> int:
+        return self.synthesis.input_shape[1]
+
+    def w(self, z: np.ndarray) -> np.ndarray:
+        """(N, latent) float32 of (N, latent)."""
+        return np.asarray(self.mapping.predict_on_batch(z), np.float32)
+
+    def of_seeds(self, seeds: Sequence[int], truncation: float = 1.0) -> np.ndarray:
+        """(N, latent) float32: each seed's w, brought nearer to the mean: 1 leaves it, 0 is the mean.
+
+        "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019.
+        """
+        return self.mean + np.float32(truncation) * (self.w(z_of(seeds, self.latent)) - self.mean)
+
+    def styles(self, w: np.ndarray) -> np.ndarray:
+        """(N, L, latent): the same w (N, latent) for every layer."""
+        return np.repeat(w[:, None], self.layers, 1)
+
+    def draw(self, styles: np.ndarray) -> np.ndarray:
+        """(N, S, S, 3) uint8 RGB of (N, L, latent), always with the same noise."""
+        return np.concatenate(list(self.batches(styles)))
+
+    def batches(self, styles: np.ndarray) -> Iterator[np.ndarray]:
+        """The same, some at a time."""
+        for start in range(0, len(styles), self.batch):
+            yield as_bytes(self.synthesis.predict_on_batch(np.float32(styles[start:start + self.batch])))
+
+    def draw_with_noise(self, styles: np.ndarray) -> np.ndarray:
+        """The same, with other noise in each picture, at each call."""
+        from keras import ops
+
+        return np.concatenate([as_bytes(ops.convert_to_numpy(self.synthesis(np.float32(styles[start:start + self.batch]), training=True)))
+                               for start in range(0, len(styles), self.batch)])
+
+    @property
+    def batch(self) -> int:
+        """Pictures that are drawn at a time."""
+        return int(np.clip(PIXELS // self.size ** 2, 1, MOST))
+
+    @cached_property
+    def sampled(self) -> np.ndarray:
+        """(SAMPLES, latent) float32: w of so many faces, always the same."""
+        z = np.random.default_rng(LATER).standard_normal((SAMPLES, self.latent), np.float32)
+        return np.concatenate([self.w(part) for part in np.split(z, 10)])
+
+
+def z_of(seeds: Sequence[int], latent: int) -> np.ndarray:
+    """(N, latent) float32, standard normal: a seed gives the same whatever else is asked."""
+    return np.stack([np.random.default_rng(seed).standard_normal(latent, np.float32) for seed in seeds])
+
+
+def as_bytes(drawn: np.ndarray) -> np.ndarray:
+    """uint8 of what a synthesis draws, about -1 to 1."""
+    return np.rint(np.clip((drawn + 1) * 127.5, 0, 255)).astype(np.uint8)
+
+
+def load_generator(folder: Path, save: str | None = None) -> Generator:
+    """The newest good save of the StyleGAN in `folder`, or that called `save`; its averaged weights where there are such.
+
+    Raises FaceswapError where the folder holds no such model, an unfinished or a damaged one.
+    """
+    options = checkpoint.read_options(folder)
+    from lib.training import backend  # imports Keras, which takes seconds
+
+    backend.set_up("float32")  # what training spares with fewer bits is nothing here, and fine tones would be lost
+    model = MODELS.create(options["model"], **options["options"])
+    if model.swaps:
+        raise FaceswapError(f"The model in {folder} is of the kind {options['model']!r}, which draws no new faces. Train one that does: "
+                            "faceswap.py train -t stylegan -A FACES -m MODEL")
+    found = checkpoint.newest(folder) if save is None else checkpoint.find(folder, save, "--save")
+    if found is None:
+        raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
+    path, state = found
+    every = model.networks()
+    networks = {name: every[name] for name in ("mapping", "synthesis")}
+    checkpoint.load_networks(path, networks, averaged=checkpoint.has_averages(path))
+    digest = hashlib.sha256(json.dumps([options["model"], options["options"], state.files], sort_keys=True).encode()).hexdigest()
+    taught = options.get("faces", {}).get("a", {})
+    return Generator(folder.resolve().name, networks["mapping"], networks["synthesis"], mean_of(networks["mapping"]), model.size,
+                     model.coverage, digest, tuple(map(Path, taught.get("folders", ()))))
+
+
+def mean_of(mapping: keras.Model) -> np.ndarray:
+    """(latent,) float32: the running mean of w that the mapping keeps."""
+    return mapping.get_layer("mean_style").mean.numpy()
