@@ -494,7 +494,7 @@ class Convert(Command):
     model_dir: Path | None = option(None, "The folder of a trained model. Needed, unless --swap names several.", short="-m")
     swap: list[str] = option([], "Instead of -m: several models in one go, such as 1=MODEL_X photo.jpg=MODEL_Y: a person's number, as "
                                  "extract tells it, or somebody's photo, and the folder of the model for that face.")
-    save: str | None = option(None, "Not the newest save of the model but this one: the iteration of a save or a snapshot, previous or best.")
+    save: str | None = option(None, "Not the newest save of the model but this one: the iteration of a save or snapshot, previous or best.")
     alignments: Path | None = option(None, "The alignments file of the input, if it is not in its usual place.", short="-p")
     morph: float | None = option(None, "How far towards B's face to go, of models that can stop half way, such as amp; by default 0.75.",
                                  low=0.0, high=1.0)

@@ -62,8 +62,8 @@ def run(options: Translate) -> int:
     troubles: dict[str, None] = {}
     work = _Faces(options, translator, troubles) if of_faces else _Pictures(options, translator, label, troubles)
     if not (of_faces or translator.whole):
-        logger.warning("The model knows aligned faces of %s coverage alone: of whole pictures it makes nothing good. convert sets its faces "
-                       "into pictures.", translator.coverage)
+        logger.warning("The model knows aligned faces of %s coverage alone: of whole pictures it makes nothing good. convert sets its "
+                       "faces into pictures.", translator.coverage)
 
     with Record(options.output, "translate", told_of(options), {"input": options.input}) as record, \
             marked(work.sink, record, mark_of and mark_of(options.input, {options.model_dir: translator}, partial(record.sha256, "input")),
@@ -193,8 +193,8 @@ class _Faces:
         coverage = self._translator.coverage
         share = COVERAGES[coverage][0] / COVERAGES[face.coverage][0]
         if share > 1:
-            raise FaceswapError(f"{stem_of(face.origin)}: it shows a {face.coverage} face, and the model knows {coverage} ones. Extract the "
-                                f"faces with --coverage {coverage}.")
+            raise FaceswapError(f"{stem_of(face.origin)}: it shows a {face.coverage} face, and the model knows {coverage} ones. Extract "
+                                f"the faces with --coverage {coverage}.")
         own = self._translator.size if self._size is None else round(face.size * share)
         return face.seen(self._size or own, coverage)
 
@@ -235,9 +235,9 @@ class Translate(Command):
     output: Path = option(help="A folder, or a picture for a picture.", short="-o")
     model_dir: Path = option(help="The folder of a trained model that translates.", short="-m")
     swap_model: bool = option(False, "The other way round: B becomes A.", short="-s")
-    save: str | None = option(None, "Not the newest save of the model but this one: the iteration of a save or a snapshot, previous or best.")
-    size: int | None = option(None, "Shorter side of what is drawn, pixels; by default that of the pictures that the model was taught with; "
-                                    "0: each picture's own.", low=0, high=16384)
+    save: str | None = option(None, "Not the newest save of the model but this one: the iteration of a save or snapshot, previous or best.")
+    size: int | None = option(None, "Shorter side of what is drawn, pixels; by default that of the pictures that the model was taught "
+                                    "with; 0: each picture's own.", low=0, high=16384)
     label: str | None = option(None, "Write these words into a corner of each picture: AI-generated, for instance.")
     provenance: bool = option(True, "Mark what is made as synthetic: signed Content Credentials (C2PA), and a plain statement that any "
                                     "reader shows. See faceswap.py provenance.")

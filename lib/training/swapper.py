@@ -65,7 +65,7 @@ class Translator:
 def load_swapper(folder: Path, to: str = "b", morph: float | None = None, save: str | None = None) -> Swapper:
     """The newest good save of the model in `folder`, or that called `save`, swapping towards identity `to`, or `morph` of the way there.
 
-    Raises FaceswapError where the folder holds no model, an unfinished or a damaged one, or one that swaps no faces or goes all the way only.
+    Raises FaceswapError where the folder holds no model, an unfinished or a damaged one, or one that swaps no faces, or all the way only.
     """
     options, model = _described(folder)
     if options.get("whole_pictures"):
