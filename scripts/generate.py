@@ -15,6 +15,8 @@ import numpy as np
 
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
+from lib.evaluation.distance import FEWEST, distribution, diversity
+from lib.evaluation.drawn import standing
 from lib.faces.faceset import Origin, is_face_folder, list_faces, read_face, write_face
 from lib.faces.geometry import crop
 from lib.faces.identity import likeness
@@ -322,6 +324,12 @@ class _Job:
         known, embeddings = self._taught()
         tools = self._tools
         styles = self._of(self._seeds)
+        some = embeddings[np.linspace(0, len(embeddings) - 1, min(COMPARED, len(embeddings))).astype(int)]
+        if len(styles) >= FEWEST <= len(some):
+            crops = [standing(picture, self._generator.coverage) for part in self._generator.batches(styles) for picture in part]
+            apart = distribution(faces.embedded(crops, tools.recognizer, "embed"), some)
+            print(f"Frechet distance      {apart.frechet:.3f} of {apart.count} pictures from as many training faces, {apart.frechet_floor:.3f} of one "
+                  f"half of these from the other; KID {apart.kid:.3f} (embeddings; lower is better)")
         found = list(zip(self._seeds, faces.aligned_faces(self._generator, styles, tools.detector, tools.aligner)))
         drawn = [(seed, face) for seed, face in progress(found, "generate", len(found), unit="face") if face]
         if not drawn:
@@ -340,9 +348,8 @@ class _Job:
         print(f"faces found           {len(drawn)} of {len(found)}")
         print(f"nearest training face likeness {best.mean():.2f} on average, {best.max():.2f} at most; {(best >= same).sum()} of {len(best)} "
               f"are taken for somebody in the training set ({same:.2f} and more)")
-        some = embeddings[np.linspace(0, len(embeddings) - 1, min(COMPARED, len(embeddings))).astype(int)]
-        between = f"{measures.diversity(own):.3f}" if len(own) > 1 else "not known of one face"
-        taught = f"{measures.diversity(some):.3f}" if len(some) > 1 else "not known of one face"
+        between = f"{diversity(own):.3f}" if len(own) > 1 else "not known of one face"
+        taught = f"{diversity(some):.3f}" if len(some) > 1 else "not known of one face"
         print(f"diversity             {between} between generated faces, {taught} between training faces (mean distance of embeddings)")
         print(f"path length           {measures.path_length(self._generator):.1f} (perceptual, in W, dlib's features: a scale of its own)")
         self._told("nearest.png")

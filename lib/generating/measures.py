@@ -1,4 +1,4 @@
-"""How different generated faces are from each other, and how evenly they change along W."""
+"""How evenly generated faces change along W."""
 
 from __future__ import annotations
 
@@ -14,13 +14,6 @@ from lib.training.losses import features
 
 EPSILON = 1e-4  # of the way from one w to another
 PAIRS = 64
-
-
-def diversity(embeddings: np.ndarray) -> float:
-    """Mean distance between any two of (N, D) embeddings, N at least 2."""
-    squares = np.square(embeddings).sum(1)
-    apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * embeddings @ embeddings.T, 0))
-    return float(apart[np.triu_indices(len(embeddings), 1)].mean())
 
 
 def path_length(generator: Generator, pairs: int = PAIRS, seen: Callable | None = None) -> float:

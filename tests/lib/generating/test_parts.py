@@ -5,7 +5,6 @@ import pytest
 
 from lib.generating import directions, people, sheets
 from lib.generating.generator import z_of
-from lib.generating.measures import diversity
 from lib.generating.walk import loop
 from lib.plugin import Recognizer
 
@@ -55,10 +54,6 @@ def test_new_people_are_unlike_the_known_and_each_other():
 
 def test_varied_faces_are_the_farthest_from_each_other():
     assert people.varied(np.array([[0.0], [0.1], [5.0], [2.4], [4.9]]), 3) == [0, 2, 3]
-
-
-def test_diversity_is_the_mean_distance():
-    assert diversity(np.float32([[0, 0], [3, 4], [0, 8]])) == pytest.approx((5 + 8 + 5) / 3)
 
 
 def test_a_grid_keeps_pixels_and_fills_up_with_white():
