@@ -346,8 +346,8 @@ class _Job:
         self._write("nearest.png", sheets.table(rows, words), "beside")
         best, same = alike.max(1), tools.recognizer.same
         print(f"faces found           {len(drawn)} of {len(found)}")
-        print(f"nearest training face likeness {best.mean():.2f} on average, {best.max():.2f} at most; {(best >= same).sum()} of {len(best)} "
-              f"are taken for somebody in the training set ({same:.2f} and more)")
+        print(f"nearest in training   likeness {best.mean():.2f} on average, {best.max():.2f} at most; {(best >= same).sum()} of "
+              f"{len(best)} are taken for somebody in the training set ({same:.2f} and more)")
         between = f"{diversity(own):.3f}" if len(own) > 1 else "not known of one face"
         taught = f"{diversity(some):.3f}" if len(some) > 1 else "not known of one face"
         print(f"diversity             {between} between generated faces, {taught} between training faces (mean distance of embeddings)")
@@ -450,8 +450,8 @@ class Generate(Command):
                                     "alike.", low=-2.0, high=2.0)
     grid: str | None = option(None, "Also one sheet of all, of so many columns and rows: 8x8.")
     style_mix: list[str] = option([], "A sheet of mixed styles: the seeds of its rows, and those of its columns.")
-    style_layers: str | None = option(None, "Which layers' styles come from the rows: coarse (4 and 8 pixels), middle (16 and 32), fine (64 "
-                                            "and more) or numbers such as 0-3; by default coarse.")
+    style_layers: str | None = option(None, "Which layers' styles come from the rows: coarse (4 and 8 pixels), middle (16 and 32), fine "
+                                            "(64 and more) or numbers such as 0-3; by default coarse.")
     noise: bool = option(False, "A sheet of the first seed's face with other noise, and where it changes.")
     interpolate: float | None = option(None, "A video of so many seconds that walks by the faces of all seeds, in a circle.", low=0.1,
                                       high=3600.0)
