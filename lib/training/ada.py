@@ -21,7 +21,8 @@ UNIFORM = ("mirrored", "quarters", "right", "down", "angle", "other angle", "inv
 NORMAL = ("larger", "longer", "x", "y", "brighter", "harder", "richer")
 SHIFT, SLIDE = 0.125, 0.125  # of the side: most of a shift by whole pixels; deviation of a slide
 SCALE, BRIGHTNESS, CONTRAST, SATURATION = 0.2, 0.2, 0.5, 1.0  # deviations; of scale, contrast and saturation those of the binary logarithm
-GRAY = np.full((3, 1), math.sqrt(1 / 3), np.float32)
+GRAY = np.full((3, 3), 1 / 3, np.float32)  # makes colours gray, that is, projects them onto the axis about which hues turn; and
+CROSS = np.float32([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * np.float32(math.sqrt(1 / 3))  # the cross product with that axis
 EVERY = 4  # batches over which signs are averaged before the strength moves, as published
 
 
@@ -62,7 +63,7 @@ def _moved(pictures, drawn, made):
     # (N, 2, 2) from places in the new picture to those in the old
     matrix = _product(_turned(quarter), _scaled(flipped, ops.ones_like(flipped)), _turned(angles[0]),
                       _scaled(1 / (scale * stretch), stretch / scale), _turned(angles[1]))
-    grid = (np.arange(side, dtype=np.float32) + 0.5) / side - 0.5
+    grid = (ops.arange(side, dtype="float32") + 0.5) / side - 0.5
     x, y = grid[None, None, :] - slides[0][:, None, None], grid[None, :, None] - slides[1][:, None, None]
     # A shift comes before the others, and so last on the way back; flips and quarter turns before it would only change its sign and axis
     places = [(matrix[:, row, 0, None, None] * x + matrix[:, row, 1, None, None] * y - shifts[row][:, None, None] + 0.5) * side - 0.5
@@ -81,13 +82,13 @@ def _sampled(pictures, x, y):
     x, y = (last - ops.abs(ops.mod(place, 2 * last) - last) for place in (x, y))
     left, top = ops.clip(ops.floor(x), 0, last - 1), ops.clip(ops.floor(y), 0, last - 1)
     across, down = (x - left)[..., None], (y - top)[..., None]
-    start = ops.cast(top, "int32") * side + ops.cast(left, "int32") + (np.arange(count, dtype=np.int32) * side * side)[:, None, None]
+    start = ops.cast(top, "int32") * side + ops.cast(left, "int32") + (ops.arange(count, dtype="int32") * (side * side))[:, None, None]
     upper, lower = ((1 - across) * ops.take(flat, start + row, 0) + across * ops.take(flat, start + row + 1, 0) for row in (0, side))
     return (1 - down) * upper + down * lower
 
 
 def _colored(pictures, drawn, made):
-    gray = GRAY @ GRAY.T
+    eye, gray, cross = map(ops.convert_to_tensor, (np.eye(3, dtype=np.float32), GRAY, CROSS))
     contrast = 2 ** ops.where(made["contrast"], CONTRAST * drawn["harder"], 0.0)
     brightness = ops.where(made["brightness"], BRIGHTNESS * drawn["brighter"], 0.0)
     negative = ops.where(ops.logical_and(made["negative"], drawn["inverted"] < 0.5), 2.0, 0.0)
@@ -95,11 +96,9 @@ def _colored(pictures, drawn, made):
     saturation = 2 ** ops.where(made["saturation"], SATURATION * drawn["richer"], 0.0)
     contrast, brightness, negative, angle, saturation = (
         one[:, None, None] for one in (contrast, brightness, negative, angle, saturation))
-    eye = np.eye(3, dtype=np.float32)
-    cross = np.float32([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * math.sqrt(1 / 3)
     hue = ops.cos(angle) * eye + ops.sin(angle) * cross + (1 - ops.cos(angle)) * gray
     matrix = ops.matmul(eye + (saturation - 1) * (eye - gray), ops.matmul(hue, contrast * (eye - negative * gray)))
-    shift = ops.matmul(matrix, brightness * np.ones((3, 1), np.float32))  # brightness first, and contrast after it
+    shift = ops.matmul(matrix, brightness * ops.ones((3, 1)))  # brightness first, and contrast after it
     flat = ops.reshape(pictures, (pictures.shape[0], -1, 3))
     changed = ops.matmul(flat, ops.transpose(matrix, (0, 2, 1))) + ops.transpose(shift, (0, 2, 1))
     return ops.reshape(changed, pictures.shape)
