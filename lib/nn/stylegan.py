@@ -102,8 +102,8 @@ class EqualConv2D(layers.Layer):
 class ModulatedConv2D(layers.Layer):
     """A convolution whose input channels are weighed by a style, and whose effective kernels then have length 1 (demodulation).
 
-    Called with a feature map (N, H, W, C) and float32 styles w (N, D). The kernel is shared by the batch: to weigh what goes in and what comes out
-    is the same as to weigh it for each picture.
+    Called with a feature map (N, H, W, C) and float32 styles w (N, D). The kernel is shared by the batch: to weigh what goes in and what
+    comes out is the same as to weigh it for each picture.
     """
 
     def __init__(self, filters: int, kernel: int = 3, scale: str | None = None, demodulate: bool = True, gain: float = 1.0, **kwargs):

@@ -57,7 +57,8 @@ def _moved(pictures, drawn, made):
     quarter = ops.where(made["quarter"], ops.floor(4 * drawn["quarters"]), 0.0) * (math.pi / 2)
     scale = 2 ** ops.where(made["scale"], SCALE * drawn["larger"], 0.0)
     stretch = 2 ** ops.where(made["stretch"], SCALE * drawn["longer"], 0.0)
-    angles = [ops.where(made[name], (2 * drawn[angle] - 1) * math.pi, 0.0) for name, angle in (("turn", "angle"), ("turn again", "other angle"))]
+    angles = [ops.where(made[name], (2 * drawn[angle] - 1) * math.pi, 0.0)
+              for name, angle in (("turn", "angle"), ("turn again", "other angle"))]
     shifts = [ops.where(made["shift"], by, 0.0) for by in whole]
     slides = [ops.where(made["slide"], SLIDE * drawn[name], 0.0) for name in "xy"]
     # (N, 2, 2) from places in the new picture to those in the old

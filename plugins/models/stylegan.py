@@ -65,8 +65,8 @@ class StyleGAN(FaceModel):
     mixing: float = option(0.9, "Share of the faces that are drawn with the styles of two latents.", low=0.0, high=1.0)
     loss: str = option("non_saturating", "The game between generator and discriminator.",
                        choices=("non_saturating", "hinge", "least_squares", "wasserstein"))
-    gamma: float | None = option(None, "Weight of the penalty of the discriminator's gradient (R1), and for wasserstein of the critic's; by "
-                                       "default what suits size and batch.", low=0.0)
+    gamma: float | None = option(None, "Weight of the penalty of the discriminator's gradient (R1), and for wasserstein of the critic's; "
+                                       "by default what suits size and batch.", low=0.0)
     path: float = option(2.0, "Weight of the penalty of uneven path lengths; of 2020 alone.", low=0.0)
     augment_target: float = option(0.6, "Pictures are augmented the more, the more often the discriminator knows real ones: up to this "
                                         "balance of right and wrong. 0: never.", low=0.0, high=1.0)
@@ -130,7 +130,8 @@ class StyleGAN(FaceModel):
         latents = batch["chance"]
         fake = networks["synthesis"](self.styles(networks, latents, GENERATE), training=True)
         logits = networks["discriminator"](self._seen(networks, fake, latents, 1), training=True)
-        return Losses({"generator": {"G": LOSSES[self.loss].generator(logits)}}, {"spread": _spread(fake) / _spread(2 * batch["a"].target - 1)})
+        spread = _spread(fake) / _spread(2 * batch["a"].target - 1)
+        return Losses({"generator": {"G": LOSSES[self.loss].generator(logits)}}, {"spread": spread})
 
     def length_losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
         """Half of the batch is enough."""

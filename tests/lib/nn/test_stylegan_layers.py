@@ -270,7 +270,8 @@ def forwards(given: dict) -> list:
 
     found = []
     for synthesis, discriminator in DESIGNS.values():
-        networks = {"mapping": stylegan.mapping(LATENT, 2), "synthesis": synthesis(latent=LATENT, **SMALL), "discriminator": discriminator(**SMALL)}
+        networks = {"mapping": stylegan.mapping(LATENT, 2), "synthesis": synthesis(latent=LATENT, **SMALL),
+                    "discriminator": discriminator(**SMALL)}
         start.draw(networks, 3)
         w = networks["mapping"](ops.convert_to_tensor(normal(4, LATENT)))
         styles = stylegan.broadcast(w, stylegan.slots(SMALL["size"]))

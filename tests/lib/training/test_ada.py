@@ -34,7 +34,7 @@ def pictures(picture) -> np.ndarray:
 
 
 def augmented(pictures: np.ndarray, draws: np.ndarray, strength: float) -> np.ndarray:
-    return ops.convert_to_numpy(ada.augmented(ops.convert_to_tensor(pictures), ops.convert_to_tensor(draws), ops.convert_to_tensor(strength)))
+    return ops.convert_to_numpy(ada.augmented(*map(ops.convert_to_tensor, (pictures, draws, strength))))
 
 
 def only(picture: np.ndarray, switch: str, **drawn: float) -> np.ndarray:
