@@ -116,7 +116,7 @@ def test_unknown_plugin_is_answered_with_the_list_and_the_nearest(faceswap, clip
     (["convert", "-i", "x", "-o", "y", "-m", "z", "--faces", "larges"], "Did you mean 'largest'"),
     (["swap", "-A", "x", "-B", "y", "-o", "z", "--minutes", "-1"], "--minutes must be at least"),
     (["extract"], "extract needs -i/--input"),
-    (["train"], "train needs -A/--input-a and -B/--input-b and -m/--model-dir"),
+    (["train"], "train needs -A/--input-a and -m/--model-dir"),
     (["convert", "-i", "x"], "convert needs -o/--output."),
     (["convert", "-i", "x", "-o", "y"], "convert needs one of -m/--model-dir"),
     (["convert", "-i", "x", "-o", "y", "-m", "m", "--swap", "1=m"], "convert needs one of -m/--model-dir"),
