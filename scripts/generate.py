@@ -16,7 +16,7 @@ import numpy as np
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.evaluation.distance import FEWEST, distribution, diversity
-from lib.evaluation.drawn import standing
+from lib.evaluation.drawn import as_drawn, standing
 from lib.faces.faceset import Origin, is_face_folder, list_faces, read_face, write_face
 from lib.faces.geometry import crop
 from lib.faces.identity import likeness
@@ -326,10 +326,12 @@ class _Job:
         styles = self._of(self._seeds)
         some = embeddings[np.linspace(0, len(embeddings) - 1, min(COMPARED, len(embeddings))).astype(int)]
         if len(styles) >= FEWEST <= len(some):
+            shown = [known[place] for place in np.linspace(0, len(known) - 1, len(some)).astype(int)]
+            small = [as_drawn(face, self._generator.size, self._generator.coverage) for face in shown]
             crops = [standing(picture, self._generator.coverage) for part in self._generator.batches(styles) for picture in part]
-            apart = distribution(faces.embedded(crops, tools.recognizer, "embed"), some)
-            print(f"Frechet distance      {apart.frechet:.3f} of {apart.count} pictures from as many training faces, {apart.frechet_floor:.3f} of one "
-                  f"half of these from the other; KID {apart.kid:.3f} (embeddings; lower is better)")
+            apart = distribution(*(faces.embedded(these, tools.recognizer, "embed") for these in (crops, small)))
+            print(f"Frechet distance      {apart.frechet:.3f} of {apart.count} pictures from as many training faces of that size, "
+                  f"{apart.frechet_floor:.3f} of one half of these from the other; KID {apart.kid:.3f} (embeddings; lower is better)")
         found = list(zip(self._seeds, faces.aligned_faces(self._generator, styles, tools.detector, tools.aligner)))
         drawn = [(seed, face) for seed, face in progress(found, "generate", len(found), unit="face") if face]
         if not drawn:

@@ -90,7 +90,8 @@ def _check_identities(options: Train) -> None:
     if "b" not in kind.identities and options.input_b:
         raise UsageError(f"{options.model} learns from -A alone, which takes several folders: leave -B out.")
     if options.whole_pictures and not kind.translates:
-        raise UsageError(f"--whole-pictures is for models that translate without landmarks, as cyclegan; {options.model} learns from faces.")
+        raise UsageError(f"--whole-pictures is for models that translate without landmarks, as cyclegan; {options.model} learns from "
+                         "faces.")
     if options.whole_pictures and (options.balance or options.mask):
         raise UsageError(f"--{'balance' if options.balance else 'mask'} is for faces: leave it or --whole-pictures out.")
     if kind.adversarial and options.gan:
@@ -194,14 +195,14 @@ def _train(options: Train) -> int:
         if held_out:
             measure = _measure([file.aligned for file in held_out], folder, model.coverage)
         elif options.progress_minutes and not model.swaps:
-            measure = _measure_drawn([file.aligned for these in files["a"] for file in these], model.coverage)
+            measure = _measure_drawn([file.aligned for these in files["a"] for file in these], model.size, model.coverage)
 
     needed, (free, _) = sum(these.nbytes for these in faces.values()), device.memory()
     if needed > free:
         logger.warning("All faces together take %.1f GiB of memory, and %.1f are free: take fewer, or a model of fewer pixels.",
                        needed / 2**30, free / 2**30)
-    counts = {identity: f"{counted(len(these), 'picture' if settings['whole_pictures'] else 'face')} of {identity.upper()}"
-              for identity, these in faces.items()}
+    counts = {identity: f"{len(these)} of {identity.upper()}" for identity, these in faces.items()}
+    counts["a"] = f"{counted(len(faces['a']), 'picture' if settings['whole_pictures'] else 'face')} of A"
     counts["a"] += f" ({len(held_out)} held out to measure on)" if held_out else ""
     logger.info("Training %s (%d pixels) on %s in %s; they take up to %.2f GiB of memory%s. Ctrl-C saves and ends.", options.model,
                 model.size, " and ".join(counts.values()), settings["precision"], needed / 2**30,
@@ -212,7 +213,8 @@ def _train(options: Train) -> int:
                 folder / "preview.png")
     if outcome.progress:
         logger.info("%s%s: %s.", f"Of {counted(len(held_out), 'face')} of A held out from training, swapped" if held_out else
-                    "Of faces that it draws", "" if outcome.measured == outcome.iteration else f" (at iteration {outcome.measured})", _words(outcome.progress))
+                    "Of faces that it draws", "" if outcome.measured == outcome.iteration else f" (at iteration {outcome.measured})",
+                    _words(outcome.progress))
     return INTERRUPTED if outcome.interrupted else DONE
 
 
@@ -396,12 +398,12 @@ def _measure(faces: list[AlignedFace], folder: Path, coverage: str) -> Callable[
     return lambda swapper: made().measured(swapper)
 
 
-def _measure_drawn(faces: list[AlignedFace], coverage: str) -> Callable[[Callable], dict[str, float]]:
+def _measure_drawn(faces: list[AlignedFace], size: int, coverage: str) -> Callable[[Callable], dict[str, float]]:
     """What says how like the training faces those are that a model draws."""
 
     @cache
     def made() -> DrawnFaces:
-        return DrawnFaces(faces, coverage, RECOGNIZERS.create("dlib_resnet"))
+        return DrawnFaces(faces, size, coverage, RECOGNIZERS.create("dlib_resnet"))
 
     return lambda draw: made().measured(draw)
 
@@ -476,8 +478,8 @@ def _check_count(files: dict[str, list[list]], folders: dict[str, list[Path]], w
 def _check_enough(count: int, where: str, what: str) -> None:
     """For what is of no one person."""
     if count < FEWEST_FACES:
-        raise FaceswapError(f"{where}: {counted(count, what)}, too few to learn from. At least {FEWEST_FACES} are needed, and some thousands "
-                            "make good ones.")
+        raise FaceswapError(f"{where}: {counted(count, what)}, too few to learn from. At least {FEWEST_FACES} are needed, and some "
+                            "thousands make good ones.")
     if count < FEW_PICTURES:
         logger.warning("%s: only %d %ss. A model of so few learns them by heart; some thousands make a good one.", where, count, what)
 
@@ -599,8 +601,8 @@ class Train(Command):
                                          "suits the model.", low=0.0, high=10.0)
     eyes: float | None = option(None, "How much pixels of the eyes count besides.", low=0.0, high=1000.0)
     mouth: float | None = option(None, "Likewise of the mouth.", low=0.0, high=1000.0)
-    gan: float | None = option(None, "A finishing stage of autoencoders, once they draw well: how much it weighs that discriminators, which "
-                                     "are trained besides, take for real what is drawn, 0.01 to 0.1; kept when gone on with, 0 ends it.",
+    gan: float | None = option(None, "A finishing stage of autoencoders, once they draw well: how much it weighs that discriminators, "
+                                     "which are trained besides, take for real what is drawn, 0.01 to 0.1; kept when gone on with, 0 ends it.",
                                low=0.0, high=10.0)
     load_weights: Path | None = option(None, "Begin a new model with the weights of this one, as far as they fit.")
     parts: list[str] = option([], "Networks to take from --load-weights; by default all.")

@@ -69,7 +69,7 @@ MEASURES = (
 DRAWN = (  # of faces that a generator draws, which have no original
     Measure("frechet", IDENTITY, "Frechet distance", "", "lower",
             "Of the embeddings of drawn faces from those of the training faces, as distributions; few faces make it too high.",
-            "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium, NeurIPS, 2017, on the recognizer's features"),
+            "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium, NeurIPS, 2017 (on other features)"),
     Measure("variety", IDENTITY, "Variety", "of the training faces'", "1",
             "Mean distance between the embeddings of two drawn faces, against that of two training faces."),
 )

@@ -62,7 +62,7 @@ def gradient_penalty(critic: Callable[[Any], Any], real: Any, fake: Any, share: 
 
 
 def path_lengths(synthesis: Callable[[Any], Any], styles: Any, noise: Any) -> Any:
-    """(N,): how much the pictures that `synthesis` makes of `styles` (N, L, D) change with them, along pictures of normal `noise` (N, S, S, 3).
+    """(N,): how much the pictures that `synthesis` makes of `styles` (N, L, D) change with them, along normal `noise` (N, S, S, 3).
 
     "Analyzing and Improving the Image Quality of StyleGAN", CVPR, 2020.
     """

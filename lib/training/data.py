@@ -336,8 +336,10 @@ class Host:
     def __call__(self, number: int) -> Batch:
         """Batch `number`."""
         drawn = self._chance(number)
-        return drawn | {identity: faces.side(drawn[identity], next((others for name, others in self._faces.items() if name != identity), None))
-                        for identity, faces in self._faces.items()}
+        for identity, faces in self._faces.items():
+            others = next((others for name, others in self._faces.items() if name != identity), None)
+            drawn[identity] = faces.side(drawn[identity], others)
+        return drawn
 
 
 class Feed:

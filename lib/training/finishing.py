@@ -1,4 +1,4 @@
-"""A finishing stage for autoencoders: discriminators, which tell what the decoders draw from real faces, ask for the detail that it lacks."""
+"""A finishing stage for autoencoders: discriminators, which tell what is drawn from real faces, ask for the detail that it lacks."""
 
 from __future__ import annotations
 

@@ -84,7 +84,8 @@ def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, m
           begin: Begin | None = None, devices: Devices = Devices()) -> Outcome:
     """Trains `model` on `faces` until the plan's end, Ctrl-C or SIGTERM, and saves into `folder`; goes on from its newest save.
 
-    `measure` says how good the swap of the held-out faces is, or what a model makes that does not swap; that is logged as `progress`. `begin` changes the new networks.
+    `measure` says how good the swap of the held-out faces is, or what a model makes that does not swap; that is logged as `progress`.
+    `begin` changes the new networks.
     Raises FaceswapError for a damaged folder, losses that stay no numbers, or a full disk (what was saved before stays).
     """
     return _Run(model, faces, folder, plan, measure, begin, devices).to_its_end()

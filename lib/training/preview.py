@@ -32,7 +32,8 @@ def sheet(faces: dict[str, Faces], rebuild) -> np.ndarray:
     shown = []
     for identity, other in (("a", "b"), ("b", "a")):
         original, name = chosen(faces[identity]), identity.upper()
-        shown += [(name, original), (f"{name} rebuilt", rebuild(original, identity)), (f"{name} as {other.upper()}", rebuild(original, other))]
+        shown += [(name, original), (f"{name} rebuilt", rebuild(original, identity)),
+                  (f"{name} as {other.upper()}", rebuild(original, other))]
     return columns(shown)
 
 
@@ -96,7 +97,8 @@ def plot(log: Path, path: Path) -> None:
     for axis, (title, scale, shown) in zip(axes, panels):
         axis.set(xlabel="iteration", ylabel="mean absolute error" if shown is PLAIN[2] else "", title=title, yscale=scale)
         for number, name in enumerate(shown):
-            _draw(axis, [(row["iteration"], row[name]) for row in rows if name in row], f"C{number}", f"loss {name}" if len(name) == 1 else name)
+            points = [(row["iteration"], row[name]) for row in rows if name in row]
+            _draw(axis, points, f"C{number}", f"loss {name}" if len(name) == 1 else name)
         if axis.lines:
             axis.legend()
     if swapped:
@@ -112,7 +114,8 @@ def plot(log: Path, path: Path) -> None:
     elif measured:
         axes[-1].set(xlabel="iteration", title="What it makes, measured", yscale="log")
         for number, key in enumerate(measured[-1]["progress"]):
-            _draw(axes[-1], [(row["iteration"], row["progress"][key]) for row in measured if key in row["progress"]], f"C{number}", BY_KEY[key].title)
+            points = [(row["iteration"], row["progress"][key]) for row in measured if key in row["progress"]]
+            _draw(axes[-1], points, f"C{number}", BY_KEY[key].title)
         axes[-1].legend()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

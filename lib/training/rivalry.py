@@ -29,8 +29,8 @@ class Balance:
         for real in [name for name in rows[-1] if name.startswith(TOLD[0])]:
             fake = real.replace(*TOLD)
             if all(WON < one.get(real, 0) - one.get(fake, 1) <= 1.5 for one in rows) and self._first(real):
-                return (f"The discriminator has won: {real} {rows[-1][real]:.2f}, {fake} {rows[-1][fake]:.2f}. The generator learns no more from "
-                        "it. Most often there are too few pictures; try a lower --learning-rate, or go back with --restore.")
+                return (f"The discriminator has won: {real} {rows[-1][real]:.2f}, {fake} {rows[-1][fake]:.2f}. The generator learns no "
+                        "more from it. Most often there are too few pictures; try a lower --learning-rate, or go back with --restore.")
         for name, value in rows[-1].items():
             before = [one[name] for one in list(rows)[:-1] if name in one]
             if name.startswith("gradient ") and before and value > WILD * float(np.median(before)) > 0 and self._first("gradient"):

@@ -109,7 +109,8 @@ class Step(ABC):
     def __call__(self, fed: Fed, iteration: int, rates: Sequence[float]) -> None:
         """Trains as many iterations as there are `rates`, learning rates; the first is number `iteration`, from 0."""
         numbers = np.arange(iteration, iteration + len(rates), dtype=np.int32)
-        shares = [1 - min(self.parts.averaged, (1 + number) / (10 + number)) for number in numbers.tolist()]  # averages follow quickly at first
+        shares = [1 - min(self.parts.averaged, (1 + number) / (10 + number))  # averages follow quickly at first
+                  for number in numbers.tolist()]
         if len(self._under_way) == AHEAD:
             ops.convert_to_numpy(self._under_way.pop(0))
         sums = self._run(fed, numbers, np.float32(rates), np.float32(shares))

@@ -24,7 +24,8 @@ class JaxStep(Step):
             mapping = dict(zip(variables, state))
 
             def total(values):
-                known = mapping | {id(variable): value for group, its in parts.trained.items() for variable, value in zip(its, values[group])}
+                known = mapping | {id(variable): value for group, its in parts.trained.items()
+                                   for variable, value in zip(its, values[group])}
                 with keras.StatelessScope(state_mapping=[(variable, known[key]) for key, variable in variables.items()]) as scope:
                     losses = parts.phases[place].losses(parts.networks, batch)
                     totals, named = parts.scaled(losses), parts.named(losses)

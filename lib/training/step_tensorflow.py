@@ -43,7 +43,8 @@ class TensorFlowStep(Step):
             with tf.GradientTape(persistent=len(parts.trained) > 1) as tape:
                 losses = parts.phases[place].losses(parts.networks, batch)
                 totals = parts.scaled(losses)
-            gradients = {group: tape.gradient(total, [variable.value for variable in parts.trained[group]]) for group, total in totals.items()}
+            gradients = {group: tape.gradient(total, [variable.value for variable in parts.trained[group]])
+                         for group, total in totals.items()}
             update(gradients, rate)
             return self._row(place, parts.named(losses), gradients)
 

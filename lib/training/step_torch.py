@@ -21,7 +21,8 @@ class TorchStep(Step):
     def _one(self, fed, number: int, rate: float, share: float):
         parts = self.parts
         batch = parts.prepare(fed, parts.held)
-        rows = [self._nothing(place) if number % phase.every else self._phase(place, batch, rate) for place, phase in enumerate(parts.phases)]
+        rows = [self._nothing(place) if number % phase.every else self._phase(place, batch, rate)
+                for place, phase in enumerate(parts.phases)]
         with torch.no_grad():
             parts.follow(share)
         return torch.cat(rows)

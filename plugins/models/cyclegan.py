@@ -47,7 +47,8 @@ class CycleGAN(FaceModel):
     discriminator_width: int = option(64, "Filters of a discriminator's first layer.", low=4, high=256)
     depth: int = option(3, "Layers of a discriminator before its last two: 1, 2 and 3 make patches of 16, 34 and 70 pixels.", low=1, high=6)
     norm: str = option("instance", "Norm of the discriminators.", choices=("instance", "spectral"))
-    loss: str = option("least_squares", "The game between generators and discriminators.", choices=("least_squares", "hinge", "non_saturating"))
+    loss: str = option("least_squares", "The game between generators and discriminators.",
+                       choices=("least_squares", "hinge", "non_saturating"))
     cycle: float = option(10.0, "Weight of the cycle loss.", low=0.0)
     identity: float = option(0.5, "Weight of the identity loss, as a share of that.", low=0.0)
     pool: int = option(50, "Pictures of before that each discriminator sees among those of now; 0: none.", low=0, high=10_000)
@@ -71,7 +72,8 @@ class CycleGAN(FaceModel):
         return made
 
     def groups(self) -> dict[str, list[str]]:
-        return {"generators": ["generator_a", "generator_b"], "discriminator_a": ["discriminator_a"], "discriminator_b": ["discriminator_b"]}
+        discriminators = {name: [name] for name in ("discriminator_a", "discriminator_b")}
+        return {"generators": ["generator_a", "generator_b"], **discriminators}
 
     def optimizer(self, group: str, learning_rate: float) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(learning_rate, beta_1=0.5)
@@ -99,7 +101,8 @@ class CycleGAN(FaceModel):
             shown = ops.stop_gradient(fake[identity])
             if self.pool:
                 draws = batch["chance"]
-                shown = networks[f"pool_{identity}"].exchanged(shown, getattr(draws, f"old_{identity}"), getattr(draws, f"place_{identity}"))
+                old, place = (getattr(draws, f"{name}_{identity}") for name in ("old", "place"))
+                shown = networks[f"pool_{identity}"].exchanged(shown, old, place)
             told_real, told_fake = discriminator(real[identity], training=True), discriminator(shown, training=True)
             minimise[f"discriminator_{identity}"] = {f"D {identity}": game.discriminator(told_real, told_fake)}
             report |= {f"D(real) {identity}": game.realness(told_real), f"D(fake) {identity}": game.realness(told_fake)}
