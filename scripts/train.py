@@ -304,7 +304,7 @@ def _summarise(name: str, model: FaceModel, precision: str, plan: Plan) -> int:
     from lib.training import estimate, loop
 
     parts = loop.make_parts(model, {}, replace(plan, on_device=False))
-    costs = {network: estimate.cost(made) for network, made in parts.networks.items()}
+    costs = {network: estimate.cost(made, model.size) for network, made in parts.networks.items()}
     speed = estimate.images_per_second(model, parts, plan.batch)
     rows = [("network", "parameters", "GFLOP a face, forwards"), *((network, f"{one.parameters:,}", f"{one.operations / 1e9:.3f}")
                                                                    for network, one in costs.items())]
@@ -313,8 +313,8 @@ def _summarise(name: str, model: FaceModel, precision: str, plan: Plan) -> int:
     print(f"{name}, {model.size} pixels, coverage {model.coverage}, {precision}")
     for first, *rest in rows:
         print("  ".join([first.ljust(widths[0]), *(text.rjust(width) for text, width in zip(rest, widths[1:]))]))
-    taken = estimate.memory(costs, plan.batch, bool(plan.averaged), precision)
-    print(f"Memory for {plan.batch} + {plan.batch} faces: about {taken / 2**30:.2f} GiB")
+    taken = estimate.memory(costs, len(model.identities) * plan.batch, bool(plan.averaged), precision)
+    print(f"Memory for {' + '.join([str(plan.batch)] * len(model.identities))} faces: about {taken / 2**30:.2f} GiB")
     print(f"Speed here: about {speed:.0f} images/s; a million faces take {1e6 / speed / 3600:.1f} hours")
     return DONE
 

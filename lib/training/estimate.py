@@ -45,8 +45,13 @@ class Cost:
     activations: int  # numbers that one face leaves behind for the way back
 
 
-def cost(network: keras.Model) -> Cost:
-    """Counted from its layers: everything with a kernel, at each place where it is put to."""
+def cost(network: keras.Model, size: int) -> Cost:
+    """Counted from its layers: everything with a kernel, at each place where it is put to. One that takes pictures of any size is counted
+    for `size` pixels; what only remembers things has no layers, and costs nothing."""
+    if not network.layers:
+        return Cost(0, 0, 0)
+    if None in network.input_shape[1:]:
+        network = keras.models.clone_model(network, keras.Input((size, size, network.input_shape[-1])))
     operations = activations = 0
     for layer in network._flatten_layers(include_self=False):
         kernels = [kernel for name in ("kernel", "depthwise_kernel", "pointwise_kernel")
@@ -59,11 +64,11 @@ def cost(network: keras.Model) -> Cost:
     return Cost(network.count_params(), operations, activations)
 
 
-def memory(costs: Mapping[str, Cost], batch: int, averaged: bool, precision: str) -> int:
-    """Bytes that training takes, roughly: weights, gradients, two moments and averages in float32, and what 2 x `batch` faces leave."""
+def memory(costs: Mapping[str, Cost], faces: int, averaged: bool, precision: str) -> int:
+    """Bytes that training takes, roughly: weights, gradients, two moments and averages in float32, and what so many `faces` leave."""
     copies = 5 if averaged else 4
     each = 4 if precision == "float32" else 2
-    return sum(4 * copies * one.parameters + 2 * batch * 2 * each * one.activations for one in costs.values())
+    return sum(4 * copies * one.parameters + 2 * faces * each * one.activations for one in costs.values())
 
 
 def images_per_second(model: FaceModel, parts: Parts, batch: int) -> float:

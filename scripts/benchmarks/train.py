@@ -117,7 +117,7 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
                 rates.append([len(held) * plan.batch * trained()])
             busy += seen
             rates[-1].append(len(held) * plan.batch * bare())
-    costs = {network: estimate.cost(made).operations for network, made in parts.networks.items()}
+    costs = {network: estimate.cost(made, model.size).operations for network, made in parts.networks.items()}
     each = sum(cost * (1 if network.startswith("decoder") else 2) for network, cost in costs.items())  # each decoder has half of the faces
     rate = _matrix_rate(device.default_precision(), plan.on_device)
     ours, alone = zip(*rates)
