@@ -71,6 +71,6 @@ def test_spectral_norm_makes_the_largest_singular_value_1():
 def test_its_cost_is_what_was_published():
     from lib.training.estimate import cost
 
-    counted = cost(translator(6, 64, "g"), 128)
+    counted = cost(patch.translator(6, 64, "g"), 128)
     assert counted.parameters == 7_837_699 and counted.operations / 1e9 == pytest.approx(17.5, rel=0.02)
-    assert cost(patch_discriminator(64, "d"), 256).operations / 1e9 == pytest.approx(6.3, rel=0.02)
+    assert cost(patch.patch_discriminator(64, "d"), 256).operations / 1e9 == pytest.approx(6.3, rel=0.02)
