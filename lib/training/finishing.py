@@ -27,6 +27,7 @@ class Finishing:
         """`share` is what fooling the discriminators weighs, beside the losses of `model`."""
         self._model, self._share = model, share
         self._own: list[str] = []  # names of the model's networks
+        self._drawers: tuple[Any, dict[str, keras.Model]] = (None, {})  # networks, and what draws with them by identity
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -62,7 +63,7 @@ class Finishing:
         fooled, told, report = {}, {}, {}
         for identity in self._model.identities:
             side = batch[identity]
-            drawn = self._model.swapper(networks, identity)(side.input, training=True)[..., :3]
+            drawn = self._drawer(networks, identity)(side.input, training=True)[..., :3]
             target, face = resized(side.target, drawn.shape[1]), resized(side.regions[..., :1], drawn.shape[1])
             real, fake = (2 * (picture * face + 0.5 * (1 - face)) - 1 for picture in (target, drawn))
             discriminators = [networks[name] for name in self._names() if name.endswith(identity)]
@@ -75,6 +76,15 @@ class Finishing:
                        for place, name in enumerate(("real", "fake"))}
         first, *others = found.minimise.items()
         return Losses({first[0]: first[1] | fooled, **dict(others), GROUP: told}, found.report | report)
+
+    def _drawer(self, networks: dict[str, keras.Model], identity: str) -> keras.Model:
+        """Made once: PyTorch comes by in every iteration."""
+        if self._drawers[0] is not networks:
+            self._drawers = networks, {}
+        made = self._drawers[1]
+        if identity not in made:
+            made[identity] = self._model.swapper(networks, identity)
+        return made[identity]
 
     def _names(self) -> list[str]:
         return [f"discriminator_{size}_{identity}" for identity in self._model.identities for size in ("whole", "half")]
