@@ -69,7 +69,6 @@ def run(options: Train) -> int:
     for a, b in itertools.product(options.input_a, options.input_b):
         if same_path(a, b):
             raise FaceswapError(f"-A and -B are both {a}. Name two people's faces.")
-    _check_identities(options)
     _check_folder(options)
     worker, _ = device.worker()
     if worker:  # the first writes, and keeps others out
@@ -153,6 +152,7 @@ def check_batch(given: str | None) -> None:
 def _train(options: Train) -> int:
     from lib.training import backend, loop, transfer  # these import Keras, which takes seconds: mistakes are answered before
 
+    _check_identities(options)
     folder = options.model_dir
     settings = _settings(options)
     model = MODELS.create(options.model, **settings["options"])
