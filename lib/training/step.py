@@ -53,7 +53,7 @@ class Parts:
 
     def __post_init__(self):
         object.__setattr__(self, "phases", self.model.phases())
-        if len(self.phases) > 1 and self.devices.count > 1:
+        if self.model.adversarial and self.devices.count > 1:
             raise FaceswapError("A model of networks that work against each other trains on one device. Leave --devices and TF_CONFIG out.")
         for group, names in self.model.groups().items():
             chosen = [name for name in names or self.networks if name not in self.frozen]
