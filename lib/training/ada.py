@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-# What is drawn for a picture: whether each change is made, and what it is; those after the dash are normal numbers
+# What is drawn for a picture: whether each change is made, and what it is: even numbers in [0, 1], then normal ones
 SWITCHES = ("flip", "quarter", "shift", "scale", "turn", "stretch", "turn again", "slide", "brightness", "contrast", "negative", "hue",
             "saturation")
 UNIFORM = ("mirrored", "quarters", "right", "down", "angle", "other angle", "inverted", "tint")
