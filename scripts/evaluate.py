@@ -14,10 +14,12 @@ from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.evaluation import page, report, set_report, sets
 from lib.evaluation.clip import evaluate
 from lib.evaluation.compare import Compared, differences
+from lib.evaluation.detail import PICTURES, PartsOfB
 from lib.evaluation.distance import FEWEST, distribution
 from lib.evaluation.frames import Kit
 from lib.evaluation.set_report import SetScores
 from lib.faces import people
+from lib.faces.geometry import transform_points
 from lib.logs import counted
 from lib.media.files import same_path
 from lib.media.source import open_source
@@ -68,9 +70,11 @@ def _swap(options: Evaluate) -> int:
         def make_kit() -> Kit:
             tools = (registry.create(settings[kind]["name"], **settings[kind]["options"]) if kind in settings else options.create(kind)
                      for kind, registry in (("detector", DETECTORS), ("aligner", ALIGNERS)))
-            return Kit(*tools, RECOGNIZERS.create(options.recognizer))
+            return Kit(*tools, RECOGNIZERS.create(options.recognizer), parts)
 
+        parts = None
         known = _people(options, make_kit())
+        parts = _parts_of_b(options.reference, make_kit()) if options.reference else None
         clips = [evaluate(original, source, lambda index: [stored.fitted for stored in store.faces(index)], make_kit, known)
                  for source in (swapped, *others)]
     print(report.table(clips[0]))
@@ -90,6 +94,12 @@ def _swap(options: Evaluate) -> int:
     for loss in losses:
         logger.warning("Incomplete input: %s", loss)
     return SOME_FAILED if losses else DONE
+
+
+def _parts_of_b(reference: Path, kit: Kit) -> PartsOfB | None:
+    """Eyes and mouths in real pictures of B; None of too few."""
+    faces = people.read_faces(reference, kit.detector, kit.aligner, PICTURES)
+    return PartsOfB.of((one.aligned.image, transform_points(one.aligned.face.landmarks, one.aligned.matrix)) for one in faces)
 
 
 def _people(options: Evaluate, kit: Kit) -> dict[str, np.ndarray]:

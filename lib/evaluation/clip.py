@@ -22,10 +22,11 @@ from lib.types import Face
 SHOWN = 4  # best and worst frames that are shown
 KEPT = 24  # of which so many are chosen
 A_CUT = 0.6  # distances between the eyes: a face that moves further from one frame to the next is another shot's
-MEDIANS = ("distance_a", "distance_b", "cosine_a", "cosine_b", "sharpness")  # of these the median frame counts, of others the mean
+MEDIANS = ("distance_a", "distance_b", "cosine_a", "cosine_b", "sharpness", "detail", "parts_eyes", "parts_mouth")  # of these the median frame counts, of others the mean
 EVERY_FRAME = ("retrieved", "flicker", "jitter", "swapped", "found")  # others are of the swapped frames alone: the rest are perfect
 FEWEST = 10  # frames that a correlation takes
-STILL = 0.01  # openings that vary by less than this deviation are noise
+STILL = 0.01  # openings, and heights of brows, that vary by less than this deviation are noise
+FOLLOWED = {"brows_follow": "brows", "gaze_follows": "gaze"}
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,10 @@ def totals(frames: list[FrameScores]) -> dict[str, Total]:
             openings = np.array([scores.openings[:, int(measure.key == "mouth_follow")] for scores in these if scores.openings is not None])
             if len(openings) >= FEWEST and openings[:, 0].std() > STILL:
                 found[measure.key] = Total(float(np.corrcoef(openings.T)[0, 1]) if openings[:, 1].std() > 1e-6 else 0.0)
+        elif measure.key in FOLLOWED:
+            both = np.array([scores.followed[FOLLOWED[measure.key]] for scores in these if FOLLOWED[measure.key] in scores.followed])
+            if len(both) >= FEWEST and both[:, 0].std() > STILL:
+                found[measure.key] = Total(float(np.corrcoef(both.T)[0, 1]) if both[:, 1].std() > 1e-6 else 0.0)
         elif values:
             usual = np.median if measure.key in MEDIANS else np.mean
             found[measure.key] = Total(float(usual(values)), float(usual(originals)) if originals else None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lib.evaluation.clip import EVERY_FRAME, MEDIANS, ClipScores
+from lib.evaluation.clip import EVERY_FRAME, FOLLOWED, MEDIANS, ClipScores
 from lib.evaluation.frames import FrameScores
 from lib.evaluation.measures import MEASURES
 
@@ -71,11 +71,13 @@ def differences(first: ClipScores, second: ClipScores) -> dict[str, Difference]:
     return found
 
 
-def _of(key: str) -> tuple[Callable[[FrameScores], list[float] | None], Statistic]:
+def _of(key: str) -> tuple[Callable[[FrameScores], Sequence[float] | None], Statistic]:
     """The numbers of a frame that a measure is made of, None of one without, and what it is of many frames."""
     if key in ("eyes_follow", "mouth_follow"):
         column = int(key == "mouth_follow")
         return lambda scores: None if scores.openings is None else scores.openings[:, column].tolist(), _correlation
+    if key in FOLLOWED:
+        return lambda scores: scores.followed.get(FOLLOWED[key]), _correlation
     if key == "flicker":
         return lambda scores: [scores.originals["change"], scores.values["change"]] if "change" in scores.values else None, _ratio
     if key == "swapped":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from lib.evaluation.detail import PartsOfB, brow_heights, detail
 from lib.faces.geometry import COVERAGES, LEFT_EYE, RIGHT_EYE, crop_matrix, transform_points, warp
 from lib.faces.masks import hull, with_whole_brows
 from lib.faces.pose import angle_between, head_rotation
@@ -51,6 +52,7 @@ class FrameScores:
     originals: dict[str, float] = field(default_factory=dict)  # the same of the original, where that says something
     embedding: np.ndarray | None = None  # (D,) of the swapped face
     openings: np.ndarray | None = None  # (2, 2): original and swapped; eyes and mouth
+    followed: dict[str, tuple[float, float]] = field(default_factory=dict)  # original and swapped: "brows" height, "gaze" to the right
     landmarks: np.ndarray | None = None  # (2, 68, 2) frame pixels: original and swapped
     thumbnails: np.ndarray | None = None  # (2, SIZE, SIZE, 3) uint8 RGB
 
@@ -62,6 +64,7 @@ class Kit:
     detector: Detector | None  # without one it is not asked whether the face is found again
     aligner: Aligner
     recognizer: Recognizer
+    parts: PartsOfB | None = None  # real eyes and mouths of B, where B is known
 
 
 def measured(pair: Pair, before: Pair | None, kit: Kit) -> FrameScores | None:
@@ -94,8 +97,15 @@ def measured(pair: Pair, before: Pair | None, kit: Kit) -> FrameScores | None:
     scores.embedding = kit.recognizer.embed([_aligned(pair.swapped, Face(face.detection, landmarks))])[0]
     points = transform_points(face.landmarks, matrix)
     mask = hull(points, SIZE)[..., 0] > 0.5
-    _gaze(scores, crops, points, transform_points(landmarks, matrix))
+    swapped_points = transform_points(landmarks, matrix)
+    _gaze(scores, crops, points, swapped_points)
+    _brows(scores, crops, points, swapped_points)
     _picture(scores, crops, points, mask)
+    fine = detail(np.stack([pair.original, pair.swapped]), matrix, face.landmarks)
+    if fine is not None:
+        scores.values["detail"] = fine
+    if kit.parts:
+        scores.values |= {f"parts_{part}": value for part, value in kit.parts.likeness(pair.swapped, landmarks).items()}
     if before is not None:
         earlier = np.stack([warp(image, matrix, SIZE) for image in (before.original, before.swapped)])
         _flicker(scores, crops, earlier, mask)
@@ -153,13 +163,24 @@ def _attributes(scores: FrameScores, original: np.ndarray, swapped: np.ndarray) 
 
 def _gaze(scores: FrameScores, crops: np.ndarray, original: np.ndarray, swapped: np.ndarray) -> None:
     """Both eyes' mean; nothing where an eye is shut."""
-    errors = []
+    both = []
     for eye in (RIGHT_EYE, LEFT_EYE):
         places = [_iris(picture, points[eye]) for picture, points in zip(crops, (original, swapped))]
         if all(place is not None for place in places):
-            errors.append(100 * float(np.linalg.norm(places[1] - places[0])))
-    if errors:
-        scores.values["gaze_error"] = float(np.mean(errors))
+            both.append(places)
+    if both:
+        scores.values["gaze_error"] = float(np.mean([100 * np.linalg.norm(second - first) for first, second in both]))
+        scores.followed["gaze"] = tuple(float(np.mean([places[which][0] for places in both])) for which in (0, 1))
+
+
+def _brows(scores: FrameScores, crops: np.ndarray, original: np.ndarray, swapped: np.ndarray) -> None:
+    """The height of the brows above the eyes, both brows' mean; nothing where none is seen."""
+    heights = np.stack([brow_heights(picture, points) for picture, points in zip(crops, (original, swapped))])
+    seen = np.isfinite(heights).all(0)
+    if seen.any():
+        first, second = heights[:, seen].mean(1).tolist()
+        scores.values["brow_error"] = 100 * float(np.abs(heights[1] - heights[0])[seen].mean())
+        scores.followed["brows"] = first, second
 
 
 def _iris(picture: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
