@@ -38,7 +38,11 @@ from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, REGISTRIES, Masker
 from lib.progress import progress
 from lib.provenance.xmp import SWAPPED, Done
 from lib.record import Record, identity
-from lib.swapping.composite import Compositor
+from lib.swapping.composite import Compositor, crop_face
+from lib.swapping.exemplars import loading
+from lib.swapping.exemplars.bank import Exemplars
+from lib.swapping.exemplars.features import build_of
+from lib.swapping.exemplars.stage import Planned
 from lib.swapping.enhance import Enhanced, Enhancer
 from lib.swapping.eyes import EyesFollow
 from lib.swapping.label import Label
@@ -46,7 +50,7 @@ from lib.swapping.pipeline import BATCH, Choose, Finished, Role, Takes, everyone
 from lib.swapping.sheet import sheet, spread
 from lib.swapping.steady import REACH
 from lib.training.swapper import Swapper, Translator, load_swapper
-from lib.types import Frame
+from lib.types import AlignedFace, Frame
 from scripts.extract import all_left_out
 
 if TYPE_CHECKING:
@@ -59,7 +63,7 @@ FAINT = 0.1  # share of the faces of which nothing is to be seen, from which on 
 # Options that finished frames do not depend on
 ELSEWHERE = ("input", "output", "model_dir", "save", "alignments", "shard", "detector", "aligner")
 TRIED = ("color", "blender", "mask", "erosion", "erosion_top", "erosion_right", "erosion_bottom", "erosion_left", "feather", "match_detail",
-         "sharpen", "face_scale", "follow_eyes")
+         "sharpen", "face_scale", "follow_eyes", "exemplars")
 TRIED_ON = 4  # frames, where --preview does not say how many
 MUTE = (".mpg", ".mpeg", ".bmp", ".dib")  # endings of formats that hold no words
 LOOKED_AT = 500  # faces' frames, by which the label's corner in a video is chosen
@@ -362,13 +366,40 @@ def _roles(options: Convert, source: FrameSource, store: AlignmentStore, models:
                 for folder, swapper in models.items()}
     if not options.swap:
         (folder, swapper), = models.items()
-        return [Role(networks[folder], replace(compositor, coverage=swapper.coverage), _chooser(options, swapper), kept)]
+        return [Role(networks[folder], replace(compositor, coverage=swapper.coverage), _chooser(options, swapper), kept,
+                     _exemplars(options, folder, networks[folder], source, store, kept))]
     roles = []
     for folder, who in _cast(options).items():
         meant = _person(int(who)) if who.isdecimal() else _like(options, source, store, [Path(who).expanduser()], [])
+        takes = _both(kept, meant)
         roles.append(Role(networks[folder], replace(compositor, coverage=models[folder].coverage), _chooser(options, models[folder]),
-                          _both(kept, meant)))
+                          takes, _exemplars(options, folder, networks[folder], source, store, takes)))
     return roles
+
+
+def _exemplars(options: Convert, folder: Path, network: Swapper | Enhanced, source: FrameSource, store: AlignmentStore,
+               takes: Takes) -> Planned | None:
+    """What draws the detail of real pictures into the faces of `source`; None of a model that has none, or where none is wanted."""
+    banks = loading.read_banks(folder) if options.exemplars else {}
+    to, other = ("a", "b") if options.swap_model else ("b", "a")
+    if to not in banks or other not in banks:
+        return None
+    side = loading.working_side(network)
+    with_face = [index for index, _, _, faces in store.frame_counts() if faces]
+    asked = [face for index in spread(with_face, LOOKED_AT) for face in _faces(store, index) if takes(index, face)]
+    if not asked:
+        return None
+    build = build_of(loading.shapes_of([face.landmarks for face in asked], network.coverage))
+    drawer = loading.drawer(network, Exemplars(banks[to], network.coverage, side), Exemplars(banks[other], network.coverage, side), build)
+    logger.info("Exemplars: %d pictures of %s; the shares of their bands: %s.", len(drawer.exemplars), to.upper(),
+                ", ".join(f"{share:.0%}" for share in drawer.shares))
+
+    def crops(start: int, stop: int) -> Iterator[tuple[Frame, list[AlignedFace]]]:
+        for frame in open_source(source.path).frames(start, stop):
+            faces = [face for face in _faces(store, frame.index) if takes(frame.index, face)]
+            yield frame, [crop_face(frame, face, network.size, network.coverage, network.drawn) for face in faces]
+
+    return Planned(drawer, crops)
 
 
 def _kept(options: Convert, source: FrameSource, store: AlignmentStore) -> Takes:
@@ -524,6 +555,7 @@ class Convert(Command):
     enhance: Path | None = option(None, "The TOML file of an ONNX network of your own that draws faces larger or clearer (docs/onnx.md).")
     enhance_strength: float = option(1.0, "How much of what it draws counts.", low=0.0, high=1.0)
     face_scale: float = option(1.0, "Size of the new face, of the old one's.", low=0.5, high=2.0)
+    exemplars: bool = option(True, "Give the new face the fine detail of real pictures of B, which the model's folder holds.")
     steady: float = option(0.0, "Filter what the model draws along the motion of the frame before and the one after, against flicker: 1 is "
                                 "most, and softens.", low=0.0, high=1.0)
     follow_eyes: bool = option(True, "Move the eyelids of the new face to where those of the old one are.")

@@ -40,6 +40,7 @@ from lib.training.data import Faces
 from lib.training.model import FaceModel
 from lib.training.pictures import Pictures, read_squares
 from lib.training.plan import Plan, Updates
+from lib.swapping.exemplars import bank as banks
 from lib.types import AlignedFace
 from scripts import convert
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OWN_FILES = {"events", "identities.json", "log.jsonl", "loss.png", checkpoint.COPY, "preview.png", "rate.png", "report.html", "saves",
+OWN_FILES = {"events", "exemplars_a.h5", "exemplars_b.h5", "identities.json", "log.jsonl", "loss.png", checkpoint.COPY, "preview.png", "rate.png", "report.html", "saves",
              "snapshots", "timelapse"}  # of a model's folder
 FEWEST_FACES = 10  # below this nothing can be learnt
 FEW_FACES = 100  # below this the swap will look alike whatever A does
@@ -192,6 +193,8 @@ def _train(options: Train) -> int:
     measure = None
     if not devices.worker:
         _write_description(folder, settings, folders, files, swaps_faces)
+        if swaps_faces:
+            _write_exemplars(folder, settings["exemplars"], trained_on, plan.augmentation.paint_hair)
         if held_out:
             measure = _measure([file.aligned for file in held_out], folder, model.coverage)
         elif options.progress_minutes and not model.swaps:
@@ -228,7 +231,7 @@ def _settings(options: Train) -> dict[str, Any]:
     if not checkpoint.saves(folder):
         return {"format": checkpoint.FORMAT, "model": options.model, "options": asdict(model), "size": model.size,
                 "coverage": model.coverage, "precision": precision, "seed": seed, "averaged": averaged,
-                "whole_pictures": options.whole_pictures, "gan": options.gan or 0.0}
+                "whole_pictures": options.whole_pictures, "gan": options.gan or 0.0, "exemplars": options.exemplars is not False}
     stored = {"whole_pictures": False, "gan": 0.0} | checkpoint.read_options(folder)
     if stored["model"] != options.model:
         raise FaceswapError(f"{folder} holds a model of the kind {stored['model']!r}, not {options.model!r}. "
@@ -242,7 +245,8 @@ def _settings(options: Train) -> dict[str, Any]:
                                 "Leave the option out to go on with it, or name another folder with -m.")
     if options.load_weights:
         logger.warning("%s is trained already: its own weights are gone on with, not those of %s.", folder, options.load_weights)
-    return stored | {"gan": stored["gan"] if options.gan is None else options.gan,
+    return stored | {"exemplars": stored.get("exemplars", True) if options.exemplars is None else options.exemplars,
+                     "gan": stored["gan"] if options.gan is None else options.gan,
                      "precision": precision if options.precision != "auto" else stored.get("precision", precision),
                      "averaged": stored.get("averaged", averaged) if options.averaged is None else averaged,
                      "seed": stored.get("seed", seed) if options.seed is None else options.seed}
@@ -510,6 +514,19 @@ def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str
         raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
 
 
+def _write_exemplars(folder: Path, wanted: bool, files: dict[str, list[list[FaceFile]]], bare: bool) -> None:
+    """Real pictures of both people, out of their training faces, from which convert takes fine detail; none where none are wanted."""
+    for identity, sets in files.items():
+        path = banks.path_of(folder, identity)
+        faces = list(itertools.chain(*sets))
+        if not wanted or len(faces) < banks.FEWEST:
+            path.unlink(missing_ok=True)
+            continue
+        sources = banks.sources_of(faces, bare and identity == "b")
+        if banks.sources_in(path) != sources:
+            banks.write(path, banks.make(faces, bare and identity == "b"), sources)
+
+
 def _known(path: Path) -> dict[str, list[float]]:
     """The mean embeddings in identities.json; none where it is damaged, since they can be measured again."""
     try:
@@ -629,6 +646,8 @@ class Train(Command):
     light: float | None = option(None, "Strength of a random light from one side.", low=0.0, high=1.0)
     blur: float | None = option(None, "Largest random blur of the input, sigma as a share of the crop.", low=0.0, high=0.1)
     paint_hair: bool | None = option(None, "Paint skin and brow over hair that hangs over B's forehead: it would be a dark patch on A.")
+    exemplars: bool | None = option(None, "Keep some hundred pictures of both people in the model's folder, from which convert takes fine "
+                                          "detail. Default: yes. Remembered on resume.")
     retarget: float | None = option(None, "Share of the faces that are bent to pose and expression of the other person.", low=0.0, high=1.0)
     crossed: float | None = option(None, "Share of these whose input is the other person's picture itself, as in the swap.",
                                    low=0.0, high=1.0)

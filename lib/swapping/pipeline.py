@@ -26,6 +26,7 @@ SAME_PERSON = 0.6  # dlib's own bound for the distance of two embeddings; measur
 _Cropped = tuple[Frame, list[tuple[int, AlignedFace]], str]  # the number of each face's role
 Choose = Callable[[list[AlignedFace]], list[AlignedFace]]
 Takes = Callable[[int, Face], bool]  # frame index, face
+Redraw = Callable[[int, SwappedFace], SwappedFace]  # frame index, a face of it
 Follow = Callable[[list[SwappedFace]], list[SwappedFace]]
 
 
@@ -56,6 +57,7 @@ class Role:
     compositor: Compositor
     choose: Choose = everyone  # of the faces of a frame that it takes
     takes: Takes = anyone
+    exemplars: Redraw | None = None  # draws the detail of real pictures into a face
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
 
     def measure(item: tuple[Frame, list[SwappedFace], str]) -> tuple[Frame, list[SwappedFace], str]:
         frame, faces, failure = item
+        try:
+            faces = [roles[face.role].exemplars(frame.index, face) if roles[face.role].exemplars else face for face in faces]
+        except (ValueError, cv2.error) as error:
+            return frame, [], str(error)
         return frame, [replace(face, fit=roles[face.role].compositor.fit(face)) for face in faces], failure
 
     def composite(item: tuple[Frame, list[SwappedFace], str]) -> Finished:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from keras import ops
 
+from lib.faces import bending
 from lib.faces.geometry import MIRRORED
 from lib.training import retarget
 from lib.training.data import LIPS, WARPED_OVER, Augmentation, Draws, Faces, Side, crossed_share
@@ -131,7 +132,7 @@ def _places(matrix, move, bent, size: int, side: int):
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     a, b, c, d = (linear[:, row, column] / determinant for row, column in ((1, 1), (0, 1), (1, 0), (0, 0)))  # of the inverse
     if bent.shape[1] > 1:
-        bent = _resized(bent * side, _enlarging(retarget.GRID, side, cv2.INTER_CUBIC))
+        bent = _resized(bent * side, _enlarging(bending.GRID, side, cv2.INTER_CUBIC))
     grid = ops.arange(side, dtype="float32")
     x, y = bent[..., 0] + grid[None, None, :] - shift[:, 0, None, None], bent[..., 1] + grid[None, :, None] - shift[:, 1, None, None]
     a, b, c, d = (one[:, None, None] for one in (a, b, c, d))
@@ -200,22 +201,22 @@ def _enlarging(coarse: int, size: int, kind: int, cut: int = 0) -> np.ndarray:
 
 
 def _bend(wanted, present):
-    """(N, GRID, GRID, 2): `retarget.bend` of each of (N, 68, 2) and (N, 68, 2)."""
-    anchors = np.broadcast_to(retarget.ANCHORS.astype(np.float32)[None], (1, *retarget.ANCHORS.shape))
-    count, many = 68 + len(retarget.ANCHORS), ops.shape(wanted)[0]
+    """(N, GRID, GRID, 2): `bending.bend` of each of (N, 68, 2) and (N, 68, 2)."""
+    anchors = np.broadcast_to(bending.ANCHORS.astype(np.float32)[None], (1, *bending.ANCHORS.shape))
+    count, many = 68 + len(bending.ANCHORS), ops.shape(wanted)[0]
     repeated = ops.tile(ops.convert_to_tensor(anchors), (many, 1, 1))
     points = ops.concatenate([wanted, repeated], 1)
     shifts = ops.concatenate([present - wanted, ops.zeros_like(repeated), ops.zeros_like(wanted[:, :3])], 1)
     ones, none = ops.ones_like(points[..., :1]), ops.zeros_like(wanted[:, :3, :1])
-    upper = ops.concatenate([_kernel(points, points) + retarget.STIFFNESS * ops.eye(count, dtype="float32"), ones, points], 2)
+    upper = ops.concatenate([_kernel(points, points) + bending.STIFFNESS * ops.eye(count, dtype="float32"), ones, points], 2)
     lower = ops.concatenate([ops.transpose(ops.concatenate([ones, points], 2), (0, 2, 1)), ops.tile(none, (1, 1, 3))], 2)
     solved = ops.solve(ops.concatenate([upper, lower], 1), shifts)
-    grid = retarget.GRID_POINTS.astype(np.float32)
+    grid = bending.GRID_POINTS.astype(np.float32)
     places = ops.tile(ops.convert_to_tensor(grid[None]), (many, 1, 1))
     # Sums, not products of matrices: GPUs may round the factors of these to 10 bits
     bent = ops.sum(_kernel(places, points)[..., None] * solved[:, None, :count], 2)
     coarse = bent + solved[:, count:count + 1] + ops.sum(places[..., None] * solved[:, None, count + 1:], 2)
-    return ops.reshape(coarse, (-1, retarget.GRID, retarget.GRID, 2))
+    return ops.reshape(coarse, (-1, bending.GRID, bending.GRID, 2))
 
 
 def _resized(coarse, matrix: np.ndarray):

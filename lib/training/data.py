@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from lib import device
-from lib.faces import geometry
+from lib.faces import bending, geometry, hair
 from lib.faces.masks import SHIFT, with_whole_brows
-from lib.training import hair, retarget
+from lib.training import retarget
 
 JAW = slice(0, 17)
 EYES = (slice(36, 42), slice(42, 48))
@@ -255,7 +255,7 @@ class Faces:
         self._prepare(index)
         others._prepare(other)
         points = _moved(wanted, move, size)
-        bent = retarget.bend(points, _moved(self.shapes[index], move, size))
+        bent = bending.bend(points, _moved(self.shapes[index], move, size))
         target, regions = self._cut(index, move, drawn, bent), self._cut_regions(index, move, bent)
         retarget.fill_mouth(target, points[LIPS] * drawn - 0.5, self._colors[index],
                             others._images[other], others.landmarks[other][LIPS], others._colors[other])
@@ -398,11 +398,11 @@ def region_map(landmarks: np.ndarray, size: int) -> np.ndarray:
 
 
 def _taken(image: np.ndarray, matrix: np.ndarray, side: int, bent: np.ndarray | None, interpolation: int, border: int) -> np.ndarray:
-    """What the crop of `side` pixels that `matrix` (2, 3) makes of `image` shows, bent as `retarget.bend` has it."""
+    """What the crop of `side` pixels that `matrix` (2, 3) makes of `image` shows, bent as `bending.bend` has it."""
     if bent is None:
         return cv2.warpAffine(image, matrix, (side, side), flags=interpolation, borderMode=border)
     back = geometry.invert(matrix).astype(np.float32)
-    x, y = cv2.split(retarget.spread(bent, side))
+    x, y = cv2.split(bending.spread(bent, side))
     grid = np.arange(side, dtype=np.float32)
     x += grid[None]
     y += grid[:, None]

@@ -10,17 +10,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-GRID = 16  # the bend is solved at 16 x 16 points and interpolated
 LEAST_OPEN = 0.06  # height of the opening between the lips as a share of the mouth's width: below this nothing is seen of it
 BRIGHTEST = 2.0  # deviations from a face's mean colour that are believed of a mouth: more is a lamp's reflection
 STEEPEST = 1.0  # growth of a light's logarithm over half a crop
 LOGARITHMS = np.log1p(np.arange(3 * 255 + 1, dtype=np.float32))
-STIFFNESS = 1e-3  # landmarks are noisy: the bend need not meet each exactly
-
-_angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-ANCHORS = 0.5 + 0.75 * np.stack([np.cos(_angles), np.sin(_angles)], axis=1)  # a ring around the crop that stays where it is
-_centres = (np.arange(GRID) + 0.5) / GRID
-GRID_POINTS = np.stack(np.meshgrid(_centres, _centres), axis=-1).reshape(-1, 2)
 
 WEIGHTS = np.ones(68, np.float32)
 WEIGHTS[:17], WEIGHTS[36:48], WEIGHTS[48:60], WEIGHTS[60:] = 0.3, 4.0, 2.0, 6.0
@@ -31,30 +24,6 @@ def nearest(shapes: np.ndarray, wanted: np.ndarray, place: int) -> int:
     apart = shapes - wanted.astype(np.float32)
     distances = np.einsum("npc,npc,p->n", apart, apart, WEIGHTS)
     return int(np.argsort(distances, kind="stable")[place]) if place else int(distances.argmin())
-
-
-def bend(wanted: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Where places of a crop have to look, relative to themselves, so that landmarks at `present` appear at `wanted`.
-
-    Both (68, 2) in [0, 1] of the crop's side. Returns (GRID, GRID, 2) float32 x, y, likewise, for `spread`.
-    "Principal Warps: Thin-Plate Splines and the Decomposition of Deformations", TPAMI, 1989.
-    """
-    points = np.vstack([wanted, ANCHORS])
-    shifts = np.vstack([present - wanted, np.zeros_like(ANCHORS)])
-    count = len(points)
-    system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = _kernel(points, points) + STIFFNESS * np.eye(count)
-    system[:count, count] = system[count, :count] = 1
-    system[:count, count + 1:] = points
-    system[count + 1:, :count] = points.T
-    solved = np.linalg.solve(system, np.vstack([shifts, np.zeros((3, 2))]))
-    coarse = _kernel(GRID_POINTS.astype(np.float32), points.astype(np.float32)) @ solved[:count].astype(np.float32)
-    return (coarse + solved[count] + GRID_POINTS @ solved[count + 1:]).reshape(GRID, GRID, 2).astype(np.float32)
-
-
-def spread(coarse: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 2) float32 x, y in pixels: where each pixel of a crop looks, of what `bend` found."""
-    return cv2.resize(coarse * np.float32(size), (size, size), interpolation=cv2.INTER_CUBIC)
 
 
 def fill_mouth(picture: np.ndarray, lips: np.ndarray, colors: np.ndarray,
@@ -127,8 +96,3 @@ def face_colors(image: np.ndarray, face: np.ndarray) -> np.ndarray:
     """(2, 3): mean of the colours of `image` where `face` (H, W) uint8 is set, and their deviation, one for all channels."""
     mean, deviation = cv2.meanStdDev(image, mask=(face > 127).astype(np.uint8))
     return np.stack([mean[:, 0], np.full(3, max(1.0, np.sqrt(np.mean(deviation ** 2))))])
-
-
-def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    squares = (one[:, :1] - other[:, 0]) ** 2 + (one[:, 1:] - other[:, 1]) ** 2
-    return squares * np.log(squares + 1e-9)

@@ -13,6 +13,7 @@ import numpy as np
 from lib import device
 from lib.errors import FaceswapError
 from lib.plugin import MODELS
+from lib.swapping.exemplars import bank
 from lib.training import checkpoint
 
 if TYPE_CHECKING:
@@ -117,5 +118,12 @@ def _loaded(folder: Path, options: dict[str, Any], model: FaceModel, save: str |
     backend.set_up(options.get("precision", "float32"))
     networks = model.networks()
     checkpoint.load_networks(found[0], networks, averaged=checkpoint.has_averages(found[0]))
-    digest = hashlib.sha256(json.dumps([options["model"], options["options"], found[1].files], sort_keys=True).encode()).hexdigest()
+    told = [options["model"], options["options"], found[1].files, *_exemplars(folder)]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return networks, digest
+
+
+def _exemplars(folder: Path) -> list[str]:
+    """SHA-256 of the files that hold pictures of the people, of a model that has some."""
+    paths = [path for identity in "ab" if (path := bank.path_of(folder, identity)).exists()]
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]

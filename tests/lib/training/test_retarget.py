@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lib.faces import bending
 from lib.faces.faceset import list_faces, read_face
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.training import retarget
@@ -27,7 +28,7 @@ def test_a_bend_brings_what_is_at_the_landmarks_to_where_they_are_wanted(people)
     present, wanted = people["a"].shapes[0], people["b"].shapes[0]
     assert np.abs(wanted - present).max() * SIZE > 4, "there is something to bend"
     grid = np.arange(SIZE, dtype=np.float32)
-    field = retarget.spread(retarget.bend(wanted, present), SIZE)
+    field = bending.spread(bending.bend(wanted, present), SIZE)
     assert field.shape == (SIZE, SIZE, 2) and field.dtype == np.float32
     looked_at = np.dstack(np.meshgrid(grid, grid)) + field
     left = []
@@ -40,7 +41,7 @@ def test_a_bend_brings_what_is_at_the_landmarks_to_where_they_are_wanted(people)
 
 def test_equal_landmarks_bend_nothing(people):
     shape = people["a"].shapes[0]
-    assert np.abs(retarget.spread(retarget.bend(shape, shape), SIZE)).max() < 1e-3
+    assert np.abs(bending.spread(bending.bend(shape, shape), SIZE)).max() < 1e-3
 
 
 def test_one_of_the_faces_that_stand_most_alike_is_bent(people):

@@ -9,7 +9,7 @@ import pytest
 from lib.faces.geometry import MIRRORED, crop, transform_points
 from lib.faces.masks import hull
 from lib.plugin import ALIGNERS, DETECTORS
-from lib.training import hair
+from lib.faces import hair
 from lib.types import Face
 
 

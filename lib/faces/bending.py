@@ -1,0 +1,60 @@
+"""Thin-plate splines: pictures of a face bent until its landmarks lie where they are wanted.
+
+"Principal Warps: Thin-Plate Splines and the Decomposition of Deformations", TPAMI, 1989.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy.linalg import lu_factor, lu_solve
+
+GRID = 16  # the bend is solved at 16 x 16 points and interpolated
+STIFFNESS = 1e-3  # landmarks are noisy: the bend need not meet each exactly
+
+_angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+ANCHORS = 0.5 + 0.75 * np.stack([np.cos(_angles), np.sin(_angles)], axis=1)  # a ring around the crop that stays where it is
+_centres = (np.arange(GRID) + 0.5) / GRID
+GRID_POINTS = np.stack(np.meshgrid(_centres, _centres), axis=-1).reshape(-1, 2)
+
+
+class Bend:
+    """Bends faces until their landmarks lie at `wanted` (68, 2), in [0, 1] of the crop's side. Solved once for any number of faces."""
+
+    def __init__(self, wanted: np.ndarray):
+        self._points = points = np.vstack([wanted, ANCHORS])
+        count = len(points)
+        system = np.zeros((count + 3, count + 3))
+        system[:count, :count] = _kernel(points, points) + STIFFNESS * np.eye(count)
+        system[:count, count] = system[count, :count] = 1
+        system[:count, count + 1:] = points
+        system[count + 1:, :count] = points.T
+        self._system = lu_factor(system, overwrite_a=True, check_finite=False)
+        self._kernel = _kernel(GRID_POINTS.astype(np.float32), points.astype(np.float32))
+
+    def of(self, present: np.ndarray) -> np.ndarray:
+        """Where places of the crop have to look, relative to themselves, so that landmarks at `present` appear where they are wanted.
+
+        `present` (68, 2) in [0, 1] of the crop's side. Returns (GRID, GRID, 2) float32 x, y, likewise, for `spread`.
+        """
+        count = len(self._points)
+        right = np.zeros((count + 3, 2))
+        right[:len(present)] = present - self._points[:len(present)]
+        solved = lu_solve(self._system, right, check_finite=False)
+        coarse = self._kernel @ solved[:count].astype(np.float32)
+        return (coarse + solved[count] + GRID_POINTS @ solved[count + 1:]).reshape(GRID, GRID, 2).astype(np.float32)
+
+
+def bend(wanted: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """The bend of one face: `Bend(wanted).of(present)`."""
+    return Bend(wanted).of(present)
+
+
+def spread(coarse: np.ndarray, size: int) -> np.ndarray:
+    """(size, size, 2) float32 x, y in pixels: where each pixel of a crop looks, of what `Bend.of` found."""
+    return cv2.resize(coarse * np.float32(size), (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    squares = (first[:, :1] - second[:, 0]) ** 2 + (first[:, 1:] - second[:, 1]) ** 2
+    return squares * np.log(squares + 1e-9)

@@ -1,0 +1,251 @@
+"""The bank: real pictures of a person, varied in pose, expression and light, in the folder of a model that was trained on them.
+
+Layout of `exemplars_a.h5` and `exemplars_b.h5`, `format` 1. Attributes of the file: `kind` "faceswap exemplars", `format`, `coverage`
+of the crops (a name in `geometry.COVERAGES`), `bare` (whether hair over forehead and temples is to be retouched) and `sources`, which
+stands for the faces it was chosen from. Datasets, N pictures:
+
+- `jpegs` uint8 and `ends` (N,) int64: the pictures as JPEG files, one after another, and where each ends.
+- `landmarks` (N, 68, 2) float32 in [0, 1] of the crop's side.
+- `moments` (N,) int64: when each was taken, in frames; footage of its own begins far from the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from lib import device
+from lib.errors import FaceswapError
+from lib.faces import hair
+from lib.faces.geometry import COVERAGES, invert, template_matrix, transform_points, warp
+from lib.media.files import disk_errors, part_of, publish
+from lib.parallel import ordered_map
+from lib.swapping.exemplars.features import Features, build_of, features_of
+from lib.swapping.exemplars.skin import brow_offsets, skin_mask
+
+if TYPE_CHECKING:
+    from lib.faces.faceset import FaceFile
+
+KIND, FORMAT = "faceswap exemplars", 1
+MOST = 400  # pictures
+LOOKED_AT = 3000  # faces of a set among which these are chosen
+FEWEST = 5  # pictures: with fewer there is no choice
+QUALITY = 95  # of the JPEG files
+LARGEST, MOST_BYTES = 2048, 1 << 28  # side of a picture, pixels; bytes of all: more is no bank of ours
+APART = 1 << 20  # frames between the moments of two sources
+KEPT = 96  # prepared pictures in memory
+OFF_BROW, OFF_COST = 4 / 160, 1e-4 * 160  # share of the face's size by which brow landmarks may lie off the brow; cost beyond, per share
+SHARP_COST = 2e-4  # of a picture half as sharp as is usual
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The pictures as they are kept."""
+
+    jpegs: Sequence[bytes]
+    landmarks: np.ndarray  # (N, 68, 2) float32 in [0, 1] of the crop's side
+    moments: np.ndarray  # (N,) int64
+    coverage: str
+    bare: bool
+
+    def __len__(self) -> int:
+        return len(self.jpegs)
+
+    def picture(self, index: int) -> np.ndarray:
+        """(S, S, 3) uint8 RGB."""
+        return cv2.cvtColor(cv2.imdecode(np.frombuffer(self.jpegs[index], np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def path_of(folder: Path, identity: str) -> Path:
+    return folder / f"exemplars_{identity}.h5"
+
+
+def sources_of(files: Sequence[FaceFile], bare: bool) -> str:
+    """Stands for the faces of a training set, and for what is done with them."""
+    told = "\n".join(f"{file.origin.source}|{file.origin.frame}|{file.origin.number}|{file.size}" for file in files)
+    return hashlib.sha256(f"{FORMAT} {MOST} {bare} {told}".encode()).hexdigest()
+
+
+def make(files: Sequence[FaceFile], bare: bool) -> Bank:
+    """A bank out of a training set: up to MOST faces, as varied as possible."""
+    looked_at = np.unique(np.linspace(0, len(files) - 1, min(len(files), LOOKED_AT)).round().astype(int))
+    places = [files[index] for index in looked_at]
+    shapes = np.stack([(file.landmarks + 0.5) / file.size for file in places]).astype(np.float32)
+    chosen = np.arange(len(places))
+    if len(places) > MOST:
+        found = list(ordered_map(_described, places, device.cores()))
+        chosen = _varied(np.stack([row for row, _ in found]), np.array([sharp for _, sharp in found]))
+    sources = {source: number for number, source in enumerate(dict.fromkeys(file.origin.source for file in places))}
+    moments = np.array([sources[places[index].origin.source] * APART + places[index].origin.frame for index in chosen], np.int64)
+    jpegs = list(ordered_map(_encoded, [places[index].image for index in chosen], device.cores()))
+    return Bank(jpegs, shapes[chosen], moments, places[0].coverage, bare)
+
+
+def write(path: Path, bank: Bank, sources: str) -> None:
+    """Writes `bank` beside `path` and renames it."""
+    import h5py
+
+    part = part_of(path)
+    with disk_errors(path):
+        with h5py.File(part, "w") as file:
+            file.attrs.update({"kind": KIND, "format": FORMAT, "coverage": bank.coverage, "bare": bank.bare, "sources": sources})
+            file["jpegs"] = np.frombuffer(b"".join(bank.jpegs), np.uint8)
+            file["ends"] = np.cumsum([len(jpeg) for jpeg in bank.jpegs], dtype=np.int64)
+            file["landmarks"], file["moments"] = bank.landmarks.astype(np.float32), bank.moments.astype(np.int64)
+        publish(part, path)
+
+
+def sources_in(path: Path) -> str | None:
+    """What the bank at `path` was made of; None where there is none, or it cannot be read."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file.attrs["sources"])
+    except (OSError, KeyError, ValueError, RuntimeError):
+        return None
+
+
+def read(path: Path) -> Bank:
+    """The bank at `path`. Raises FaceswapError where it is damaged, or none."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs["kind"] != KIND or int(file.attrs["format"]) > FORMAT or file.attrs["coverage"] not in COVERAGES:
+                raise ValueError("it is no bank of exemplars, or one of a newer version")
+            jpegs, ends, landmarks, moments = (file[name] for name in ("jpegs", "ends", "landmarks", "moments"))
+            count = ends.shape[0] if ends.ndim == 1 else 0
+            if not 0 < count <= MOST or jpegs.ndim != 1 or jpegs.dtype != np.uint8 or not 0 < jpegs.shape[0] <= MOST_BYTES \
+                    or landmarks.shape != (count, 68, 2) or moments.shape != (count,):
+                raise ValueError("its parts do not fit together")
+            data, ends = jpegs[:].tobytes(), np.concatenate([[0], ends[:].astype(np.int64)])
+            if (np.diff(ends) <= 0).any() or ends[-1] != len(data):
+                raise ValueError("its pictures do not lie one after another")
+            landmarks = landmarks[:].astype(np.float32)
+            if not np.isfinite(landmarks).all() or np.abs(landmarks).max() > 10:
+                raise ValueError("its landmarks are no places of a crop")
+            bank = Bank([data[start:end] for start, end in zip(ends, ends[1:])], landmarks, moments[:].astype(np.int64),
+                        str(file.attrs["coverage"]), bool(file.attrs["bare"]))
+        for jpeg in bank.jpegs:
+            _check_size(jpeg)
+        return bank
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError, cv2.error) as error:
+        raise FaceswapError(f"Cannot read {path}: {error}. Delete it to convert without exemplars, or train on, which makes it anew.") \
+            from error
+
+
+class Exemplars:
+    """A bank made ready for a model that draws faces of some `coverage`, in crops of `side` pixels."""
+
+    def __init__(self, bank: Bank, coverage: str, side: int):
+        self._bank, self.coverage, self.side = bank, coverage, side
+        self.moments = bank.moments
+        self._ready: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        unit = side / COVERAGES[coverage][0]
+        with_crops = list(ordered_map(self._looked_at, range(len(bank)), device.cores()))
+        shapes = np.stack([shape for shape, *_ in with_crops])
+        self.features = Features(*(np.concatenate([getattr(features, name) for _, features, *_ in with_crops])
+                                   for name in ("shapes", "openings", "mouths", "eyes", "lips")))
+        self.build = build_of(shapes)
+        offsets = np.array([offset for *_, offset, _ in with_crops]) / unit
+        sharp = np.array([sharp for *_, sharp in with_crops])
+        blurred = np.maximum(np.log2(np.median(sharp) / np.maximum(sharp, 1e-6)), 0)
+        self.extra = OFF_COST * np.maximum(offsets - OFF_BROW, 0) + SHARP_COST * blurred  # (K,) costs of a picture by itself
+
+    def __len__(self) -> int:
+        return len(self._bank)
+
+    def prepared(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """(side, side, 3) uint8 RGB, hair retouched where the bank wants it, and (side, side) uint8, 255 = face and no hair."""
+        found = self._ready.get(index)
+        if found is None:
+            picture, points = self.crop(index)
+            skin = skin_mask(picture, points)
+            if self._bank.bare:
+                picture = hair.painted_over(picture, points, self._hidden)
+            found = picture, skin
+            while len(self._ready) >= KEPT:
+                self._ready.pop(next(iter(self._ready)), None)
+            self._ready[index] = found
+        return found
+
+    @cached_property
+    def _hidden(self) -> list[int]:
+        """Brow landmarks over which hair hangs in most pictures."""
+        asked = hair.chosen(len(self))
+        crops = [self.crop(index) for index in asked]
+        return hair.hidden_brow_points([picture for picture, _ in crops], [points for _, points in crops])
+
+    def crop(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """(side, side, 3) uint8 RGB and its landmarks (68, 2) in pixels."""
+        picture = self._bank.picture(index)
+        matrix = template_matrix(self.side, self.coverage) @ np.vstack([invert(template_matrix(len(picture), self._bank.coverage)), [0, 0, 1]])
+        points = transform_points(self._bank.landmarks[index] * len(picture) - 0.5, matrix).astype(np.float32)
+        return warp(picture, matrix, self.side), points
+
+    def _looked_at(self, index: int) -> tuple[np.ndarray, Features, float, float]:
+        """Landmarks in [0, 1] of the crop, features of the one picture, how far its brow landmarks lie off the brow, how sharp it is."""
+        picture, points = self.crop(index)
+        shape = (points + 0.5) / self.side
+        return shape, features_of([picture], shape), brow_offsets(picture, points), sharpness(picture, points)
+
+
+def sharpness(picture: np.ndarray, points: np.ndarray) -> float:
+    """Deviation of the finest structure of eyes, nose and mouth."""
+    low, high = np.floor(points[27:].min(0)).astype(int).clip(0), np.ceil(points[27:].max(0)).astype(int)
+    part = picture[low[1]:high[1], low[0]:high[0]]
+    return float(cv2.Laplacian(cv2.GaussianBlur(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), (3, 3), 0), cv2.CV_32F).std()) if part.size else 0.0
+
+
+def _encoded(picture: np.ndarray) -> bytes:
+    picture = np.ascontiguousarray(picture) if len(picture) <= LARGEST else cv2.resize(picture, (LARGEST, LARGEST), interpolation=cv2.INTER_AREA)
+    flags = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), flags)[1].tobytes()
+
+
+def _check_size(jpeg: bytes) -> None:
+    """Raises ValueError where a picture is none, or too large, before it is decoded."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
+            width, height = picture.size
+    except Exception as error:  # Pillow raises many kinds
+        raise ValueError("a picture in it is no JPEG") from error
+    if width != height or width > LARGEST:
+        raise ValueError(f"a picture in it has {width}x{height} pixels")
+
+
+def _described(file: FaceFile) -> tuple[np.ndarray, float]:
+    """What tells a face from others, in units in which 1 is a difference that shows: pose, lids, mouth, gaze, light; and its sharpness."""
+    picture, points = file.image, file.landmarks.astype(np.float32)
+    features = features_of([picture], (points + 0.5) / file.size)
+    unit = 1 / COVERAGES[file.coverage][0]
+    small = cv2.cvtColor(cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    light = cv2.resize(small, (4, 4), interpolation=cv2.INTER_AREA).ravel()
+    row = np.concatenate([(features.shapes[0, 17:] / unit).ravel() / 0.25, features.openings[0] / unit / 0.03,
+                          features.mouths[0] / unit / 0.04, features.eyes[0].ravel(), features.lips[0], light / 0.1])
+    return row.astype(np.float32), sharpness(picture, points)
+
+
+def _varied(rows: np.ndarray, sharp: np.ndarray) -> np.ndarray:
+    """(MOST,) indices, in order: each the face that is farthest from those before ("Clustering to minimize the maximum intercluster
+    distance", Theoretical Computer Science, 1985); what is blurred counts as nearer."""
+    worth = np.clip(sharp / max(np.median(sharp), 1e-6), 0.2, 1.0)
+    chosen = [int((np.square(rows - np.median(rows, 0)).sum(1) / worth).argmin())]
+    nearest = np.full(len(rows), np.inf)
+    while len(chosen) < MOST:
+        nearest = np.minimum(nearest, np.square(rows - rows[chosen[-1]]).sum(1))
+        nearest[chosen] = -1
+        chosen.append(int((nearest * worth).argmax()))
+    return np.sort(chosen)

@@ -1,0 +1,141 @@
+"""Which pictures of B suit each frame: for the skin, each eye and the mouth a path through the bank, changed seldom and softly.
+
+The nearest picture of each frame by itself flickers. So a path is sought that costs least over a whole stretch of a track, where a
+change of picture costs, too ("The Viterbi algorithm", Proceedings of the IEEE, 1973).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.swapping.exemplars.features import Features
+
+# What a change of picture costs, in squared shares of the crop's side, as all costs here
+SKIN_CHANGE, EYE_CHANGE, MOUTH_CHANGE = 6e-4, 2e-4, 1e-4
+CLOSE, CLOSE_SHARE = 2, 1 / 3  # a change to a picture within so many frames of B costs this share: it is nearly a movement of B's
+SKIN_FADE, PART_FADE = 4, 1  # frames before and after a change over which both pictures are mixed
+MOST_MIXED = 3  # pictures of a part
+POSE_SHARE = 0.5  # of the cost of the skin that counts for eyes and mouth, too: they have to be turned alike
+OPENING, EYE_LOOK, MOUTH_LOOK = 3.0, 5e-4, 1e-3  # weights of lids, and of how unlike the patches are
+
+SKIN_WEIGHTS = np.ones(68, np.float32)
+SKIN_WEIGHTS[:17], SKIN_WEIGHTS[17:27], SKIN_WEIGHTS[27:36], SKIN_WEIGHTS[48:] = 0.5, 1.5, 3.0, 0.6
+MOUTH_SHARES = np.float32([1, 1, 1, 0.7, 0.7])  # of gaps, width and corners
+
+Mix = tuple[tuple[int, float], ...]  # numbers of pictures, and their shares, which sum to 1
+
+
+class Choice(NamedTuple):
+    """The pictures that a face gets."""
+
+    skin: Mix
+    right_eye: Mix
+    left_eye: Mix
+    mouth: Mix
+
+
+@dataclass(frozen=True)
+class Costs:
+    """How badly each of K pictures suits each of T faces: (T, K) float32 each."""
+
+    skin: np.ndarray
+    right_eye: np.ndarray
+    left_eye: np.ndarray
+    mouth: np.ndarray
+
+
+def costs(faces: Features, build: np.ndarray, bank: Features, bank_build: np.ndarray, extra: np.ndarray) -> Costs:
+    """Of T `faces` of a person of one build (68, 2) and the K pictures of `bank`; `extra` (K,) is added to the cost of the skin."""
+    own = faces.shapes + (bank_build - build).astype(np.float32)
+    skin = _squares(own, bank.shapes, SKIN_WEIGHTS) + extra.astype(np.float32)
+    pose = POSE_SHARE * skin
+    eyes = [pose + OPENING * np.square(faces.openings[:, None, eye] - bank.openings[None, :, eye])
+            + EYE_LOOK * (1 - faces.eyes[:, eye] @ bank.eyes[:, eye].T) for eye in (0, 1)]
+    mouths = [(part.mouths - _usual(own_build)) * MOUTH_SHARES for part, own_build in ((faces, build), (bank, bank_build))]
+    mouth = pose + np.square(mouths[0][:, None] - mouths[1][None]).mean(-1) + MOUTH_LOOK * (1 - faces.lips @ bank.lips.T)
+    return Costs(skin, *eyes, mouth)
+
+
+def choose(found: Costs, moments: np.ndarray, lengths: Sequence[int]) -> list[Choice]:
+    """The pictures of T faces: stretches of `lengths` frames, one after the other, each of one track without a cut.
+
+    `moments` (K,) int64 says when each picture was taken, in frames.
+    """
+    order = np.argsort(moments, kind="stable")
+    steps = _close_steps(np.asarray(moments)[order])
+    choices: list[Choice] = []
+    start = 0
+    for length in lengths:
+        rows = slice(start, start + length)
+        paths = [order[_path(cost[rows][:, order], price, close)] for cost, price, close in (
+            (found.skin, SKIN_CHANGE, ()), (found.right_eye, EYE_CHANGE, steps), (found.left_eye, EYE_CHANGE, steps),
+            (found.mouth, MOUTH_CHANGE, steps))]
+        fades = SKIN_FADE, PART_FADE, PART_FADE, PART_FADE
+        choices += map(Choice, *map(_mixed, paths, fades))
+        start += length
+    return choices
+
+
+def _close_steps(moments: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Of pictures in the order of time: distances in this order, and (K - distance,) bool, which pairs so far apart are CLOSE in time."""
+    steps: list[tuple[int, np.ndarray]] = []
+    for step in range(1, len(moments)):
+        close = moments[step:] - moments[:-step] <= CLOSE
+        if not close.any():
+            break
+        steps.append((step, close))
+    return steps
+
+
+def _path(cost: np.ndarray, change: float, close: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
+    """(T,): which of K pictures each frame gets, so that `cost` (T, K) and the changes between them sum to the least."""
+    total, numbers = cost[0].copy(), np.arange(cost.shape[1])
+    back = np.zeros(cost.shape, np.int32)
+    for time in range(1, len(cost)):
+        best, came = total.copy(), numbers.copy()
+        least = int(total.argmin())
+        changed = total[least] + change < best
+        best[changed], came[changed] = total[least] + change, least
+        for step, pairs in close:
+            for here, there in ((slice(step, None), slice(None, -step)), (slice(None, -step), slice(step, None))):
+                ways = np.where(pairs, total[there] + change * CLOSE_SHARE, np.inf)
+                better = ways < best[here]
+                best[here] = np.where(better, ways, best[here])
+                came[here] = np.where(better, numbers[there], came[here])
+        total, back[time] = best + cost[time], came
+    path = [int(total.argmin())]
+    for time in range(len(cost) - 1, 0, -1):
+        path.append(int(back[time, path[-1]]))
+    return np.array(path[::-1])
+
+
+def _mixed(path: np.ndarray, reach: int) -> list[Mix]:
+    """The path with pictures faded into each other over `reach` frames before and after a change."""
+    weights = 1 - np.abs(np.arange(-reach, reach + 1)) / (reach + 1)
+    last, mixes = len(path) - 1, []
+    for time in range(len(path)):
+        shares: dict[int, float] = {}
+        for offset, weight in zip(range(-reach, reach + 1), weights.tolist()):
+            picture = int(path[min(max(time + offset, 0), last)])
+            shares[picture] = shares.get(picture, 0.0) + weight
+        most = sorted(shares.items(), key=lambda item: -item[1])[:MOST_MIXED]
+        total = sum(weight for _, weight in most)
+        mixes.append(tuple((picture, weight / total) for picture, weight in most))
+    return mixes
+
+
+def _squares(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(T, K): mean squared distance of the points of (T, 68, 2) and (K, 68, 2), weighted by (68,)."""
+    root = np.sqrt(weights / weights.sum())[:, None]
+    first, second = ((shapes * root).reshape(len(shapes), -1) for shapes in (first, second))
+    return np.maximum(np.square(first).sum(1)[:, None] + np.square(second).sum(1) - 2 * first @ second.T, 0)
+
+
+def _usual(build: np.ndarray) -> np.ndarray:
+    """(5,) float32: what is a person's own in `Features.mouths`, width and corners; gaps count as they are."""
+    corners = (build[48, 1] + build[54, 1]) / 2 - build[51, 1]
+    return np.float32([0, 0, 0, np.linalg.norm(build[48] - build[54]), corners])

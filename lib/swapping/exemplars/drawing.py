@@ -1,0 +1,157 @@
+"""A face drawn with the detail of B's own pictures: bent onto the landmarks, brought into its light, mixed in band by band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from lib.faces.bending import Bend, spread
+from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
+from lib.swapping.exemplars.bank import Exemplars
+from lib.swapping.exemplars.choice import Choice, Mix
+from lib.swapping.exemplars.skin import OUTER_LIPS, face_size
+
+# All lengths are shares of the face's size, the side of the mean face's unit square
+BANDS = (1.5 / 160, 3 / 160, 6 / 160, 12 / 160)  # sigma: between two lies a band
+PARTS = ((RIGHT_EYE, 8 / 160, 4 / 160), (LEFT_EYE, 8 / 160, 4 / 160), (OUTER_LIPS, 9 / 160, 6 / 160))  # how far each reaches, its soft edge
+AROUND = 3.0  # soft edges beyond which a part has no share
+GAIN = 0.6, 1.6  # of the colours of a part, so that it suits the skin around it
+LIGHT = 15 / 160  # sigma of the light that is taken from the drawing
+DARK = 0.03  # is added before logarithms are taken
+TRUST = 0.08  # difference of low frequencies at which the exemplar counts for 1/e
+PART_TRUST = 2.5  # times that of eyes and mouth, which were chosen for what the original shows
+EDGE = 2.5 / 160  # sigma of the edge between face and hair
+
+
+class Bent:
+    """The pictures that a face gets, bent onto it."""
+
+    def __init__(self, exemplars: Exemplars, choice: Choice, wanted: np.ndarray):
+        """`wanted` (68, 2): landmarks in [0, 1] of the crop's side."""
+        side = self.side = exemplars.side
+        self.points = (wanted * side - 0.5).astype(np.float32)
+        self.size = face_size(self.points)
+        bend = Bend(wanted)
+        self._exemplars, self._places = exemplars, {
+            index: spread(bend.of(exemplars.features.shapes[index].astype(np.float64)), side) + grid(side)
+            for index in {picture for mix in choice for picture, _ in mix}}
+        whole = slice(0, side), slice(0, side)
+        self.image = self._mixed(choice.skin, whole)  # (S, S, 3) float32 RGB in [0, 1]
+        face = sum(np.float32(share) * self._remapped(index, 1, whole).astype(np.float32) for index, share in choice.skin)
+        self.face = cv2.GaussianBlur(face * np.float32(1 / 255), (0, 0), EDGE * self.size)  # (S, S): 1 = face, 0 = B's hair
+        self.parts = np.zeros((side, side), np.float32)  # 1 = inside eyes and mouth
+        for mix, (part, reach, edge) in zip((choice.right_eye, choice.left_eye, choice.mouth), PARTS):
+            self._set_in(mix, part, reach * self.size, edge * self.size, mix != choice.skin)
+
+    def _set_in(self, mix: Mix, part: slice, reach: float, edge: float, differs: bool) -> None:
+        points = self.points[part]
+        low, high = points.min(0) - reach - AROUND * edge, points.max(0) + reach + AROUND * edge
+        left, top = np.floor(low).astype(int).clip(0, self.side)
+        right, bottom = np.ceil(high).astype(int).clip(0, self.side)
+        if right - left < 4 or bottom - top < 4:
+            return
+        area = slice(top, bottom), slice(left, right)
+        mask = np.zeros((bottom - top, right - left), np.uint8)
+        cv2.fillConvexPoly(mask, cv2.convexHull(np.round((points - (left, top)) * 16).astype(np.int32)), 255, cv2.LINE_AA, 4)
+        inner = cv2.GaussianBlur(_grown(mask, reach / 2), (0, 0), edge).astype(np.float32) / 255
+        self.parts[area] = np.maximum(self.parts[area], inner)
+        if differs:
+            outer = cv2.GaussianBlur(_grown(mask, reach), (0, 0), edge).astype(np.float32)[..., None] / 255
+            around, other = self.image[area], self._mixed(mix, area)
+            ring = ((outer > 0.05) & (outer < 0.7)).astype(np.float32)
+            total = ring.sum() + 1e-6
+            gain = ((around * ring).sum((0, 1)) / total + 0.02) / ((other * ring).sum((0, 1)) / total + 0.02)
+            around += outer * (other * np.clip(gain, *GAIN) - around)
+
+    def _mixed(self, mix: Mix, area: tuple[slice, slice]) -> np.ndarray:
+        return sum(np.float32(share / 255) * self._remapped(index, 0, area) for index, share in mix)
+
+    def _remapped(self, index: int, which: int, area: tuple[slice, slice]) -> np.ndarray:
+        picture = self._exemplars.prepared(index)[which]
+        return cv2.remap(picture, self._places[index][area], None, cv2.INTER_LINEAR if which else cv2.INTER_CUBIC,
+                         borderMode=cv2.BORDER_REPLICATE)
+
+
+def with_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float]) -> np.ndarray:
+    """`drawn` (S, S, 3) float32 RGB in [0, 1] with the bands of `bent` in the given `shares`, as far as the two agree."""
+    size = bent.size
+    lit = in_light_of(bent.image, drawn, skin_weights(bent), LIGHT * size)
+    apart = lit - drawn
+    levels = [apart]
+    for band in BANDS:
+        levels.append(blurred(apart, band * size))
+    trusted = trust(levels[3], bent)
+    added = sum(np.float32(share) * (levels[number] - levels[number + 1]) for number, share in enumerate(shares))
+    return np.clip(drawn + trusted[..., None] * added, 0, 1)
+
+
+def lacking(drawn: np.ndarray, bent: Bent) -> np.ndarray:
+    """(4,): the share of each band of `bent` that `drawn` does not reproduce."""
+    size = bent.size
+    lit = in_light_of(bent.image, drawn, skin_weights(bent), LIGHT * size)
+    inside = _hull_of(bent.points[17:], bent.side) > 127
+    first, second = [drawn], [lit]
+    for band in BANDS:
+        first.append(blurred(drawn, band * size))
+        second.append(blurred(lit, band * size))
+    shares = []
+    for number in range(len(BANDS)):
+        own, other = ((levels[number] - levels[number + 1])[inside] for levels in (first, second))
+        shares.append(1 - np.clip((own * other).sum() / max((other * other).sum(), 1e-6), 0, 1))
+    return np.array(shares)
+
+
+def trust(low: np.ndarray, bent: Bent) -> np.ndarray:
+    """(S, S) float32 in [0, 1]: how far the exemplar is believed, by how far its low frequencies are from the drawing's, `low` (S, S, 3)."""
+    apart = cv2.GaussianBlur(np.abs(low).mean(-1), (0, 0), BANDS[1] * bent.size)
+    trusted = np.exp(-np.square(apart / TRUST)) * bent.face
+    looser = np.exp(-np.square(apart / (TRUST * PART_TRUST))) * bent.face
+    return trusted + bent.parts * np.maximum(looser - trusted, 0)
+
+
+def in_light_of(picture: np.ndarray, wanted: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
+    """`picture` (S, S, 3) float32 RGB with the low frequencies of brightness and colour that `wanted` has where `weights` (S, S) are set."""
+    factor = max(1, int(sigma / 3))
+    small = len(picture) // factor
+    first, second, weight = (cv2.resize(part, (small, small), interpolation=cv2.INTER_AREA) for part in (picture, wanted, weights))
+    ratio = np.clip(np.log(np.maximum(second, 0) + DARK) - np.log(np.maximum(first, 0) + DARK), -1.5, 1.5) * weight[..., None]
+    smooth = cv2.GaussianBlur(cv2.merge([ratio, weight]), (0, 0), sigma / factor)
+    gain = np.exp(smooth[..., :3] / (smooth[..., 3:] + 1e-2))
+    return (np.maximum(picture, 0) + DARK) * cv2.resize(gain, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR) - DARK
+
+
+def skin_weights(bent: Bent) -> np.ndarray:
+    """(S, S) float32: 1 on skin of the bent picture, away from eyes, brows, mouth and hair."""
+    mask = cv2.erode(_hull_of(bent.points, bent.side), np.ones((9, 9), np.uint8))
+    wide = np.ones((9, 9), np.uint8)
+    for part in (RIGHT_EYE, LEFT_EYE, OUTER_LIPS, slice(17, 22), slice(22, 27)):
+        mask[cv2.dilate(_hull_of(bent.points[part], bent.side), wide) > 0] = 0
+    return (mask * np.float32(1 / 255)) * (bent.face > 0.8)
+
+
+def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian blur; a wide one on fewer pixels."""
+    factor = 1 if sigma < 3 else 2 if sigma < 6 else 4 if sigma < 12 else 8
+    if factor == 1:
+        return cv2.GaussianBlur(picture, (0, 0), sigma)
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / factor), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def grid(side: int) -> np.ndarray:
+    """(side, side, 2) float32: x and y of every pixel."""
+    rows, columns = np.indices((side, side), np.float32)
+    return np.dstack([columns, rows])
+
+
+def _grown(mask: np.ndarray, radius: float) -> np.ndarray:
+    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(radius)) + 1,) * 2))
+
+
+def _hull_of(points: np.ndarray, side: int) -> np.ndarray:
+    mask = np.zeros((side, side), np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points * 16).astype(np.int32)), 255, cv2.LINE_AA, 4)
+    return mask

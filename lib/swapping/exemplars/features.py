@@ -1,0 +1,82 @@
+"""What faces are compared by: where their landmarks lie, how far eyes and mouth are open, and what these look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
+
+# A patch of a part: pixels between its corners, size (width, height) of the patch, and of its middle that is compared
+EYE_WIDTH, EYE_PATCH, EYE_CUT = 20, (28, 16), (slice(3, 13), slice(3, 25))
+MOUTH_WIDTH, MOUTH_PATCH, MOUTH_CUT = 28, (36, 28), (slice(0, 28), slice(0, 36))
+SMOOTHED = 1.0  # sigma of its pixels: what is compared is not the grain
+
+
+@dataclass(frozen=True)
+class Features:
+    """Of N faces, crops of one coverage."""
+
+    shapes: np.ndarray  # (N, 68, 2) float32 landmarks in [0, 1] of the crop's side
+    openings: np.ndarray  # (N, 2) float32 right and left eye, heights in shares of the side
+    mouths: np.ndarray  # (N, 5) float32 three gaps between the lips, width, height of the corners; shares of the side
+    eyes: np.ndarray  # (N, 2, P) float32 patches of the eyes, each of mean 0 and length 1
+    lips: np.ndarray  # (N, Q) float32 patch of the mouth, likewise
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def at(self, places: Sequence[int] | np.ndarray) -> Features:
+        return Features(*(getattr(self, name)[places] for name in ("shapes", "openings", "mouths", "eyes", "lips")))
+
+
+def features_of(pictures: Sequence[np.ndarray], shapes: np.ndarray) -> Features:
+    """Of `pictures`, crops (S, S, 3) uint8 RGB, with landmarks `shapes` (N, 68, 2) in [0, 1] of their side."""
+    shapes = np.asarray(shapes, np.float32).reshape(-1, 68, 2)
+    eyes, lips = [], []
+    for picture, shape in zip(pictures, shapes, strict=True):
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        points = shape * len(picture) - 0.5
+        eyes.append([_patch(grey, points[eye][0], points[eye][3], EYE_WIDTH, EYE_PATCH, EYE_CUT) for eye in (RIGHT_EYE, LEFT_EYE)])
+        lips.append(_patch(grey, points[48], points[54], MOUTH_WIDTH, MOUTH_PATCH, MOUTH_CUT))
+
+    def apart(first: int, second: int) -> np.ndarray:
+        return np.linalg.norm(shapes[:, first] - shapes[:, second], axis=1)
+
+    openings = np.stack([(apart(37, 41) + apart(38, 40)) / 2, (apart(43, 47) + apart(44, 46)) / 2], 1)
+    corners = (shapes[:, 48, 1] + shapes[:, 54, 1]) / 2 - shapes[:, 51, 1]
+    mouths = np.stack([apart(61, 67), apart(62, 66), apart(63, 65), apart(48, 54), corners], 1)
+    return Features(shapes, openings, mouths, np.array(eyes, np.float32), np.array(lips, np.float32))
+
+
+def build_of(shapes: np.ndarray) -> np.ndarray:
+    """(68, 2) float32: what is a person's own in `shapes` (N, 68, 2): their mean, symmetric."""
+    mean = np.asarray(shapes, np.float32).mean(0)
+    return (mean + mean[MIRRORED] * np.float32((-1, 1)) + np.float32((1, 0))) / 2
+
+
+def mirrored(features: Features) -> Features:
+    """Those of the mirrored faces."""
+    shapes = features.shapes[:, MIRRORED] * np.float32((-1, 1)) + np.float32((1, 0))
+    height, width = (part.stop - part.start for part in EYE_CUT)
+    eyes = features.eyes.reshape(-1, 2, height, width)[:, ::-1, :, ::-1].reshape(features.eyes.shape)
+    height, width = (part.stop - part.start for part in MOUTH_CUT)
+    lips = features.lips.reshape(-1, height, width)[:, :, ::-1].reshape(features.lips.shape)
+    return Features(shapes, features.openings[:, ::-1], features.mouths[:, [2, 1, 0, 3, 4]], eyes, lips)
+
+
+def _patch(grey: np.ndarray, first: np.ndarray, last: np.ndarray, apart: int, size: tuple[int, int],
+           cut: tuple[slice, slice]) -> np.ndarray:
+    """(P,) float32: what lies around two corners (2,), `apart` pixels from each other, of mean 0 and length 1."""
+    along = last - first
+    cosine, sine = along * (apart / max(float(along @ along), 1e-6))
+    turn = np.array([[cosine, sine], [-sine, cosine]])
+    middle = turn @ ((first + last) / 2)
+    matrix = np.hstack([turn, (np.array(size) / 2 - 0.5 - middle)[:, None]])
+    patch = cv2.warpAffine(grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    patch = cv2.GaussianBlur(patch, (0, 0), SMOOTHED)[cut].ravel()
+    patch -= patch.mean()
+    return patch / (np.linalg.norm(patch) + 1e-6)

@@ -1,0 +1,50 @@
+"""Exemplars of a trained model: read from its folder, and what its drawings lack of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.faces.geometry import crop_matrix, transform_points
+from lib.swapping.composite import MASK_SIZE
+from lib.swapping.exemplars import bank as banks
+from lib.swapping.exemplars.bank import Bank, Exemplars
+from lib.swapping.exemplars.drawing import BANDS, Bent, lacking
+from lib.swapping.exemplars.stage import Drawer, as_large
+from lib.swapping.pipeline import BATCH, Network
+
+ASKED = 16  # faces of the other person by which is found what drawings lack
+
+
+def working_side(network: Network) -> int:
+    """Side of the crops in which exemplars are drawn, pixels: that of `composite.crop_face`."""
+    return network.size * -(-max(MASK_SIZE, network.drawn) // network.size)
+
+
+def read_banks(folder: Path) -> dict[str, Bank]:
+    """By identity; none of a model that has none. Raises FaceswapError where one is damaged."""
+    return {identity: banks.read(path) for identity in "ab" if (path := banks.path_of(folder, identity)).exists()}
+
+
+def shapes_of(landmarks: Sequence[np.ndarray], coverage: str) -> np.ndarray:
+    """(N, 68, 2) float32: landmarks (68, 2) of frames in [0, 1] of the side of crops of a `coverage`."""
+    size = 256
+    return np.stack([(transform_points(points, crop_matrix(points, size, coverage)) + 0.5) / size for points in landmarks]).astype(np.float32)
+
+
+def drawer(network: Network, exemplars: Exemplars, others: Exemplars, build: np.ndarray) -> Drawer:
+    """Draws `exemplars` into faces of a person of the given build (68, 2), as far as what `network` draws of `others` lacks them."""
+    asked = Drawer(exemplars, others.build, np.ones(len(BANDS)))
+    places = np.unique(np.linspace(0, len(others) - 1, ASKED).round().astype(int))
+    choices = asked.choices(others.features.at(places), [1] * len(places))
+    pictures = [others.crop(int(index))[0] for index in places]
+    seen = np.stack([cv2.resize(picture, (network.size,) * 2, interpolation=cv2.INTER_AREA) for picture in pictures])
+    drawn = np.concatenate([network(seen[start:start + BATCH].astype(np.float32) / 255)[0] for start in range(0, len(seen), BATCH)])
+    shares = [lacking(as_large(picture, exemplars.side), Bent(exemplars, choice, (shape + asked.shift).astype(np.float64)))
+              for picture, choice, shape in zip(drawn, choices, others.features.shapes[places])]
+    return Drawer(exemplars, build, np.mean(shares, 0).round(4).tolist())
+
+
