@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
+from lib.faces.brows import find_brows
 from lib.faces.masks import BROWS, SHIFT, with_whole_brows
 
 # Indices into the 68 landmarks
@@ -24,6 +25,7 @@ LEAST_DEVIATION = (10, 4, 4)  # of them, in 8-bit Lab
 
 # In distances between the eyes
 EYE_MARGIN, BROW_WIDTH, RIM, HAIR_MARGIN, AROUND, SKIN_BLUR, EDGE = 0.12, 0.16, 0.04, 0.1, 0.4, 0.2, 0.05
+BROW_MARGIN = 0.06  # around a brow that is seen
 BROW_AND_EYE = 0.4  # around their landmarks, what belongs to them
 
 APART = 21  # pixels between the eyes at which hair is looked for: strands still show, and it takes a sixth of the time
@@ -79,7 +81,7 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
     """
     view = _view(image, landmarks)
     eyes = _eyes(view)
-    features, face = eyes | _brows(view), _face(view)
+    features, face = eyes | _seen_brows(view, image, landmarks), _face(view)
     other = (_unlike_skin(view, features) > UNLIKE_SKIN).view(np.uint8)
     upper = other & _above_the_cheeks(view)
 
@@ -137,6 +139,20 @@ def _around_brow(view: _View, which: Collection[int]) -> np.ndarray:
 def _brows(view: _View) -> np.ndarray:
     """(h, w) uint8, 1 = on a brow."""
     return _drawn(view, [view.points[brow] + 0.1 * view.up for brow in (RIGHT_BROW, LEFT_BROW)], BROW_WIDTH * view.apart)
+
+
+def _seen_brows(view: _View, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(h, w) uint8, 1 = on a brow as it is seen in `image`, or where the landmarks have it if none is."""
+    factor, mask = view.factor, np.zeros(image.shape[:2], np.uint8)
+    missing = []
+    for brow, line in zip(find_brows(image, landmarks), (RIGHT_BROW, LEFT_BROW)):
+        if brow is None:
+            missing.append(view.points[line] + 0.1 * view.up)
+        else:
+            cv2.fillPoly(mask, [_fine(brow.outline)], 1, cv2.LINE_8, SHIFT)
+    mask = cv2.dilate(mask, _disc(BROW_MARGIN * view.apart * factor))
+    seen = np.ascontiguousarray(mask[factor // 2::factor, factor // 2::factor][:view.image.shape[0], :view.image.shape[1]])
+    return seen | _drawn(view, missing, BROW_WIDTH * view.apart) if missing else seen
 
 
 def _eyes(view: _View) -> np.ndarray:

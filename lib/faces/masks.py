@@ -12,7 +12,8 @@ from lib.types import AlignedFace
 
 BROWS = slice(17, 27)
 EYES = slice(36, 48)
-BROW_HEIGHT = 0.45  # of the distance from the eyes to the brow points, which run through the hairs: above them is as much brow again
+BROW_HEIGHT = 0.45  # of the distance from the eyes to the brow points, which run through the hairs: above them is as much brow again ...
+LEAST_BROW_HEIGHT = 0.36  # ... and at least this share of the distance between the eyes: a frown shortens the other one
 # How high above each brow point the forehead is taken in, in sides of the mean face's unit square: just below most hairlines.
 FOREHEAD = 0.35 * np.array([0.6, 0.8, 0.95, 1, 1, 1, 1, 0.95, 0.8, 0.6])
 SPOT = ((0.22,), (0.13,))  # standard deviations of `middle`, across and down, in sides of the mean face's unit square
@@ -22,7 +23,10 @@ SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 def with_whole_brows(landmarks: np.ndarray) -> np.ndarray:
     """(68, 2) float64: `landmarks` with the brow points above the brows."""
     points = np.asarray(landmarks, np.float64).copy()
-    points[BROWS] += BROW_HEIGHT * (points[BROWS].mean(0) - points[EYES].mean(0))
+    upwards = points[BROWS].mean(0) - points[EYES].mean(0)
+    between = np.linalg.norm(points[42:48].mean(0) - points[36:42].mean(0))
+    height = max(BROW_HEIGHT * float(np.linalg.norm(upwards)), LEAST_BROW_HEIGHT * float(between))
+    points[BROWS] += height * upwards / max(float(np.linalg.norm(upwards)), 1e-6)
     return points
 
 
