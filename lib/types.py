@@ -143,6 +143,7 @@ class SwappedFace:
     mask: np.ndarray  # (S, S, 1) float32 in [0, 1], 1 = replace
     fit: Fit | None = None  # None: not measured yet
     role: int = 0  # which of several models drew it
+    front: np.ndarray | None = None  # (S, S) float32 in [0, 1]: what of the original stays in front of it, such as hair
     near: tuple[tuple[int, SwappedFace], ...] = ()  # the same face in frames around this one, and how many frames later they are
 
 

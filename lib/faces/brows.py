@@ -42,6 +42,11 @@ class Brow:
         return np.stack([np.interp(places, np.arange(COLUMNS), middle[:, axis]) for axis in (0, 1)], 1).astype(np.float32)
 
     @property
+    def middle(self) -> np.ndarray:
+        """(2,)."""
+        return (self.lower.mean(0) + self.upper.mean(0)) / 2
+
+    @property
     def outline(self) -> np.ndarray:
         """(2 COLUMNS, 2) float32, a closed line."""
         return np.concatenate([self.lower, self.upper[::-1]])

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
-from lib.faces.brows import find_brows
+from lib.faces.brows import Brow, find_brows
 from lib.faces.masks import BROWS, SHIFT, with_whole_brows
 
 # Indices into the 68 landmarks
@@ -20,12 +20,16 @@ RIGHT_BROW, LEFT_BROW = slice(17, 22), slice(22, 27)
 NOSE_AND_CHEEKS = [1, 3, 31, 35, 13, 15, 27]
 NOSE_TIP = 33
 
+CHEEKS_AND_NOSE = [1, 2, 3, 4, 31, 33, 35, 12, 13, 14, 15, 45, 42, 27, 39, 36]
+
+SURELY_SKIN, LEAST_SKIN, ROUNDS = 2.0, 20, 3  # deviations; pixels; of the graph cut
 UNLIKE_SKIN, BARE = 3.0, 2.2  # deviations of the colours of nose and cheeks: hair is further away, the skin over a bare brow nearer
 LEAST_DEVIATION = (10, 4, 4)  # of them, in 8-bit Lab
 
 # In distances between the eyes
 EYE_MARGIN, BROW_WIDTH, RIM, HAIR_MARGIN, AROUND, SKIN_BLUR, EDGE = 0.12, 0.16, 0.04, 0.1, 0.4, 0.2, 0.05
 BROW_MARGIN = 0.06  # around a brow that is seen
+FAR, ABOVE_BROW = 0.75, 0.1  # around the face, where hair is learnt; above a brow, where hair over it is looked for
 BROW_AND_EYE = 0.4  # around their landmarks, what belongs to them
 
 APART = 21  # pixels between the eyes at which hair is looked for: strands still show, and it takes a sixth of the time
@@ -80,18 +84,18 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
     Around the brow landmarks `hidden`, the other brow's mirror image is drawn.
     """
     view = _view(image, landmarks)
-    eyes = _eyes(view)
-    features, face = eyes | _seen_brows(view, image, landmarks), _face(view)
-    other = (_unlike_skin(view, features) > UNLIKE_SKIN).view(np.uint8)
+    eyes, face = _eyes(view), _face(view)
+    features = eyes | _seen_brows(view, image, landmarks)
+    unlike = _unlike_skin(view, features)
+    other = (unlike > UNLIKE_SKIN).view(np.uint8)
     upper = other & _above_the_cheeks(view)
+    cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
+    features = eyes | _seen_brows(view, image, landmarks, cut)
 
-    inside = cv2.morphologyEx(upper & face & (1 - features), cv2.MORPH_OPEN, SPECK)
-    count, parts = cv2.connectedComponents(inside)
-    joined = np.zeros(count, np.uint8)
-    joined[parts[((face - cv2.erode(face, _disc(RIM * view.apart))) & inside) > 0]] = 1
-    if not joined.any() and not hidden:
+    hair = _over_face(view, upper, features, face) | cut & face & (1 - features)
+    if not hair.any() and not hidden:
         return image
-    hair = joined[parts] | (upper & (cv2.dilate(face, _disc(AROUND * view.apart)) - face))  # this face, bent, may become wider there
+    hair |= (upper & (cv2.dilate(face, _disc(AROUND * view.apart)) - face))  # this face, bent, may become wider there
     hair = cv2.dilate(hair, _disc(HAIR_MARGIN * view.apart)) & (1 - features)
     hair |= _around_brow(view, hidden) & (1 - eyes)
 
@@ -110,6 +114,56 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
     painted = image.copy()
     painted[:height, :width] = cv2.blendLinear(part, colors, 1 - share, share)
     return painted
+
+
+def over_face(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(S, S) float32 in [0, 1]: hair that hangs over the face from above, in `image` (S, S, 3) uint8 RGB; `landmarks` in its pixels."""
+    view = _view(image, landmarks)
+    eyes, face = _eyes(view), _face(view)
+    features = eyes | _seen_brows(view, image, landmarks)
+    cut = _cut_out(view, features, _unlike_skin(view, features), face) & _above_the_cheeks(view)
+    hair = cut & face & (1 - (eyes | _seen_brows(view, image, landmarks, cut)))
+    found = np.zeros(image.shape[:2], np.float32)
+    height, width = view.factor * np.array(hair.shape)
+    if hair.any():
+        found[:height, :width] = cv2.resize(cv2.GaussianBlur(hair.astype(np.float32), (3, 3), 0), (width, height))
+    return found
+
+
+def _over_face(view: _View, upper: np.ndarray, features: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """(h, w) uint8, 1 = within `face`, unlike skin as `upper` has it, and joined to the rim of the face, but none of its `features`."""
+    inside = cv2.morphologyEx(upper & face & (1 - features), cv2.MORPH_OPEN, SPECK)
+    count, parts = cv2.connectedComponents(inside)
+    joined = np.zeros(count, np.uint8)
+    joined[parts[((face - cv2.erode(face, _disc(RIM * view.apart))) & inside) > 0]] = 1
+    joined[0] = 0
+    return joined[parts]
+
+
+def _cut_out(view: _View, features: np.ndarray, unlike: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """(h, w) uint8, 1 = hair or whatever else is not skin; `features` count as skin.
+
+    Skin is learnt from nose and cheeks, hair from what lies around the face: "GrabCut: Interactive Foreground Extraction using Iterated
+    Graph Cuts", ACM Transactions on Graphics, 2004.
+    """
+    cheeks = _polygon(view, view.points[CHEEKS_AND_NOSE])
+    skin = (cheeks > features) & (unlike < SURELY_SKIN)
+    if skin.sum() < LEAST_SKIN or face.all():
+        return np.zeros(face.shape, np.uint8)
+    # Eyes and brows have colours of their own, which are not to be learnt: they are filled with the skin around them.
+    weight = skin.astype(np.float32)
+    *colors, near = cv2.split(cv2.GaussianBlur(cv2.merge([view.image * weight[..., None], weight]), (0, 0), SKIN_BLUR * view.apart))
+    around = np.dstack([color / (near + 1e-3) for color in colors])
+    filled = np.where((cv2.dilate(features, _disc(1)) > 0)[..., None], around, view.image).astype(np.uint8)
+    known = np.where(face > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    known[cv2.dilate(face, _disc(FAR * view.apart)) == 0] = cv2.GC_BGD
+    known[(face > features) & (unlike > UNLIKE_SKIN)] = cv2.GC_PR_BGD
+    known[skin | (features & face > 0)] = cv2.GC_FGD
+    if not ((known & 1) == 0).any():
+        return np.zeros(face.shape, np.uint8)
+    cv2.setRNGSeed(0)  # the same picture gives the same answer
+    cv2.grabCut(cv2.cvtColor(filled, cv2.COLOR_RGB2LAB), known, None, np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
+    return 1 - (known & 1)
 
 
 def _view(image: np.ndarray, landmarks: np.ndarray) -> _View:
@@ -141,18 +195,34 @@ def _brows(view: _View) -> np.ndarray:
     return _drawn(view, [view.points[brow] + 0.1 * view.up for brow in (RIGHT_BROW, LEFT_BROW)], BROW_WIDTH * view.apart)
 
 
-def _seen_brows(view: _View, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """(h, w) uint8, 1 = on a brow as it is seen in `image`, or where the landmarks have it if none is."""
+def _seen_brows(view: _View, image: np.ndarray, landmarks: np.ndarray, hair: np.ndarray | None = None) -> np.ndarray:
+    """(h, w) uint8, 1 = on a brow as it is seen in `image`, or where the landmarks have it if none is. The outer end of a brow, where
+    `hair` (h, w) hangs over it, is left out."""
     factor, mask = view.factor, np.zeros(image.shape[:2], np.uint8)
     missing = []
     for brow, line in zip(find_brows(image, landmarks), (RIGHT_BROW, LEFT_BROW)):
         if brow is None:
             missing.append(view.points[line] + 0.1 * view.up)
         else:
-            cv2.fillPoly(mask, [_fine(brow.outline)], 1, cv2.LINE_8, SHIFT)
+            cv2.fillPoly(mask, [_fine(brow.outline if hair is None else _without_hair(view, brow, hair))], 1, cv2.LINE_8, SHIFT)
     mask = cv2.dilate(mask, _disc(BROW_MARGIN * view.apart * factor))
     seen = np.ascontiguousarray(mask[factor // 2::factor, factor // 2::factor][:view.image.shape[0], :view.image.shape[1]])
     return seen | _drawn(view, missing, BROW_WIDTH * view.apart) if missing else seen
+
+
+def _without_hair(view: _View, brow: Brow, hair: np.ndarray) -> np.ndarray:
+    """(K, 2) the outline of `brow`, in pixels of the picture, without its outer third where that lies under `hair` (h, w)."""
+    places = (brow.upper + 0.5) / view.factor - 0.5 + ABOVE_BROW * view.apart * _upwards(view)
+    x, y = np.clip(places.round().astype(int), 0, (hair.shape[1] - 1, hair.shape[0] - 1)).T
+    under = hair[y, x] > 0
+    count = len(under)
+    outer = np.arange(count) < count // 3
+    if brow.middle[0] * 2 > (view.points[RIGHT_EYE].mean(0) + view.points[LEFT_EYE].mean(0))[0] * view.factor:
+        outer = outer[::-1]
+    kept = ~(under & outer)
+    if kept.sum() < 2:
+        return brow.outline
+    return np.concatenate([brow.lower[kept], brow.upper[kept][::-1]])
 
 
 def _eyes(view: _View) -> np.ndarray:

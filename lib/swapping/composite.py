@@ -157,6 +157,8 @@ class Compositor:
             mask = cv2.resize(self._predicted(swapped), (size, size), interpolation=cv2.INTER_LINEAR)
         for masker in self.maskers:
             mask = mask * masker.mask(swapped.aligned)[..., 0]
+        if swapped.front is not None:
+            mask = mask * (1 - cv2.resize(swapped.front, (size, size), interpolation=cv2.INTER_LINEAR))
         unit = size / COVERAGES[self.coverage][0]
         mask = trimmed(eroded(mask, self.erosion * unit), [side * unit for side in self.sides])
         return feathered(mask, self.feather * unit)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from lib.faces.bending import Bend, spread
+from lib.faces.masks import with_whole_brows
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix
@@ -124,7 +125,7 @@ def in_light_of(picture: np.ndarray, wanted: np.ndarray, weights: np.ndarray, si
 
 def skin_weights(bent: Bent) -> np.ndarray:
     """(S, S) float32: 1 on skin of the bent picture, away from eyes, brows, mouth and hair."""
-    mask = cv2.erode(_hull_of(bent.points, bent.side), np.ones((9, 9), np.uint8))
+    mask = cv2.erode(_hull_of(with_whole_brows(bent.points), bent.side), np.ones((9, 9), np.uint8))
     wide = np.ones((9, 9), np.uint8)
     for part in (RIGHT_EYE, LEFT_EYE, OUTER_LIPS, slice(17, 22), slice(22, 27)):
         mask[cv2.dilate(_hull_of(bent.points[part], bent.side), wide) > 0] = 0

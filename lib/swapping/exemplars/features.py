@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lib.faces.brows import LEFT_BROW, RIGHT_BROW, find_brows
 from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
 
 # A patch of a part: pixels between its corners, size (width, height) of the patch, and of its middle that is compared
@@ -50,6 +51,16 @@ def features_of(pictures: Sequence[np.ndarray], shapes: np.ndarray) -> Features:
     corners = (shapes[:, 48, 1] + shapes[:, 54, 1]) / 2 - shapes[:, 51, 1]
     mouths = np.stack([apart(61, 67), apart(62, 66), apart(63, 65), apart(48, 54), corners], 1)
     return Features(shapes, openings, mouths, np.array(eyes, np.float32), np.array(lips, np.float32))
+
+
+def with_seen_brows(picture: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """(68, 2) float32: landmarks `shape`, in [0, 1] of the side of a crop (S, S, 3) uint8 RGB, with brow points where the brows are seen."""
+    side = len(picture)
+    refined = np.asarray(shape, np.float32).copy()
+    for brow, part in zip(find_brows(picture, refined * side - 0.5), (RIGHT_BROW, LEFT_BROW)):
+        if brow is not None:
+            refined[part] = (brow.centre(5) + 0.5) / side
+    return refined
 
 
 def build_of(shapes: np.ndarray) -> np.ndarray:

@@ -45,6 +45,6 @@ def drawer(network: Network, exemplars: Exemplars, others: Exemplars, build: np.
     drawn = np.concatenate([network(seen[start:start + BATCH].astype(np.float32) / 255)[0] for start in range(0, len(seen), BATCH)])
     shares = [lacking(as_large(picture, exemplars.side), Bent(exemplars, choice, (shape + asked.shift).astype(np.float64)))
               for picture, choice, shape in zip(drawn, choices, others.features.shapes[places])]
-    return Drawer(exemplars, build, np.mean(shares, 0).round(4).tolist())
+    return Drawer(exemplars, build + others.brow_shift, np.mean(shares, 0).round(4).tolist())
 
 

@@ -6,20 +6,25 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from scipy.signal import savgol_filter
 
+from lib.faces import hair
 from lib.faces.geometry import transform_points
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, choose, costs
 from lib.swapping.exemplars.drawing import Bent, with_detail
-from lib.swapping.exemplars.features import Features, features_of
+from lib.swapping.exemplars.light import Skin, in_light
+from lib.swapping.exemplars.features import Features, features_of, with_seen_brows
 from lib.training.data import crossed_share
 from lib.types import AlignedFace, Face, Frame, SwappedFace
 
 WINDOW, OVERLAP = 512, 64  # frames whose exemplars are chosen together; more on either side, which are looked at, too
 KEPT = 3  # windows in memory
+BROWS, SMOOTHED = slice(17, 27), 7  # landmarks; frames over which their jitter is taken out
 RIGID = (slice(36, 42), slice(42, 48), slice(48, 68))  # eyes and mouth are moved, not bent, to B's build: how far they are open stays
 
 Key = tuple[int, bytes]  # frame index; landmarks
@@ -34,6 +39,24 @@ def shape_of(aligned: AlignedFace) -> np.ndarray:
     """(68, 2) float32 landmarks in [0, 1] of the crop's side."""
     points = transform_points(aligned.face.landmarks, aligned.matrix)
     return ((points + 0.5) / len(aligned.image)).astype(np.float32)
+
+
+class Plan(NamedTuple):
+    """How exemplars are drawn into a face."""
+
+    choice: Choice
+    shape: np.ndarray  # (68, 2) float32 in [0, 1] of the crop's side, with the brows as they are seen
+
+
+def seen(aligned: AlignedFace) -> Features:
+    """Of one face."""
+    return features_of([aligned.image], with_seen_brows(aligned.image, shape_of(aligned))[None])
+
+
+def smoothed(points: np.ndarray) -> np.ndarray:
+    """`points` (T, ...) of a track without their jitter ("Smoothing and Differentiation of Data by Simplified Least Squares Procedures",
+    Analytical Chemistry, 1964)."""
+    return savgol_filter(points, SMOOTHED, 2, axis=0) if len(points) >= SMOOTHED else points
 
 
 @dataclass(frozen=True)
@@ -53,17 +76,28 @@ class Drawer:
             shift[part] = shift[part].mean(0)
         return shift
 
+    def planned(self, faces: Features, lengths: Sequence[int]) -> list[Plan]:
+        """For faces of tracks, of `lengths` frames, one after another."""
+        shapes, start = faces.shapes.copy(), 0
+        for length in lengths:
+            rows = slice(start, start + length)
+            shapes[rows, BROWS] = smoothed(shapes[rows, BROWS])
+            start += length
+        return list(map(Plan, self.choices(faces, lengths), shapes))
+
     def choices(self, faces: Features, lengths: Sequence[int]) -> list[Choice]:
         bank = self.exemplars
         return choose(costs(faces, self.build, bank.features, bank.build, bank.extra), bank.moments, lengths)
 
-    def bent(self, aligned: AlignedFace, choice: Choice) -> Bent:
-        return Bent(self.exemplars, choice, (shape_of(aligned) + self.shift).astype(np.float64))
-
-    def drawn(self, swapped: SwappedFace, choice: Choice) -> SwappedFace:
-        bent = self.bent(swapped.aligned, choice)
-        image = with_detail(as_large(swapped.image, bent.side), bent, self.shares)
-        return replace(swapped, image=image, mask=as_large(swapped.mask, bent.side).reshape(bent.side, bent.side, 1))
+    def drawn(self, swapped: SwappedFace, planned: Plan) -> SwappedFace:
+        bent = Bent(self.exemplars, planned.choice, (planned.shape + self.shift).astype(np.float64))
+        picture = as_large(swapped.aligned.image, bent.side)
+        points = shape_of(swapped.aligned) * bent.side - 0.5
+        front = hair.over_face(picture, points)
+        skin = Skin(picture, (planned.shape * bent.side - 0.5).astype(np.float32), front)
+        image = in_light(with_detail(as_large(swapped.image, bent.side), bent, self.shares), bent, skin)
+        mask = as_large(swapped.mask, bent.side).reshape(bent.side, bent.side, 1)
+        return replace(swapped, image=image, mask=mask, front=front)
 
 
 def as_large(image: np.ndarray, side: int) -> np.ndarray:
@@ -76,7 +110,7 @@ class Planned:
     def __init__(self, drawer: Drawer, crops: Crops):
         self._drawer, self._crops = drawer, crops
         self._pool = ThreadPoolExecutor(1, "exemplars")
-        self._windows: dict[int, Future[dict[Key, Choice]]] = {}
+        self._windows: dict[int, Future[dict[Key, Plan]]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, index: int, swapped: SwappedFace) -> SwappedFace:
@@ -89,13 +123,13 @@ class Planned:
             while len(self._windows) > KEPT:
                 self._windows.pop(min(self._windows)).cancel()
             chosen = self._windows[window]
-        choice = chosen.result().get(key_of(index, swapped.aligned.face))
-        return swapped if choice is None else self._drawer.drawn(swapped, choice)
+        planned = chosen.result().get(key_of(index, swapped.aligned.face))
+        return swapped if planned is None else self._drawer.drawn(swapped, planned)
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def _chosen(self, window: int) -> dict[Key, Choice]:
+    def _chosen(self, window: int) -> dict[Key, Plan]:
         """The choices of a window, by frame and landmarks."""
         start, stop = window * WINDOW, (window + 1) * WINDOW
         tracks: dict[object, list[tuple[Key, Features]]] = {}
@@ -108,10 +142,10 @@ class Planned:
                     stretch[track] = stretch.get(track, 0) + 1
                 last[track] = frame.index
                 tracks.setdefault((track, stretch[track]), []).append(
-                    (key_of(frame.index, aligned.face), features_of([aligned.image], shape_of(aligned)[None])))
-        choices: dict[Key, Choice] = {}
+                    (key_of(frame.index, aligned.face), seen(aligned)))
+        plans: dict[Key, Plan] = {}
         for rows in tracks.values():
             features = Features(*(np.concatenate([getattr(one, name) for _, one in rows])
                                   for name in ("shapes", "openings", "mouths", "eyes", "lips")))
-            choices |= zip((key for key, _ in rows), self._drawer.choices(features, [len(rows)]))
-        return choices
+            plans |= zip((key for key, _ in rows), self._drawer.planned(features, [len(rows)]))
+        return plans
