@@ -32,6 +32,9 @@ BROW_MARGIN = 0.06  # around a brow that is seen
 FAR, ABOVE_BROW = 0.75, 0.1  # around the face, where hair is learnt; above a brow, where hair over it is looked for
 BROW_AND_EYE = 0.4  # around their landmarks, what belongs to them
 
+FOREHEAD = 0.45, 0.3  # of the distance between the eyes: above them, and to either side, where most foreheads are bare
+LEAST_SPREAD, LIMITS = 0.3, (1.4, 3.0)  # deviations: of a bare forehead; how unlike skin what is joined to hair has to be
+
 APART = 21  # pixels between the eyes at which hair is looked for: strands still show, and it takes a sixth of the time
 SMOOTHED = 0.6  # sigma in such pixels: colours are compared without the grain
 SPECK = np.ones((2, 2), np.uint8)  # of such pixels; what is thinner is no strand
@@ -92,7 +95,7 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
     cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
     features = eyes | _seen_brows(view, image, landmarks, cut)
 
-    hair = _over_face(view, upper, features, face) | cut & face & (1 - features)
+    hair = _grown(view, _over_face(view, upper, features, face) | cut & face & (1 - features), unlike, face, features)
     if not hair.any() and not hidden:
         return image
     hair |= (upper & (cv2.dilate(face, _disc(AROUND * view.apart)) - face))  # this face, bent, may become wider there
@@ -121,8 +124,10 @@ def over_face(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     view = _view(image, landmarks)
     eyes, face = _eyes(view), _face(view)
     features = eyes | _seen_brows(view, image, landmarks)
-    cut = _cut_out(view, features, _unlike_skin(view, features), face) & _above_the_cheeks(view)
-    hair = cut & face & (1 - (eyes | _seen_brows(view, image, landmarks, cut)))
+    unlike = _unlike_skin(view, features)
+    cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
+    features = eyes | _seen_brows(view, image, landmarks, cut)
+    hair = _grown(view, cut & face & (1 - features), unlike, face, features)
     found = np.zeros(image.shape[:2], np.float32)
     height, width = view.factor * np.array(hair.shape)
     if hair.any():
@@ -164,6 +169,29 @@ def _cut_out(view: _View, features: np.ndarray, unlike: np.ndarray, face: np.nda
     cv2.setRNGSeed(0)  # the same picture gives the same answer
     cv2.grabCut(cv2.cvtColor(filled, cv2.COLOR_RGB2LAB), known, None, np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
     return 1 - (known & 1)
+
+
+def _grown(view: _View, hair: np.ndarray, unlike: np.ndarray, face: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """(h, w) uint8: `hair` and what is joined to it above the eyes and less like skin than the bare forehead is; strands of a light lock
+    are but a little unlike skin."""
+    if not hair.any():
+        return hair
+    up = _upwards(view)
+    y, x = np.indices(face.shape, np.float32)
+    height = ((x - view.eyes[0]) * up[0] + (y - view.eyes[1]) * up[1]) / view.apart
+    aside = np.abs((x - view.eyes[0]) * up[1] - (y - view.eyes[1]) * up[0]) / view.apart
+    bare = (face > hair) & (features == 0) & (height > FOREHEAD[0]) & (aside < FOREHEAD[1])
+    if bare.sum() < LEAST_SKIN:
+        return hair
+    usual = float(np.median(unlike[bare]))
+    spread = max(1.48 * float(np.median(np.abs(unlike[bare] - usual))), LEAST_SPREAD)
+    limit = float(np.clip(usual + 3 * spread, *LIMITS))
+    likely = ((unlike > limit) & (height > 0.1)).view(np.uint8) & face & (1 - features) | hair
+    count, parts = cv2.connectedComponents(likely)
+    joined = np.zeros(count, np.uint8)
+    joined[parts[hair > 0]] = 1
+    joined[0] = 0
+    return joined[parts]
 
 
 def _view(image: np.ndarray, landmarks: np.ndarray) -> _View:

@@ -17,7 +17,7 @@ from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
 from lib.faces.masks import eroded, feathered, trimmed
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail
-from lib.swapping.steady import evened_mask, filtered
+from lib.swapping.steady import evened_front, evened_mask, filtered
 from lib.types import AlignedFace, Face, Fit, Frame, Patch, Place, SwappedFace
 
 MEASURED = 128  # pixels: side of what larger crops are averaged down to, to be measured
@@ -102,6 +102,8 @@ class Compositor:
             raise ValueError("the model's answer is not made of numbers")
         if swapped.near and self.predicted:
             swapped = replace(swapped, mask=evened_mask(swapped))
+        if swapped.near and swapped.front is not None:
+            swapped = replace(swapped, front=evened_front(swapped))
         if swapped.near and self.steadiness:
             swapped = replace(swapped, image=filtered(swapped, self.steadiness))
         mask = self.mask(swapped)

@@ -87,6 +87,17 @@ def evened_mask(face: SwappedFace) -> np.ndarray:
     return total / weights
 
 
+def evened_front(face: SwappedFace) -> np.ndarray:
+    """(S, S): what is in front of `face`, as the mean with the frames around it."""
+    total, weights = face.front.copy(), 1.0
+    for later, other in face.near:
+        if other.front is not None and other.front.shape == face.front.shape:
+            weight = float(np.exp(-0.5 * (later / MASK_SPREAD) ** 2))
+            total += np.float32(weight) * other.front
+            weights += weight
+    return total / np.float32(weights)
+
+
 def filtered(face: SwappedFace, strength: float) -> np.ndarray:
     """(S, S, 3): what is drawn of `face`, `strength` of the way to the mean with what is drawn of it in the frames beside, each moved as
     the original moves. Where the original does not come back when it is moved, such as at a blink, the frames beside do not count."""

@@ -12,16 +12,17 @@ from lib.faces.masks import with_whole_brows
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix
-from lib.swapping.exemplars.skin import OUTER_LIPS, face_size
+from lib.swapping.exemplars.skin import LEFT_BROW, OUTER_LIPS, RIGHT_BROW, face_size
 
 # All lengths are shares of the face's size, the side of the mean face's unit square
 BANDS = (1.5 / 160, 3 / 160, 6 / 160, 12 / 160)  # sigma: between two lies a band
 PARTS = ((RIGHT_EYE, 8 / 160, 4 / 160), (LEFT_EYE, 8 / 160, 4 / 160), (OUTER_LIPS, 9 / 160, 6 / 160))  # how far each reaches, its soft edge
+BROW = 10 / 160  # half of the width of the band that holds a brow
 AROUND = 3.0  # soft edges beyond which a part has no share
 GAIN = 0.6, 1.6  # of the colours of a part, so that it suits the skin around it
 LIGHT = 15 / 160  # sigma of the light that is taken from the drawing
 DARK = 0.03  # is added before logarithms are taken
-TRUST = 0.08  # difference of low frequencies at which the exemplar counts for 1/e
+TRUST = 0.25  # difference of low frequencies at which the exemplar counts for 1/e
 PART_TRUST = 2.5  # times that of eyes and mouth, which were chosen for what the original shows
 EDGE = 2.5 / 160  # sigma of the edge between face and hair
 
@@ -40,11 +41,19 @@ class Bent:
             for index in {picture for mix in choice for picture, _ in mix}}
         whole = slice(0, side), slice(0, side)
         self.image = self._mixed(choice.skin, whole)  # (S, S, 3) float32 RGB in [0, 1]
-        face = sum(np.float32(share) * self._remapped(index, 1, whole).astype(np.float32) for index, share in choice.skin)
-        self.face = cv2.GaussianBlur(face * np.float32(1 / 255), (0, 0), EDGE * self.size)  # (S, S): 1 = face, 0 = B's hair
-        self.parts = np.zeros((side, side), np.float32)  # 1 = inside eyes and mouth
+        masks = sum(np.float32(share / 255) * self._remapped(index, 1, whole).astype(np.float32) for index, share in choice.skin)
+        self.face, self.hair = cv2.split(cv2.GaussianBlur(masks, (0, 0), EDGE * self.size))  # (S, S): 1 = B's face; 1 = B's hair over it
+        self.parts = np.zeros((side, side), np.float32)  # 1 = inside eyes, brows and mouth
         for mix, (part, reach, edge) in zip((choice.right_eye, choice.left_eye, choice.mouth), PARTS):
             self._set_in(mix, part, reach * self.size, edge * self.size, mix != choice.skin)
+
+        for brow in (RIGHT_BROW, LEFT_BROW):
+            line = np.zeros((side, side), np.uint8)
+            width = max(1, round(2 * BROW * self.size))
+            cv2.polylines(line, [np.round(self.points[brow] * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
+            self.brows = line if brow is RIGHT_BROW else self.brows | line
+        self.brows = cv2.GaussianBlur(self.brows, (0, 0), 4 / 160 * self.size).astype(np.float32) / 255
+        self.parts = np.maximum(self.parts, self.brows)
 
     def _set_in(self, mix: Mix, part: slice, reach: float, edge: float, differs: bool) -> None:
         points = self.points[part]
@@ -84,7 +93,10 @@ def with_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float]) -> np.nd
     for band in BANDS:
         levels.append(blurred(apart, band * size))
     trusted = trust(levels[3], bent)
+    young = np.float32(np.clip((shares[1] - 0.2) / 0.4, 0, 1))
+    parts = young * bent.parts[..., None]
     added = sum(np.float32(share) * (levels[number] - levels[number + 1]) for number, share in enumerate(shares))
+    added += parts * (apart - added)
     return np.clip(drawn + trusted[..., None] * added, 0, 1)
 
 
