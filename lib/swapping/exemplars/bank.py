@@ -165,15 +165,16 @@ class Exemplars:
         return len(self._bank)
 
     def prepared(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(side, side, 3) uint8 RGB, hair retouched where the bank wants it; and (side, side, 2) uint8: 255 = face and no hair, and 255 =
-        hair that hangs over the face."""
+        """(side, side, 3) uint8 RGB, hair retouched where the bank wants it; and (side, side, 2) uint8: 255 = face, and 255 = hair that
+        hangs over the forehead still."""
         found = self._ready.get(index)
         if found is None:
             picture, points = self.crop(index)
-            over = cv2.convertScaleAbs(hair.over_face(picture, points), alpha=255)
-            masks = cv2.merge([np.minimum(skin_mask(picture, points), 255 - over), over])
             if self._bank.bare:
-                picture = hair.painted_over(picture, points, self._hidden)
+                picture, over = hair.painted_over(picture, points, self._hidden), np.zeros(picture.shape[:2], np.uint8)
+            else:
+                over = cv2.convertScaleAbs(hair.over_face(picture, points), alpha=255)
+            masks = cv2.merge([np.minimum(skin_mask(picture, points), 255 - over), over])
             found = picture, masks
             while len(self._ready) >= KEPT:
                 self._ready.pop(next(iter(self._ready)), None)
