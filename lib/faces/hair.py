@@ -35,6 +35,8 @@ BROW_AND_EYE = 0.4  # around their landmarks, what belongs to them
 FOREHEAD = 0.45, 0.3  # of the distance between the eyes: above them, and to either side, where most foreheads are bare
 LEAST_SPREAD, LIMITS = 0.3, (1.4, 3.0)  # deviations: of a bare forehead; how unlike skin what is joined to hair has to be
 
+FAR_BLUR, FAR_SHARE = 0.7, 0.02  # of skin that is farther away, in distances between the eyes, and how much it counts
+
 APART = 21  # pixels between the eyes at which hair is looked for: strands still show, and it takes a sixth of the time
 SMOOTHED = 0.6  # sigma in such pixels: colours are compared without the grain
 SPECK = np.ones((2, 2), np.uint8)  # of such pixels; what is thinner is no strand
@@ -95,17 +97,20 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
     cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
     features = eyes | _seen_brows(view, image, landmarks, cut)
 
-    hair = _grown(view, _over_face(view, upper, features, face) | cut & face & (1 - features), unlike, face, features)
-    if not hair.any() and not hidden:
+    over = _over_face(view, upper, features, face) | cut & face & (1 - features)
+    if not over.any() and not hidden:
         return image
-    hair |= (upper & (cv2.dilate(face, _disc(AROUND * view.apart)) - face))  # this face, bent, may become wider there
+    near = cv2.dilate(face, _disc(AROUND * view.apart))  # this face, bent, may become wider
+    hair = _grown(view, over | (upper | cut) & near & (1 - features), unlike, near, features)
     hair = cv2.dilate(hair, _disc(HAIR_MARGIN * view.apart)) & (1 - features)
     hair |= _around_brow(view, hidden) & (1 - eyes)
 
     skin = (face & (1 - other) & (1 - hair) & (1 - features)).astype(np.float32)
-    *colors, near = cv2.split(cv2.GaussianBlur(cv2.merge([view.image * skin[..., None], skin]), (0, 0), SKIN_BLUR * view.apart))
-    colors = cv2.convertScaleAbs(cv2.merge([color / (near + 1e-3) for color in colors]))
-    share = _blurred(hair, view) * np.minimum(1, 20 * near)
+    known = cv2.merge([view.image * skin[..., None], skin])
+    fine, broad = (cv2.GaussianBlur(known, (0, 0), blur * view.apart) for blur in (SKIN_BLUR, FAR_BLUR))
+    filled = fine + FAR_SHARE * broad  # where no skin is near, that of farther away
+    colors = cv2.convertScaleAbs(filled[..., :3] / (filled[..., 3:] + 1e-6))
+    share = _blurred(hair, view) * np.minimum(1, 20 * broad[..., 3])
 
     height, width = view.factor * np.array(share.shape)
     part = image[:height, :width]

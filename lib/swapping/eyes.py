@@ -32,6 +32,7 @@ class EyesFollow:
     """
 
     aligner: Aligner
+    gain: float = GAIN
 
     def __call__(self, faces: Sequence[SwappedFace]) -> list[SwappedFace]:
         return list(map(self._moved, faces, self.landmarks(faces)))
@@ -58,7 +59,7 @@ class EyesFollow:
         wanted = geometry.eye_openings(swapped.aligned.face.landmarks)
         image = swapped.image.copy()
         for eye, opening, target in zip((geometry.RIGHT_EYE, geometry.LEFT_EYE), geometry.eye_openings(points), wanted):
-            target = max(opening + GAIN * (target - opening), LEAST_OPEN)
+            target = max(opening + self.gain * (target - opening), LEAST_OPEN)
             _squeeze(image, swapped.image, points[eye], float(np.clip(opening / target, OPENING, CLOSING)))
         return replace(swapped, image=image)
 

@@ -94,10 +94,17 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
         frame.forget(LARGE)
         return frame, cropped, ""
 
+    def redrawn(index: int, face: SwappedFace) -> SwappedFace:
+        exemplars = roles[face.role].exemplars
+        if exemplars is None:
+            return face
+        face = exemplars(index, face)
+        return replace(follow, gain=0.6)([face])[0] if follow else face
+
     def measure(item: tuple[Frame, list[SwappedFace], str]) -> tuple[Frame, list[SwappedFace], str]:
         frame, faces, failure = item
         try:
-            faces = [roles[face.role].exemplars(frame.index, face) if roles[face.role].exemplars else face for face in faces]
+            faces = [redrawn(frame.index, face) for face in faces]
         except (ValueError, cv2.error) as error:
             return frame, [], str(error)
         return frame, [replace(face, fit=roles[face.role].compositor.fit(face)) for face in faces], failure
@@ -145,8 +152,8 @@ def _swapped(cropped: Iterable[_Cropped], roles: Sequence[Role], follow: Follow 
     waiting: deque[_Cropped] = deque()
 
     def flush() -> Iterator[tuple[Frame, list[SwappedFace], str]]:
-        swapped = [_swap([face for _, faces, _ in waiting for its, face in faces if its == number], number, role.network, follow)
-                   for number, role in enumerate(roles)]
+        swapped = [_swap([face for _, faces, _ in waiting for its, face in faces if its == number], number, role.network,
+                         None if role.exemplars else follow) for number, role in enumerate(roles)]
         while waiting:
             frame, faces, failure = waiting.popleft()
             yield frame, [next(swapped[number]) for number, _ in faces], failure

@@ -24,6 +24,7 @@ LIGHT = 15 / 160  # sigma of the light that is taken from the drawing
 DARK = 0.03  # is added before logarithms are taken
 TRUST = 0.25  # difference of low frequencies at which the exemplar counts for 1/e
 PART_TRUST = 2.5  # times that of eyes and mouth, which were chosen for what the original shows
+SOFTENED, ROUGHER = 2, 1.0  # bands that are made as soft as the original; how much finer than it they may be
 EDGE = 2.5 / 160  # sigma of the edge between face and hair
 
 
@@ -84,10 +85,12 @@ class Bent:
                          borderMode=cv2.BORDER_REPLICATE)
 
 
-def with_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float]) -> np.ndarray:
-    """`drawn` (S, S, 3) float32 RGB in [0, 1] with the bands of `bent` in the given `shares`, as far as the two agree."""
+def with_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float], original: np.ndarray) -> np.ndarray:
+    """`drawn` (S, S, 3) float32 RGB in [0, 1] with the bands of `bent` in the given `shares`, as far as the two agree, and no finer than
+    `original`, the picture (S, S, 3) uint8 RGB that it goes into."""
     size = bent.size
     lit = in_light_of(bent.image, drawn, skin_weights(bent), LIGHT * size)
+    lit = as_soft_as(lit, original, bent)
     apart = lit - drawn
     levels = [apart]
     for band in BANDS:
@@ -98,6 +101,22 @@ def with_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float]) -> np.nd
     added = sum(np.float32(share) * (levels[number] - levels[number + 1]) for number, share in enumerate(shares))
     added += parts * (apart - added)
     return np.clip(drawn + trusted[..., None] * added, 0, 1)
+
+
+def as_soft_as(picture: np.ndarray, original: np.ndarray, bent: Bent) -> np.ndarray:
+    """`picture` (S, S, 3) float32 RGB in [0, 1] with its fine bands lowered to those of `original` (S, S, 3) uint8 RGB, never raised."""
+    inside = _hull_of(bent.points[17:], bent.side) > 127
+    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.cvtColor(original, cv2.COLOR_RGB2GRAY) * np.float32(1 / 255)]
+    levels = [[grey, *(blurred(grey, band * bent.size) for band in BANDS[:SOFTENED])] for grey in greys]
+    softer, fine = picture, picture
+    for number in range(SOFTENED):
+        own, wanted = (float((level[number] - level[number + 1])[inside].std()) for level in levels)
+        coarse = blurred(picture, BANDS[number] * bent.size)
+        gain = min(1.0, ROUGHER * wanted / max(own, 1e-6))
+        if gain < 1:
+            softer = softer + np.float32(gain - 1) * (fine - coarse)
+        fine = coarse
+    return softer
 
 
 def lacking(drawn: np.ndarray, bent: Bent) -> np.ndarray:

@@ -95,7 +95,7 @@ class Drawer:
         points = shape_of(swapped.aligned) * bent.side - 0.5
         front = hair.over_face(picture, points)
         skin = Skin(picture, (planned.shape * bent.side - 0.5).astype(np.float32), front)
-        image = in_light(with_detail(as_large(swapped.image, bent.side), bent, self.shares), bent, skin)
+        image = in_light(with_detail(as_large(swapped.image, bent.side), bent, self.shares, picture), bent, skin)
         mask = as_large(swapped.mask, bent.side).reshape(bent.side, bent.side, 1)
         front = np.maximum(front, np.minimum(2 * bent.hair, 1) * (1 - bent.brows))
         return replace(swapped, image=image, mask=mask, front=front)
