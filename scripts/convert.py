@@ -41,7 +41,7 @@ from lib.record import Record, identity
 from lib.swapping.composite import Compositor, crop_face
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.bank import Exemplars
-from lib.swapping.exemplars.features import build_of
+from lib.swapping.exemplars.features import Person
 from lib.swapping.exemplars.stage import Planned
 from lib.swapping.enhance import Enhanced, Enhancer
 from lib.swapping.eyes import EyesFollow
@@ -389,8 +389,8 @@ def _exemplars(options: Convert, folder: Path, network: Swapper | Enhanced, sour
     asked = [face for index in spread(with_face, LOOKED_AT) for face in _faces(store, index) if takes(index, face)]
     if not asked:
         return None
-    build = build_of(loading.shapes_of([face.landmarks for face in asked], network.coverage))
-    drawer = loading.drawer(network, Exemplars(banks[to], network.coverage, side), Exemplars(banks[other], network.coverage, side), build)
+    person = Person.of(loading.shapes_of([face.landmarks for face in asked], network.coverage))
+    drawer = loading.drawer(network, Exemplars(banks[to], network.coverage, side), Exemplars(banks[other], network.coverage, side), person)
     logger.info("Exemplars: %d pictures of %s; the shares of their bands: %s.", len(drawer.exemplars), to.upper(),
                 ", ".join(f"{share:.0%}" for share in drawer.shares))
 

@@ -27,7 +27,7 @@ from lib.faces import hair
 from lib.faces.geometry import COVERAGES, invert, template_matrix, transform_points, warp
 from lib.media.files import disk_errors, part_of, publish
 from lib.parallel import ordered_map
-from lib.swapping.exemplars.features import Features, build_of, features_of, with_seen_brows
+from lib.swapping.exemplars.features import Features, Person, build_of, features_of, with_seen_brows
 from lib.swapping.exemplars.skin import brow_offsets, skin_mask
 
 if TYPE_CHECKING:
@@ -154,8 +154,8 @@ class Exemplars:
         shapes = np.stack([shape for shape, *_ in with_crops])
         self.features = Features(*(np.concatenate([getattr(features, name) for _, features, *_ in with_crops])
                                    for name in ("shapes", "openings", "mouths", "eyes", "lips")))
-        self.build = build_of(self.features.shapes)
-        self.brow_shift = self.build - build_of(shapes)  # (68, 2): how far from its landmarks the brows are seen
+        self.person = Person.of(self.features.shapes)
+        self.brow_shift = self.person.build - build_of(shapes)  # (68, 2): how far from its landmarks the brows are seen
         offsets = np.array([offset for *_, offset, _ in with_crops]) / unit
         sharp = np.array([sharp for *_, sharp in with_crops])
         blurred = np.maximum(np.log2(np.median(sharp) / np.maximum(sharp, 1e-6)), 0)

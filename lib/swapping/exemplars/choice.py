@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.swapping.exemplars.features import Features
+from lib.swapping.exemplars.features import Features, Person, lids_like
 
 # What a change of picture costs, in squared shares of the crop's side, as all costs here
 SKIN_CHANGE, EYE_CHANGE, MOUTH_CHANGE = 6e-4, 2e-4, 1e-4
@@ -48,12 +48,14 @@ class Costs:
     mouth: np.ndarray
 
 
-def costs(faces: Features, build: np.ndarray, bank: Features, bank_build: np.ndarray, extra: np.ndarray) -> Costs:
-    """Of T `faces` of a person of one build (68, 2) and the K pictures of `bank`; `extra` (K,) is added to the cost of the skin."""
+def costs(faces: Features, person: Person, bank: Features, other: Person, extra: np.ndarray) -> Costs:
+    """Of T `faces` of `person` and the K pictures of `bank`, of `other`; `extra` (K,) is added to the cost of the skin."""
+    build, bank_build = person.build, other.build
+    openings = lids_like(faces.openings, person, other)
     own = faces.shapes + (bank_build - build).astype(np.float32)
     skin = _squares(own, bank.shapes, SKIN_WEIGHTS) + extra.astype(np.float32)
     pose = POSE_SHARE * skin
-    eyes = [pose + OPENING * np.square(faces.openings[:, None, eye] - bank.openings[None, :, eye])
+    eyes = [pose + OPENING * np.square(openings[:, None, eye] - bank.openings[None, :, eye])
             + EYE_LOOK * (1 - faces.eyes[:, eye] @ bank.eyes[:, eye].T) for eye in (0, 1)]
     mouths = [(part.mouths - _usual(own_build)) * MOUTH_SHARES for part, own_build in ((faces, build), (bank, bank_build))]
     mouth = pose + np.square(mouths[0][:, None] - mouths[1][None]).mean(-1) + MOUTH_LOOK * (1 - faces.lips @ bank.lips.T)

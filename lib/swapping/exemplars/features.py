@@ -14,6 +14,7 @@ from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
 # A patch of a part: pixels between its corners, size (width, height) of the patch, and of its middle that is compared
 EYE_WIDTH, EYE_PATCH, EYE_CUT = 20, (28, 16), (slice(3, 13), slice(3, 25))
 MOUTH_WIDTH, MOUTH_PATCH, MOUTH_CUT = 28, (36, 28), (slice(0, 28), slice(0, 36))
+SHUT, MOST_SHUT = 2.0, 0.45  # per cent of the frames in which a person blinks; share of the usual opening, where nobody does
 SMOOTHED = 1.0  # sigma of its pixels: what is compared is not the grain
 
 
@@ -47,7 +48,7 @@ def features_of(pictures: Sequence[np.ndarray], shapes: np.ndarray) -> Features:
     def apart(first: int, second: int) -> np.ndarray:
         return np.linalg.norm(shapes[:, first] - shapes[:, second], axis=1)
 
-    openings = np.stack([(apart(37, 41) + apart(38, 40)) / 2, (apart(43, 47) + apart(44, 46)) / 2], 1)
+    openings = openings_of(shapes)
     corners = (shapes[:, 48, 1] + shapes[:, 54, 1]) / 2 - shapes[:, 51, 1]
     mouths = np.stack([apart(61, 67), apart(62, 66), apart(63, 65), apart(48, 54), corners], 1)
     return Features(shapes, openings, mouths, np.array(eyes, np.float32), np.array(lips, np.float32))
@@ -61,6 +62,46 @@ def with_seen_brows(picture: np.ndarray, shape: np.ndarray) -> np.ndarray:
         if brow is not None:
             refined[part] = (brow.centre(5) + 0.5) / side
     return refined
+
+
+def openings_of(shapes: np.ndarray) -> np.ndarray:
+    """(N, 2) float32: how high the right and the left eye stand open, in shares of the side, of landmarks (N, 68, 2)."""
+    heights = np.linalg.norm(shapes[:, [37, 38, 43, 44]] - shapes[:, [41, 40, 47, 46]], axis=-1)
+    return heights.reshape(-1, 2, 2).mean(-1)
+
+
+@dataclass(frozen=True)
+class Person:
+    """What is usual of a person, in landmarks."""
+
+    build: np.ndarray  # (68, 2) float32 in [0, 1] of the crop's side: their mean, symmetric
+    lids: np.ndarray  # (2,) float32 how high the eyes stand when shut and when open, as landmarks have it: these never meet
+
+    @classmethod
+    def of(cls, shapes: np.ndarray) -> Person:
+        """Out of landmarks (N, 68, 2)."""
+        openings = openings_of(np.asarray(shapes, np.float32)).mean(1)
+        usual = float(np.median(openings))
+        shut = min(float(np.percentile(openings, SHUT)), MOST_SHUT * usual)
+        return cls(build_of(shapes), np.float32([shut, usual]))
+
+
+def lids_like(openings: np.ndarray, person: Person, other: Person) -> np.ndarray:
+    """`openings` of `person` as `other` would have them: shut where shut, open where open. Never below 0."""
+    (shut, usual), (other_shut, other_usual) = person.lids, other.lids
+    return np.maximum(other_shut + (openings - shut) * (other_usual - other_shut) / max(usual - shut, 1e-6), 0)
+
+
+def with_lids(shape: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(68, 2): landmarks `shape` with eyes open as high as `wanted` (2,), in shares of the side."""
+    changed = np.array(shape, np.float64)
+    for eye, height, target in zip((RIGHT_EYE, LEFT_EYE), openings_of(changed[None])[0], wanted):
+        corner, along = changed[eye][0], changed[eye][3] - changed[eye][0]
+        along = along / max(float(np.linalg.norm(along)), 1e-9)
+        across = np.array([-along[1], along[0]])
+        away = (changed[eye] - corner) @ across
+        changed[eye] += np.outer(away * (target / max(height, 1e-6) - 1), across)
+    return changed
 
 
 def build_of(shapes: np.ndarray) -> np.ndarray:

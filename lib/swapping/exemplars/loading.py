@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from lib.swapping.composite import MASK_SIZE
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars.bank import Bank, Exemplars
 from lib.swapping.exemplars.drawing import BANDS, Bent, lacking
+from lib.swapping.exemplars.features import Person
 from lib.swapping.exemplars.stage import Drawer, as_large
 from lib.swapping.pipeline import BATCH, Network
 
@@ -35,16 +37,17 @@ def shapes_of(landmarks: Sequence[np.ndarray], coverage: str) -> np.ndarray:
     return np.stack([(transform_points(points, crop_matrix(points, size, coverage)) + 0.5) / size for points in landmarks]).astype(np.float32)
 
 
-def drawer(network: Network, exemplars: Exemplars, others: Exemplars, build: np.ndarray) -> Drawer:
-    """Draws `exemplars` into faces of a person of the given build (68, 2), as far as what `network` draws of `others` lacks them."""
-    asked = Drawer(exemplars, others.build, np.ones(len(BANDS)))
+def drawer(network: Network, exemplars: Exemplars, others: Exemplars, person: Person) -> Drawer:
+    """Draws `exemplars` into faces of `person`, whose landmarks are those of the aligner alone, as far as what `network` draws of `others` lacks them."""
+    asked = Drawer(exemplars, others.person, np.ones(len(BANDS)))
     places = np.unique(np.linspace(0, len(others) - 1, ASKED).round().astype(int))
     choices = asked.choices(others.features.at(places), [1] * len(places))
     pictures = [others.crop(int(index))[0] for index in places]
     seen = np.stack([cv2.resize(picture, (network.size,) * 2, interpolation=cv2.INTER_AREA) for picture in pictures])
     drawn = np.concatenate([network(seen[start:start + BATCH].astype(np.float32) / 255)[0] for start in range(0, len(seen), BATCH)])
-    shares = [lacking(as_large(picture, exemplars.side), Bent(exemplars, choice, (shape + asked.shift).astype(np.float64)))
+    shares = [lacking(as_large(picture, exemplars.side), Bent(exemplars, choice, asked.wanted(shape)))
               for picture, choice, shape in zip(drawn, choices, others.features.shapes[places])]
-    return Drawer(exemplars, build + others.brow_shift, np.mean(shares, 0).round(4).tolist())
+    person = replace(person, build=person.build + others.brow_shift)
+    return Drawer(exemplars, person, np.mean(shares, 0).round(4).tolist())
 
 

@@ -18,7 +18,7 @@ from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, choose, costs
 from lib.swapping.exemplars.drawing import Bent, with_detail
 from lib.swapping.exemplars.light import Skin, in_light
-from lib.swapping.exemplars.features import Features, features_of, with_seen_brows
+from lib.swapping.exemplars.features import Features, Person, features_of, lids_like, openings_of, with_lids, with_seen_brows
 from lib.training.data import crossed_share
 from lib.types import AlignedFace, Face, Frame, SwappedFace
 
@@ -64,14 +64,14 @@ class Drawer:
     """Draws exemplars into the faces of one person, of one build."""
 
     exemplars: Exemplars
-    build: np.ndarray  # (68, 2) of the person filmed
+    person: Person  # the one filmed
     shares: Sequence[float]  # of the bands
 
     @property
     def shift(self) -> np.ndarray:
         """(68, 2): how far landmarks move towards the build of the new face."""
-        own = self.exemplars.build
-        shift = crossed_share(own, self.build) * (own - self.build)
+        own, build = self.exemplars.person.build, self.person.build
+        shift = crossed_share(own, build) * (own - build)
         for part in RIGID:
             shift[part] = shift[part].mean(0)
         return shift
@@ -87,10 +87,15 @@ class Drawer:
 
     def choices(self, faces: Features, lengths: Sequence[int]) -> list[Choice]:
         bank = self.exemplars
-        return choose(costs(faces, self.build, bank.features, bank.build, bank.extra), bank.moments, lengths)
+        return choose(costs(faces, self.person, bank.features, bank.person, bank.extra), bank.moments, lengths)
+
+    def wanted(self, shape: np.ndarray) -> np.ndarray:
+        """(68, 2) float64: where the landmarks of the new face lie, in [0, 1] of the crop's side, for one filmed with those at `shape`."""
+        lids = lids_like(openings_of(shape[None])[0], self.person, self.exemplars.person)
+        return with_lids(shape, lids) + self.shift
 
     def drawn(self, swapped: SwappedFace, planned: Plan) -> SwappedFace:
-        bent = Bent(self.exemplars, planned.choice, (planned.shape + self.shift).astype(np.float64))
+        bent = Bent(self.exemplars, planned.choice, self.wanted(planned.shape))
         picture = as_large(swapped.aligned.image, bent.side)
         points = shape_of(swapped.aligned) * bent.side - 0.5
         front = hair.over_face(picture, points)
