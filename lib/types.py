@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -131,7 +131,15 @@ class Fit(NamedTuple):
 
     colors: np.ndarray | None = None  # as `Color.measure` tells it
     joint: np.ndarray | None = None  # as `Blender.measure` tells it
+    light: np.ndarray | None = None  # (L, L, 3) logarithm of what its colours are multiplied by, over the crop
     motion: np.ndarray | None = None  # (2,) pixels of the frame, x and y, that the face moves from frame to frame
+
+
+class Light(Protocol):
+    """The light of a frame on a face."""
+
+    def gain(self, face: np.ndarray) -> np.ndarray:
+        """(L, L, 3) float32: the logarithm of what the colours of `face` (S, S, 3) float32 RGB in [0, 1] have to be multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,7 @@ class SwappedFace:
     mask: np.ndarray  # (S, S, 1) float32 in [0, 1], 1 = replace
     fit: Fit | None = None  # None: not measured yet
     role: int = 0  # which of several models drew it
+    light: Light | None = None  # that of its frame, where that is to be given to it
     front: np.ndarray | None = None  # (S, S) float32 in [0, 1]: what of the original stays in front of it, such as hair
     near: tuple[tuple[int, SwappedFace], ...] = ()  # the same face in frames around this one, and how many frames later they are
 

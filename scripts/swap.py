@@ -43,7 +43,7 @@ def run(options: Swap) -> int:
     finding = {"detector": options.detector, "aligner": options.aligner}
     converting = convert.Convert(
         **finding, input=options.input_a, output=options.output, model_dir=model_dir, alignments=alignments, faces=options.faces,
-        color=options.color, mask=options.mask, blender=options.blender, writer=options.writer, label=options.label,
+        color=options.color, exemplars=options.exemplars, mask=options.mask, blender=options.blender, writer=options.writer, label=options.label,
         provenance=options.provenance, consent=options.consent, certificate=options.certificate, signing_key=options.signing_key,
         timestamp=options.timestamp,
         settings=_chosen(options, *finding, "color", "blender", "writer"))
@@ -69,7 +69,7 @@ def run(options: Swap) -> int:
         record.step("train", train.run, train.Train(
             input_a=[faces_a], input_b=[faces_b], model_dir=model_dir, model=options.model, batch=options.batch,
             iterations=options.iterations, minutes=options.minutes, until=options.until, precision=options.precision, seed=options.seed,
-            preview=options.preview, settings=_chosen(options, "model")), [model_dir]),
+            preview=options.preview, exemplars=options.exemplars, settings=_chosen(options, "model")), [model_dir]),
         record.step("convert", convert.run, converting, [options.output]),
     ]
 
@@ -205,6 +205,7 @@ class Swap(Command):
     faces: str = option("all", "Which faces of a frame to swap; nearest-a is the one that looks like A.",
                         choices=("all", "largest", "nearest-a"))
     color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")
+    exemplars: bool = option(True, "Keep real pictures of both people in the model, and give the new face their fine detail.")
     mask: str = option("predicted*hull", "Which part of the face is replaced: predicted, or the name of a masker; joined by * where "
                                          "all must agree.", short="-M")
     blender: str = option("alpha", "How the face is joined to the frame.", plugin="blenders")

@@ -25,6 +25,7 @@ MASK_SIZE = 256  # least side, pixels, of the crop on which masks are made
 BROW_MARGIN = 0.08  # of the face's size, by which the predicted mask is grown; less left dark ends of the old brows beside the new
 LEAST_VISIBLE = 1 / 512  # a mask below this changes no 8-bit pixel
 SEEN = 0.3  # a mask that is nowhere above this shows next to nothing of the new face
+DARK = 0.03  # is added to brightness before logarithms are taken
 EDGE = 4  # pixels more around what is changed, from and to even ones: a video's colours are those of pixels nearby
 SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
@@ -141,6 +142,8 @@ class Compositor:
         face = np.clip(face, 0, 1)
         if fit.colors is not None:
             face = self.color.recolor(face, fit.colors, now)
+        if fit.light is not None:
+            face = lit(face, now.of(fit.light))
         if fit.joint is not None:
             face = face + now.of(fit.joint)
         if now != place:
@@ -184,13 +187,22 @@ class Compositor:
         skin = inner_skin(geometry.transform_points(swapped.aligned.face.landmarks, matrix), size)
         original = network_input(swapped.aligned, size)
         face = np.clip(cv2.resize(swapped.image, (size, size), interpolation=cv2.INTER_AREA), 0, 1)
-        colors = self.color.measure(face, original, skin)
+        colors = _numbers(self.color.measure(face, original, skin))
+        if colors is not None:
+            face = self.color.recolor(face, colors, Place(slice(0, size), slice(0, size), size))
+        light = None
+        if swapped.light is not None:
+            light = swapped.light.gain(face)
+            face = lit(face, cv2.resize(light, (size, size), interpolation=cv2.INTER_LINEAR))
         if type(self.blender).measure is Blender.measure:  # needs no more
-            return Fit(_numbers(colors))
+            return Fit(colors, light=light)
         mask = cv2.resize(self.mask(swapped), (size, size), interpolation=cv2.INTER_AREA)
-        return Fit(_numbers(colors), _numbers(self.blender.measure(
-            face if colors is None else self.color.recolor(face, colors, Place(slice(0, size), slice(0, size), size)), original,
-            mask[..., None])))
+        return Fit(colors, _numbers(self.blender.measure(face, original, mask[..., None])), light)
+
+
+def lit(face: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """`face` (H, W, 3) float32 RGB brighter by the factor whose logarithm `light` (H, W, 3) is."""
+    return (face + DARK) * np.exp(light) - DARK
 
 
 def _numbers(found: np.ndarray | None) -> np.ndarray | None:

@@ -99,7 +99,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
         if exemplars is None:
             return face
         face = exemplars(index, face)
-        return replace(follow, gain=1.0)([face])[0] if follow else face
+        return replace(follow, gain=0.3)([face])[0] if follow else face
 
     def measure(item: tuple[Frame, list[SwappedFace], str]) -> tuple[Frame, list[SwappedFace], str]:
         frame, faces, failure = item

@@ -62,7 +62,8 @@ def _mean(window: Window, index: int, track: int) -> Fit:
         weighed = [(weight, getattr(fit, part)) for weight, fit in near if getattr(fit, part) is not None]
         total = sum(weight for weight, _ in weighed)
         means[part] = sum(np.float32(weight / total) * values for weight, values in weighed) if weighed else None
-    return Fit(**means, motion=_motion(window, index, track))
+    own = next((face.fit for there, faces in window if there == index for face in faces if _track(face) == track and face.fit), Fit())
+    return Fit(**means, light=own.light, motion=_motion(window, index, track))
 
 
 def _motion(window: Window, index: int, track: int) -> np.ndarray | None:

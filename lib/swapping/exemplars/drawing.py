@@ -10,6 +10,7 @@ import numpy as np
 from lib.faces.bending import Bend, spread
 from lib.faces.masks import with_whole_brows
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
+from lib.swapping.composite import DARK
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix
 from lib.swapping.exemplars.skin import LEFT_BROW, OUTER_LIPS, RIGHT_BROW, face_size
@@ -21,7 +22,6 @@ BROW = 10 / 160  # half of the width of the band that holds a brow
 AROUND = 3.0  # soft edges beyond which a part has no share
 GAIN = 0.6, 1.6  # of the colours of a part, so that it suits the skin around it
 LIGHT = 15 / 160  # sigma of the light that is taken from the drawing
-DARK = 0.03  # is added before logarithms are taken
 TRUST = 0.25  # difference of low frequencies at which the exemplar counts for 1/e
 PART_TRUST = 2.5  # times that of eyes and mouth, which were chosen for what the original shows
 SOFTENED, ROUGHER = 2, 1.0  # bands that are made as soft as the original; how much finer than it they may be

@@ -75,21 +75,21 @@ class Person:
     """What is usual of a person, in landmarks."""
 
     build: np.ndarray  # (68, 2) float32 in [0, 1] of the crop's side: their mean, symmetric
-    lids: np.ndarray  # (2,) float32 how high the eyes stand when shut and when open, as landmarks have it: these never meet
+    lids: np.ndarray  # (2, 2) float32 how high the right and the left eye stand when shut, and when open, as landmarks have it
 
     @classmethod
     def of(cls, shapes: np.ndarray) -> Person:
         """Out of landmarks (N, 68, 2)."""
-        openings = openings_of(np.asarray(shapes, np.float32)).mean(1)
-        usual = float(np.median(openings))
-        shut = min(float(np.percentile(openings, SHUT)), MOST_SHUT * usual)
+        openings = openings_of(np.asarray(shapes, np.float32))
+        usual = np.median(openings, 0)
+        shut = np.minimum(np.percentile(openings, SHUT, 0), MOST_SHUT * usual)
         return cls(build_of(shapes), np.float32([shut, usual]))
 
 
 def lids_like(openings: np.ndarray, person: Person, other: Person) -> np.ndarray:
     """`openings` of `person` as `other` would have them: shut where shut, open where open. Never below 0."""
     (shut, usual), (other_shut, other_usual) = person.lids, other.lids
-    return np.maximum(other_shut + (openings - shut) * (other_usual - other_shut) / max(usual - shut, 1e-6), 0)
+    return np.maximum(other_shut + (openings - shut) * (other_usual - other_shut) / np.maximum(usual - shut, 1e-6), 0)
 
 
 def with_lids(shape: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from lib.faces.masks import eroded, hull
-from lib.swapping.exemplars.drawing import DARK, Bent, skin_weights
+from lib.swapping.composite import DARK
+from lib.swapping.exemplars.drawing import Bent, skin_weights
 from lib.swapping.exemplars.skin import skin_mask
 
 BROAD, FINE = 0.35, 0.1  # sigma of the light, of the face's size
@@ -24,17 +25,22 @@ class Skin:
         self.bare = (skin_mask(picture, points) > 127) & (front < 0.5)
 
 
-def in_light(image: np.ndarray, bent: Bent, skin: Skin) -> np.ndarray:
-    """`image` (S, S, 3) float32 RGB in [0, 1] with the low frequencies of brightness and colour that the person filmed has, measured on
-    skin of both: broad ones in the middle of the face, whose finer ones are B's own shape, finer ones at its edge, where skin meets skin."""
-    weights = skin_weights(bent) * skin.bare
-    first, second, weight, edge = (cv2.resize(part, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for part in (
-        image, skin.picture.astype(np.float32) / 255, weights, _edge(bent)))
-    ratio = np.clip(np.log(np.maximum(second, 0) + DARK) - np.log(np.maximum(first, 0) + DARK), -MOST, MOST) * weight[..., None]
-    both = cv2.merge([ratio, weight])
-    broad, fine = (_mean(cv2.GaussianBlur(both, (0, 0), width * bent.size * SMALL / bent.side)) for width in (BROAD, FINE))
-    gain = np.exp(broad + edge[..., None] * (fine - broad))
-    return np.clip((image + DARK) * cv2.resize(gain, image.shape[1::-1], interpolation=cv2.INTER_LINEAR) - DARK, 0, 1)
+class SkinLight:
+    """The light of the person filmed, to be given to a face: broad differences in its middle, whose finer ones are B's own shape, finer
+    ones at its edge, where skin meets skin. It is measured on skin of both."""
+
+    def __init__(self, bent: Bent, skin: Skin):
+        self._wanted, self._weight, self._edge = (cv2.resize(part, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for part in (
+            skin.picture.astype(np.float32) / 255, skin_weights(bent) * skin.bare, _edge(bent)))
+        self._unit = bent.size * SMALL / bent.side
+
+    def gain(self, face: np.ndarray) -> np.ndarray:
+        """(SMALL, SMALL, 3) float32: the logarithm of what the colours of `face` (S, S, 3) float32 RGB in [0, 1] are multiplied by."""
+        small = cv2.resize(face, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
+        ratio = np.clip(np.log(np.maximum(self._wanted, 0) + DARK) - np.log(np.maximum(small, 0) + DARK), -MOST, MOST)
+        both = cv2.merge([ratio * self._weight[..., None], self._weight])
+        broad, fine = (_mean(cv2.GaussianBlur(both, (0, 0), width * self._unit)) for width in (BROAD, FINE))
+        return broad + self._edge[..., None] * (fine - broad)
 
 
 def _mean(smooth: np.ndarray) -> np.ndarray:

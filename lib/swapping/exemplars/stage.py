@@ -17,7 +17,7 @@ from lib.faces.geometry import transform_points
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, choose, costs
 from lib.swapping.exemplars.drawing import Bent, with_detail
-from lib.swapping.exemplars.light import Skin, in_light
+from lib.swapping.exemplars.light import Skin, SkinLight
 from lib.swapping.exemplars.features import Features, Person, features_of, lids_like, openings_of, with_lids, with_seen_brows
 from lib.training.data import crossed_share
 from lib.types import AlignedFace, Face, Frame, SwappedFace
@@ -54,9 +54,13 @@ def seen(aligned: AlignedFace) -> Features:
 
 
 def smoothed(points: np.ndarray) -> np.ndarray:
-    """`points` (T, ...) of a track without their jitter ("Smoothing and Differentiation of Data by Simplified Least Squares Procedures",
-    Analytical Chemistry, 1964)."""
-    return savgol_filter(points, SMOOTHED, 2, axis=0) if len(points) >= SMOOTHED else points
+    """Landmarks (T, 68, 2) of a track without the jitter of the brows ("Smoothing and Differentiation of Data by Simplified Least Squares
+    Procedures", Analytical Chemistry, 1964)."""
+    if len(points) < SMOOTHED:
+        return points
+    calm = points.copy()
+    calm[:, BROWS] = savgol_filter(points[:, BROWS], SMOOTHED, 2, axis=0)
+    return calm
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Drawer:
         shapes, start = faces.shapes.copy(), 0
         for length in lengths:
             rows = slice(start, start + length)
-            shapes[rows, BROWS] = smoothed(shapes[rows, BROWS])
+            shapes[rows] = smoothed(shapes[rows])
             start += length
         return list(map(Plan, self.choices(faces, lengths), shapes))
 
@@ -100,10 +104,10 @@ class Drawer:
         points = shape_of(swapped.aligned) * bent.side - 0.5
         front = hair.over_face(picture, points)
         skin = Skin(picture, (planned.shape * bent.side - 0.5).astype(np.float32), front)
-        image = in_light(with_detail(as_large(swapped.image, bent.side), bent, self.shares, picture), bent, skin)
+        image = with_detail(as_large(swapped.image, bent.side), bent, self.shares, picture)
         mask = as_large(swapped.mask, bent.side).reshape(bent.side, bent.side, 1)
         front = np.maximum(front, np.minimum(2 * bent.hair, 1) * (1 - bent.brows))
-        return replace(swapped, image=image, mask=mask, front=front)
+        return replace(swapped, image=image, mask=mask, front=front, light=SkinLight(bent, skin))
 
 
 def as_large(image: np.ndarray, side: int) -> np.ndarray:
