@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.swapping.exemplars.features import Features, Person, lids_like
+from lib.swapping.exemplars.features import Features, Person, lids_like, shutness
 
 # What a change of picture costs, in squared shares of the crop's side, as all costs here
 SKIN_CHANGE, EYE_CHANGE, MOUTH_CHANGE = 6e-4, 2e-4, 1e-4
@@ -20,7 +20,7 @@ CLOSE, CLOSE_SHARE = 2, 1 / 3  # a change to a picture within so many frames of 
 SKIN_FADE, PART_FADE = 4, 1  # frames before and after a change over which both pictures are mixed
 MOST_MIXED = 3  # pictures of a part
 POSE_SHARE = 0.5  # of the cost of the skin that counts for eyes and mouth, too: they have to be turned alike
-OPENING, EYE_LOOK, MOUTH_LOOK = 9.0, 5e-4, 1e-3  # weights of lids, and of how unlike the patches are
+OPENING, LIDS, EYE_LOOK, MOUTH_LOOK = 3.0, 1.5e-3, 5e-4, 1e-3  # weights of lids, and of how unlike the patches are
 
 SKIN_WEIGHTS = np.ones(68, np.float32)
 SKIN_WEIGHTS[:17], SKIN_WEIGHTS[17:27], SKIN_WEIGHTS[27:36], SKIN_WEIGHTS[48:] = 0.5, 1.5, 3.0, 0.6
@@ -52,11 +52,12 @@ def costs(faces: Features, person: Person, bank: Features, other: Person, extra:
     """Of T `faces` of `person` and the K pictures of `bank`, of `other`; `extra` (K,) is added to the cost of the skin."""
     build, bank_build = person.build, other.build
     openings = lids_like(faces.openings, person, other)
+    shut = shutness(faces.openings, person), shutness(bank.openings, other)
     own = faces.shapes + (bank_build - build).astype(np.float32)
     skin = _squares(own, bank.shapes, SKIN_WEIGHTS) + extra.astype(np.float32)
     pose = POSE_SHARE * skin
     eyes = [pose + OPENING * np.square(openings[:, None, eye] - bank.openings[None, :, eye])
-            + EYE_LOOK * (1 - faces.eyes[:, eye] @ bank.eyes[:, eye].T) for eye in (0, 1)]
+            + LIDS * np.square(shut[0][:, None, eye] - shut[1][None, :, eye]) + EYE_LOOK * (1 - faces.eyes[:, eye] @ bank.eyes[:, eye].T) for eye in (0, 1)]
     mouths = [(part.mouths - _usual(own_build)) * MOUTH_SHARES for part, own_build in ((faces, build), (bank, bank_build))]
     mouth = pose + np.square(mouths[0][:, None] - mouths[1][None]).mean(-1) + MOUTH_LOOK * (1 - faces.lips @ bank.lips.T)
     return Costs(skin, *eyes, mouth)

@@ -86,6 +86,12 @@ class Person:
         return cls(build_of(shapes), np.float32([shut, usual]))
 
 
+def shutness(openings: np.ndarray, person: Person) -> np.ndarray:
+    """(N, 2) in [0, 1]: 0 = shut, 1 = as far open as usual; what lies near shut counts more, as it is seen more."""
+    shut, usual = person.lids
+    return np.sqrt(np.clip((openings - shut) / np.maximum(usual - shut, 1e-6), 0, 1))
+
+
 def lids_like(openings: np.ndarray, person: Person, other: Person) -> np.ndarray:
     """`openings` of `person` as `other` would have them: shut where shut, open where open. Never below 0."""
     (shut, usual), (other_shut, other_usual) = person.lids, other.lids
