@@ -40,13 +40,12 @@ from lib.provenance.xmp import SWAPPED, Done
 from lib.record import Record, identity
 from lib.swapping.composite import Compositor, crop_face
 from lib.swapping.exemplars import loading
-from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.features import Person
-from lib.swapping.exemplars.stage import Planned
+from lib.swapping.exemplars.stage import Planned, Separate
 from lib.swapping.enhance import Enhanced, Enhancer
 from lib.swapping.eyes import EyesFollow
 from lib.swapping.label import Label
-from lib.swapping.pipeline import BATCH, Choose, Finished, Role, Takes, everyone, largest, nearest, swap_frames
+from lib.swapping.pipeline import BATCH, Choose, Finished, Redraw, Role, Takes, everyone, largest, nearest, swap_frames
 from lib.swapping.sheet import sheet, spread
 from lib.swapping.steady import REACH
 from lib.training.swapper import Swapper, Translator, load_swapper
@@ -378,21 +377,24 @@ def _roles(options: Convert, source: FrameSource, store: AlignmentStore, models:
 
 
 def _exemplars(options: Convert, folder: Path, network: Swapper | Enhanced, source: FrameSource, store: AlignmentStore,
-               takes: Takes) -> Planned | None:
+               takes: Takes) -> Redraw | None:
     """What draws the detail of real pictures into the faces of `source`; None of a model that has none, or where none is wanted."""
     banks = loading.read_banks(folder) if options.exemplars else {}
     to, other = ("a", "b") if options.swap_model else ("b", "a")
     if to not in banks or other not in banks:
         return None
-    side = loading.working_side(network)
     with_face = [index for index, _, _, faces in store.frame_counts() if faces]
     asked = [face for index in spread(with_face, LOOKED_AT) for face in _faces(store, index) if takes(index, face)]
     if not asked:
         return None
     person = Person.of(loading.shapes_of([face.landmarks for face in asked], network.coverage))
-    drawer = loading.drawer(network, Exemplars(banks[to], network.coverage, side), Exemplars(banks[other], network.coverage, side), person)
+    exemplars = loading.prepared(banks, network)
+    drawer = loading.drawer(network, exemplars[to], exemplars[other], person)
     logger.info("Exemplars: %d pictures of %s; the shares of their bands: %s.", len(drawer.exemplars), to.upper(),
                 ", ".join(f"{share:.0%}" for share in drawer.shares))
+
+    if source.rate is None:  # pictures have nothing to do with each other
+        return Separate(drawer)
 
     def crops(start: int, stop: int) -> Iterator[tuple[Frame, list[AlignedFace]]]:
         for frame in open_source(source.path).frames(start, stop):

@@ -18,6 +18,7 @@ from lib import device
 from lib.cli import Command
 from lib.errors import DONE, INTERRUPTED, FaceswapError, UsageError
 from lib.evaluation import heldout
+from lib.evaluation.detail import PICTURES, PartsOfB
 from lib.evaluation.drawn import DrawnFaces
 from lib.evaluation.frames import Kit
 from lib.evaluation.measures import BY_KEY
@@ -41,6 +42,9 @@ from lib.training.model import FaceModel
 from lib.training.pictures import Pictures, read_squares
 from lib.training.plan import Plan, Updates
 from lib.swapping.exemplars import bank as banks
+from lib.swapping.exemplars import loading
+from lib.swapping.exemplars.bank import Exemplars
+from lib.swapping.exemplars.stage import Separate
 from lib.types import AlignedFace
 from scripts import convert
 
@@ -190,13 +194,14 @@ def _train(options: Train) -> int:
         if options.load_weights and not checkpoint.saves(folder) else None
     if options.find_rate:
         return _find_rate(model, faces, plan, begin, folder)
-    measure = None
+    measure = show = None
     if not devices.worker:
         _write_description(folder, settings, folders, files, swaps_faces)
         if swaps_faces:
             _write_exemplars(folder, settings["exemplars"], trained_on, plan.augmentation.paint_hair)
         if held_out:
-            measure = _measure([file.aligned for file in held_out], folder, model.coverage)
+            made = _held_out_faces([file.aligned for file in held_out], folder, model, files["b"])
+            measure, show = lambda swapper: made().measured(swapper), lambda swapper: made().sheet(swapper)
         elif options.progress_minutes and not model.swaps:
             measure = _measure_drawn([file.aligned for these in files["a"] for file in these], model.size, model.coverage)
 
@@ -210,7 +215,7 @@ def _train(options: Train) -> int:
     logger.info("Training %s (%d pixels) on %s in %s; they take up to %.2f GiB of memory%s. Ctrl-C saves and ends.", options.model,
                 model.size, " and ".join(counts.values()), settings["precision"], needed / 2**30,
                 " of the device, which augments them" if plan.on_device else "")
-    outcome = loop.train(model, faces, folder, plan, measure, begin, devices)
+    outcome = loop.train(model, faces, folder, plan, measure, begin, devices, show)
     logger.info("%s at iteration %d after %.1f minutes of training%s: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
                 outcome.iteration, outcome.seconds / 60, ", since it no longer gets better" if outcome.plateau else "", folder,
                 folder / "preview.png")
@@ -389,17 +394,28 @@ def _held_out(settings: dict[str, Any], files: list[FaceFile]) -> list[FaceFile]
     return [files[index] for index in chosen]
 
 
-def _measure(faces: list[AlignedFace], folder: Path, coverage: str) -> Callable[[Swapper], dict[str, float]]:
-    """What says how good the swap of the held-out `faces` is; its networks are loaded when it is first asked."""
+def _held_out_faces(faces: list[AlignedFace], folder: Path, model: FaceModel, files_b: list[list[FaceFile]]) -> Callable[[], heldout.HeldOut]:
+    """What says and shows how good the swap of the held-out `faces` is; its networks are loaded when it is first asked."""
 
     @cache
     def made() -> heldout.HeldOut:
         compositor, follow = convert.compositing(convert.Convert(input=folder, output=folder, model_dir=folder))
         b = np.array(checkpoint.read_json(folder / "identities.json")["b"], np.float32)
-        kit = Kit(None, ALIGNERS.create("dlib68"), RECOGNIZERS.create("dlib_resnet"))
-        return heldout.HeldOut(faces, b, replace(compositor, coverage=coverage), follow, kit)
+        all_b = list(itertools.chain(*files_b))
+        some = [all_b[index] for index in np.unique(np.linspace(0, len(all_b) - 1, min(PICTURES, len(all_b))).round().astype(int))]
+        kit = Kit(None, ALIGNERS.create("dlib68"), RECOGNIZERS.create("dlib_resnet"),
+                  PartsOfB.of((file.image, file.landmarks) for file in some))
+        return heldout.HeldOut(faces, b, replace(compositor, coverage=model.coverage), follow, kit, exemplars)
 
-    return lambda swapper: made().measured(swapper)
+    @cache
+    def prepared() -> dict[str, Exemplars]:
+        return loading.prepared(loading.read_banks(folder), model)
+
+    def exemplars(network: Swapper) -> Separate | None:
+        ready = prepared()
+        return Separate(loading.drawer(network, ready["b"], ready["a"])) if ready.keys() == {"a", "b"} else None
+
+    return made
 
 
 def _measure_drawn(faces: list[AlignedFace], size: int, coverage: str) -> Callable[[Callable], dict[str, float]]:

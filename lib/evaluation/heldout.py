@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from lib.evaluation.frames import Kit, Pair, measured
 from lib.faces.geometry import scale_of, transform_points
 from lib.swapping.composite import Compositor
-from lib.swapping.pipeline import Follow, Network, Role, swap_frames
+from lib.swapping.pipeline import Follow, Network, Redraw, Role, swap_frames
 from lib.types import AlignedFace, Detection, Face, Frame
 
 MOST, SHARE = 12, 0.1  # faces held out: so many, but no larger share of A's
-SHOWN = ("distance_b", "pose_error", "landmark_error", "eyes_error", "mouth_error", "sharpness")  # keys in `measures`
+SHOWN = ("distance_b", "pose_error", "landmark_error", "eyes_error", "mouth_error", "detail", "parts_eyes", "parts_mouth")  # keys in `measures`
 WATCHED = ("distance_b", "landmark_error", "softness")  # training goes on while one of these gets better
+SHEET, TILE = 6, 128  # faces on a sheet; side of each, pixels
 SMOOTH = 3  # measurements whose mean is looked at: one alone is noisy
 RECENT, FEWEST = 1 / 3, 10  # share of the iterations, and the least number of measurements, in which something must have got better
 BETTER = 0.02  # by this share
@@ -30,13 +32,26 @@ class HeldOut:
     compositor: Compositor
     follow: Follow | None
     kit: Kit
+    exemplars: Callable[[Network], Redraw | None] | None = None  # what convert draws into the faces, for a network as it is now
+
+    def swapped(self, network: Network) -> list[np.ndarray]:
+        """(H, W, 3) uint8 RGB each: the faces, set into their pictures as convert would."""
+        frames = [(Frame(number, one.image), [in_crop(one)]) for number, one in enumerate(self.faces)]
+        role = Role(network, self.compositor, exemplars=self.exemplars and self.exemplars(network))
+        return [done.frame.with_patches(done.patches) for done in swap_frames(frames, [role], self.follow)]
+
+    def sheet(self, network: Network) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: some of the faces, and below each what convert would make of it."""
+        chosen = np.linspace(0, len(self.faces) - 1, min(SHEET, len(self.faces))).astype(int)
+        some = replace(self, faces=[self.faces[index] for index in chosen])
+        return np.vstack([np.hstack([cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA) for picture in row])
+                          for row in ([one.image for one in some.faces], some.swapped(network))])
 
     def measured(self, network: Network) -> dict[str, float]:
         """Medians over the faces, set into their pictures as convert would, by the keys in SHOWN."""
-        frames = [(Frame(number, one.image), [in_crop(one)]) for number, one in enumerate(self.faces)]
         found = []
-        for done, (frame, faces) in zip(swap_frames(frames, [Role(network, self.compositor)], self.follow), frames):
-            scores = measured(Pair(frame.index, frame.image, frame.with_patches(done.patches), tuple(faces)), None, self.kit)
+        for number, (one, swapped) in enumerate(zip(self.faces, self.swapped(network))):
+            scores = measured(Pair(number, one.image, swapped, (in_crop(one),)), None, self.kit)
             found.append(scores.values | {"distance_b": float(np.linalg.norm(scores.embedding - self.embedding_b))})
         return {key: round(float(np.median([values[key] for values in found if key in values])), 5) for key in SHOWN
                 if any(key in values for values in found)}
@@ -82,7 +97,7 @@ def score(row: dict[str, float]) -> float:
 
 def _watched(row: dict[str, float], key: str) -> float:
     """All lower for better."""
-    return -float(np.log(np.clip(row.get("sharpness", 1.0), 1e-3, 1 - 1e-3))) if key == "softness" else row.get(key, 0.0)
+    return -float(np.log(np.clip(row.get("detail", row.get("sharpness", 1.0)), 1e-3, 1 - 1e-3))) if key == "softness" else row.get(key, 0.0)
 
 
 def in_crop(one: AlignedFace) -> Face:

@@ -22,6 +22,7 @@ from lib.training import augment, checkpoint, optimize
 from lib.training.backend import Devices
 from lib.training.data import Chance, Faces, Feed, Host
 from lib.training.model import Draw, FaceModel
+from lib.training.preview import stacked
 from lib.training.plan import Clock, Plan
 from lib.training.record import Record, unessential
 from lib.training.step import Networks, Parts, make_step
@@ -49,6 +50,7 @@ class Outcome:
 
 Measure = Callable[["Swapper | Draw"], "dict[str, float]"]  # of what the model has
 Begin = Callable[[Networks], None]
+Show = Callable[["Swapper | Draw"], np.ndarray]  # (H, W, 3) uint8 RGB
 
 
 def make_parts(model: FaceModel, faces: Mapping[str, Faces], plan: Plan, begin: Begin | None = None,
@@ -81,21 +83,21 @@ def make_feed(model: FaceModel, faces: Mapping[str, Faces], plan: Plan, iteratio
 
 
 def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, measure: Measure | None = None,
-          begin: Begin | None = None, devices: Devices = Devices()) -> Outcome:
+          begin: Begin | None = None, devices: Devices = Devices(), show: Show | None = None) -> Outcome:
     """Trains `model` on `faces` until the plan's end, Ctrl-C or SIGTERM, and saves into `folder`; goes on from its newest save.
 
     `measure` says how good the swap of the held-out faces is, or what a model makes that does not swap; that is logged as `progress`.
-    `begin` changes the new networks.
+    `begin` changes the new networks. What `show` draws stands below the preview.
     Raises FaceswapError for a damaged folder, losses that stay no numbers, or a full disk (what was saved before stays).
     """
-    return _Run(model, faces, folder, plan, measure, begin, devices).to_its_end()
+    return _Run(model, faces, folder, plan, measure, begin, devices, show).to_its_end()
 
 
 class _Run:
     """One run of the loop, and where it stands."""
 
     def __init__(self, model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, measure: Measure | None, begin: Begin | None,
-                 devices: Devices):
+                 devices: Devices, show: Show | None):
         self.faces, self.folder, self.plan, self.devices = faces, folder, plan, devices
         self.parts = make_parts(model, faces, plan, begin, devices)
         self.step = make_step(self.parts)
@@ -111,8 +113,8 @@ class _Run:
         self.saved = self.reported = self.iteration
         best = {**self.parts.networks, **self.parts.averages}
         self.view = model.viewer(best, faces)
-        self.measure = measure and partial(measure, Swapper(model.swapper(best, "b"), model.size, model.drawn, model.coverage)
-                                           if model.swaps else model.drawer(best))
+        maker = Swapper(model.swapper(best, "b"), model.size, model.drawn, model.coverage) if model.swaps else model.drawer(best)
+        self.measure, self.show = measure and partial(measure, maker), show and partial(show, maker)
         self.clock = Clock(plan, self.seconds)
 
     def go_on_from_newest(self) -> None:
@@ -294,7 +296,7 @@ class _Run:
     def sheet(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB: faces as they are drawn now."""
         self.step.sync()
-        return self.view()
+        return self.view() if self.show is None else stacked(self.view(), self.show())
 
     def go_back(self, what: str) -> None:
         """To the newest save, and on with a lower learning rate. Raises FaceswapError where there is none, or it did not help before."""

@@ -56,6 +56,12 @@ def columns(shown: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     return np.vstack([head, picture])
 
 
+def stacked(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: two pictures, one below the other."""
+    width = max(first.shape[1], second.shape[1])
+    return np.vstack([np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0))) for picture in (first, second)])
+
+
 def grid(pictures: np.ndarray, across: int) -> np.ndarray:
     """(H, W, 3) uint8 RGB: pictures (N, S, S, 3) in [0, 1], row by row as they are."""
     rows = [np.hstack(pictures[start:start + across]) for start in range(0, len(pictures), across)]

@@ -37,8 +37,15 @@ def shapes_of(landmarks: Sequence[np.ndarray], coverage: str) -> np.ndarray:
     return np.stack([(transform_points(points, crop_matrix(points, size, coverage)) + 0.5) / size for points in landmarks]).astype(np.float32)
 
 
-def drawer(network: Network, exemplars: Exemplars, others: Exemplars, person: Person) -> Drawer:
-    """Draws `exemplars` into faces of `person`, whose landmarks are those of the aligner alone, as far as what `network` draws of `others` lacks them."""
+def prepared(banks_read: dict[str, Bank], network: Network) -> dict[str, Exemplars]:
+    """The banks by identity, ready for what `network` draws."""
+    side = working_side(network)
+    return {identity: Exemplars(bank, network.coverage, side) for identity, bank in banks_read.items()}
+
+
+def drawer(network: Network, exemplars: Exemplars, others: Exemplars, person: Person | None = None) -> Drawer:
+    """Draws `exemplars` into faces of `person`, whose landmarks are those of the aligner alone (by default of
+    the one whose pictures `others` are), as far as what `network` draws of `others` lacks them."""
     asked = Drawer(exemplars, others.person, np.ones(len(BANDS)))
     places = np.unique(np.linspace(0, len(others) - 1, ASKED).round().astype(int))
     choices = asked.choices(others.features.at(places), [1] * len(places))
@@ -47,7 +54,7 @@ def drawer(network: Network, exemplars: Exemplars, others: Exemplars, person: Pe
     drawn = np.concatenate([network(seen[start:start + BATCH].astype(np.float32) / 255)[0] for start in range(0, len(seen), BATCH)])
     shares = [lacking(as_large(picture, exemplars.side), Bent(exemplars, choice, asked.wanted(shape)))
               for picture, choice, shape in zip(drawn, choices, others.features.shapes[places])]
-    person = replace(person, build=person.build + others.brow_shift)
+    person = others.person if person is None else replace(person, build=person.build + others.brow_shift)
     return Drawer(exemplars, person, np.mean(shares, 0).round(4).tolist())
 
 

@@ -114,6 +114,17 @@ def as_large(image: np.ndarray, side: int) -> np.ndarray:
     return image if len(image) == side else cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
+class Separate:
+    """Exemplars for faces that belong to no film, such as those of photos: each gets the pictures that suit it best."""
+
+    def __init__(self, drawer: Drawer):
+        self._drawer = drawer
+
+    def __call__(self, index: int, swapped: SwappedFace) -> SwappedFace:
+        (planned,) = self._drawer.planned(seen(swapped.aligned), [1])
+        return self._drawer.drawn(swapped, planned)
+
+
 class Planned:
     """Exemplars for the faces of a source: their pictures are chosen in windows of frames, ahead of the frames themselves."""
 
