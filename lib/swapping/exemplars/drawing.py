@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.faces.bending import Bend, spread
 from lib.faces.masks import with_whole_brows
-from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
+from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
 from lib.swapping.composite import DARK
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix
@@ -37,6 +37,7 @@ class Bent:
         self.points = (wanted * side - 0.5).astype(np.float32)
         self.size = face_size(self.points)
         bend = Bend(wanted)
+        self.opposite = bend.of(wanted[MIRRORED])  # as `Bend.of` has it: where the same place of the other half of the face lies
         self._exemplars, self._places = exemplars, {
             index: spread(bend.of(exemplars.features.shapes[index].astype(np.float64)), side) + grid(side)
             for index in {picture for mix in choice for picture, _ in mix}}

@@ -25,7 +25,9 @@ from lib.types import AlignedFace, Face, Frame, SwappedFace
 WINDOW, OVERLAP = 512, 64  # frames whose exemplars are chosen together; more on either side, which are looked at, too
 KEPT = 3  # windows in memory
 BROWS, SMOOTHED = slice(17, 27), 7  # landmarks; frames over which their jitter is taken out
-RIGID = (slice(36, 42), slice(42, 48), slice(48, 68))  # eyes and mouth are moved, not bent, to B's build: how far they are open stays
+PARTS = ((slice(36, 42), 36, 39), (slice(42, 48), 42, 45), (slice(48, 68), 48, 54))  # eyes and mouth, and their corners: to B's build these
+# are moved and made as wide, never as high: how far they are open stays
+BROW_SHARE, WIDTH_SHARE = 0.8, 0.6  # of B's build, of where the brows are, and of how wide eyes and mouth are
 
 Key = tuple[int, bytes]  # frame index; landmarks
 Crops = Callable[[int, int], Iterable[tuple[Frame, list[AlignedFace]]]]  # frames from one to another, and their cropped faces
@@ -75,9 +77,14 @@ class Drawer:
     def shift(self) -> np.ndarray:
         """(68, 2): how far landmarks move towards the build of the new face."""
         own, build = self.exemplars.person.build, self.person.build
-        shift = crossed_share(own, build) * (own - build)
-        for part in RIGID:
-            shift[part] = shift[part].mean(0)
+        share = crossed_share(own, build)
+        share[BROWS] = np.maximum(share[BROWS], BROW_SHARE)
+        shift = share * (own - build)
+        for part, first, last in PARTS:
+            middle, along = build[part].mean(0), build[last] - build[first]
+            wider = WIDTH_SHARE * (np.linalg.norm(own[last] - own[first]) / max(float(np.linalg.norm(along)), 1e-6) - 1)
+            along = along / max(float(np.linalg.norm(along)), 1e-6)
+            shift[part] = shift[part].mean(0) + wider * np.outer((build[part] - middle) @ along, along)
         return shift
 
     def planned(self, faces: Features, lengths: Sequence[int]) -> list[Plan]:
