@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.evaluation import page, report, set_report, sets
+from lib.evaluation import lineup, page, report, set_report, sets
 from lib.evaluation.clip import evaluate
 from lib.evaluation.compare import Compared, differences
 from lib.evaluation.detail import PICTURES, PartsOfB
@@ -21,6 +21,8 @@ from lib.evaluation.set_report import SetScores
 from lib.faces import people
 from lib.faces.geometry import transform_points
 from lib.logs import counted
+from lib.faces.store import AlignmentStore
+from lib.media.base import FrameSource
 from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import option
@@ -30,7 +32,7 @@ from scripts.convert import alignments
 
 logger = logging.getLogger(__name__)
 
-NOT_WITH_FACES = {"original": "ORIGINAL", "swapped": "SWAPPED", "compare": "--compare", "gallery": "--gallery",
+NOT_WITH_FACES = {"original": "ORIGINAL", "swapped": "SWAPPED", "compare": "--compare", "gallery": "--gallery", "line_up": "--line-up",
                   "alignments": "-p/--alignments"}
 
 
@@ -73,6 +75,8 @@ def _swap(options: Evaluate) -> int:
             return Kit(*tools, RECOGNIZERS.create(options.recognizer), parts)
 
         parts = None
+        if options.line_up:
+            return _line_up(options, original, swapped, store)
         known = _people(options, make_kit())
         parts = _parts_of_b(options.reference, make_kit()) if options.reference else None
         clips = [evaluate(original, source, lambda index: [stored.fitted for stored in store.faces(index)], make_kit, known)
@@ -94,6 +98,16 @@ def _swap(options: Evaluate) -> int:
     for loss in losses:
         logger.warning("Incomplete input: %s", loss)
     return SOME_FAILED if losses else DONE
+
+
+def _line_up(options: Evaluate, original: FrameSource, swapped: FrameSource, store: AlignmentStore) -> int:
+    """--line-up: pictures to be judged by eye."""
+    with_face = [index for index, _, _, faces in store.frame_counts() if faces]
+    made = lineup.write(options.line_up, original, swapped, lambda index: [stored.face for stored in store.faces(index)], with_face,
+                        options.seed)
+    logger.info("%s in %s, half of them swapped. Let somebody say of each whether it is real, then look into %s: who tells no more than "
+                "half of them could as well toss a coin.", counted(len(made.pictures), "picture"), options.line_up, made.key)
+    return DONE
 
 
 def _parts_of_b(reference: Path, kit: Kit) -> PartsOfB | None:
@@ -145,6 +159,7 @@ class Evaluate(Command):
 
     evaluate a.mp4 out.mp4 --reference b.mp4            a table: ORIGINAL against SWAPPED, frame by frame
     evaluate a.mp4 out.mp4 --reference b.mp4 -o report  and a page with plots, a CSV and JSON in the folder report
+    evaluate a.mp4 out.mp4 --line-up test               20 pictures, half of them swapped: can you tell?
     evaluate --faces faces_b --source faces_a           B's faces: blur, size, duplicates, and what they lack that A needs
     evaluate --faces made --reference real              how far generated faces are from real ones, as distributions
 
@@ -160,6 +175,9 @@ class Evaluate(Command):
                                         "with --faces the set that it must serve.")
     gallery: Path | None = option(None, "Folder of other people, a picture, video or folder each: the face shall not be taken for theirs.")
     compare: Path | None = option(None, "Another swap of the same original: both are measured and their frames compared.")
+    line_up: Path | None = option(None, "Measure nothing, but write 20 pictures of faces into this new folder, half of them swapped, for "
+                                        "somebody who says which are real; FOLDER.key.json tells.")
+    seed: int | None = option(None, "Makes the lots of --line-up repeatable.", low=0)
     output: Path | None = option(None, "Folder for the report: a page, a CSV and JSON.", short="-o")
     alignments: Path | None = option(None, "The alignments file of the original, if it is not in its usual place.", short="-p")
     detector: str = option("auto", "Finds faces where that was not done before.", short="-D", plugin="detectors")

@@ -22,6 +22,7 @@ from lib.evaluation.detail import PICTURES, PartsOfB
 from lib.evaluation.drawn import DrawnFaces
 from lib.evaluation.frames import Kit
 from lib.evaluation.measures import BY_KEY
+from lib.evaluation.verdict import verdict
 from lib.evaluation.page import number
 from lib.faces import packed
 from lib.faces.extraction import extract
@@ -223,6 +224,8 @@ def _train(options: Train) -> int:
         logger.info("%s%s: %s.", f"Of {counted(len(held_out), 'face')} of A held out from training, swapped" if held_out else
                     "Of faces that it draws", "" if outcome.measured == outcome.iteration else f" (at iteration {outcome.measured})",
                     _words(outcome.progress))
+        if held_out:
+            logger.info("%s", verdict(outcome.progress))
     return INTERRUPTED if outcome.interrupted else DONE
 
 

@@ -20,6 +20,7 @@ from lib.evaluation.compare import Compared, Difference
 from lib.evaluation.frames import FrameScores
 from lib.evaluation.measures import BY_KEY, MEASURES, Measure
 from lib.evaluation.page import number
+from lib.evaluation.verdict import verdict
 from lib.logs import counted
 
 FORMAT = 1
@@ -39,7 +40,15 @@ def table(clip: ClipScores) -> str:
         original = f"(original {row[4]})" if row[4] else ""
         lines.append(f"  {row[1]:30} {row[2]:>8} {row[3]:15} {original:18} {row[5]}".rstrip())
     failures = _failures(clip)
+    lines = lines + ["", conclusion(clip)]
     return "\n".join(lines[1:] + [""] * bool(failures) + failures)
+
+
+def conclusion(clip: ClipScores) -> str:
+    """The verdict, in a sentence."""
+    if clip.frames and len(clip.unswapped) == len(clip.frames):
+        return "Nothing was swapped: the numbers are of the original itself."
+    return verdict({key: total.value for key, total in clip.totals.items()})
 
 
 def _failures(clip: ClipScores) -> list[str]:
@@ -81,8 +90,8 @@ def _compared(differences: dict[str, Difference]) -> list[tuple[Measure, tuple[s
     for key, found in differences.items():
         said = "too few frames to tell chance from difference"
         if found.low is not None:
-            verdict = _verdict(BY_KEY[key], found) if found.is_clear else "no clear difference"
-            said = f"{_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})  {verdict}"
+            better = _verdict(BY_KEY[key], found) if found.is_clear else "no clear difference"
+            said = f"{_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})  {better}"
         rows.append((BY_KEY[key], (number(found.first), number(found.second)), said))
     return rows
 
@@ -102,16 +111,16 @@ def write(folder: Path, names: Sequence[str], clip: ClipScores, other: Compared 
 
     `names` are those of the original, the swap and the other. Raises FaceswapError where they cannot be written.
     """
-    said = as_json(clip)
+    totals = as_json(clip)
     if other:
-        said["compared"] = as_json(other.clip) | {"differences": {key: asdict(found) for key, found in other.differences.items()}}
-    return page.write_all(folder, {"report.json": json.dumps(said, indent=1, allow_nan=False), "frames.csv": _csv(clip),
+        totals["compared"] = as_json(other.clip) | {"differences": {key: asdict(found) for key, found in other.differences.items()}}
+    return page.write_all(folder, {"report.json": json.dumps(totals, indent=1, allow_nan=False), "frames.csv": _csv(clip),
                                    "report.html": _page(names, clip, other)})
 
 
 def as_json(clip: ClipScores) -> dict[str, Any]:
     """The totals, for programs."""
-    return {"format": FORMAT, "frames": clip.frame_count, "frames_with_face": len(clip.frames),
+    return {"format": FORMAT, "verdict": conclusion(clip), "frames": clip.frame_count, "frames_with_face": len(clip.frames),
             "not_swapped": [scores.index for scores in clip.unswapped], "no_face": [scores.index for scores in clip.lost],
             "measures": {key: {"value": total.value, "unit": BY_KEY[key].unit, "better": BY_KEY[key].better}
                          | ({} if total.original is None else {"original": total.original}) for key, total in clip.totals.items()}}
@@ -160,10 +169,11 @@ def _page(names: Sequence[str], clip: ClipScores, other: Compared | None) -> str
     openings = "".join(_openings(clip.frames, others, row, title) for row, title in enumerate(("Eye opening", "Mouth opening")))
     owners = [f"{whose}: {name}" for whose, name in zip(("original", "swapped", "second swap"), names)]
     return page.document(f"{names[1]} against {names[0]}", (
-        f"<p>{len(clip.frames)} of {clip.frame_count} frames show a face.</p>{failures}<table>{''.join(rows)}</table>"
+        f"<p><b>{html.escape(conclusion(clip))}</b></p>"
+        "<p>Original and swapped; worst and best by likeness to B (where B is known), landmarks and pose together.</p>"
+        f"<h3>Worst frames</h3>{_pictures(clip.worst)}<h3>Best frames</h3>{_pictures(clip.best)}"
+        f"<h2>Measures</h2><p>{len(clip.frames)} of {clip.frame_count} frames show a face.</p>{failures}<table>{''.join(rows)}</table>"
         f"{_beside(names, other.differences) if other else ''}"
-        "<h2>Worst and best frames</h2><p>Original and swapped, by likeness to B (where B is known), landmarks and pose together.</p>"
-        f"<h3>Worst</h3>{_pictures(clip.worst)}<h3>Best</h3>{_pictures(clip.best)}"
         f"{f'<h3>Worst of the second swap</h3>{_pictures(other.clip.worst)}' if other else ''}"
         f"<h2>Over time</h2>{page.key(owners)}{openings}{plots}{_flicker(clip.frames, others)}"))
 

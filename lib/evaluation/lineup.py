@@ -1,0 +1,72 @@
+"""A line-up: pictures of faces, by lot original or swapped, for somebody who says of each whether it is real."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.errors import FaceswapError
+from lib.media import pictures
+from lib.media.base import FrameSource
+from lib.media.files import disk_errors, part_of, publish
+from lib.types import Face
+
+COUNT = 20  # pictures
+AROUND = 1.9  # side of a picture, of the larger side of the box around the landmarks
+LARGEST = 640  # pixels a side: more is shrunk
+SMALLEST = 256  # less is enlarged
+
+
+@dataclass(frozen=True)
+class LineUp:
+    """What was written."""
+
+    pictures: list[Path]
+    key: Path  # which of them are swapped
+
+
+def write(folder: Path, original: FrameSource, swapped: FrameSource, faces_of: Callable[[int], Sequence[Face]], indices: Sequence[int],
+          seed: int | None = None) -> LineUp:
+    """COUNT pictures in `folder`, 01.png and so on, each of one frame of `indices`, with a face in it, as it was or swapped, by lot; half
+    of them are swapped. The key lies beside the folder, not in it. Raises FaceswapError for too few frames."""
+    if len(indices) < COUNT:
+        raise FaceswapError(f"{original.path} shows a face in {len(indices)} frames; a line-up takes {COUNT}. Give a longer clip.")
+    if folder.is_dir() and any(folder.iterdir()) or folder.is_file():
+        raise FaceswapError(f"{folder} is there already. Name a new folder with --line-up.")
+    random = np.random.default_rng(seed)
+    spread = np.linspace(0, len(indices) - 1, COUNT).round().astype(int)
+    frames = random.permutation([indices[place] for place in spread]).tolist()
+    is_swapped = random.permutation(np.arange(COUNT) % 2 == 0).tolist()
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        written, rows = [], []
+        for number, (index, fake) in enumerate(zip(frames, is_swapped), 1):
+            source = swapped if fake else original
+            frame = next(iter(source.frames(index, index + 1)))
+            face = max(faces_of(index), key=lambda face: float(np.prod(np.ptp(face.landmarks, axis=0))))
+            path = folder / f"{number:02d}.png"
+            pictures.write(path, _cut(frame.image, face))
+            written.append(path)
+            rows.append({"picture": path.name, "frame": index, "swapped": fake})
+        key = folder.with_name(f"{folder.name}.key.json")
+        part = part_of(key)
+        part.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        publish(part, key)
+    return LineUp(written, key)
+
+
+def _cut(image: np.ndarray, face: Face) -> np.ndarray:
+    """(S, S, 3) uint8 RGB: the face with some of what is around it, upright as the frame is."""
+    low, high = face.landmarks.min(0), face.landmarks.max(0)
+    side = int(min(AROUND * float((high - low).max()), *image.shape[:2]))
+    corner = np.clip(((low + high) / 2 - side / 2).astype(int), 0, np.array(image.shape[1::-1]) - side)
+    part = image[corner[1]:corner[1] + side, corner[0]:corner[0] + side]
+    wanted = int(np.clip(side, SMALLEST, LARGEST))
+    if wanted == side:
+        return part
+    return cv2.resize(part, (wanted, wanted), interpolation=cv2.INTER_AREA if wanted < side else cv2.INTER_CUBIC)
