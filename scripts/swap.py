@@ -10,11 +10,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lib import device
 from lib.cli import Command
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
+from lib.evaluation.outlook import look_ahead
+from lib.faces.packed import read_faces
+from lib.media import pictures
 from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, disk_errors, part_of, publish, same_path
 from lib.media.source import open_source
 from lib.options import option
+from lib.swapping.composite import Compositor
 from lib.swapping.label import Label
 from scripts import convert, extract, train
 
@@ -66,6 +71,10 @@ def run(options: Swap) -> int:
         record.step("extract B", find, extract.Extract(
             **finding, people=False, input=options.input_b, output=faces_b, alignments=work / "b.alignments.db", min_face=options.min_face,
             settings=_chosen(options, *finding)), [faces_b]),
+    ]
+    if options.quick_look is not None:
+        return _quick_look(options.quick_look, faces_a, faces_b, convert.compositing(converting)[0])
+    codes += [
         record.step("train", train.run, train.Train(
             input_a=[faces_a], input_b=[faces_b], model_dir=model_dir, model=options.model, batch=options.batch,
             iterations=options.iterations, minutes=options.minutes, until=options.until, precision=options.precision, seed=options.seed,
@@ -82,6 +91,24 @@ def run(options: Swap) -> int:
     logger.info("Preview: %s", model_dir / "preview.png")
     logger.info("Not sharp enough yet? Run it again with more --minutes or -i: it trains on from here.")
     return SOME_FAILED if SOME_FAILED in codes else DONE
+
+
+def _quick_look(path: Path, faces_a: Path, faces_b: Path, compositor: Compositor) -> int:
+    """A sheet of what to expect, made of B's pictures alone, and what speaks against the footage."""
+    sets = [read_faces(folder, device.cores()) for folder in (faces_a, faces_b)]
+    for files, name in zip(sets, "AB"):
+        if not files:
+            raise FaceswapError(f"No faces of {name} were found. Look at the footage, or try another -D/--detector.")
+    found = look_ahead(*sets, compositor)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    pictures.write(path, found.sheet)
+    logger.info("%s", found.verdict)
+    for fault in found.faults:
+        logger.info("  %s", fault)
+    logger.info("Faces of A, and below each what B's pictures alone make of it, without any training: %s", path)
+    logger.info("Training adds expressions and light that these pictures lack. Run the same command without --quick-look.")
+    return DONE
 
 
 class Record:
@@ -199,6 +226,8 @@ class Swap(Command):
                             choices=("auto", "float32", "bfloat16"))
     seed: int | None = option(None, "Makes training on a CPU repeatable.", low=0)
     preview: bool = option(False, "Make the training preview every 20 seconds, not only at each save.", short="-p")
+    quick_look: Path | None = option(None, "Train and convert nothing: write a picture there that shows what to expect, made of B's pictures "
+                                           "alone, and tell what speaks against the footage (light, poses, hair).")
     detector: str = option("auto", "Finds the faces.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Fits the landmarks.", plugin="aligners")
     min_face: int | None = option(None, "The smallest face looked for, brows to chin, in pixels of the frame; see extract --help.", low=0)

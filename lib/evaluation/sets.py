@@ -185,7 +185,7 @@ def _measured(one: NamedFace, recognizer: Recognizer) -> MeasuredFace:
     image, face = one.aligned.image, one.aligned.face
     yaw, pitch = yaw_pitch(one.aligned)
     eyes, mouth = openings(face.landmarks)
-    light, side_light = _light(image, transform_points(face.landmarks, one.aligned.matrix))
+    light, side_light = light_of(image, transform_points(face.landmarks, one.aligned.matrix))
     values = {"size": width(face), "blur": blur(one.aligned), "yaw": yaw, "pitch": pitch, "light": light, "side_light": side_light,
               "eyes": float(eyes), "mouth": float(mouth)}
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -194,7 +194,7 @@ def _measured(one: NamedFace, recognizer: Recognizer) -> MeasuredFace:
     return MeasuredFace(one.name, values, recognizer.embed([one.aligned])[0], thumbnail, small)
 
 
-def _light(image: np.ndarray, points: np.ndarray) -> tuple[float, float]:
+def light_of(image: np.ndarray, points: np.ndarray) -> tuple[float, float]:
     """Median lightness of cheeks and nose, and how much that at the picture's right exceeds that at its left."""
     skin = inner_skin(points, len(image))[..., 0] > 0.5
     lightness = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]

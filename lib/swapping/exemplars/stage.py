@@ -16,7 +16,7 @@ from lib.faces import hair
 from lib.faces.geometry import transform_points
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, choose, costs
-from lib.swapping.exemplars.drawing import Bent, with_detail
+from lib.swapping.exemplars.drawing import Bent, as_soft_as, with_detail
 from lib.swapping.exemplars.light import Skin, SkinLight
 from lib.swapping.exemplars.features import Features, Person, features_of, lids_like, openings_of, with_lids, with_seen_brows
 from lib.training.data import crossed_share
@@ -71,7 +71,7 @@ class Drawer:
 
     exemplars: Exemplars
     person: Person  # the one filmed
-    shares: Sequence[float]  # of the bands
+    shares: Sequence[float] | None  # of the bands; None: the exemplars alone, nothing is drawn by a network
 
     @property
     def shift(self) -> np.ndarray:
@@ -111,8 +111,11 @@ class Drawer:
         points = shape_of(swapped.aligned) * bent.side - 0.5
         front = hair.over_face(picture, points)
         skin = Skin(picture, (planned.shape * bent.side - 0.5).astype(np.float32), front)
-        image = with_detail(as_large(swapped.image, bent.side), bent, self.shares, picture)
-        mask = as_large(swapped.mask, bent.side).reshape(bent.side, bent.side, 1)
+        if self.shares is None:
+            image, mask = as_soft_as(np.clip(bent.image, 0, 1), picture, bent), np.ones((bent.side, bent.side, 1), np.float32)
+        else:
+            image = with_detail(as_large(swapped.image, bent.side), bent, self.shares, picture)
+            mask = as_large(swapped.mask, bent.side).reshape(bent.side, bent.side, 1)
         front = np.maximum(front, np.minimum(2 * bent.hair, 1) * (1 - bent.brows))
         return replace(swapped, image=image, mask=mask, front=front, light=SkinLight(bent, skin))
 
