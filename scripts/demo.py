@@ -21,7 +21,7 @@ from lib.plugin import WRITERS
 from scripts import swap
 
 logger = logging.getLogger(__name__)
-MINUTES, QUICK_MINUTES = 5.0, 0.6  # of training
+ITERATIONS, QUICK_ITERATIONS = 300, 40  # of training: a slow or busy machine takes longer for the same face
 SHOWN = 6  # frames on the contact sheet
 TILE = 256  # pixels
 
@@ -34,8 +34,12 @@ def run(options: Demo) -> int:
         if not path.exists():
             film(portrait, path, options.seconds, phase)
             logger.info("Filmed a portrait with a moving camera: %s", path)
+    iterations = None if options.minutes else QUICK_ITERATIONS if options.quick else ITERATIONS
+    if iterations:
+        logger.info("Training takes %d iterations, however fast this machine is: %s on two plain processor cores, twice as long where "
+                    "something else takes half of them.", iterations, "under a minute" if options.quick else "some five minutes")
     swap.run(swap.Swap(input_a=a, input_b=b, output=out, detector="hog", seed=1,  # hog: nothing has to be downloaded
-                       minutes=options.minutes or (QUICK_MINUTES if options.quick else MINUTES)))
+                       iterations=iterations, minutes=options.minutes))
     pictures.write(folder / "sheet.png", contact_sheet(a, out))
     shutil.copyfile(folder / "out.faceswap" / "model" / "preview.png", folder / "training.png")
 
@@ -77,10 +81,10 @@ class Demo(Command):
     """Swap the faces of two portraits that come with the dependencies; no download.
 
     Each becomes a short clip with a moving camera. Then the two are swapped as `swap` does it.
-    Takes about seven minutes on two processor cores, with --quick under two.
+    Takes about six minutes on two processor cores, with --quick under two; a slow machine takes longer, for the same result.
     """
 
     output: Path | None = option(None, "Folder for everything; ./demo if not given.", short="-o")
-    quick: bool = option(False, "Train for moments only: a blurred swap that shows that everything works.")
-    minutes: float | None = option(None, "Train this long instead.", low=0.01)
+    quick: bool = option(False, "Train for 40 iterations instead of 300: a face already, whose light and expressions are rough.")
+    minutes: float | None = option(None, "Train for this many minutes instead.", low=0.01)
     seconds: float = option(5.0, "Length of the clips.", low=1.0, high=60.0)

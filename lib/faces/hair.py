@@ -27,7 +27,8 @@ UNLIKE_SKIN, BARE = 3.0, 2.2  # deviations of the colours of nose and cheeks: ha
 LEAST_DEVIATION = (10, 4, 4)  # of them, in 8-bit Lab
 
 # In distances between the eyes
-EYE_MARGIN, BROW_WIDTH, RIM, HAIR_MARGIN, AROUND, SKIN_BLUR, EDGE = 0.12, 0.16, 0.04, 0.1, 0.4, 0.2, 0.05
+EYE_MARGIN, BROW_WIDTH, RIM, HAIR_MARGIN, AROUND, SKIN_BLUR, EDGE = 0.12, 0.16, 0.04, 0.14, 0.4, 0.2, 0.05
+HIDDEN_MARGIN = 0.3  # of the distance between two landmarks of a brow
 BROW_MARGIN = 0.06  # around a brow that is seen
 FAR, ABOVE_BROW = 0.75, 0.1  # around the face, where hair is learnt; above a brow, where hair over it is looked for
 BROW_AND_EYE = 0.4  # around their landmarks, what belongs to them
@@ -95,7 +96,7 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
     other = (unlike > UNLIKE_SKIN).view(np.uint8)
     upper = other & _above_the_cheeks(view)
     cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
-    features = eyes | _seen_brows(view, image, landmarks, cut)
+    features = eyes | _seen_brows(view, image, landmarks, cut, hidden)
 
     over = _over_face(view, upper, features, face) | cut & face & (1 - features)
     if not over.any() and not hidden:
@@ -228,23 +229,27 @@ def _brows(view: _View) -> np.ndarray:
     return _drawn(view, [view.points[brow] + 0.1 * view.up for brow in (RIGHT_BROW, LEFT_BROW)], BROW_WIDTH * view.apart)
 
 
-def _seen_brows(view: _View, image: np.ndarray, landmarks: np.ndarray, hair: np.ndarray | None = None) -> np.ndarray:
+def _seen_brows(view: _View, image: np.ndarray, landmarks: np.ndarray, hair: np.ndarray | None = None,
+                hidden: Collection[int] = ()) -> np.ndarray:
     """(h, w) uint8, 1 = on a brow as it is seen in `image`, or where the landmarks have it if none is. The outer end of a brow, where
-    `hair` (h, w) hangs over it, is left out."""
+    `hair` (h, w) hangs over it, is left out, and so is what is beyond landmarks that are `hidden`."""
     factor, mask = view.factor, np.zeros(image.shape[:2], np.uint8)
     missing = []
     for brow, line in zip(find_brows(image, landmarks), (RIGHT_BROW, LEFT_BROW)):
         if brow is None:
             missing.append(view.points[line] + 0.1 * view.up)
         else:
-            cv2.fillPoly(mask, [_fine(brow.outline if hair is None else _without_hair(view, brow, hair))], 1, cv2.LINE_8, SHIFT)
+            covered = [index - line.start for index in hidden if line.start <= index < line.stop]
+            outline = brow.outline if hair is None else _without_hair(view, brow, hair, covered)
+            cv2.fillPoly(mask, [_fine(outline)], 1, cv2.LINE_8, SHIFT)
     mask = cv2.dilate(mask, _disc(BROW_MARGIN * view.apart * factor))
     seen = np.ascontiguousarray(mask[factor // 2::factor, factor // 2::factor][:view.image.shape[0], :view.image.shape[1]])
     return seen | _drawn(view, missing, BROW_WIDTH * view.apart) if missing else seen
 
 
-def _without_hair(view: _View, brow: Brow, hair: np.ndarray) -> np.ndarray:
-    """(K, 2) the outline of `brow`, in pixels of the picture, without its outer third where that lies under `hair` (h, w)."""
+def _without_hair(view: _View, brow: Brow, hair: np.ndarray, hidden: Sequence[int] = ()) -> np.ndarray:
+    """(K, 2) the outline of `brow`, in pixels of the picture, without its outer third where that lies under `hair` (h, w), and without
+    what is beyond those of its five landmarks that are `hidden`."""
     places = (brow.upper + 0.5) / view.factor - 0.5 + ABOVE_BROW * view.apart * _upwards(view)
     x, y = np.clip(places.round().astype(int), 0, (hair.shape[1] - 1, hair.shape[0] - 1)).T
     under = hair[y, x] > 0
@@ -253,6 +258,9 @@ def _without_hair(view: _View, brow: Brow, hair: np.ndarray) -> np.ndarray:
     if brow.middle[0] * 2 > (view.points[RIGHT_EYE].mean(0) + view.points[LEFT_EYE].mean(0))[0] * view.factor:
         outer = outer[::-1]
     kept = ~(under & outer)
+    if hidden:
+        places = np.linspace(0, 4, count)
+        kept &= places < min(hidden) - HIDDEN_MARGIN if outer[-1] else places > max(hidden) + HIDDEN_MARGIN
     if kept.sum() < 2:
         return brow.outline
     return np.concatenate([brow.lower[kept], brow.upper[kept][::-1]])
