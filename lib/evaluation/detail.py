@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lib.faces.brows import find_brows
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE, transform_points, warp
 
 MOUTH = slice(48, 68)
@@ -127,39 +128,14 @@ def _band(grey: np.ndarray, fine: float, coarse: float) -> np.ndarray:
     return first - second
 
 
-# How high a brow stands, found in the picture: the darkest line above an eye
-LOWEST, HIGHEST, STEP = 0.16, 0.85, 0.02  # of the distance between the eyes, above the eye's middle
-ACROSS = 0.25  # half of the width on which it is looked for, likewise
-FAINT = 2.0  # levels by which a brow is darker than the skin above and below it, at least
-
-
 def brow_heights(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(2,): how high the right and the left brow stand above their eyes, in distances between the eyes; NaN where none is seen.
 
-    `picture` (H, W, 3) uint8 RGB; `landmarks` (68, 2) in its pixels.
+    `picture` (H, W, 3) uint8 RGB; `landmarks` (68, 2) in its pixels. The brows are found in the picture.
     """
     eyes = np.stack([landmarks[RIGHT_EYE].mean(0), landmarks[LEFT_EYE].mean(0)])
     across = eyes[1] - eyes[0]
-    apart = float(np.linalg.norm(across))
-    if apart < 4:
-        return np.full(2, np.nan)
-    across /= apart
-    up = np.array([across[1], -across[0]])
-    steps = np.arange(LOWEST, HIGHEST, STEP)
-    grey = _grey(picture)
-    heights = []
-    for eye in eyes:
-        places = eye + apart * (steps[:, None, None] * up + np.linspace(-ACROSS, ACROSS, 15)[None, :, None] * across)
-        lines = cv2.remap(grey, *(places[..., axis].astype(np.float32) for axis in (0, 1)), cv2.INTER_LINEAR,
-                          borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-        heights.append(_darkest(np.median(lines, 1), steps))
-    return np.array(heights)
-
-
-def _darkest(profile: np.ndarray, steps: np.ndarray) -> float:
-    """Where `profile` (K,), brightness upwards from an eye, is darkest against what lies below and above it."""
-    smooth = np.convolve(np.pad(profile, 2, mode="edge"), np.ones(5) / 5, "valid")
-    below, above = np.maximum.accumulate(smooth), np.maximum.accumulate(smooth[::-1])[::-1]
-    darker = np.minimum(below, above) - smooth
-    place = int(darker.argmax())
-    return float(steps[place]) if darker[place] > FAINT else float("nan")
+    apart = max(float(np.linalg.norm(across)), 1e-6)
+    up = np.array([across[1], -across[0]]) / apart
+    return np.array([np.nan if brow is None else float((brow.middle - eye) @ up) / apart
+                     for brow, eye in zip(find_brows(picture, landmarks), eyes)])

@@ -20,7 +20,7 @@ def verdict(values: Mapping[str, float]) -> str:
     elif detail is not None and detail < SOFT:
         faults.append("the face is soft")
     if parts and min(parts) < DRAWN:
-        faults.append(f"{_weakest(values)} do not look like a real picture of B")
+        faults.append(_unlike(values))
     if values.get("distance_b", 0) > SOMEBODY:
         faults.append("the recognizer does not take it for B")
     if values.get("mouth_follow", 1) < FOLLOWS:
@@ -38,6 +38,7 @@ def verdict(values: Mapping[str, float]) -> str:
     return "Passable: a face with real detail, not yet as close to B as a good swap. Look at it, and train longer if it is not enough."
 
 
-def _weakest(values: Mapping[str, float]) -> str:
-    weak = [name for name, key in (("eyes", "parts_eyes"), ("the mouth", "parts_mouth")) if values.get(key, 1) < DRAWN]
-    return " and ".join(weak)
+def _unlike(values: Mapping[str, float]) -> str:
+    eyes, mouth = (values.get(key, 1) < DRAWN for key in ("parts_eyes", "parts_mouth"))
+    who = "eyes and mouth do" if eyes and mouth else "the eyes do" if eyes else "the mouth does"
+    return f"{who} not look like a real picture of B"

@@ -98,11 +98,11 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
     cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
     features = eyes | _seen_brows(view, image, landmarks, cut, hidden)
 
-    over = _over_face(view, upper, features, face) | cut & face & (1 - features)
+    over = _over_face(view, upper | cut, features, face)
     if not over.any() and not hidden:
         return image
     near = cv2.dilate(face, _disc(AROUND * view.apart))  # this face, bent, may become wider
-    hair = _grown(view, over | (upper | cut) & near & (1 - features), unlike, near, features)
+    hair = _grown(view, over | (upper | cut) & (near - face) & (1 - features), unlike, near, features)
     hair = cv2.dilate(hair, _disc(HAIR_MARGIN * view.apart)) & (1 - features)
     hair |= _around_brow(view, hidden) & (1 - eyes)
 
@@ -133,7 +133,7 @@ def over_face(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     unlike = _unlike_skin(view, features)
     cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
     features = eyes | _seen_brows(view, image, landmarks, cut)
-    hair = _grown(view, cut & face & (1 - features), unlike, face, features)
+    hair = _grown(view, _over_face(view, cut, features, face), unlike, face, features)
     found = np.zeros(image.shape[:2], np.float32)
     height, width = view.factor * np.array(hair.shape)
     if hair.any():
