@@ -42,7 +42,7 @@ def test_a_raised_brow_is_found_above_its_landmarks(shared, fitted):
     moved = points.copy()
     moved[17:27, 1] += 0.12 * apart  # as landmarks of raised brows lie below them
     for here, there in zip(find_brows(picture, points), find_brows(picture, moved)):
-        assert np.abs(here.middle - there.middle)[1] < 0.05 * apart
+        assert np.abs(here.middle - there.middle)[1] < 0.08 * apart
 
 
 def test_plain_skin_has_no_brows(astronaut, fitted):
