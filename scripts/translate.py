@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from lib import device
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces.faceset import FaceFile, FaceFolder, is_face, list_faces, read_face, stem_of
-from lib.faces.geometry import COVERAGES
+from lib.faces.geometry import COVERAGES, upsampled
 from lib.faces.packed import PackedFaces, is_face_set, is_packed
 from lib.logs import counted
 from lib.media.files import same_path
@@ -30,10 +31,12 @@ from lib.parallel import ordered_map, prefetch
 from lib.progress import progress
 from lib.provenance.xmp import TRANSLATED
 from lib.record import Record, identity
+from lib.swapping.exemplars import loading
+from lib.swapping.exemplars.stage import Drawer, Separate
 from lib.swapping.label import CORNERS, Label
 from lib.training.pictures import LOADED
 from lib.training.swapper import LEAST, Translator, load_translator
-from lib.types import AlignedFace, Frame
+from lib.types import AlignedFace, Frame, SwappedFace
 from scripts.convert import marked, marking, told_of
 
 logger = logging.getLogger(__name__)
@@ -161,6 +164,7 @@ class _Faces:
         if same_path(options.output, self._input if self._input.is_dir() else self._input.parent):
             raise FaceswapError(f"{options.output} holds the faces that are to be translated. Name another folder with -o.")
         self.sink, self.opened = FaceFolder(options.output), nullcontext()
+        self._exemplars = _exemplars(options, translator) if options.exemplars else None
 
     def begin(self) -> int:
         """How many faces there are."""
@@ -199,7 +203,43 @@ class _Faces:
         return face.seen(self._size or own, coverage)
 
     def _write(self, aligned: AlignedFace, face: FaceFile, original: Path, drawn: np.ndarray) -> None:
+        if self._exemplars is not None:
+            drawn = _with_exemplars(self._exemplars, aligned, drawn)
         self.sink.write(replace(aligned, image=drawn), face.origin, self._translator.coverage, original)
+
+
+class _FaceNetwork(NamedTuple):
+    """A translator of faces as a network of colours in [0, 1]."""
+
+    translator: Translator
+    size: int
+    drawn: int
+    coverage: str
+
+    def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, None]:
+        """(N, S, S, 3) float32 RGB in [0, 1] -> the same, translated."""
+        return self.translator(cv2.convertScaleAbs(faces, alpha=255).reshape(faces.shape)).astype(np.float32) / 255, None
+
+
+def _exemplars(options: Translate, translator: Translator) -> Drawer | None:
+    """What draws the detail of real pictures into faces; None of a model that has none."""
+    banks = loading.read_banks(options.model_dir)
+    if banks.keys() != {"a", "b"}:
+        return None
+    network = _FaceNetwork(translator, translator.size, translator.size, translator.coverage)
+    ready = loading.prepared(banks, network)
+    to, other = ("a", "b") if options.swap_model else ("b", "a")
+    return loading.drawer(network, ready[to], ready[other])
+
+
+def _with_exemplars(drawer: Drawer, aligned: AlignedFace, drawn: np.ndarray) -> np.ndarray:
+    """`drawn` (S, S, 3) uint8 RGB, made of `aligned`, with the detail of real pictures."""
+    side = drawer.exemplars.side
+    larger = replace(aligned, image=cv2.resize(aligned.image, (side, side), interpolation=cv2.INTER_CUBIC),
+                     matrix=upsampled(aligned.matrix, side / len(aligned.image)))
+    face = SwappedFace(larger, drawn.astype(np.float32) / 255, np.ones((*drawn.shape[:2], 1), np.float32))
+    image = np.clip(Separate(drawer)(0, face).image, 0, 1)
+    return cv2.convertScaleAbs(cv2.resize(image, drawn.shape[1::-1], interpolation=cv2.INTER_AREA), alpha=255)
 
 
 def _scaled(image: np.ndarray, side: int) -> np.ndarray:
@@ -236,6 +276,7 @@ class Translate(Command):
     model_dir: Path = option(help="The folder of a trained model that translates.", short="-m")
     swap_model: bool = option(False, "The other way round: B becomes A.", short="-s")
     save: str | None = option(None, "Not the newest save of the model but this one: the iteration of a save or snapshot, previous or best.")
+    exemplars: bool = option(True, "Give translated faces of a set the fine detail of real pictures, which the model's folder holds.")
     size: int | None = option(None, "Shorter side of what is drawn, pixels; by default that of the pictures that the model was taught "
                                     "with; 0: each picture's own.", low=0, high=16384)
     label: str | None = option(None, "Write these words into a corner of each picture: AI-generated, for instance.")

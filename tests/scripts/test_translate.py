@@ -204,3 +204,11 @@ def test_a_model_that_makes_pictures_out_of_nothing_is_pointed_to_generate(trans
     (tmp_path / "model").mkdir()
     checkpoint.write_options(tmp_path / "model", {"format": checkpoint.FORMAT, "model": "stylegan", "options": asdict(model)})
     assert "faceswap.py generate" in translate(photos, tmp_path / "out", tmp_path / "model", code=1)
+
+
+def test_translated_faces_get_the_detail_of_real_pictures(translate, face_folders, of_faces, tmp_path):
+    for name, more in (("with", []), ("without", ["--no-exemplars"])):
+        translate(face_folders["a"], tmp_path / name, of_faces, *more)
+    pairs = [[read_face(path).image for path in (tmp_path / name / one.name for name in ("with", "without"))]
+             for one in list_faces(tmp_path / "with")]
+    assert pairs and all((first != second).any() for first, second in pairs)
