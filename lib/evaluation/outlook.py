@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.evaluation.heldout import in_crop
 from lib.evaluation.sets import light_of
-from lib.faces import hair, traits
+from lib.faces import glasses, hair, traits
 from lib.faces.faceset import FaceFile
 from lib.logs import counted
 from lib.swapping.composite import Compositor
@@ -86,6 +86,10 @@ def _faults(faces_a: Sequence[FaceFile], faces_b: Sequence[FaceFile], a: Exempla
     under = float(np.mean([_under_hair(b, int(index)) for index in _spread(len(b), 24)]))
     if under > HAIR:
         faults.append(f"Hair in the way: it covers {under:.0%} of B's face, and is retouched to skin.")
+    for name, files in (("A", faces_a), ("B", faces_b)):
+        if np.median([glasses.bridge(files[index].image, files[index].landmarks) for index in _spread(len(files), 24)]) > glasses.WORN:
+            faults.append("A wears glasses: what lies on the face is replaced with it, and the arms beside it stay." if name == "A" else
+                          "B wears glasses, which are brought along.")
     width = float(np.median([traits.width(faces_b[index].aligned.face) for index in _spread(len(faces_b), ASKED)]))
     if width < SMALL:
         faults.append(f"B is small: the face is {width:.0f} pixels wide, so that there is little detail to take.")
