@@ -5,13 +5,14 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from lib import device
@@ -94,8 +95,9 @@ def run(options: Convert) -> int:
     troubles: dict[str, None] = {}
     with Record(options.output, "convert", told_of(options), {"input": source.path}, shard) as record, \
             marked(sink, record, mark_of and mark_of(source.path, models, partial(record.sha256, "input")), options, troubles), sink:
-        with alignments(options, source, stretch.indices(source), search=shard is None) as store:
+        with alignments(options, source, stretch.indices(source), search=shard is None) as store, ExitStack() as planning:
             roles = _roles(options, source, store, models, enhancer, compositor)
+            planning.callback(lambda: [role.exemplars.close() for role in roles if isinstance(role.exemplars, Planned)])
             check_stored(store, compositor.maskers, source.path)
             key, before = _key(options, source, store, models, enhancer), record.before()
             record.note(models={str(folder): swapper.digest for folder, swapper in models.items()}, key=key)
@@ -255,7 +257,7 @@ def _preview(options: Convert, source: FrameSource, stretch: Stretch) -> int:
         looked_at = set(stretch.indices(source) or store.done())
         with_face = [index for index, _, _, faces in store.frame_counts() if faces and index in looked_at]
         found = [(frame, _faces(store, frame.index)) for frame in source.at(spread(with_face, count))]
-        roles = _roles(options, source, store, models, enhancer, ways[0][0])
+        roles = _roles(options, source, store, models, enhancer, ways[0][0], film=False)
     if not found:
         raise FaceswapError(f"No faces were found in {source.path} where they were looked for. Choose other frames, or more of them.")
     rows = [("as it was", [frame.image for frame, _ in found])]
@@ -358,27 +360,28 @@ def _cast(options: Convert) -> dict[Path, str]:
 
 
 def _roles(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper], enhancer: Enhancer | None,
-           compositor: Compositor) -> list[Role]:
-    """Which model gets whose faces."""
+           compositor: Compositor, film: bool = True) -> list[Role]:
+    """Which model gets whose faces; some frames of a `film` alone are not looked at together."""
     kept = _kept(options, source, store)
     networks = {folder: Enhanced(swapper, enhancer, options.enhance_strength) if enhancer else swapper
                 for folder, swapper in models.items()}
     if not options.swap:
         (folder, swapper), = models.items()
         return [Role(networks[folder], replace(compositor, coverage=swapper.coverage), _chooser(options, swapper), kept,
-                     _exemplars(options, folder, networks[folder], source, store, kept))]
+                     _exemplars(options, folder, networks[folder], source, store, kept, film))]
     roles = []
     for folder, who in _cast(options).items():
         meant = _person(int(who)) if who.isdecimal() else _like(options, source, store, [Path(who).expanduser()], [])
         takes = _both(kept, meant)
         roles.append(Role(networks[folder], replace(compositor, coverage=models[folder].coverage), _chooser(options, models[folder]),
-                          takes, _exemplars(options, folder, networks[folder], source, store, takes)))
+                          takes, _exemplars(options, folder, networks[folder], source, store, takes, film)))
     return roles
 
 
 def _exemplars(options: Convert, folder: Path, network: Swapper | Enhanced, source: FrameSource, store: AlignmentStore,
-               takes: Takes) -> Redraw | None:
-    """What draws the detail of real pictures into the faces of `source`; None of a model that has none, or where none is wanted."""
+               takes: Takes, film: bool) -> Redraw | None:
+    """What draws the detail of real pictures into the faces of `source`; None of a model that has none, or where none is wanted. They are
+    chosen over stretches of a `film`, or frame by frame."""
     banks = loading.read_banks(folder) if options.exemplars else {}
     to, other = ("a", "b") if options.swap_model else ("b", "a")
     if to not in banks or other not in banks:
@@ -387,19 +390,26 @@ def _exemplars(options: Convert, folder: Path, network: Swapper | Enhanced, sour
     asked = [face for index in spread(with_face, LOOKED_AT) for face in _faces(store, index) if takes(index, face)]
     if not asked:
         return None
-    person = Person.of(loading.shapes_of([face.landmarks for face in asked], network.coverage))
+    shapes = loading.shapes_of([face.landmarks for face in asked], network.coverage)
+    if not len(shapes):
+        return None
+    person = Person.of(shapes)
     exemplars = loading.prepared(banks, network)
     drawer = loading.drawer(network, exemplars[to], exemplars[other], person)
     logger.info("Exemplars: %d pictures of %s; the shares of their bands: %s.", len(drawer.exemplars), to.upper(),
                 ", ".join(f"{share:.0%}" for share in drawer.shares))
 
-    if source.rate is None:  # pictures have nothing to do with each other
+    if source.rate is None or not film:  # pictures have nothing to do with each other
         return Separate(drawer)
 
     def crops(start: int, stop: int) -> Iterator[tuple[Frame, list[AlignedFace]]]:
         for frame in open_source(source.path).frames(start, stop):
-            faces = [face for face in _faces(store, frame.index) if takes(frame.index, face)]
-            yield frame, [crop_face(frame, face, network.size, network.coverage, network.drawn) for face in faces]
+            faces = []
+            for face in _faces(store, frame.index):
+                with suppress(ValueError, cv2.error):  # what makes no face is told when the frame is converted
+                    if takes(frame.index, face):
+                        faces.append(crop_face(frame, face, network.size, network.coverage, network.drawn))
+            yield frame, faces
 
     return Planned(drawer, crops)
 

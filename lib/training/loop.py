@@ -97,7 +97,7 @@ class _Run:
     """One run of the loop, and where it stands."""
 
     def __init__(self, model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan, measure: Measure | None, begin: Begin | None,
-                 devices: Devices, show: Show | None):
+                 devices: Devices, show: Show | None = None):
         self.faces, self.folder, self.plan, self.devices = faces, folder, plan, devices
         self.parts = make_parts(model, faces, plan, begin, devices)
         self.step = make_step(self.parts)

@@ -32,9 +32,15 @@ def read_banks(folder: Path) -> dict[str, Bank]:
 
 
 def shapes_of(landmarks: Sequence[np.ndarray], coverage: str) -> np.ndarray:
-    """(N, 68, 2) float32: landmarks (68, 2) of frames in [0, 1] of the side of crops of a `coverage`."""
-    size = 256
-    return np.stack([(transform_points(points, crop_matrix(points, size, coverage)) + 0.5) / size for points in landmarks]).astype(np.float32)
+    """(N, 68, 2) float32: landmarks (68, 2) of frames in [0, 1] of the side of crops of a `coverage`; those that make no face are left
+    out."""
+    size, shapes = 256, []
+    for points in landmarks:
+        try:
+            shapes.append((transform_points(points, crop_matrix(points, size, coverage)) + 0.5) / size)
+        except ValueError:
+            continue
+    return np.array([shape for shape in shapes if np.isfinite(shape).all()], np.float32).reshape(-1, 68, 2)
 
 
 def prepared(banks_read: dict[str, Bank], network: Network) -> dict[str, Exemplars]:

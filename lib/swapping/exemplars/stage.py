@@ -142,7 +142,7 @@ class Planned:
         self._drawer, self._crops = drawer, crops
         self._pool = ThreadPoolExecutor(1, "exemplars")
         self._windows: dict[int, Future[dict[Key, Plan]]] = {}
-        self._lock = threading.Lock()
+        self._lock, self._closed = threading.Lock(), threading.Event()
 
     def __call__(self, index: int, swapped: SwappedFace) -> SwappedFace:
         """`swapped`, a face of frame `index`, with the detail of its exemplars."""
@@ -158,6 +158,8 @@ class Planned:
         return swapped if planned is None else self._drawer.drawn(swapped, planned)
 
     def close(self) -> None:
+        """Ends what is under way."""
+        self._closed.set()
         self._pool.shutdown(cancel_futures=True)
 
     def _chosen(self, window: int) -> dict[Key, Plan]:
@@ -167,6 +169,8 @@ class Planned:
         last: dict[object, int] = {}
         stretch: dict[object, int] = {}
         for frame, faces in self._crops(max(0, start - OVERLAP), stop + OVERLAP):
+            if self._closed.is_set():
+                break
             for aligned in faces:
                 track = getattr(aligned.face, "track", None)
                 if track is None or last.get(track) != frame.index - 1:

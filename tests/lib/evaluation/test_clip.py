@@ -98,7 +98,7 @@ def changed(images, faces, change: Callable[[np.ndarray], np.ndarray]) -> list[n
 def test_a_clip_is_perfect_against_itself(itself):
     for key in "pose_error", "landmark_error", "eyes_error", "mouth_error", "gaze_error", "seam":
         assert itself[key] == pytest.approx(0, abs=1e-3), key
-    for key in "eyes_follow", "mouth_follow", "sharpness", "flicker":
+    for key in "eyes_follow", "mouth_follow", "gaze_follows", "brows_follow", "sharpness", "detail", "flicker":
         assert itself[key] == pytest.approx(1, abs=1e-3), key
     assert itself["outside_psnr"] == 99 and itself["swapped"] == 0 and itself["found"] == 100
     assert itself["distance_a"] < 0.35 and itself["distance_b"] > 0.6 and itself["retrieved"] == 0
@@ -106,7 +106,7 @@ def test_a_clip_is_perfect_against_itself(itself):
 
 # What each change makes worse, by at least so much of its unit; every other measure must stay within NOISE
 WORSENS = {
-    "blurred": {"sharpness": -0.7, "flicker": -0.2, "gaze_error": 3},
+    "blurred": {"sharpness": -0.7, "flicker": -0.2, "gaze_error": 3, "detail": -0.7},
     "shifted": {"landmark_error": 1.8, "eyes_error": 1.8, "mouth_error": 1.8, "seam": 0.4},
     "recoloured": {"skin_difference": 5, "sharpness": -0.1},  # a Laplacian of darker green is smaller
     "frozen": {"flicker": 0.8, "jitter": 1.5, "eyes_follow": -0.03, "mouth_follow": -0.04, "gaze_error": 1, "pose_error": 1, "seam": 0.3,
@@ -114,7 +114,8 @@ WORSENS = {
 }
 NOISE = {"distance_b": 0.04, "cosine_b": 0.02, "distance_a": 0.06, "cosine_a": 0.01, "retrieved": 0, "pose_error": 1, "landmark_error": 1.5,
          "eyes_error": 1.5, "mouth_error": 1.5, "eyes_follow": 0.03, "mouth_follow": 0.02, "gaze_error": 2, "outside_psnr": 0, "seam": 0.25,
-         "skin_difference": 0.5, "sharpness": 0.06, "flicker": 0.03, "jitter": 0.2, "swapped": 100, "found": 0}
+         "skin_difference": 0.5, "sharpness": 0.06, "flicker": 0.03, "jitter": 0.2, "swapped": 100, "found": 0,
+         "detail": 0.1, "gaze_follows": 0.3, "brow_error": 3, "brows_follow": 0.1}
 
 
 def altered(name: str, images, faces) -> list[np.ndarray]:
