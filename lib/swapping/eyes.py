@@ -20,6 +20,8 @@ MEASURED_AT = 256  # least side, pixels, of the picture on which the lids are me
 GAIN = 1.4  # of the correction: of drawn eyes an aligner sees but a part of the change, since their lids are soft
 CLOSING, OPENING = 2.5, 0.5  # a picture is squeezed and stretched by no more than this
 LEAST_OPEN = 0.02
+REAL_GAIN = 0.6  # of real eyes, whose lids an aligner sees well
+SHUT, OPEN = 0.18, 0.28  # height by width of an eye, as landmarks have it, that is shut, and that is surely not
 ACROSS, ALONG = 0.38, 0.55  # reach of the change, of the eye's width: Gaussian across the eye, flat along it
 
 
@@ -33,6 +35,11 @@ class EyesFollow:
 
     aligner: Aligner
     gain: float = GAIN
+    leaves_shut: bool = False  # eyes that are shut in the original, or nearly so, stay as they are drawn
+
+    def after_exemplars(self) -> EyesFollow:
+        """The same for faces with real eyes, which are shut where they should be and need less."""
+        return replace(self, gain=REAL_GAIN, leaves_shut=True)
 
     def __call__(self, faces: Sequence[SwappedFace]) -> list[SwappedFace]:
         return list(map(self._moved, faces, self.landmarks(faces)))
@@ -55,11 +62,14 @@ class EyesFollow:
         half = np.ptp(corners, axis=0) / 2 * geometry.scale_of(matrix)
         return picture, np.hstack([middle - half, middle + half])[None], factor
 
+    def _gain(self, target: float) -> float:
+        return self.gain * float(np.clip((target - SHUT) / (OPEN - SHUT), 0, 1)) if self.leaves_shut else self.gain
+
     def _moved(self, swapped: SwappedFace, points: np.ndarray) -> SwappedFace:
         wanted = geometry.eye_openings(swapped.aligned.face.landmarks)
         image = swapped.image.copy()
         for eye, opening, target in zip((geometry.RIGHT_EYE, geometry.LEFT_EYE), geometry.eye_openings(points), wanted):
-            target = max(opening + self.gain * (target - opening), LEAST_OPEN)
+            target = max(opening + self._gain(target) * (target - opening), LEAST_OPEN)
             _squeeze(image, swapped.image, points[eye], float(np.clip(opening / target, OPENING, CLOSING)))
         return replace(swapped, image=image)
 

@@ -27,7 +27,15 @@ _Cropped = tuple[Frame, list[tuple[int, AlignedFace]], str]  # the number of eac
 Choose = Callable[[list[AlignedFace]], list[AlignedFace]]
 Takes = Callable[[int, Face], bool]  # frame index, face
 Redraw = Callable[[int, SwappedFace], SwappedFace]  # frame index, a face of it
-Follow = Callable[[list[SwappedFace]], list[SwappedFace]]
+
+
+class Follow(Protocol):
+    """What is done to the faces that a network drew, before they are set in."""
+
+    def __call__(self, faces: Sequence[SwappedFace]) -> list[SwappedFace]: ...
+
+    def after_exemplars(self) -> Follow:
+        """The same for faces that have the detail of real pictures."""
 
 
 def everyone(faces: list[AlignedFace]) -> list[AlignedFace]:
@@ -99,7 +107,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
         if exemplars is None:
             return face
         face = exemplars(index, face)
-        return replace(follow, gain=0.3)([face])[0] if follow else face
+        return follow.after_exemplars()([face])[0] if follow else face
 
     def measure(item: tuple[Frame, list[SwappedFace], str]) -> tuple[Frame, list[SwappedFace], str]:
         frame, faces, failure = item

@@ -20,7 +20,7 @@ CLOSE, CLOSE_SHARE = 2, 1 / 3  # a change to a picture within so many frames of 
 SKIN_FADE, PART_FADE = 4, 1  # frames before and after a change over which both pictures are mixed
 MOST_MIXED = 3  # pictures of a part
 POSE_SHARE = 0.5  # of the cost of the skin that counts for eyes and mouth, too: they have to be turned alike
-OPENING, LIDS, EYE_LOOK, MOUTH_LOOK = 3.0, 1.5e-3, 5e-4, 1e-3  # weights of lids, and of how unlike the patches are
+OPENING, LIDS, EYE_LOOK, MOUTH_LOOK = 3.0, 4e-3, 5e-4, 1e-3  # weights of lids, and of how unlike the patches are
 
 SKIN_WEIGHTS = np.ones(68, np.float32)
 SKIN_WEIGHTS[:17], SKIN_WEIGHTS[17:27], SKIN_WEIGHTS[27:36], SKIN_WEIGHTS[48:] = 0.5, 1.5, 3.0, 0.6
