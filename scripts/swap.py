@@ -226,8 +226,8 @@ class Swap(Command):
                             choices=("auto", "float32", "bfloat16"))
     seed: int | None = option(None, "Makes training on a CPU repeatable.", low=0)
     preview: bool = option(False, "Make the training preview every 20 seconds, not only at each save.", short="-p")
-    quick_look: Path | None = option(None, "Train and convert nothing: write a picture there that shows what to expect, made of B's pictures "
-                                           "alone, and tell what speaks against the footage (light, poses, hair).")
+    quick_look: Path | None = option(None, "Train and convert nothing: write a picture there that shows what to expect, made of B's "
+                                           "pictures alone, and tell what speaks against the footage (light, poses, hair).")
     detector: str = option("auto", "Finds the faces.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Fits the landmarks.", plugin="aligners")
     min_face: int | None = option(None, "The smallest face looked for, brows to chin, in pixels of the frame; see extract --help.", low=0)

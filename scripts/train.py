@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OWN_FILES = {"events", "exemplars_a.h5", "exemplars_b.h5", "identities.json", "log.jsonl", "loss.png", checkpoint.COPY, "preview.png", "rate.png", "report.html", "saves",
-             "snapshots", "timelapse"}  # of a model's folder
+OWN_FILES = {"events", "exemplars_a.h5", "exemplars_b.h5", "identities.json", "log.jsonl", "loss.png", checkpoint.COPY, "preview.png",
+             "rate.png", "report.html", "saves", "snapshots", "timelapse"}  # of a model's folder
 FEWEST_FACES = 10  # below this nothing can be learnt
 FEW_FACES = 100  # below this the swap will look alike whatever A does
 FEW_PICTURES = 1000  # below this an adversarial model of all kinds of people or pictures learns them by heart
@@ -397,7 +397,8 @@ def _held_out(settings: dict[str, Any], files: list[FaceFile]) -> list[FaceFile]
     return [files[index] for index in chosen]
 
 
-def _held_out_faces(faces: list[AlignedFace], folder: Path, model: FaceModel, files_b: list[list[FaceFile]]) -> Callable[[], heldout.HeldOut]:
+def _held_out_faces(faces: list[AlignedFace], folder: Path, model: FaceModel,
+                    files_b: list[list[FaceFile]]) -> Callable[[], heldout.HeldOut]:
     """What says and shows how good the swap of the held-out `faces` is; its networks are loaded when it is first asked."""
 
     @cache

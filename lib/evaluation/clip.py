@@ -22,7 +22,8 @@ from lib.types import Face
 SHOWN = 4  # best and worst frames that are shown
 KEPT = 24  # of which so many are chosen
 A_CUT = 0.6  # distances between the eyes: a face that moves further from one frame to the next is another shot's
-MEDIANS = ("distance_a", "distance_b", "cosine_a", "cosine_b", "sharpness", "detail", "parts_eyes", "parts_mouth")  # of these the median frame counts, of others the mean
+# Of these the median frame counts, of others the mean
+MEDIANS = ("distance_a", "distance_b", "cosine_a", "cosine_b", "sharpness", "detail", "parts_eyes", "parts_mouth")
 EVERY_FRAME = ("retrieved", "flicker", "jitter", "swapped", "found")  # others are of the swapped frames alone: the rest are perfect
 FEWEST = 10  # frames that a correlation takes
 STILL = 0.01  # openings, and heights of brows, that vary by less than this deviation are noise

@@ -90,8 +90,8 @@ class PartsOfB:
         count = len(patches["mouth"])
         if count < 2 * NEIGHBOURS + 2:
             return None
-        best = {name: [_best(patch, rows[:max(0, number - NEIGHBOURS)] + rows[number + NEIGHBOURS + 1:]) for number, patch in enumerate(rows)]
-                for name, rows in patches.items()}
+        best = {name: [_best(patch, rows[:max(0, number - NEIGHBOURS)] + rows[number + NEIGHBOURS + 1:])
+                       for number, patch in enumerate(rows)] for name, rows in patches.items()}
         eyes = np.median(np.add(best["right eye"], best["left eye"]) / 2)
         return cls(patches, {"eyes": float(eyes), "mouth": float(np.median(best["mouth"]))})
 

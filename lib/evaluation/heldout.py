@@ -15,7 +15,8 @@ from lib.swapping.pipeline import Follow, Network, Redraw, Role, swap_frames
 from lib.types import AlignedFace, Detection, Face, Frame
 
 MOST, SHARE = 12, 0.1  # faces held out: so many, but no larger share of A's
-SHOWN = ("distance_b", "pose_error", "landmark_error", "eyes_error", "mouth_error", "detail", "parts_eyes", "parts_mouth")  # keys in `measures`
+# Keys in `measures`
+SHOWN = ("distance_b", "pose_error", "landmark_error", "eyes_error", "mouth_error", "detail", "parts_eyes", "parts_mouth")
 WATCHED = ("distance_b", "landmark_error", "softness")  # training goes on while one of these gets better
 SHEET, TILE = 6, 128  # faces on a sheet; side of each, pixels
 SMOOTH = 3  # measurements whose mean is looked at: one alone is noisy

@@ -1,4 +1,4 @@
-"""What to expect of a pair of people before anything is trained: a sheet made of B's pictures alone, and what speaks against the footage."""
+"""What to expect of two people before anything is trained: a sheet made of B's pictures alone, and what speaks against the footage."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _faults(faces_a: Sequence[FaceFile], faces_b: Sequence[FaceFile], a: Exempla
         faults.append(f"Too few poses: for {far:.0%} of A's faces B was never filmed with the head turned like that.")
     if mouths > MANY:
         faults.append(f"Too few expressions: for {mouths:.0%} of A's faces B never made such a mouth.")
-    light_a, light_b = (np.median([light_of(file.image, file.landmarks) for file in (files[index] for index in _spread(len(files), ASKED))], 0)
+    light_a, light_b = (np.median([light_of(files[index].image, files[index].landmarks) for index in _spread(len(files), ASKED)], 0)
                         for files in (faces_a, faces_b))
     if abs(light_b[1] - light_a[1]) > SIDE_LIGHT:
         faults.append(f"Wrong light: B is lit from the {'right' if light_b[1] > light_a[1] else 'left'} of the picture compared with A.")

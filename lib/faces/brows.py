@@ -106,7 +106,7 @@ def _brow(picture: np.ndarray, points: np.ndarray, upwards: np.ndarray, apart: f
 
 
 def _darkest_path(dark: np.ndarray) -> np.ndarray:
-    """(COLUMNS,): row in each column of `dark` (rows, COLUMNS), so that their sum is largest and neighbours are no more than STEEPEST apart."""
+    """(COLUMNS,): row in each column of `dark` (rows, COLUMNS), so that their sum is largest and neighbours at most STEEPEST apart."""
     total, back = dark[:, 0].copy(), np.zeros(dark.shape, np.int32)
     rows = np.arange(len(dark))
     for column in range(1, dark.shape[1]):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -191,7 +191,8 @@ class Exemplars:
     def crop(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """(side, side, 3) uint8 RGB and its landmarks (68, 2) in pixels."""
         picture = self._bank.picture(index)
-        matrix = template_matrix(self.side, self.coverage) @ np.vstack([invert(template_matrix(len(picture), self._bank.coverage)), [0, 0, 1]])
+        back = invert(template_matrix(len(picture), self._bank.coverage))
+        matrix = template_matrix(self.side, self.coverage) @ np.vstack([back, [0, 0, 1]])
         points = transform_points(self._bank.landmarks[index] * len(picture) - 0.5, matrix).astype(np.float32)
         return warp(picture, matrix, self.side), points
 
@@ -211,7 +212,8 @@ def sharpness(picture: np.ndarray, points: np.ndarray) -> float:
 
 
 def _encoded(picture: np.ndarray) -> bytes:
-    picture = np.ascontiguousarray(picture) if len(picture) <= LARGEST else cv2.resize(picture, (LARGEST, LARGEST), interpolation=cv2.INTER_AREA)
+    if len(picture) > LARGEST:
+        picture = cv2.resize(picture, (LARGEST, LARGEST), interpolation=cv2.INTER_AREA)
     flags = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), flags)[1].tobytes()
 

@@ -57,7 +57,8 @@ def costs(faces: Features, person: Person, bank: Features, other: Person, extra:
     skin = _squares(own, bank.shapes, SKIN_WEIGHTS) + extra.astype(np.float32)
     pose = POSE_SHARE * skin
     eyes = [pose + OPENING * np.square(openings[:, None, eye] - bank.openings[None, :, eye])
-            + LIDS * np.square(shut[0][:, None, eye] - shut[1][None, :, eye]) + EYE_LOOK * (1 - faces.eyes[:, eye] @ bank.eyes[:, eye].T) for eye in (0, 1)]
+            + LIDS * np.square(shut[0][:, None, eye] - shut[1][None, :, eye])
+            + EYE_LOOK * (1 - faces.eyes[:, eye] @ bank.eyes[:, eye].T) for eye in (0, 1)]
     mouths = [(part.mouths - _usual(own_build)) * MOUTH_SHARES for part, own_build in ((faces, build), (bank, bank_build))]
     mouth = pose + np.square(mouths[0][:, None] - mouths[1][None]).mean(-1) + MOUTH_LOOK * (1 - faces.lips @ bank.lips.T)
     return Costs(skin, *eyes, mouth)

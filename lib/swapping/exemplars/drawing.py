@@ -137,7 +137,8 @@ def lacking(drawn: np.ndarray, bent: Bent) -> np.ndarray:
 
 
 def trust(low: np.ndarray, bent: Bent) -> np.ndarray:
-    """(S, S) float32 in [0, 1]: how far the exemplar is believed, by how far its low frequencies are from the drawing's, `low` (S, S, 3)."""
+    """(S, S) float32 in [0, 1]: how far the exemplar is believed, by `low` (S, S, 3), the distance of its low frequencies from the
+    drawing's."""
     apart = cv2.GaussianBlur(np.abs(low).mean(-1), (0, 0), BANDS[1] * bent.size)
     trusted = np.exp(-np.square(apart / TRUST)) * bent.face
     looser = np.exp(-np.square(apart / (TRUST * PART_TRUST))) * bent.face
@@ -145,7 +146,8 @@ def trust(low: np.ndarray, bent: Bent) -> np.ndarray:
 
 
 def in_light_of(picture: np.ndarray, wanted: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
-    """`picture` (S, S, 3) float32 RGB with the low frequencies of brightness and colour that `wanted` has where `weights` (S, S) are set."""
+    """`picture` (S, S, 3) float32 RGB with the low frequencies of brightness and colour that `wanted` has, measured where `weights` (S, S)
+    are set."""
     factor = max(1, int(sigma / 3))
     small = len(picture) // factor
     first, second, weight = (cv2.resize(part, (small, small), interpolation=cv2.INTER_AREA) for part in (picture, wanted, weights))

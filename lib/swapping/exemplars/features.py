@@ -55,7 +55,8 @@ def features_of(pictures: Sequence[np.ndarray], shapes: np.ndarray) -> Features:
 
 
 def with_seen_brows(picture: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """(68, 2) float32: landmarks `shape`, in [0, 1] of the side of a crop (S, S, 3) uint8 RGB, with brow points where the brows are seen."""
+    """(68, 2) float32: `shape`, landmarks in [0, 1] of the side of `picture`, a crop (S, S, 3) uint8 RGB, with those of the brows where
+    these are seen."""
     side = len(picture)
     refined = np.asarray(shape, np.float32).copy()
     for brow, part in zip(find_brows(picture, refined * side - 0.5), (RIGHT_BROW, LEFT_BROW)):
@@ -114,16 +115,6 @@ def build_of(shapes: np.ndarray) -> np.ndarray:
     """(68, 2) float32: what is a person's own in `shapes` (N, 68, 2): their mean, symmetric."""
     mean = np.asarray(shapes, np.float32).mean(0)
     return (mean + mean[MIRRORED] * np.float32((-1, 1)) + np.float32((1, 0))) / 2
-
-
-def mirrored(features: Features) -> Features:
-    """Those of the mirrored faces."""
-    shapes = features.shapes[:, MIRRORED] * np.float32((-1, 1)) + np.float32((1, 0))
-    height, width = (part.stop - part.start for part in EYE_CUT)
-    eyes = features.eyes.reshape(-1, 2, height, width)[:, ::-1, :, ::-1].reshape(features.eyes.shape)
-    height, width = (part.stop - part.start for part in MOUTH_CUT)
-    lips = features.lips.reshape(-1, height, width)[:, :, ::-1].reshape(features.lips.shape)
-    return Features(shapes, features.openings[:, ::-1], features.mouths[:, [2, 1, 0, 3, 4]], eyes, lips)
 
 
 def _patch(grey: np.ndarray, first: np.ndarray, last: np.ndarray, apart: int, size: tuple[int, int],

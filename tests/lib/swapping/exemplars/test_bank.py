@@ -67,7 +67,8 @@ def replaced(name, value):
 @pytest.mark.parametrize("change, words", [
     (lambda file: file.attrs.__setitem__("kind", "else"), "no bank"), (lambda file: file.attrs.__setitem__("coverage", "all"), "no bank"),
     (replaced("ends", np.int64([5, 3])), "do not fit"), (replaced("jpegs", np.zeros(5, np.uint8)), "one after another"),
-    (replaced("landmarks", np.full((12, 68, 2), np.nan, np.float32)), "places of a crop"), (lambda file: file.pop("moments"), "Cannot read"),
+    (replaced("landmarks", np.full((12, 68, 2), np.nan, np.float32)), "places of a crop"),
+    (lambda file: file.pop("moments"), "Cannot read"),
     (replaced("jpegs", np.zeros((10, 10), np.uint8)), "do not fit")])
 def test_a_damaged_bank_is_refused_in_a_line(made, tmp_path, change, words):
     banks.write(tmp_path / "bank.h5", made, "")

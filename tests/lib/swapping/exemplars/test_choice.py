@@ -8,7 +8,7 @@ import pytest
 from lib.faces.faceset import list_faces, read_face
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars.choice import choose, costs
-from lib.swapping.exemplars.features import Person, lids_like, mirrored, openings_of, with_lids
+from lib.swapping.exemplars.features import Person, lids_like, openings_of, with_lids
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,3 @@ def test_lids_are_moved_and_corners_stay(ready):
     moved = with_lids(shape, openings_of(shape[None])[0] / 2)
     assert np.allclose(openings_of(moved[None])[0], openings_of(shape[None])[0] / 2, rtol=0.05)
     assert np.allclose(moved[[36, 42]], shape[[36, 42]]) and np.allclose(moved[:36], shape[:36])
-
-
-def test_mirrored_twice_is_as_before(ready):
-    again = mirrored(mirrored(ready.features))
-    for name in "shapes", "openings", "mouths", "eyes", "lips":
-        assert np.allclose(getattr(again, name), getattr(ready.features, name), atol=1e-6), name

@@ -14,7 +14,7 @@ from lib.plugin import BLENDERS, COLORS, MASKERS
 from lib.swapping.composite import Compositor, crop_face, network_input
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars import loading
-from lib.swapping.exemplars.stage import Drawer, Planned, Separate, key_of, seen, shape_of
+from lib.swapping.exemplars.stage import Planned, Separate, key_of, seen, shape_of
 from lib.swapping.pipeline import Role, swap_frames
 from lib.types import Frame, SwappedFace
 
@@ -82,7 +82,6 @@ def test_a_young_network_gets_much_and_a_good_one_little(drawer, ready):
 
     class Perfect(Blur):
         def __call__(self, faces):  # draws the exemplar itself
-            asked = Drawer(ready["b"], ready["b"].person, None)
             pictures = [ready["b"].crop(int(index))[0].astype(np.float32) / 255 for index in np.linspace(0, 11, 12).round()]
             return np.stack(pictures[:len(faces)]), None
 
@@ -123,7 +122,8 @@ def test_the_same_face_is_drawn_wherever_a_run_begins(drawer, files, network):
     frames = [(Frame(number, file.image), [in_crop(file.aligned)]) for number, file in enumerate(files["a"])]
 
     def crops(start, stop):
-        return ((frame, [crop_face(frame, face, 64, "full", 64) for face in faces]) for frame, faces in frames if start <= frame.index < stop)
+        return ((frame, [crop_face(frame, face, 64, "full", 64) for face in faces])
+                for frame, faces in frames if start <= frame.index < stop)
 
     compositor = Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")], coverage="full")
 
@@ -144,7 +144,8 @@ def test_a_film_longer_than_a_window_is_planned_in_windows(drawer, files, monkey
 
     monkeypatch.setattr(stage, "WINDOW", 4)
     monkeypatch.setattr(stage, "OVERLAP", 2)
-    asked, held = [], [crop_face(Frame(number, file.image), in_crop(file.aligned), 64, "full", 64) for number, file in enumerate(files["a"])]
+    asked = []
+    held = [crop_face(Frame(number, file.image), in_crop(file.aligned), 64, "full", 64) for number, file in enumerate(files["a"])]
 
     def crops(start, stop):
         asked.append((start, stop))
