@@ -12,6 +12,7 @@ stands for the faces it was chosen from. Datasets, N pictures:
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -149,6 +150,7 @@ class Exemplars:
         self._bank, self.coverage, self.side = bank, coverage, side
         self.moments = bank.moments
         self._ready: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._lock = threading.Lock()
         unit = side / COVERAGES[coverage][0]
         with_crops = list(ordered_map(self._looked_at, range(len(bank)), device.cores()))
         shapes = np.stack([shape for shape, *_ in with_crops])
@@ -176,9 +178,10 @@ class Exemplars:
                 over = cv2.convertScaleAbs(hair.over_face(picture, points), alpha=255)
             masks = cv2.merge([np.minimum(skin_mask(picture, points), 255 - over), over])
             found = picture, masks
-            while len(self._ready) >= KEPT:
-                self._ready.pop(next(iter(self._ready)), None)
-            self._ready[index] = found
+            with self._lock:
+                while len(self._ready) >= KEPT:
+                    self._ready.pop(next(iter(self._ready)))
+                self._ready[index] = found
         return found
 
     @cached_property

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from lib.faces.bending import Bend, spread
-from lib.faces.masks import with_whole_brows
 from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
+from lib.faces.masks import with_whole_brows
 from lib.swapping.composite import DARK
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix
@@ -18,10 +18,11 @@ from lib.swapping.exemplars.skin import LEFT_BROW, OUTER_LIPS, RIGHT_BROW, face_
 # All lengths are shares of the face's size, the side of the mean face's unit square
 BANDS = (1.5 / 160, 3 / 160, 6 / 160, 12 / 160)  # sigma: between two lies a band
 PARTS = ((RIGHT_EYE, 8 / 160, 4 / 160), (LEFT_EYE, 8 / 160, 4 / 160), (OUTER_LIPS, 9 / 160, 6 / 160))  # how far each reaches, its soft edge
-BROW = 10 / 160  # half of the width of the band that holds a brow
+BROW, BROW_EDGE = 10 / 160, 4 / 160  # half of the width of the band that holds a brow, its soft edge
 AROUND = 3.0  # soft edges beyond which a part has no share
 GAIN = 0.6, 1.6  # of the colours of a part, so that it suits the skin around it
 LIGHT = 15 / 160  # sigma of the light that is taken from the drawing
+GROWN, YOUNG = 0.2, 0.6  # shares of the second band: of a network that draws eyes, brows and mouth itself, and of one that does not
 TRUST = 0.25  # difference of low frequencies at which the exemplar counts for 1/e
 PART_TRUST = 2.5  # times that of eyes and mouth, which were chosen for what the original shows
 SOFTENED, ROUGHER = 2, 1.0  # bands that are made as soft as the original; how much finer than it they may be
@@ -49,12 +50,11 @@ class Bent:
         for mix, (part, reach, edge) in zip((choice.right_eye, choice.left_eye, choice.mouth), PARTS):
             self._set_in(mix, part, reach * self.size, edge * self.size, mix != choice.skin)
 
+        lines = np.zeros((side, side), np.uint8)
         for brow in (RIGHT_BROW, LEFT_BROW):
-            line = np.zeros((side, side), np.uint8)
             width = max(1, round(2 * BROW * self.size))
-            cv2.polylines(line, [np.round(self.points[brow] * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
-            self.brows = line if brow is RIGHT_BROW else self.brows | line
-        self.brows = cv2.GaussianBlur(self.brows, (0, 0), 4 / 160 * self.size).astype(np.float32) / 255
+            cv2.polylines(lines, [np.round(self.points[brow] * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
+        self.brows = cv2.GaussianBlur(lines, (0, 0), BROW_EDGE * self.size).astype(np.float32) / 255  # (S, S): 1 = on a brow
         self.parts = np.maximum(self.parts, self.brows)
 
     def _set_in(self, mix: Mix, part: slice, reach: float, edge: float, differs: bool) -> None:
@@ -97,7 +97,7 @@ def with_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float], original
     for band in BANDS:
         levels.append(blurred(apart, band * size))
     trusted = trust(levels[3], bent)
-    young = np.float32(np.clip((shares[1] - 0.2) / 0.4, 0, 1))
+    young = np.float32(np.clip((shares[1] - GROWN) / (YOUNG - GROWN), 0, 1))
     parts = young * bent.parts[..., None]
     added = sum(np.float32(share) * (levels[number] - levels[number + 1]) for number, share in enumerate(shares))
     added += parts * (apart - added)

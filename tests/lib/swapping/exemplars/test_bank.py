@@ -99,3 +99,13 @@ def test_a_bank_is_ready_for_any_crop(made):
         assert len(ready.features) == len(made) and ready.extra.shape == (len(made),)
         points = ready.features.shapes[0] * side - 0.5
         assert masks[..., 0][int(points[30, 1]), int(points[30, 0])] == 255, "the nose is face"
+
+
+def test_few_prepared_pictures_stay_in_memory(made, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    monkeypatch.setattr(banks, "KEPT", 3)
+    ready = banks.Exemplars(made, "full", 256)
+    with ThreadPoolExecutor(4) as pool:
+        pictures = list(pool.map(lambda index: ready.prepared(index % len(made))[0], range(40)))
+    assert len(ready._ready) <= 3 and (pictures[0] == pictures[len(made)]).all()
