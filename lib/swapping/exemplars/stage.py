@@ -13,9 +13,9 @@ import numpy as np
 from scipy.signal import savgol_filter
 
 from lib.faces import hair
-from lib.faces.geometry import transform_points
+from lib.faces.geometry import similarity_transform, transform_points
 from lib.swapping.exemplars.bank import Exemplars
-from lib.swapping.exemplars.choice import Choice, choose, costs
+from lib.swapping.exemplars.choice import Choice, Mix, choose, costs
 from lib.swapping.exemplars.drawing import Bent, as_soft_as, with_detail
 from lib.swapping.exemplars.light import Skin, SkinLight
 from lib.swapping.exemplars.features import Features, Person, features_of, lids_like, openings_of, with_lids, with_seen_brows
@@ -27,6 +27,9 @@ KEPT = 3  # windows in memory
 BROWS, SMOOTHED = slice(17, 27), 7  # landmarks; frames over which their jitter is taken out
 PARTS = ((slice(36, 42), 36, 39), (slice(42, 48), 42, 45), (slice(48, 68), 48, 54))  # eyes and mouth, and their corners: to B's build these
 # are moved and made as wide, never as high: how far they are open stays
+UPPER_LIP, LOWER_LIP = np.r_[49:54, 61:64], np.r_[55:60, 65:68]  # landmarks of the lips between their corners
+LIPS, OWN_LIPS = slice(48, 68), 0.5  # how far lips keep the shape that they have in B's picture
+GAP_KEPT = 0.5  # of what the gap between the lips loses by that: all of it and lips are bent too far, none and they follow less
 BROW_SHARE, WIDTH_SHARE = 0.8, 0.6  # of B's build, of where the brows are, and of how wide eyes and mouth are
 
 Key = tuple[int, bytes]  # frame index; landmarks
@@ -105,8 +108,22 @@ class Drawer:
         lids = lids_like(openings_of(shape[None])[0], self.person, self.exemplars.person)
         return with_lids(shape, lids) + self.shift
 
+    def _with_own_lips(self, wanted: np.ndarray, mouth: Mix) -> np.ndarray:
+        """`wanted` (68, 2) with lips that are in part those of the pictures of the mouth, set between the same corners: lips that are bent
+        all the way no longer look like B's."""
+        own = np.zeros((20, 2))
+        for picture, share in mouth:
+            lips = self.exemplars.features.shapes[picture][LIPS].astype(np.float64)
+            own += share * transform_points(lips, similarity_transform(lips[[0, 6]], wanted[[48, 54]]))
+        gap = wanted[66] - wanted[62]
+        wanted[LIPS] += OWN_LIPS * (own - wanted[LIPS])
+        wider = GAP_KEPT * (gap - (wanted[66] - wanted[62])) / 2  # of each lip
+        wanted[UPPER_LIP] -= wider
+        wanted[LOWER_LIP] += wider
+        return wanted
+
     def drawn(self, swapped: SwappedFace, planned: Plan) -> SwappedFace:
-        bent = Bent(self.exemplars, planned.choice, self.wanted(planned.shape))
+        bent = Bent(self.exemplars, planned.choice, self._with_own_lips(self.wanted(planned.shape), planned.choice.mouth))
         picture = as_large(swapped.aligned.image, bent.side)
         points = shape_of(swapped.aligned) * bent.side - 0.5
         front = hair.over_face(picture, points)
