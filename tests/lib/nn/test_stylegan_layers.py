@@ -222,7 +222,7 @@ def test_half_precision_gives_nearly_the_same(design):
                 one.set_weights(other.get_weights())
             drawn, told = np.asarray(narrow[0](x)), np.asarray(narrow[1](wanted))
             assert drawn.dtype == told.dtype == np.float32
-            tolerance = 0.08 if precision == "bfloat16" else 0.01
+            tolerance = 0.08 if precision == "bfloat16" else 0.03  # weights are drawn anew in each run: one in dozens had 0.012
             assert np.abs(drawn - wanted).max() < tolerance * np.abs(wanted).max()
             assert np.abs(told - np.asarray(wide[1](wanted))).max() < tolerance * 4
     finally:
