@@ -25,7 +25,7 @@ LIGHT = 15 / 160  # sigma of the light that is taken from the drawing
 GROWN, YOUNG = 0.2, 0.6  # shares of the second band: of a network that draws eyes, brows and mouth itself, and of one that does not
 TRUST = 0.25  # difference of low frequencies at which the exemplar counts for 1/e
 PART_TRUST = 2.5  # times that of eyes and mouth, which were chosen for what the original shows
-SOFTENED, ROUGHER = 2, 1.0  # bands that are made as soft as the original; how much finer than it they may be
+SOFTENED = 2  # bands that are made as soft as the original
 EDGE = 2.5 / 160  # sigma of the edge between face and hair
 
 
@@ -113,7 +113,7 @@ def as_soft_as(picture: np.ndarray, original: np.ndarray, bent: Bent) -> np.ndar
     for number in range(SOFTENED):
         own, wanted = (float((level[number] - level[number + 1])[inside].std()) for level in levels)
         coarse = blurred(picture, BANDS[number] * bent.size)
-        gain = min(1.0, ROUGHER * wanted / max(own, 1e-6))
+        gain = min(1.0, wanted / max(own, 1e-6))
         if gain < 1:
             softer = softer + np.float32(gain - 1) * (fine - coarse)
         fine = coarse

@@ -209,6 +209,7 @@ def test_both_are_of_the_sizes_that_they_should_be(design):
 
 
 def test_half_precision_gives_nearly_the_same(design):
+    keras.utils.set_random_seed(1)  # whatever tests ran before
     makers, x = DESIGNS[design], normal(4, 6, LATENT)
     wide = [makers[0](latent=LATENT, **SMALL), makers[1](**SMALL)]
     for network in wide:
@@ -222,7 +223,7 @@ def test_half_precision_gives_nearly_the_same(design):
                 one.set_weights(other.get_weights())
             drawn, told = np.asarray(narrow[0](x)), np.asarray(narrow[1](wanted))
             assert drawn.dtype == told.dtype == np.float32
-            tolerance = 0.08 if precision == "bfloat16" else 0.03  # weights are drawn anew in each run: one in dozens had 0.012
+            tolerance = 0.08 if precision == "bfloat16" else 0.01
             assert np.abs(drawn - wanted).max() < tolerance * np.abs(wanted).max()
             assert np.abs(told - np.asarray(wide[1](wanted))).max() < tolerance * 4
     finally:
