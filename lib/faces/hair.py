@@ -90,13 +90,13 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
     Around the brow landmarks `hidden`, the other brow's mirror image is drawn.
     """
     view = _view(image, landmarks)
-    eyes, face = _eyes(view), _face(view)
-    features = eyes | _seen_brows(view, image, landmarks)
+    eyes, face, brows = _eyes(view), _face(view), find_brows(image, landmarks)
+    features = eyes | _seen_brows(view, image, brows)
     unlike = _unlike_skin(view, features)
     other = (unlike > UNLIKE_SKIN).view(np.uint8)
     upper = other & _above_the_cheeks(view)
     cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
-    features = eyes | _seen_brows(view, image, landmarks, cut, hidden)
+    features = eyes | _seen_brows(view, image, brows, cut, hidden)
 
     over = _over_face(view, upper | cut, features, face)
     if not over.any() and not hidden:
@@ -128,11 +128,11 @@ def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[in
 def over_face(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(S, S) float32 in [0, 1]: hair that hangs over the face from above, in `image` (S, S, 3) uint8 RGB; `landmarks` in its pixels."""
     view = _view(image, landmarks)
-    eyes, face = _eyes(view), _face(view)
-    features = eyes | _seen_brows(view, image, landmarks)
+    eyes, face, brows = _eyes(view), _face(view), find_brows(image, landmarks)
+    features = eyes | _seen_brows(view, image, brows)
     unlike = _unlike_skin(view, features)
     cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
-    features = eyes | _seen_brows(view, image, landmarks, cut)
+    features = eyes | _seen_brows(view, image, brows, cut)
     hair = _grown(view, _over_face(view, cut, features, face), unlike, face, features)
     found = np.zeros(image.shape[:2], np.float32)
     height, width = view.factor * np.array(hair.shape)
@@ -229,13 +229,13 @@ def _brows(view: _View) -> np.ndarray:
     return _drawn(view, [view.points[brow] + 0.1 * view.up for brow in (RIGHT_BROW, LEFT_BROW)], BROW_WIDTH * view.apart)
 
 
-def _seen_brows(view: _View, image: np.ndarray, landmarks: np.ndarray, hair: np.ndarray | None = None,
+def _seen_brows(view: _View, image: np.ndarray, brows: Sequence[Brow | None], hair: np.ndarray | None = None,
                 hidden: Collection[int] = ()) -> np.ndarray:
-    """(h, w) uint8, 1 = on a brow as it is seen in `image`, or where the landmarks have it if none is. The outer end of a brow, where
+    """(h, w) uint8, 1 = on a brow as it is seen, one of `brows`, or where the landmarks have it if none is. The outer end of a brow, where
     `hair` (h, w) hangs over it, is left out, and so is what is beyond landmarks that are `hidden`."""
     factor, mask = view.factor, np.zeros(image.shape[:2], np.uint8)
     missing = []
-    for brow, line in zip(find_brows(image, landmarks), (RIGHT_BROW, LEFT_BROW)):
+    for brow, line in zip(brows, (RIGHT_BROW, LEFT_BROW)):
         if brow is None:
             missing.append(view.points[line] + 0.1 * view.up)
         else:
