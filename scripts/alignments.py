@@ -16,7 +16,7 @@ from lib.faces import inventory, tracking
 from lib.faces.drawing import draw as draw_faces
 from lib.faces.exchange import export_faces, import_faces
 from lib.faces.cut import Cut
-from lib.faces.extraction import check_source, follow, source_identity
+from lib.faces.extraction import check_source, follow, same_video, source_identity
 from lib.faces.joining import join
 from lib.faces.removal import bring_back, remove_deleted
 from lib.faces.store import AlignmentStore, StoredFace, default_store, new_store
@@ -119,14 +119,9 @@ def _draw(options: Alignments) -> int:
 def _check_same(source: FrameSource, path: Path) -> None:
     """Raises FaceswapError if the store at `path` is of another source, or of pictures that are others now."""
     with AlignmentStore.open(path, read_only=True) as store:
-        recorded, now, names = store.settings.get("source"), source_identity(source), store.names()
-    if recorded is None:
-        raise FaceswapError(f"{path} was never begun: nothing was searched. Run extract first.")
-    files = getattr(source, "names", [])
-    moved = files and any(index >= len(files) or files[index] != name for index, name in names.items())
-    if recorded["video"] != now["video"] or moved:
-        raise FaceswapError(f"{path} belongs to {recorded['path']}, which is not the same as {source.path} now. "
-                            "Name the store of this source with -p, or run extract on it again.")
+        if "source" not in store.settings:
+            raise FaceswapError(f"{path} was never begun: nothing was searched. Run extract first.")
+        check_source(source, store)
 
 
 def _smooth(options: Alignments) -> int:
@@ -155,7 +150,7 @@ def _relink(options: Alignments) -> int:
                 raise FaceswapError(f"{store.path} belongs to {recorded['path']}, which is {kind}. {source.path} is not. "
                                     "Name the source that it was made for with -i.")
             check_source(source, store)
-        elif recorded["video"] != now["video"]:
+        elif not same_video(recorded["video"], now["video"]):
             _check_encoded_anew(source, store, bool(options.force))
         store.update({"source": now})
         logger.info("%s belongs to %s now; before, to %s.", store.path, now["path"], recorded["path"])
@@ -218,6 +213,8 @@ def _export(options: Alignments) -> int:
         raise FaceswapError(f"The export is a JSON file: name one that ends in .json with -o, not {options.output}.")
     with AlignmentStore.open(path, read_only=True) as store:
         recorded = store.settings.get("source", {"path": path.name.removesuffix(".alignments.db")})
+        if options.input and options.input.exists():
+            check_source(open_source(options.input), store)
         faces, frames = export_faces(store, Path(options.input or recorded["path"]).stem, options.output)
     logger.info("Exported %s in %s: %s", counted(faces, "face"), counted(frames, "frame"), options.output)
     return DONE

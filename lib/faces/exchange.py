@@ -19,7 +19,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.faces import tracking, tracks
-from lib.faces.extraction import source_identity
+from lib.faces.extraction import file_of, source_identity
 from lib.faces.quality import SMALLEST_SPREAD
 from lib.faces.geometry import INNER
 from lib.faces.store import AlignmentStore, StoredFace
@@ -87,7 +87,7 @@ def import_faces(path: Path, source: FrameSource, store: AlignmentStore, first_f
     faces = 0
     for name, said in _entries(path):
         found = _faces(path, name, said, None if pictures else source.size)
-        store.add(places[name], name if pictures else "", None, found)
+        store.add(places[name], name if pictures else "", None, found, file=file_of(source.files[places[name]]) if pictures else None)
         faces += len(found)
     wanted = set(places.values())
     if not pictures and wanted:

@@ -27,7 +27,9 @@ from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE
 from lib.faces.identity import Wanted, recognize, tell_apart
 from lib.faces.quality import is_face
 from lib.faces.store import AlignmentStore, StoredFace
+from lib.logs import counted
 from lib.media.base import NEAR, FrameSource
+from lib.media.fingerprint import fingerprint, stamp
 from lib.parallel import opencv_on_one_thread, ordered_map
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS, RECOGNIZERS, Aligner, Detector, Masker, Recognizer
 from lib.profile import Stages
@@ -66,6 +68,16 @@ class _Job:
 
 
 @dataclass(frozen=True)
+class _Found:
+    """What came of a job."""
+
+    job: _Job
+    faces: list[StoredFace]
+    look: np.ndarray | None = None  # of a frame that was searched, as the next one
+    file: tuple[str, str] | None = None  # stamp and fingerprint of a picture's file
+
+
+@dataclass(frozen=True)
 class _Plan:
     """What earlier runs left to do."""
 
@@ -93,11 +105,12 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
     (None: in a video, unless the store was begun otherwise). With a `recognizer` people are told apart. Faces of others than those
     `wanted` are left out (None: as the store was begun); they are written when all frames are known. With a `shard` only its part
     of the frames is searched, and nothing is done that needs all frames. With `only`, indices that ascend, no other frames are.
+    Pictures whose files hold something else than when they were searched are searched anew.
     Raises FaceswapError if the store belongs to another source or was begun with other settings.
     """
     began = time.monotonic()
     stages = stages or Stages()
-    check_source(source, store)
+    check_source(source, store, anew=True)
     recorded = store.settings
     detector, aligner = make_detector(), make_aligner()
     wishes = {"aligner": _description(aligner, ALIGNERS), "min_face": recorded.get("min_face", 0) if min_face is None else min_face,
@@ -146,11 +159,12 @@ def _find_all(source: FrameSource, store: AlignmentStore, detector: Detector, al
     work = partial(_find, search=search, source=source, cut=cut, maskers=maskers, stages=stages)
     jobs = _jobs(source, store, plan, every, losses) if not cut.sink else (
         replace(job, written=frozenset(plan.written.get(job.frame.index, ()))) for job in _jobs(source, store, plan, every, losses))
-    for job, faces, look in progress(_on_all_cores(work, jobs, detector, aligner, workers), "extract", plan.total,
+    for found in progress(_on_all_cores(work, jobs, detector, aligner, workers), "extract", plan.total,
                                      plan.total - len(plan.needed) if plan.total else 0):
+        job, faces = found.job, found.faces
         with stages("store"):
             if job.known is None:
-                store.add(job.frame.index, job.frame.name, job.frame.time, faces, look)
+                store.add(job.frame.index, job.frame.name, job.frame.time, faces, found.look, found.file)
                 searched += 1
             elif maskers:
                 for stored in faces:
@@ -167,7 +181,7 @@ def _find_all(source: FrameSource, store: AlignmentStore, detector: Detector, al
 
 
 def _find(jobs: list[_Job], detector: Detector, aligner: Aligner, search: Callable[..., list[list[Face]]], source: FrameSource, cut: Cut,
-          maskers: Sequence[Masker], stages: Stages) -> list[tuple[_Job, list[StoredFace], np.ndarray | None]]:
+          maskers: Sequence[Masker], stages: Stages) -> list[_Found]:
     """The faces of each frame, masked, and written if the job says so.
 
     All frames go through one stage before the next begins, so that a stage finds its weights in the processor's cache: dlib's
@@ -177,6 +191,8 @@ def _find(jobs: list[_Job], detector: Detector, aligner: Aligner, search: Callab
     rows = iter(search(images, detector, aligner) if images else [])
     found = [(job, list(starmap(_judged, enumerate(next(rows)))) if job.known is None else job.known) for job in jobs]
     for job, faces in found:
+        if job.frame.name and job.written is not None and not job.written:
+            cut.take_away(source, job.frame, {stored.number for stored in faces if not stored.dropped})
         for place, stored in enumerate(faces):
             if stored.dropped:
                 continue
@@ -190,7 +206,17 @@ def _find(jobs: list[_Job], detector: Detector, aligner: Aligner, search: Callab
                 with stages("mask"):
                     made = masking.masks(job.frame.image, stored.fitted, missing, face if cut.coverage == DEFAULT_COVERAGE else None)
                 faces[place] = replace(stored, masks=stored.masks | made)
-    return [(job, faces, tracks.look(job.frame.image) if job.known is None else None) for job, faces in found]
+    files = _pictures(source)
+    return [_Found(job, faces, tracks.look(job.frame.image), file_of(files[job.frame.index]) if files else None) if job.known is None else
+            _Found(job, faces) for job, faces in found]
+
+
+def file_of(path: Path) -> tuple[str, str] | None:
+    """Stamp and fingerprint of a picture's file; None where it was taken away after it was read."""
+    try:
+        return stamp(path), fingerprint(path)
+    except OSError:
+        return None
 
 
 def follow(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool | None, cut: Cut) -> list[int]:
@@ -343,26 +369,77 @@ def _plan(source: FrameSource, store: AlignmentStore, sink: FaceFolder | None, m
                  len(wanted) if complete or source.count is not None else None)
 
 
-def check_source(source: FrameSource, store: AlignmentStore) -> None:
-    """Raises FaceswapError if `store` was begun with another source; fits it to a folder with new pictures."""
+def check_source(source: FrameSource, store: AlignmentStore, anew: bool = False) -> None:
+    """Raises FaceswapError if `store` was begun with another source; fits it to a folder with new pictures.
+
+    A picture is known by its content: of those that are not what was searched, all is forgotten with `anew`, so that extract searches
+    them again; else FaceswapError is raised. A store that may only be read is not changed.
+    """
     recorded = store.settings.get("source")
     if recorded is None:
         return
-    other = FaceswapError(f"{store.path} belongs to {recorded['path']}, which is not the same as {source.path} now. "
-                          "Delete that file to start anew, or name another with -p.")
     pictures = _pictures(source)
+    same_film = "" if pictures else ("If it is the same film, encoded anew, faceswap.py alignments rename --force keeps what was found in "
+                                     "it; if not: ")
+    other = FaceswapError(f"{store.path} belongs to {recorded['path']}, which is not the same as {source.path} now. {same_film}"
+                          "Delete that file to start anew, or name another with -p.")
     if not pictures:
-        if recorded["video"] != source_identity(source)["video"]:
+        if not same_video(recorded["video"], source_identity(source)["video"]):
             raise other
         return
     names, before = source.names, store.names()
-    if all(index < len(names) and names[index] == name for index, name in before.items()) and recorded["pictures"] == len(names):
-        return
-    if before and not set(before.values()) & set(names):
+    moved = any(index >= len(names) or names[index] != name for index, name in before.items())
+    if before and not set(before.values()) & set(names) or moved and store.read_only:
         raise other
-    logger.info("%s has other pictures than before: those already searched keep their faces.", source.path)
-    store.renumber(names)
-    store.update({"complete": [], "losses": [], "followed": None, "recognized": None, "source": source_identity(source)})
+    others = not store.read_only and (moved or recorded["pictures"] != len(names))
+    if others:
+        logger.info("%s has other pictures than before: those already searched keep their faces.", source.path)
+        store.renumber(names)
+    changed = _fit_files(source, store)
+    if changed and not anew:
+        raise FaceswapError(f"{counted(len(changed), 'picture')} of {source.path} {'is' if len(changed) == 1 else 'are'} not what was "
+                            f"searched for faces, such as {names[changed[0]]}: its content is another. Run faceswap.py extract -i "
+                            f"{source.path} first, which searches it again.")
+    if changed:
+        logger.info("%s of %s changed since they were searched, such as %s: they are searched again.", counted(len(changed), "picture"),
+                    source.path, names[changed[0]])
+        store.forget(changed)
+    if changed or others:
+        store.update({"complete": [], "losses": [], "followed": None, "recognized": None, "source": source_identity(source)})
+
+
+def _fit_files(source: FrameSource, store: AlignmentStore) -> list[int]:
+    """The pictures that are others than those that were searched, by what is known of their files, else by their look.
+
+    Notes of the others how their files are now.
+    """
+    files = _pictures(source)
+    changed, noted, unknown = [], {}, {}
+    for index, before, content, look in store.files():
+        try:
+            now = stamp(files[index])
+            if now == before:
+                continue
+            noted[index] = now, fingerprint(files[index])
+        except OSError:  # it is told when it is to be read
+            continue
+        if content is None and look is not None:
+            unknown[index] = look
+        elif content not in (None, noted[index][1]):
+            changed.append(index)
+    for frame in source.at(sorted(unknown)):
+        if not np.array_equal(tracks.look(frame.image), unknown[frame.index]):
+            changed.append(frame.index)
+    if noted and not store.read_only:
+        store.set_files({index: file for index, file in noted.items() if index not in set(changed)})
+    return sorted(changed)
+
+
+def same_video(before: dict[str, Any] | None, now: dict[str, Any] | None) -> bool:
+    """Whether two identities of videos are of one; earlier versions knew no `content`."""
+    if before is None or now is None:
+        return before is now
+    return all(before[key] == now[key] for key in before.keys() & now.keys())
 
 
 def _pictures(source: FrameSource) -> list[Path]:
@@ -375,8 +452,9 @@ def source_identity(source: FrameSource) -> dict[str, Any]:
     path = os.path.abspath(source.path)
     if pictures := _pictures(source):
         return {"path": path, "video": None, "pictures": len(pictures)}
-    size = os.path.getsize(path) if os.path.isfile(path) else None  # frames may be made, not read
-    return {"path": path, "video": {"bytes": size, "size": list(source.size)}, "pictures": None}
+    file = Path(path) if os.path.isfile(path) else None  # frames may be made, not read
+    size, content = (os.path.getsize(file), fingerprint(file)) if file else (None, None)
+    return {"path": path, "video": {"bytes": size, "size": list(source.size), "content": content}, "pictures": None}
 
 
 def _check_wishes(store: AlignmentStore, recorded: dict[str, Any], wishes: dict[str, Any]) -> None:

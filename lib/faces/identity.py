@@ -23,12 +23,13 @@ from lib.faces.people import read_faces
 from lib.faces.store import AlignmentStore
 from lib.media.base import FrameSource
 from lib.parallel import ordered_map
-from lib.plugin import Aligner, Detector, Recognizer
+from lib.plugin import RECOGNIZERS, Aligner, Detector, Recognizer
 from lib.progress import progress
 from lib.types import AlignedFace
 
 LOOKED_AT = 3  # faces of a track
 SHORTEST = 3  # faces of a track that may be all that there is of somebody
+NEAR = 0.01  # pixels: face pictures tell landmarks with three decimals
 REFERENCES = 24  # faces that are looked at of each folder or video of somebody who is wanted
 
 
@@ -87,7 +88,8 @@ def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer
 
     Their pictures are read where `cut` has written them as they are needed, else from `source`.
     """
-    known = {(frame, number) for frame, number, _ in store.embeddings()}
+    name = RECOGNIZERS.name_of(recognizer)
+    known = {(frame, number) for frame, number, _ in store.embeddings(name)}
     wanted: dict[int, list[int]] = {}
     for unit in _units(store):
         for frame, number in _telling(unit):
@@ -95,16 +97,24 @@ def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer
                 wanted.setdefault(frame, []).append(number)
     names = store.names()
 
+    def written(index: int, numbers: Sequence[int]) -> list[AlignedFace] | None:
+        """The faces as they were cut out before; None where one was not, or is of what a picture showed before it changed."""
+        files = [cut.sink.find(cut.origin(source, index, number, names[index])) for number in numbers]
+        faces = [read_face(file).aligned for file in files if file]
+        stored = {stored.number: stored.fitted.landmarks for stored in store.faces(index, dropped=True)}
+        same = len(faces) == len(numbers) and all(np.abs(stored[number] - aligned.face.landmarks).max() < NEAR
+                                                  for number, aligned in zip(numbers, faces))
+        return faces if same else None
+
     def faces_of() -> Iterator[tuple[int, list[AlignedFace]]]:
-        read = {}
+        unwritten = []
         for index, numbers in wanted.items():
-            if (cut.size, cut.coverage) == (DEFAULT_SIZE, DEFAULT_COVERAGE) and cut.sink:
-                files = [cut.sink.find(cut.origin(source, index, number, names[index])) for number in numbers]
-                if all(files):
-                    read[index] = files
-        for index, files in read.items():
-            yield index, [read_face(file).aligned for file in files]
-        for frame in source.at(sorted(wanted.keys() - read.keys())):
+            usual = (cut.size, cut.coverage) == (DEFAULT_SIZE, DEFAULT_COVERAGE)
+            if usual and cut.sink and (faces := written(index, numbers)):
+                yield index, faces
+            else:
+                unwritten.append(index)
+        for frame in source.at(sorted(unwritten)):
             faces = {stored.number: stored.fitted for stored in store.faces(frame.index, dropped=True)}
             yield frame.index, [crop(frame.image, faces[number]) for number in wanted[frame.index]]
 
@@ -114,7 +124,7 @@ def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer
 
     for index, embeddings in progress(ordered_map(embedded, faces_of(), device.cores()), "people", len(wanted)):
         for number, embedding in zip(wanted[index], embeddings):
-            store.add_embedding(index, number, embedding)
+            store.add_embedding(index, number, embedding, name)
 
 
 def likeness(some: np.ndarray, others: np.ndarray, recognizer: Recognizer) -> np.ndarray:
@@ -128,7 +138,7 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, wanted: Wanted) ->
     A track of which no face tells much is given to the person it looks like, if there is one, else to nobody.
     Raises FaceswapError, before anything is changed, if a person is wanted who is not there.
     """
-    known = {(frame, number): embedding for frame, number, embedding in store.embeddings()}
+    known = {(frame, number): embedding for frame, number, embedding in store.embeddings(RECOGNIZERS.name_of(recognizer))}
     units = [[(face.frame, face.number) for face in unit] for unit in _units(store)]
     tracked = store.track_counts()[0] > 0
     units = sorted((unit for unit in units if not known.keys().isdisjoint(unit)), key=len, reverse=True)
@@ -151,7 +161,7 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, wanted: Wanted) ->
 
 def faces_wanted(store: AlignmentStore, recognizer: Recognizer, wanted: Wanted) -> set[tuple[int, int]]:
     """The faces (frame, number) of those who are wanted, of whom `recognize` has embedded some; a track is one person's all along."""
-    known = {(frame, number): embedding for frame, number, embedding in store.embeddings()}
+    known = {(frame, number): embedding for frame, number, embedding in store.embeddings(RECOGNIZERS.name_of(recognizer))}
     found: set[tuple[int, int]] = set()
     for unit in _units(store):
         faces = [(seen.frame, seen.number) for seen in unit]

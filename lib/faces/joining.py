@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import FaceswapError
+from lib.faces.extraction import same_video
 from lib.faces.store import AlignmentStore
 
 AGREED = ("source", "detector", "aligner", "min_face", "rotate")  # settings in which all parts must be alike
@@ -53,6 +54,8 @@ def _check(paths: Sequence[Path], settings: Sequence[dict[str, Any]]) -> None:
         raise FaceswapError(f"{path} was never begun: it belongs to no source. Leave it out, or run extract on it first.")
     for key in AGREED:
         mine, its = _compared(key, first), _compared(key, last)
+        if key == "source" and same_video(mine[0], its[0]) and mine[1] == its[1]:
+            continue
         if mine != its and key == "source":
             raise FaceswapError(f"The parts do not belong together: {paths[0]} is of {_words(mine)}, {path} of {_words(its)}. "
                                 "Name parts of one source.")

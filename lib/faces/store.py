@@ -1,14 +1,15 @@
 """The alignments store: what was found in each frame of one source, in one SQLite file that is written as the work goes on.
 
-Format 3 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 3; numbers little-endian; coordinates in frame pixels):
+Format 4 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 4; numbers little-endian; coordinates in frame pixels):
 - `settings(key, value)`: JSON values: `source`, how the faces were found, and in `maskers` with which options each masker made its masks.
-- `frames(frame, name, time, look)`: one row for each frame looked at, with or without faces; the `name` of a picture, the `time` in
-  seconds of a video's frame; `look` 32 x 18 x 3 bytes RGB, by which cuts are found, or NULL.
-- `faces(frame, number, box, score, landmarks, smooth, track, filled, person, embedding, dropped)`: `box` 4 float32, `landmarks` 68 x 2
-  float32, or nothing where none were fitted; `number` from 0, best score first; `smooth` the landmarks without jitter, `track` the number
-  of the face's track, `person` whose face it is, from 1, the most frequent first, `embedding` D float32: NULL where there are none;
-  `filled` 1 where the detector missed the face and its neighbours in time told where it is; `dropped` why the face is left out
-  (a key of `DROPPED`), NULL where it is not.
+- `frames(frame, name, time, look, stamp, content)`: one row for each frame looked at, with or without faces; the `name` of a picture,
+  the `time` in seconds of a video's frame; `look` 32 x 18 x 3 bytes RGB, by which cuts are found, or NULL; `stamp` and `content` the
+  size and times of a picture's file and the fingerprint of its bytes when it was searched (see `media/fingerprint`), or NULL.
+- `faces(frame, number, box, score, landmarks, smooth, track, filled, person, embedding, dropped, recognizer)`: `box` 4 float32,
+  `landmarks` 68 x 2 float32, or nothing where none were fitted; `number` from 0, best score first; `smooth` the landmarks without
+  jitter, `track` the number of the face's track, `person` whose face it is, from 1, the most frequent first, `embedding` D float32
+  by the `recognizer` of that name: NULL where there are none; `filled` 1 where the detector missed the face and its neighbours in time
+  told where it is; `dropped` why the face is left out (a key of `DROPPED`), NULL where it is not.
 - `masks(frame, number, name, size, pixels)`: `size` squared bytes, zlib-compressed, 255 = face, over the crop of
   coverage "whole" by `landmarks`, not by `smooth`.
 - `written(folder, frame, number)`: faces that lie in a face folder, so that what a user deletes there stays deleted.
@@ -37,14 +38,14 @@ from lib.media.files import part_of, printable, publish
 from lib.types import Detection, Face
 
 APPLICATION = 0x46535750
-FORMAT = 3
+FORMAT = 4
 SECONDS_BETWEEN_COMMITS = 1.0
 SCHEMA = """
 CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE frames(frame INTEGER PRIMARY KEY, name TEXT NOT NULL, time REAL, look BLOB);
+CREATE TABLE frames(frame INTEGER PRIMARY KEY, name TEXT NOT NULL, time REAL, look BLOB, stamp TEXT, content TEXT);
 CREATE TABLE faces(frame INTEGER NOT NULL, number INTEGER NOT NULL, box BLOB NOT NULL, score REAL NOT NULL, landmarks BLOB NOT NULL,
     smooth BLOB, track INTEGER, filled INTEGER NOT NULL DEFAULT 0, person INTEGER, embedding BLOB, dropped TEXT,
-    PRIMARY KEY(frame, number)) WITHOUT ROWID;
+    recognizer TEXT, PRIMARY KEY(frame, number)) WITHOUT ROWID;
 CREATE TABLE masks(frame INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, pixels BLOB NOT NULL,
     PRIMARY KEY(frame, number, name));
 CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(folder, frame, number))
@@ -69,7 +70,15 @@ INSERT INTO written SELECT folder, frame, faces.number FROM written_frames JOIN 
     WHERE COALESCE(dropped, 'removed') = 'removed';
 DROP TABLE written_frames
 """
-RENEWALS = {1: FROM_FORMAT_1, 2: FROM_FORMAT_2}  # by the format that they make the next one of
+FROM_FORMAT_3 = """
+ALTER TABLE frames ADD COLUMN stamp TEXT;
+ALTER TABLE frames ADD COLUMN content TEXT;
+ALTER TABLE faces ADD COLUMN recognizer TEXT;
+UPDATE faces SET embedding = NULL WHERE embedding IS NOT NULL AND (length(embedding) <> 512 OR
+    COALESCE((SELECT value FROM settings WHERE key = 'recognizer'), '"dlib_resnet"') <> '"dlib_resnet"');
+UPDATE faces SET recognizer = 'dlib_resnet' WHERE embedding IS NOT NULL
+"""
+RENEWALS = {1: FROM_FORMAT_1, 2: FROM_FORMAT_2, 3: FROM_FORMAT_3}  # by the format that they make the next one of
 COLUMNS = "number, box, score, landmarks, smooth, track, filled, person, dropped"
 ADD_MASK = "INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?)"
 LARGEST_MASK = 4096
@@ -139,7 +148,7 @@ class AlignmentStore:
         self.path = path
         self._database = database
         self._lock = lock
-        self._frames: dict[int, tuple] = {}  # what is not committed yet, by frame: name, time, faces, look
+        self._frames: dict[int, tuple] = {}  # what is not committed yet, by frame: name, time, faces, look, file
         self._pending: list[tuple[str, tuple]] = []  # other statements
         self._committed = clock.monotonic()
 
@@ -184,6 +193,10 @@ class AlignmentStore:
             if self._lock is not None:
                 self._lock.release()
             self._lock = None
+
+    @property
+    def read_only(self) -> bool:
+        return self._lock is None
 
     # What is in it
 
@@ -231,7 +244,13 @@ class AlignmentStore:
         """Frames that have one, in order, and their look (18, 32, 3) uint8 RGB."""
         self._flush_for_reading()
         for index, look in self._each("SELECT frame, look FROM frames WHERE length(look) = 1728 ORDER BY frame"):
-            yield index, np.frombuffer(look, np.uint8).reshape(18, 32, 3)
+            yield index, self._look(look)
+
+    def files(self) -> Iterator[tuple[int, str | None, str | None, np.ndarray | None]]:
+        """Frames in order, with stamp and fingerprint of the files that were searched, and their look: None where it is not known."""
+        self._flush_for_reading()
+        for index, stamp, content, look in self._each("SELECT frame, stamp, content, look FROM frames ORDER BY frame"):
+            yield index, stamp, content, self._look(look)
 
     def counts(self, every: int = 1) -> tuple[int, int, int]:
         """(faces, frames with a face, frames looked at) among every `every`-th frame."""
@@ -269,11 +288,11 @@ class AlignmentStore:
         self._flush_for_reading()
         return dict(self._rows("SELECT name, COUNT(*) FROM masks GROUP BY name ORDER BY name"))
 
-    def embeddings(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Frame, number and embedding (D,) float32 of the faces that have one."""
+    def embeddings(self, recognizer: str) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Frame, number and embedding (D,) float32 of the faces that have one by the recognizer of that name."""
         self._flush_for_reading()
         for index, number, embedding in self._each("SELECT frame, number, embedding FROM faces WHERE embedding IS NOT NULL "
-                                                   "ORDER BY frame, number"):
+                                                   "AND recognizer = ? ORDER BY frame, number", (recognizer,)):
             yield index, number, self._array(index, embedding, (-1,))
 
     def people(self) -> dict[int, int]:
@@ -318,12 +337,14 @@ class AlignmentStore:
 
     # Writing
 
-    def add(self, index: int, name: str, time: float | None, faces: list[StoredFace], look: np.ndarray | None = None) -> None:
+    def add(self, index: int, name: str, time: float | None, faces: list[StoredFace], look: np.ndarray | None = None,
+            file: tuple[str, str] | None = None) -> None:
         """Notes that frame `index` was looked at and what was found; committed about every second.
 
-        `look` (18, 32, 3) uint8 RGB; None leaves what is known of an earlier one.
+        `look` (18, 32, 3) uint8 RGB; None leaves what is known of an earlier one. `file` is the stamp and the fingerprint of a picture's
+        file.
         """
-        self._frames[index] = (name, time, faces, look)
+        self._frames[index] = (name, time, faces, look, file)
         self._commit_now_and_then()
 
     def add_face(self, index: int, stored: StoredFace) -> int:
@@ -351,15 +372,31 @@ class AlignmentStore:
             database.executemany("DELETE FROM masks WHERE name = ?", [(name,) for name in changed])
             database.execute("INSERT OR REPLACE INTO settings VALUES ('maskers', ?)", (json.dumps(recorded | changed),))
 
-    def add_embedding(self, index: int, number: int, embedding: np.ndarray) -> None:
-        """Notes the embedding (D,) of a face; committed about every second."""
-        self._pending.append(("UPDATE faces SET embedding = ? WHERE frame = ? AND number = ?", (_floats(embedding), index, number)))
+    def add_embedding(self, index: int, number: int, embedding: np.ndarray, recognizer: str) -> None:
+        """Notes the embedding (D,) of a face by the recognizer of that name, in place of any other; committed about every second."""
+        self._pending.append(("UPDATE faces SET embedding = ?, recognizer = ? WHERE frame = ? AND number = ?",
+                              (_floats(embedding), recognizer, index, number)))
         self._commit_now_and_then()
 
     def add_look(self, index: int, time: float | None, look: np.ndarray) -> None:
         """Notes time in seconds and look (18, 32, 3) uint8 RGB of a frame that is known already; committed about every second."""
         self._pending.append(("UPDATE frames SET time = ?, look = ? WHERE frame = ?", (time, look.tobytes(), index)))
         self._commit_now_and_then()
+
+    def set_files(self, rows: Mapping[int, tuple[str, str]]) -> None:
+        """Sets stamp and fingerprint of the files of frames that are known already."""
+        self.commit()
+        with self._transaction() as database:
+            database.executemany("UPDATE frames SET stamp = ?, content = ? WHERE frame = ?",
+                                 ((*file, index) for index, file in rows.items()))
+
+    def forget(self, indices: Iterable[int]) -> None:
+        """Forgets all that is known of these frames, as if they had not been looked at."""
+        self.commit()
+        rows = [(index,) for index in indices]
+        with self._transaction() as database:
+            for table in ("frames", "faces", "masks", "written"):
+                database.executemany(f"DELETE FROM {table} WHERE frame = ?", rows)
 
     def set_tracks(self, rows: Iterable[tuple[int, int, int, np.ndarray | None]]) -> None:
         """Sets track and smoothed landmarks (68, 2) of faces, given as (frame, number, track, landmarks); all others have none."""
@@ -437,7 +474,7 @@ class AlignmentStore:
                                                       f"SELECT * FROM ({theirs} EXCEPT {ours})) GROUP BY frame ORDER BY frame")]
             with self._transaction() as database:
                 database.execute("INSERT INTO faces SELECT frame, number, box, score, landmarks, NULL, NULL, filled, NULL, embedding, "
-                                 f"dropped FROM part.faces WHERE frame NOT IN {here}")
+                                 f"dropped, recognizer FROM part.faces WHERE frame NOT IN {here}")
                 database.execute(f"INSERT INTO masks SELECT * FROM part.masks WHERE frame NOT IN {here}")
                 for folder in part.folders():
                     database.execute("INSERT OR IGNORE INTO written SELECT ?, frame, number FROM part.written WHERE folder = ?",
@@ -466,10 +503,10 @@ class AlignmentStore:
         if not self._frames and not self._pending:
             return
         with self._transaction() as database:
-            for index, (name, time, faces, look) in self._frames.items():
-                database.execute("INSERT INTO frames VALUES (?1, ?2, ?3, ?4) ON CONFLICT(frame) DO UPDATE SET "
-                                 "name = ?2, time = ?3, look = COALESCE(?4, look)",
-                                 (index, name, time, None if look is None else look.tobytes()))
+            for index, (name, time, faces, look, file) in self._frames.items():
+                database.execute("INSERT INTO frames VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(frame) DO UPDATE SET "
+                                 "name = ?2, time = ?3, look = COALESCE(?4, look), stamp = ?5, content = ?6",
+                                 (index, name, time, None if look is None else look.tobytes(), *(file or (None, None))))
                 for table in ("faces", "masks"):
                     database.execute(f"DELETE FROM {table} WHERE frame = ?", (index,))
                 for number, stored in enumerate(faces):
@@ -481,7 +518,7 @@ class AlignmentStore:
 
     def _insert(self, index: int, number: int, stored: StoredFace) -> None:
         detection, raw = stored.face.detection, stored.fitted.landmarks
-        self._database.execute("INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)", (
+        self._database.execute("INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL)", (
             index, number, _floats(detection.box), float(detection.score), _floats(raw),
             None if stored.raw is None else _floats(stored.face.landmarks), stored.track, int(stored.filled), stored.person,
             stored.dropped))
@@ -559,14 +596,17 @@ class AlignmentStore:
         raw = None if smooth is None else self._face(index, box, score, landmarks).landmarks
         return StoredFace(face, masks, raw, track, bool(filled), person, dropped, number)
 
-    def _each(self, query: str) -> Iterator[tuple]:
+    def _each(self, query: str, values: tuple = ()) -> Iterator[tuple]:
         """The rows of a query, a few at a time."""
         try:
-            cursor = self._database.execute(query)
+            cursor = self._database.execute(query, values)
             while rows := cursor.fetchmany(500):
                 yield from rows
         except sqlite3.Error as error:
             raise self._trouble(error) from error
+
+    def _look(self, data: bytes | None) -> np.ndarray | None:
+        return np.frombuffer(data, np.uint8).reshape(18, 32, 3) if data is not None and len(data) == 1728 else None
 
     def _array(self, index: int, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
         try:

@@ -147,11 +147,11 @@ def test_faces_left_out_stay_so_and_embeddings_are_kept_but_people_are_not(whole
     for path, frame in zip(parts, (2, 11)):
         with AlignmentStore.open(path) as store:
             store.drop("removed", [(frame, 0)])
-            store.add_embedding(frame, 0, np.float32([frame, 1]))
+            store.add_embedding(frame, 0, np.float32([frame, 1]), "dlib_resnet")
             store.set_people([(frame, 0, 1)])  # whoever is the first in this part
     with new_store(tmp_path / "all.db") as store:
         join(parts, store)
-        assert [(frame, embedding[0]) for frame, _, embedding in store.embeddings()] == [(2, 2), (11, 11)]
+        assert [(frame, embedding[0]) for frame, _, embedding in store.embeddings("dlib_resnet")] == [(2, 2), (11, 11)]
         assert store.people() == {}
         assert store.dropped_counts() == {"removed": 2} and store.faces(11) == []
 

@@ -167,12 +167,18 @@ def test_another_program_s_database_is_left_alone(path):
         AlignmentStore.open(path)
 
 
+def older(database, **columns) -> None:
+    """Takes away the columns that an earlier format lacks, by table."""
+    for table, names in columns.items():
+        for name in names:
+            database.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+
+
 def test_a_file_of_format_1_is_renewed(path):
     AlignmentStore.open(path).close()
     database = sqlite3.connect(path)
-    database.execute("ALTER TABLE frames DROP COLUMN look")
-    for column in ("smooth", "track", "filled", "person", "embedding", "dropped"):
-        database.execute(f"ALTER TABLE faces DROP COLUMN {column}")
+    older(database, frames=("look", "stamp", "content"),
+          faces=("smooth", "track", "filled", "person", "embedding", "dropped", "recognizer"))
     database.execute("INSERT INTO settings VALUES ('min_size', '40')")
     database.execute("DROP TABLE written")
     database.execute("CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY(folder, frame))")
@@ -193,6 +199,7 @@ def test_a_file_of_format_2_knows_again_which_faces_were_written(path, tmp_path)
     database.execute("DROP TABLE written")
     database.execute("CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY(folder, frame))")
     database.executemany("INSERT INTO written VALUES ('faces', ?)", [(index,) for index in range(3)])
+    older(database, frames=("stamp", "content"), faces=("recognizer",))
     database.execute("PRAGMA user_version = 2")
     database.commit()
     database.close()
@@ -203,12 +210,28 @@ def test_a_file_of_format_2_knows_again_which_faces_were_written(path, tmp_path)
         assert store.unwritten(tmp_path / "faces") == {0} and store.unwritten(tmp_path / "others") == {0}
 
 
+@pytest.mark.parametrize("recorded, numbers, kept", [(None, 128, True), ("dlib_resnet", 128, True), ("dlib_resnet", 512, False),
+                                                     ("mine", 128, False)])
+def test_embeddings_of_format_3_are_kept_where_it_is_sure_who_made_them(path, recorded, numbers, kept):
+    with AlignmentStore.open(path) as store:
+        store.add(0, "", None, [face(1)])
+        store.add_embedding(0, 0, np.ones(numbers), "mine")
+        store.update({"recognizer": recorded} if recorded else {})
+    database = sqlite3.connect(path)
+    older(database, frames=("stamp", "content"), faces=("recognizer",))
+    database.execute("PRAGMA user_version = 3")
+    database.commit()
+    database.close()
+    with AlignmentStore.open(path) as store:
+        assert len(list(store.embeddings("dlib_resnet"))) == kept and not list(store.embeddings("mine"))
+
+
 def test_a_later_format_is_refused(path):
     AlignmentStore.open(path).close()
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 4")
+    database.execute("PRAGMA user_version = 5")
     database.close()
-    with pytest.raises(FaceswapError, match="format 4"):
+    with pytest.raises(FaceswapError, match="format 5"):
         AlignmentStore.open(path)
 
 
