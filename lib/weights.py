@@ -6,11 +6,7 @@ import hashlib
 import importlib.util
 import logging
 import os
-import queue
 import sys
-import threading
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,51 +103,33 @@ def _download(wanted: Weights, path: Path) -> None:
             raise FaceswapError(f"What {wanted.address} sent is not {wanted.file}: its SHA-256 is not {wanted.sha256}. "
                                 + _place(wanted))
         os.replace(part, path)
-    except (OSError, EOFError, ValueError) as error:  # URLError is an OSError; a broken proxy setting is a ValueError
-        reason = getattr(error, "reason", None) or error
-        raise FaceswapError(f"Cannot download {wanted.file}: {reason}. " + _place(wanted)) from error
+    except (OSError, EOFError) as error:
+        raise FaceswapError(f"Cannot download {wanted.file}: {error}. " + _place(wanted)) from error
 
 
 def _fetch(wanted: Weights, part: Path) -> None:
-    """Appends to `part` what it lacks."""
+    """Appends to `part` what it lacks. Raises OSError."""
+    from lib.web import Failed, TryAgain, Web
+
     have = part.stat().st_size if part.exists() else 0
     if have >= wanted.bytes:
         part.unlink()
         have = 0
-    request = urllib.request.Request(wanted.address, headers={"User-Agent": "faceswap"} | ({"Range": f"bytes={have}-"} if have else {}))
-    with _open(request) as answer, open(part, "ab") as file:
-        if answer.status != 206:  # the server sends it whole
-            file.truncate(0)
-        while chunk := answer.read(CHUNK):
-            file.write(chunk)
-            if file.tell() > wanted.bytes:  # the wrong file: its hash will say so
-                break
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        web = Web(TIMEOUT, TIMEOUT)
+        with web.ask(wanted.address, {"Range": f"bytes={have}-"} if have else {}) as answer, open(part, "ab") as file:
+            if answer.status_code != 206:  # the server sends it whole
+                file.truncate(0)
+            for chunk in web.chunks(answer, file.tell()):
+                file.write(chunk)
+                if file.tell() > wanted.bytes:  # the wrong file: its hash will say so
+                    break
+            file.flush()
+            os.fsync(file.fileno())
+    except (Failed, TryAgain) as error:
+        raise OSError(str(error)) from error
     if part.stat().st_size < wanted.bytes:
         raise EOFError(f"the connection ended after {part.stat().st_size} of {wanted.bytes} bytes (run again to go on from there)")
-
-
-def _open(request: urllib.request.Request):
-    """The answer to `request`, or TimeoutError: the opener's own limit leaves out name look-up and starts anew for each address."""
-    results = queue.SimpleQueue()
-
-    def ask():
-        try:
-            results.put(urllib.request.build_opener().open(request, timeout=TIMEOUT))
-        except Exception as error:
-            results.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        result = results.get(timeout=TIMEOUT)
-    except queue.Empty:
-        result = TimeoutError()
-    if isinstance(getattr(result, "reason", result), TimeoutError):  # the opener's own limit can be the first to run out
-        raise TimeoutError(f"no answer within {TIMEOUT:g} seconds")
-    if isinstance(result, Exception):
-        raise result
-    return result
 
 
 def _place(wanted: Weights) -> str:

@@ -26,7 +26,7 @@ def run(options: Gather) -> int:
     listed = read_list(options.input)
     if options.output.exists() and not options.output.is_dir():
         raise FaceswapError(f"{options.output} is a file. Name a folder with -o.")
-    wishes = Wishes(options.timeout, round(options.max_size * 1e6), options.only, options.min_side)
+    wishes = Wishes(options.timeout, round(options.max_size * 1e6), options.only, options.min_side, options.max_minutes * 60)
     entries = gather(listed, options.output, wishes, options.jobs, options.retries, options.again)
     count = Counter(entry.status for entry in entries)
     failed = [entry for entry in entries if entry.status == report.FAILED]
@@ -62,6 +62,8 @@ class Gather(Command):
     retries: int = option(4, "Further tries after a try that failed, after 1, 2, 4 ... seconds.", low=0, high=20)
     timeout: float = option(20.0, "Seconds to wait for a server, and between two pieces of a file.", low=0.1, high=3600)
     max_size: float = option(4000.0, "Refuse files of more than so many MB.", low=0.001)
+    max_minutes: float = option(120.0, "Give up a file that is not whole after so many minutes; what has come is kept for the next run.",
+                                low=0.01)
     min_side: int = option(0, "Leave files out whose shorter side has fewer pixels.", low=0)
     only: str | None = option(None, "Leave all else out.", choices=("pictures", "videos"))
     again: bool = option(False, "Fetch anew what was fetched before and is not there any more.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 import os
 import re
 import threading
@@ -14,6 +15,7 @@ from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.files import VIDEO_FORMATS
 
+logger = logging.getLogger(__name__)
 HEAD = 1 << 16  # bytes by which a web page is known
 PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
                    "AVIF": ".avif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # by Pillow's names
@@ -44,14 +46,15 @@ class Unwanted(Exception):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is asked for: files of at most `bytes`, `timeout` seconds between two of them, `only` "pictures" or "videos", and a shorter
-    side of `min_side` pixels or more.
+    """What is asked for: files of at most `bytes`, `timeout` seconds between two of them and `seconds` for all, `only` "pictures" or
+    "videos", and a shorter side of `min_side` pixels or more.
     """
 
     timeout: float
     bytes: int
     only: str | None = None
     min_side: int = 0
+    seconds: float = float("inf")
 
     def against(self, type: str | None, width: int | None = None, height: int | None = None) -> str | None:
         """Why such a file is not wanted, as far as that is known; None if it may be."""
@@ -101,6 +104,9 @@ def examine(path: Path) -> Content:
             said = str(error).replace(str(path), "the file")
             without_advice = re.sub(r"\. (Replace|Scale|Get|Name|Choose) .*", "", said)  # it is for those who have the file already
             raise Damaged(without_advice.rstrip(".")) from None
+        except Exception as error:  # of a library that a crafted file leads astray
+            logger.debug("%s", path, exc_info=True)
+            raise Damaged(f"the file is damaged and cannot be read ({type(error).__name__})") from None
 
 
 def _picture(path: Path) -> Content:

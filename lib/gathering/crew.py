@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import queue
 import random
 import threading
@@ -12,13 +13,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lib.errors import FaceswapError
 from lib.gathering.checking import Damaged, Refused, Unwanted, Wishes, examine
-from lib.gathering.fetching import Failed, Fetcher, Stopped, TryAgain
+from lib.gathering.fetching import Fetcher
 from lib.gathering.names import safe_name
 from lib.gathering.parts import Part
 from lib.gathering.report import DONE, FAILED, LEFT_OUT, Entry
 from lib.gathering.schedule import UNREACHABLE_OF_HOST, Schedule, Task
+from lib.web import Failed, Network, Stopped, TryAgain, one_line
 
+logger = logging.getLogger(__name__)
 FIRST_PAUSE = 1.0  # seconds before the second try; doubled for each further one
 LONGEST_WAIT = 120.0  # seconds that a server may ask to be left alone for
 PROGRESS = 1 << 20  # bytes: a try that came so much further was no failure
@@ -29,8 +33,9 @@ FAREWELL = 1.0  # seconds that the end waits for the threads
 class Crew:
     """Fetches addresses into part files on `jobs` threads. A context manager; leaving it ends the threads, whatever they wait for."""
 
-    def __init__(self, folder: Path, addresses: Iterable[str], wishes: Wishes, jobs: int, retries: int):
-        self._folder, self._wishes, self._retries = folder, wishes, retries
+    def __init__(self, folder: Path, addresses: Iterable[str], wishes: Wishes, jobs: int, retries: int,
+                 network: Network | None = None):
+        self._folder, self._wishes, self._retries, self._network = folder, wishes, retries, network
         self._addresses = list(addresses)
         self._schedule = Schedule(self._addresses)
         self._outcomes: queue.SimpleQueue[Entry | BaseException] = queue.SimpleQueue()
@@ -69,7 +74,7 @@ class Crew:
 
     def _work(self) -> None:
         try:
-            fetcher = Fetcher(self._wishes, self._stop)
+            fetcher = Fetcher(self._wishes, self._stop, self._network)
             while task := self._schedule.next():
                 self._try(fetcher, task)
         except Stopped:
@@ -85,7 +90,7 @@ class Crew:
             self._over(task, Entry(task.address, FAILED, error=told))
             return
         try:
-            self._over(task, self._fetched(fetcher, part))
+            self._over(task, self._fetched(fetcher, part, task))
         except TryAgain as error:
             self._again(task, error, part.size)
         except Failed as error:
@@ -96,9 +101,19 @@ class Crew:
         except Unwanted as error:
             part.discard()
             self._over(task, Entry(task.address, LEFT_OUT, type=error.type, width=error.width, height=error.height, error=str(error)))
+        except (Stopped, FaceswapError):  # the run ends; the disk refuses
+            raise
+        except Exception as error:  # whatever one address does is its own failure: the others are fetched
+            logger.debug("%s", task.address, exc_info=True)
+            part.discard()
+            self._over(task, Entry(task.address, FAILED, error=f"it cannot be taken: {type(error).__name__}, {one_line(error)}"))
 
-    def _fetched(self, fetcher: Fetcher, part: Part) -> Entry:
-        is_of_one_piece = fetcher.fetch(part)
+    def _fetched(self, fetcher: Fetcher, part: Part, task: Task) -> Entry:
+        began = time.monotonic()
+        try:
+            is_of_one_piece = fetcher.fetch(part, self._wishes.seconds - task.seconds)
+        finally:
+            task.seconds += time.monotonic() - began
         try:
             content = examine(part.path)
         except Damaged as error:

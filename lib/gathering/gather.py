@@ -19,12 +19,14 @@ from lib.gathering.report import DONE, DUPLICATE, FAILED, LEFT_OUT, Entry, Repor
 from lib.lock import Lock, Locked
 from lib.media.files import disk_errors, publish
 from lib.progress import progress
+from lib.web import Network
 
 
-def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, retries: int, again: bool) -> list[Entry]:
+def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, retries: int, again: bool,
+           network: Network | None = None) -> list[Entry]:
     """What became of each address in the list. Addresses that an earlier run was done with are not asked for anything.
 
-    `again`: but those whose file is not there any more are.
+    `again`: but those whose file is not there any more are. `network`: how hosts are found and connected to, if not as this machine does.
     """
     make_parts_folder(folder)
     with _alone(folder):
@@ -34,7 +36,7 @@ def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, re
                 if line.problem:
                     shelf.report.add(Entry(line.address, FAILED, error=f"line {line.number}: {line.problem}"))
             wanted = [line.address for line in listed if not line.problem and not shelf.settles(line.address, wishes, again)]
-            with Crew(folder, wanted, wishes, jobs, retries) as crew:
+            with Crew(folder, wanted, wishes, jobs, retries, network) as crew:
                 for entry in progress(crew.outcomes(), "gather", len(listed), len(listed) - len(wanted), unit="file"):
                     shelf.take(entry)
         finally:

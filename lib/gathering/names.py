@@ -60,7 +60,7 @@ def _disposed(header: str) -> str:
     if coded := re.search(r"filename\*\s*=\s*\"?([\w-]+)'[^']*'([^;\"\s]+)", header, re.IGNORECASE):
         try:
             return unquote(coded[2], encoding=coded[1], errors="strict")
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, ValueError):  # no such encoding, or not of that encoding
             pass
     plain = re.search(r'filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', header, re.IGNORECASE)
     if not plain:

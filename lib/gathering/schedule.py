@@ -23,6 +23,7 @@ class Task:
     address: str
     tries: int = 0  # since it last came forward
     furthest: int = 0  # bytes that were there at most
+    seconds: float = 0.0  # that all tries took
     was_skipped: bool = False
 
 

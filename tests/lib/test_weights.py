@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import weights
+from lib import weights, web
 from lib.errors import FaceswapError
 from lib.weights import TABLE, Weights, package_file
 
@@ -19,6 +19,8 @@ class Server(http.server.ThreadingHTTPServer):
     wrong = False
     ranges = True
     silent = False
+    drips = False
+    onward: str | None = None
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -27,6 +29,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server.asked.append(self.headers.get("Range"))
         if server.silent:
             server.wait.wait(30)
+            return
+        if server.onward:
+            self.send_response(302)
+            self.send_header("Location", server.onward)
+            self.end_headers()
             return
         body = bytes(len(CONTENT)) if server.wrong else CONTENT
         asked = self.headers.get("Range")
@@ -37,6 +44,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        while server.drips and not server.wait.wait(0.05):
+            self.wfile.write(b"x")
         self.wfile.write(body if server.cut is None else body[:server.cut])
 
     def log_message(self, *arguments):
@@ -119,6 +128,19 @@ def test_a_server_that_does_not_answer_is_given_up(server, cached, monkeypatch):
     monkeypatch.setattr(weights, "TIMEOUT", 1.0)
     server.silent = True
     with pytest.raises(FaceswapError, match="no answer within.*place it in"):
+        weights.weights("test")
+
+
+def test_a_server_that_sends_byte_by_byte_is_given_up(server, cached, monkeypatch):
+    monkeypatch.setattr(web, "SLOW_SECONDS", 0.3)
+    server.drips = True
+    with pytest.raises(FaceswapError, match="too slow.*place it in"):
+        weights.weights("test")
+
+
+def test_a_redirect_that_no_server_may_make_is_not_followed(server, cached):
+    server.onward = "http://224.0.0.1/test.onnx"
+    with pytest.raises(FaceswapError, match="leads to 224.0.0.1, which is inside.*place it in"):
         weights.weights("test")
 
 
