@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import UsageError
+from lib.files.reading import NotRegular, read_toml
 from lib.options import REQUIRED, Declaration, Option, declarations, nearest
 from lib.plugin import REGISTRIES
 from lib.registry import Registry
@@ -199,9 +199,11 @@ def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[
 def _read_config(path: Path) -> dict[str, dict[str, Any]]:
     """The tables of a configuration file, every key and value of it checked: {"extract": {"size": 256}, "detector": {"hog": {...}}}."""
     try:
-        tables = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+        tables = read_toml(path)
     except OSError as error:
         raise UsageError(f"Cannot read the configuration file {path}: {error.strerror}.") from None
+    except NotRegular as error:
+        raise UsageError(str(error)) from None
     except ValueError as error:
         raise UsageError(f"The configuration file {path} is not valid TOML: {error}.") from None
     selectors = {item.name: item.plugin for command in commands() for item in declaration(command).options if item.plugin}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import math
 import os
 import platform
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.errors import FaceswapError
+from lib.files.reading import parse_json, read_json
 
 CGROUPS = Path("/sys/fs/cgroup")
 MMAP_THRESHOLD, BLOCK = -3, 4 << 20  # glibc's number of that setting; bytes
@@ -93,9 +93,10 @@ def backend() -> str:
         return name
     settings = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json"
     try:
-        return json.loads(settings.read_text(encoding="utf-8")).get("backend", "tensorflow")
-    except (OSError, ValueError):
-        return "tensorflow"
+        name = read_json(settings).get("backend")
+    except (OSError, ValueError, AttributeError):
+        name = None
+    return name if isinstance(name, str) and name else "tensorflow"
 
 
 def worker() -> tuple[int, int]:
@@ -107,7 +108,7 @@ def worker() -> tuple[int, int]:
     if not text:
         return 0, 1
     try:
-        config = json.loads(text)
+        config = parse_json(text)
         cluster = [(kind, number) for kind in ("chief", "worker") for number in range(len(config["cluster"].get(kind, ())))]
         return cluster.index((config["task"]["type"], int(config["task"]["index"]))), len(cluster)
     except (ValueError, TypeError, KeyError, AttributeError) as error:

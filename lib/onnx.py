@@ -7,7 +7,6 @@ import math
 import os
 import sys
 import threading
-import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.reading import read_toml
 from lib.options import REQUIRED, nearest
 
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")  # the best first
@@ -152,7 +152,7 @@ class Network:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except FileNotFoundError:
         raise FaceswapError(f"There is no file {path}, which should describe the network. See docs/onnx.md.") from None
     except OSError as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from lib.files.reading import as_json
 from lib.registry import Registry
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Masker(ABC):
 
     def made_with(self) -> dict[str, Any]:
         """What its masks depend on, as JSON values: its options. Stored masks that were made with others are made again."""
-        return json.loads(json.dumps(dataclasses.asdict(self), default=str))
+        return as_json(dataclasses.asdict(self), str)
 
 
 class Recognizer(ABC):

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lib.files.reading import NotRegular, opened, read_json
 from lib.media.files import disk_errors, part_of, publish
 from lib.types import Shard
 
@@ -65,9 +66,15 @@ class Record:
     def before(self) -> dict[str, Any]:
         """What the record of an earlier run says; {} where there is none that can be read."""
         try:
-            return json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            said = read_json(self._path, named=False, finite=False)
+        except (OSError, ValueError, NotRegular):
             return {}
+        if not isinstance(said, dict):
+            return {}
+        for name in "failures", "files":  # lists of texts
+            if not isinstance(said.get(name, []), list) or not all(isinstance(text, str) for text in said.get(name, [])):
+                del said[name]
+        return said
 
     def keep(self) -> None:
         """Writes what is known now, in case that the run is killed; once in KEPT seconds at most."""
@@ -110,12 +117,12 @@ class Record:
             if path.is_dir():
                 digest.update(os.fsencode(file.name) + b"\0")
             try:
-                with open(file, "rb") as opened:
-                    while block := opened.read(BLOCK):
+                with opened(file) as content:
+                    while block := content.read(BLOCK):
                         if self._ended.is_set():
                             return None
                         digest.update(block)
-            except OSError:
+            except (OSError, NotRegular):
                 continue  # the run itself says what cannot be read
         return digest.hexdigest()
 

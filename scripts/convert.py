@@ -18,6 +18,7 @@ import numpy as np
 from lib import device
 from lib.cli import Command, declaration
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
+from lib.files.reading import as_json
 from lib.faces.cut import Cut
 from lib.faces.extraction import check_source, extract
 from lib.faces.faceset import FaceFolder
@@ -244,7 +245,7 @@ def _key(options: Convert, source: FrameSource, store: AlignmentStore, models: d
 
 def told_of(options: Command) -> dict[str, Any]:
     """The options as JSON values."""
-    return json.loads(json.dumps({item.name.rstrip("_"): getattr(options, item.name) for item in fields(options)}, default=str))
+    return as_json({item.name.rstrip("_"): getattr(options, item.name) for item in fields(options)}, str)
 
 
 def _preview(options: Convert, source: FrameSource, stretch: Stretch) -> int:

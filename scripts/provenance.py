@@ -11,6 +11,7 @@ from typing import Any
 
 from lib.cli import Command
 from lib.errors import DONE, FIXABLE, SOME_FAILED, FaceswapError, UsageError
+from lib.files.reading import NotRegular, read_json
 from lib.logs import counted
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key
 from lib.options import option
@@ -88,8 +89,8 @@ def _check_there(path: Path, flag: str) -> None:
 def _recorded(path: Path) -> str | None:
     """SHA-256 of the file as the run that wrote it left it, where its record lies beside it."""
     try:
-        return json.loads(record_of(path).read_text(encoding="utf-8")).get("output_sha256")
-    except (OSError, ValueError, AttributeError):
+        return read_json(record_of(path), named=False, finite=False).get("output_sha256")
+    except (OSError, ValueError, AttributeError, NotRegular):
         return None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from lib import device
 from lib.cli import Command
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
+from lib.files.reading import NotRegular, as_json, read_json
 from lib.evaluation.outlook import look_ahead
 from lib.faces.packed import read_faces
 from lib.media import pictures
@@ -128,7 +129,7 @@ class Record:
 
     def step(self, name: str, run: Callable[[Any], int], options: Any, results: list[Path]) -> int:
         """Runs a step, unless it was finished with the same options and its results are there. Returns its exit code."""
-        wanted = json.loads(json.dumps(asdict(options), default=self._place))
+        wanted = as_json(asdict(options), self._place)
         before = self._steps.get(name)
         if before and before["options"] == wanted and all(path.exists() for path in results):
             logger.info("%s: was done before; it took %s.", name, _duration(before["seconds"]))
@@ -159,9 +160,12 @@ class Record:
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
-            before = json.loads(self.path.read_text(encoding="utf-8"))
+            before = read_json(self.path, named=False)
             recorded, steps = dict(before["inputs"]), dict(before["steps"])
-        except (OSError, ValueError, KeyError, TypeError):
+            for step in steps.values():
+                if not isinstance(step["options"], dict) or type(step["code"]) is not int or type(step["seconds"]) not in (int, float):
+                    raise ValueError("a step is not described")
+        except (OSError, ValueError, KeyError, TypeError, NotRegular):
             logger.warning("%s cannot be read; every step is looked at again.", self.path)
             return {}
         for name, identity in self._inputs.items():
@@ -188,8 +192,10 @@ def _identity(path: Path) -> dict[str, Any]:
     return {"name": path.resolve().name, "files": len(files), "bytes": sum(item.stat().st_size for item in files)}
 
 
-def _words(identity: dict[str, Any] | None) -> str:
-    return f"{identity['name']} ({identity['files']} files, {identity['bytes']} bytes)" if identity else "nothing"
+def _words(identity: Any) -> str:
+    if not isinstance(identity, dict):
+        return "nothing"
+    return "{} ({} files, {} bytes)".format(*(identity.get(key, "?") for key in ("name", "files", "bytes")))
 
 
 def _chosen(options: Swap, *selectors: str) -> dict[str, dict[str, Any]]:

@@ -39,6 +39,7 @@ from lib.plugin import ALIGNERS, MASKERS, MODELS, RECOGNIZERS, SCHEDULES
 from lib.training import balance, checkpoint
 from lib.training.checks import complaints
 from lib.training.data import Faces
+from lib.training.description import check_identities
 from lib.training.model import FaceModel
 from lib.training.pictures import Pictures, read_squares
 from lib.training.plan import Plan, Updates
@@ -282,6 +283,10 @@ def _choose_losses(options: Train, model: FaceModel, settings: dict[str, Any]) -
             raise UsageError(f"--{'loss' if name == 'criteria' else name} is not for {options.model}, which knows what it minimises. Leave "
                              "it out, or choose another model with -t.")
     settings["losses"] = settings.get("losses", {}) | given
+    for name in (*settings["losses"], *settings["losses"].get("criteria", {})):
+        if name not in LOSSES and (name in settings["losses"].get("criteria", {}) or getattr(model, name, None) is None):
+            raise FaceswapError(f"{options.model_dir / 'options.json'} names the loss {name!r}, which {options.model} does not have. Restore "
+                                "the model folder from a copy.")
     for name, value in settings["losses"].items():
         setattr(model, name, value)
 
@@ -404,7 +409,7 @@ def _held_out_faces(faces: list[AlignedFace], folder: Path, model: FaceModel,
     @cache
     def made() -> heldout.HeldOut:
         compositor, follow = convert.compositing(convert.Convert(input=folder, output=folder, model_dir=folder))
-        b = np.array(checkpoint.read_json(folder / "identities.json")["b"], np.float32)
+        b = np.array(checkpoint.read_json(folder / "identities.json", check_identities)["b"], np.float32)
         all_b = list(itertools.chain(*files_b))
         some = [all_b[index] for index in np.unique(np.linspace(0, len(all_b) - 1, min(PICTURES, len(all_b))).round().astype(int))]
         kit = Kit(None, ALIGNERS.create("dlib68"), RECOGNIZERS.create("dlib_resnet"),
@@ -550,9 +555,9 @@ def _write_exemplars(folder: Path, wanted: bool, files: dict[str, list[list[Face
 def _known(path: Path) -> dict[str, list[float]]:
     """The mean embeddings in identities.json; none where it is damaged, since they can be measured again."""
     try:
-        known = checkpoint.read_json(path) if path.exists() else {}
+        known = checkpoint.read_json(path, check_identities) if path.exists() else {}
         return {identity: np.array(known[identity], np.float32).tolist() for identity in known}
-    except (FaceswapError, TypeError, ValueError):
+    except FaceswapError:
         logger.warning("%s is damaged: whom the model knows is taken from the faces given now.", path)
         return {}
 

@@ -18,10 +18,10 @@ from typing import Any, TextIO
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.reading import Unreadable, json_member
 from lib.faces import tracking, tracks
 from lib.faces.extraction import file_of, source_identity
-from lib.faces.quality import SMALLEST_SPREAD
-from lib.faces.geometry import INNER
+from lib.faces.quality import check_landmarks
 from lib.faces.store import AlignmentStore, StoredFace
 from lib.media.base import FrameSource
 from lib.media.files import disk_errors, part_of, publish
@@ -36,7 +36,6 @@ FARTHEST = 100_000  # pixels: no coordinate lies farther out
 SQUARE = 0.02  # by which the sides of a square box may differ, of the longer one, since they are written rounded
 NAMED = 5  # frames named in an error
 SPACE = re.compile(r"[ \t\r\n]*")
-DECODER = json.JSONDecoder()
 NUMBER = re.compile(r"([0-9]+)$")
 
 
@@ -185,7 +184,10 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
     while mark == ",":
         try:
             name, value, mark, place = _member(text, place)
-        except (ValueError, IndexError, RecursionError) as error:  # cut off, or wrong
+        except Unreadable as error:
+            where = f"after the frame {name!r}" if name is not None else "at its first frame"
+            raise FaceswapError(f"{path} is no valid JSON {where}: {error}. Export it anew.") from None
+        except (ValueError, IndexError) as error:  # cut off, or wrong
             more = file.read(max(CHUNK, len(text) - place)) if len(text) - place <= LONGEST else ""
             if not more:
                 where = f"after the frame {name!r}" if name is not None else "at its first frame"
@@ -202,11 +204,11 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
 
 def _member(text: str, place: int) -> tuple[str, Any, str, int]:
     """Key, value, the mark after it and the place after that. ValueError or IndexError where they are not whole."""
-    key, place = DECODER.raw_decode(text, _after_space(text, place))
+    key, place = json_member(text, _after_space(text, place))
     place = _after_space(text, place)
     if not isinstance(key, str) or text[place] != ":":
         raise json.JSONDecodeError("a frame's name and a colon are expected", text, place)
-    value, place = DECODER.raw_decode(text, _after_space(text, place + 1))
+    value, place = json_member(text, _after_space(text, place + 1))
     place = _after_space(text, place)
     return key, value, text[place], place + 1
 
@@ -248,8 +250,7 @@ def _face(said: Any, size: tuple[int, int] | None) -> Face:
     if size and (right < 0 or bottom < 0 or left >= size[0] or top >= size[1]):
         raise ValueError(f'"detected" is {box}, outside the frame of {size[0]}x{size[1]} pixels')
     landmarks = np.array(points, np.float32)
-    if np.ptp(landmarks[INNER], axis=0).max() < SMALLEST_SPREAD:
-        raise ValueError("its landmarks lie on one spot")
+    check_landmarks(landmarks)
     if abs((right - left) - (bottom - top)) > max(1.0, SQUARE * max(right - left, bottom - top)):
         return Face(Detection(_square_around(landmarks), 1.0), landmarks)
     return Face(Detection(np.array(box, np.float32), 1.0), landmarks)

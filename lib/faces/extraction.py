@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
 import queue
@@ -19,6 +18,7 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.files.reading import as_json
 from lib.faces import masking, tracking, tracks
 from lib.faces.cut import Cut
 from lib.faces.faceset import FaceFolder
@@ -485,4 +485,4 @@ def _words(key: str, setting: Any) -> str:
 
 def _description(plugin: Any, registry: Registry) -> dict[str, Any]:
     """A plugin and its options as the store keeps them."""
-    return json.loads(json.dumps({"name": registry.name_of(plugin), "options": dataclasses.asdict(plugin)}, default=str))
+    return as_json({"name": registry.name_of(plugin), "options": dataclasses.asdict(plugin)}, str)

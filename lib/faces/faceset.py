@@ -20,7 +20,9 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.reading import NotRegular, opened, parse_json, read_bytes
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, invert, template_matrix, transform_points, warp
+from lib.faces.quality import check_landmarks, check_matrix
 from lib.media.files import natural_key
 from lib.media.pictures import XMP_CHUNK
 from lib.types import AlignedFace, Detection, Face
@@ -32,8 +34,11 @@ FORMAT = 1
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 AFTER_HEADER = len(SIGNATURE) + 25  # the IHDR chunk comes first and is always 25 bytes long
 KEYWORD = b"faceswap\0"
+LONGEST_REASON = 200  # letters of what an error says of a damaged file
 LONGEST_STEM = 180  # bytes of a source's name in those of its faces; file systems take 255 in all
 LARGEST = 8192  # pixels a side that a face may have
+MOST_BYTES, MOST_TEXT = LARGEST * LARGEST * 4, 1 << 20  # of a file; of what a face says of itself
+MOST_FRAMES, MOST_FACES = 1 << 40, 1 << 20  # of a source; of a frame
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,9 @@ def read_origin(path: Path) -> tuple[Origin, np.ndarray]:
     """Where the face in a PNG is from, and its landmarks (68, 2) float32 there; the picture is not decoded. Raises as `read_face` does."""
     said = _said(path, _text(_bytes(path)))
     try:
-        return origin_of(said["origin"]), _array(said["landmarks"], (68, 2), np.float32)
+        landmarks = _array(said["landmarks"], (68, 2), np.float32)
+        check_landmarks(landmarks)
+        return origin_of(said["origin"]), landmarks
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(path, error) from error
 
@@ -142,8 +149,11 @@ def face_of(said: dict[str, Any], image: np.ndarray) -> FaceFile:
         raise ValueError(f"format {said['format']}, this program reads {FORMAT}")
     if said["coverage"] not in COVERAGES:
         raise ValueError(f"coverage {said['coverage']!r}")
-    face = Face(Detection(_array(said["box"], (4,), np.float32), float(said["score"])), _array(said["landmarks"], (68, 2), np.float32))
-    return FaceFile(AlignedFace(face, image, _array(said["matrix"], (2, 3), np.float64)), said["coverage"], origin_of(said["origin"]))
+    face = Face(Detection(_array(said["box"], (4,), np.float32), float(_array(said["score"], (), np.float64))), _array(said["landmarks"], (68, 2), np.float32))
+    matrix = _array(said["matrix"], (2, 3), np.float64)
+    check_landmarks(face.landmarks)
+    check_matrix(matrix)
+    return FaceFile(AlignedFace(face, image, matrix), said["coverage"], origin_of(said["origin"]))
 
 
 def crop_landmarks(files: Sequence[FaceFile]) -> np.ndarray:
@@ -153,8 +163,10 @@ def crop_landmarks(files: Sequence[FaceFile]) -> np.ndarray:
 
 def list_faces(folder: Path) -> list[Path]:
     """The PNG files of a face folder, numbers in their names in numeric order."""
-    return sorted((path for path in folder.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith(".")),
-                  key=lambda path: natural_key(path.name))
+    with os.scandir(folder) as entries:
+        found = [folder / entry.name for entry in entries
+                 if entry.name.lower().endswith(".png") and not entry.name.startswith(".") and entry.is_file()]
+    return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def is_face_folder(folder: Path) -> bool:
@@ -164,7 +176,7 @@ def is_face_folder(folder: Path) -> bool:
 
 def is_face(path: Path) -> bool:
     """Whether the file is a PNG that says where its face is. Its picture is not read."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         if file.read(len(SIGNATURE)) != SIGNATURE:
             return False
         while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
@@ -231,17 +243,19 @@ def _names(folder: Path, origin: Origin) -> Iterator[Path]:
 
 def _is_from(path: Path, origin: Origin) -> bool:
     try:
-        there = json.loads(_text(path.read_bytes()))["origin"]
+        there = parse_json(_text(read_bytes(path, MOST_BYTES)))["origin"]
         return (there["source"], there["frame"], there["name"]) == (origin.source, origin.frame, origin.name)
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, AttributeError, NotRegular):
         return False
 
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise FaceswapError(f"Cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise _damaged(path, error) from error
 
 
 def _said(path: Path, text: str | None) -> dict[str, Any]:
@@ -250,7 +264,7 @@ def _said(path: Path, text: str | None) -> dict[str, Any]:
         raise NotAFace(f"{path} does not say where its face is: it is not from extract, or another program saved it anew. "
                        "Take it away, or extract the faces again.")
     try:
-        said = json.loads(text)
+        said = parse_json(text)
         if said["format"] != FORMAT:
             raise ValueError(f"format {said['format']}, this program reads {FORMAT}")
         return said
@@ -259,7 +273,8 @@ def _said(path: Path, text: str | None) -> dict[str, Any]:
 
 
 def _damaged(path: Path, error: Exception) -> FaceswapError:
-    return FaceswapError(f"The face file {path} is damaged ({error}). Delete it, or extract the faces again.")
+    return FaceswapError(f"The face file {path} is damaged ({' '.join(str(error).split())[:LONGEST_REASON]}). Delete it, or extract the "
+                         "faces again.")
 
 
 def _text(data: bytes) -> str | None:
@@ -270,7 +285,7 @@ def _text(data: bytes) -> str | None:
     while place + 12 <= len(data):
         length, kind = struct.unpack(">I4s", data[place:place + 8])
         body = data[place + 8:place + 8 + length]
-        if kind == b"tEXt" and body.startswith(KEYWORD):
+        if kind == b"tEXt" and body.startswith(KEYWORD) and length <= MOST_TEXT:
             return body[len(KEYWORD):].decode("latin-1")
         place += 12 + length
     return None
@@ -291,12 +306,14 @@ def origin_of(said: dict[str, Any]) -> Origin:
     """The origin that a face's JSON text has. Raises TypeError or ValueError where it makes no sense."""
     origin = Origin(**said)
     if not all(isinstance(text, str) for text in (origin.source, origin.name)) or \
-            not all(isinstance(number, int) for number in (origin.frame, origin.number)):
+            not all(type(number) is int and 0 <= number < most
+                    for number, most in ((origin.frame, MOST_FRAMES), (origin.number, MOST_FACES))) or \
+            not (origin.time is None or type(origin.time) in (int, float) and abs(origin.time) < MOST_FRAMES):
         raise ValueError("it does not say where it is from")
     return origin
 
 
-def _array(values: list, shape: tuple[int, ...], kind: type) -> np.ndarray:
+def _array(values: Any, shape: tuple[int, ...], kind: type) -> np.ndarray:
     array = np.array(values, kind).reshape(shape)
     if not np.isfinite(array).all():
         raise ValueError("a coordinate is not a number")

@@ -32,9 +32,11 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.files.reading import parse_json
 from lib.faces.faceset import (LARGEST, SIGNATURE, FaceFile, FaceFolder, face_of, is_face_folder, list_faces, origin_of, read_face,
                                read_face_and_text, write_png)
 from lib.faces.geometry import COVERAGES
+from lib.faces.quality import check_landmarks, check_matrix
 from lib.lock import Lock, Locked
 from lib.logs import counted
 from lib.media.files import disk_errors, natural_key, part_of, publish
@@ -183,7 +185,7 @@ class PackedFaces:
         """Raises FaceswapError where the text of a face makes no sense."""
         image = self.image(index)
         with self._reported():
-            face_of(json.loads(self._texts[index]), image)
+            face_of(parse_json(self._texts[index]), image)
 
     def _check(self) -> None:
         attributes = self._file.attrs
@@ -196,7 +198,7 @@ class PackedFaces:
         self.names = [os.fsdecode(name) for name in self._strings("names")]
         self._texts = self._strings("texts")
         places = self._bytes("places", np.int32)
-        self._facts = json.loads(b"[" + b",".join(self._strings("facts")) + b"]")
+        self._facts = parse_json(b"[" + b",".join(self._strings("facts")) + b"]")
         self._numbers = self._bytes("numbers", np.float64)
         self._single = self._numbers.astype(np.float32)
         if not np.isfinite(self._single).all():
@@ -217,6 +219,8 @@ class PackedFaces:
             if needed > there:
                 raise FaceswapError(f"The {len(self)} faces of {self.path} take {in_words(needed)} of memory, and this machine has "
                                     f"{in_words(there)}. Pack them without --compress, or pack fewer.")
+        check_landmarks(self._single[:, :136].reshape(-1, 68, 2))
+        check_matrix(self._numbers[:, 136:142].reshape(-1, 2, 3))
 
     def _pictures(self, side: int, rows: np.ndarray) -> Any:
         """The pictures of one side: mapped into memory, or where they are compressed the dataset itself."""
@@ -412,7 +416,7 @@ def _read(path: Path, compress: bool) -> _Face | FaceswapError:
         file, text = read_face_and_text(path)
     except FaceswapError as error:
         return error
-    said = json.loads(text)
+    said = parse_json(text)
     facts = json.dumps({"coverage": said["coverage"], "origin": said["origin"]})
     numbers = np.concatenate([np.ravel(said[name]) for name in ("landmarks", "matrix", "box", "score")])
     return _Face(file.size, zlib.compress(file.image, LEVEL) if compress else file.image, text, facts, numbers)

@@ -11,7 +11,33 @@ SMALLEST_SPREAD = 2.0  # pixels: landmarks closer together than this do not tell
 # Bounds from 460 fits in photographs and footage, of which the worst of true faces (profiles, blurred) had 0.11, 0.15, 0.58 and 0.97.
 FARTHEST = 0.16  # root mean square of the distance to the mean face, in its widths
 OFF_CENTRE = 0.35  # of the middle of the landmarks from that of the box, in sides of the box
+LEAST_LIKE = 0.3  # the first of these, of anything that is taken for a face: half of it is what no order of the points at all has
+OUTERMOST = 1e6  # pixels: no landmark lies farther out
+SCALES = (1e-4, 1e4)  # crop pixels that a frame's pixel may become
 SIZES = (0.35, 1.6)  # width of the mean face fitted to the landmarks, in sides of the box
+
+
+def check_landmarks(landmarks: np.ndarray) -> None:
+    """Raises ValueError where landmarks (..., 68, 2) are no face's whatsoever, and nothing could be computed with them."""
+    if not (np.abs(landmarks) <= OUTERMOST).all():  # NaN neither
+        raise ValueError("a landmark is no place in a picture")
+    points = landmarks[..., INNER, :].astype(np.float64)
+    if (np.ptp(points, axis=-2).max(-1) < SMALLEST_SPREAD).any():
+        raise ValueError("its landmarks lie on one spot")
+    if (_apart(points, similarity_transform(points, MEAN_FACE)) > LEAST_LIKE).any():
+        raise ValueError("its landmarks are no face's")
+
+
+def check_matrix(matrix: np.ndarray) -> None:
+    """Raises ValueError where (..., 2, 3) matrices, frame -> crop pixels, are none that a face was cut out with."""
+    scales = np.sqrt(np.abs(np.linalg.det(matrix[..., :2].astype(np.float64))))
+    if not ((scales > SCALES[0]) & (scales < SCALES[1])).all() or not (np.abs(matrix) < OUTERMOST * SCALES[1]).all():
+        raise ValueError("its matrix makes no sense")
+
+
+def _apart(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Root mean square of the distance of points (..., 51, 2) to the mean face, in its widths."""
+    return np.sqrt(((transform_points(points, matrix) - MEAN_FACE) ** 2).sum(-1).mean(-1))
 
 
 def is_face(face: Face) -> bool:
@@ -20,7 +46,7 @@ def is_face(face: Face) -> bool:
     if not np.isfinite(face.landmarks).all() or np.ptp(points, axis=0).max() < SMALLEST_SPREAD:
         return False
     matrix = similarity_transform(points, MEAN_FACE)
-    apart = np.sqrt(((transform_points(points, matrix) - MEAN_FACE) ** 2).sum(1).mean())
+    apart = float(_apart(points, matrix))
     side = max(float((box[2:] - box[:2]).mean()), 1e-6)
     off = np.linalg.norm(face.landmarks.mean(0) - (box[:2] + box[2:]) / 2) / side
     size = 1 / max(np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * side, 1e-9)

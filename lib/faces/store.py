@@ -33,6 +33,8 @@ from typing import Any
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.faces.quality import check_landmarks
+from lib.files.reading import parse_json
 from lib.lock import Lock, Locked
 from lib.media.files import part_of, printable, publish
 from lib.types import Detection, Face
@@ -238,7 +240,9 @@ class AlignmentStore:
         self._flush_for_reading()
         for index, number in indices:
             rows = self._rows("SELECT box, score, landmarks FROM faces WHERE frame = ? AND number = ?", (index, number))
-            yield self._face(index, *rows[0])
+            face = self._face(index, *rows[0])
+            self._check_landmarks(index, face.landmarks)
+            yield face
 
     def looks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Frames that have one, in order, and their look (18, 32, 3) uint8 RGB."""
@@ -325,7 +329,7 @@ class AlignmentStore:
     def settings(self) -> dict[str, Any]:
         """How the faces were found, and in what: a copy; `update` changes it."""
         try:
-            return {key: json.loads(value) for key, value in self._rows("SELECT key, value FROM settings")}
+            return {key: parse_json(value) for key, value in self._rows("SELECT key, value FROM settings")}
         except ValueError as error:
             raise self._damaged(error) from error
 
@@ -594,6 +598,9 @@ class AlignmentStore:
         number, box, score, landmarks, smooth, track, filled, person, dropped = row
         face = self._face(index, box, score, landmarks if smooth is None else smooth)
         raw = None if smooth is None else self._face(index, box, score, landmarks).landmarks
+        if dropped is None:
+            for points in (face.landmarks,) if raw is None else (face.landmarks, raw):
+                self._check_landmarks(index, points)
         return StoredFace(face, masks, raw, track, bool(filled), person, dropped, number)
 
     def _each(self, query: str, values: tuple = ()) -> Iterator[tuple]:
@@ -619,6 +626,12 @@ class AlignmentStore:
         if not (np.isfinite(face.landmarks).all() and np.isfinite(face.detection.box).all()):
             raise self._damaged(f"frame {index}: a coordinate is not a number")
         return face
+
+    def _check_landmarks(self, index: int, landmarks: np.ndarray) -> None:
+        try:
+            check_landmarks(landmarks)
+        except ValueError as error:
+            raise self._damaged(f"frame {index}: {error}") from error
 
     def _mask(self, index: int, size: int, pixels: bytes) -> np.ndarray:
         try:

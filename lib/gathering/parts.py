@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib.files.reading import NotRegular, read_json
 from lib.gathering.report import Entry, entry_of
 from lib.media.files import disk_errors
 
@@ -86,7 +87,10 @@ def finished(folder: Path) -> list[Note]:
 
 def _read_note(path: Path) -> Note | None:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return Note(**fields | {"outcome": entry_of(fields["outcome"]) if fields.get("outcome") else None})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        fields = read_json(path, named=False)
+        note = Note(**fields | {"outcome": entry_of(fields["outcome"]) if fields.get("outcome") else None})
+        texts, others = (note.address, note.name), (note.etag, note.modified)
+        good = all(isinstance(text, str) for text in texts) and all(text is None or isinstance(text, str) for text in others)
+        return note if good and (note.total is None or type(note.total) is int) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, NotRegular):
         return None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib.errors import FaceswapError
+from lib.files.reading import read_json
 from lib.media.files import disk_errors, part_of, publish
 
 NAME = "gather.json"
 DONE, DUPLICATE, LEFT_OUT, FAILED = "done", "duplicate", "left out", "failed"
+MOST = 128 << 20  # bytes of a report that is read
 PAUSE = 1.0  # seconds at least between two times that the report is written
 SHARE = 0.1  # of the time at most that writing it may take: a report of 100,000 addresses takes a second
 
@@ -66,8 +69,12 @@ class Report:
 
 def entry_of(fields: dict) -> Entry:
     """Raises TypeError or KeyError where `fields` are not those of an entry."""
-    known = {field.name for field in dataclasses.fields(Entry)}
+    known = {field.name: int if "int" in field.type else str for field in dataclasses.fields(Entry)}
     entry = Entry(**{name: value for name, value in fields.items() if name in known})
+    if not all(isinstance(value, known[name]) for name, value in entry.as_json().items()):
+        raise TypeError("a field of another kind")
+    if entry.file is not None and entry.file != os.path.basename(entry.file):
+        raise ValueError("a file of another folder")
     if entry.status in (DONE, DUPLICATE) and not (entry.file and entry.sha256):
         raise KeyError("file")
     return entry
@@ -75,7 +82,7 @@ def entry_of(fields: dict) -> Entry:
 
 def _read(path: Path) -> list[Entry]:
     try:
-        return [entry_of(fields) for fields in json.loads(path.read_text(encoding="utf-8"))["addresses"]]
+        return [entry_of(fields) for fields in read_json(path, MOST, named=False)["addresses"]]
     except FileNotFoundError:
         return []
     except OSError as error:

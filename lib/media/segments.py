@@ -16,6 +16,7 @@ from pathlib import Path
 
 import av
 
+from lib.files.reading import parse_json
 from lib.media.files import part_of, publish
 
 PACKET, LENGTH = struct.Struct("<q?I"), struct.Struct("<I")
@@ -70,7 +71,7 @@ def describe(path: Path) -> Description | None:
         with open(path, "rb") as file:
             end = _end_of_packets(file)
             file.seek(end)
-            return Description(**json.loads(file.read(os.path.getsize(path) - LENGTH.size - end)))
+            return Description(**parse_json(file.read(os.path.getsize(path) - LENGTH.size - end)))
     except (OSError, ValueError, TypeError, struct.error):
         return None
 

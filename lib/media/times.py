@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from lib.errors import FaceswapError
+from lib.files.reading import read_json
 from lib.media.video import VideoSource
 
 SIDECAR = "frames.json"
+FRACTION = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,14 @@ class FrameTimes:
         """Those of the pictures in `folder`; None where it has none."""
         path = folder / SIDECAR
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = read_json(path, named=False)
+            if not FRACTION.fullmatch(known["time_base"]):  # "1e999999999" would take for ever
+                raise ValueError("its time_base is no fraction")
             return cls(str(known["source"]), Fraction(known["time_base"]), int(known["length"]), tuple(map(int, known["colours"])),
                        {str(name): int(time) for name, time in known["times"].items()}, str(known.get("statement", "")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, OverflowError) as error:
             raise FaceswapError(f"{path} cannot be read ({error}). Delete it, and name the video with -r/--reference instead.") from error
 
 

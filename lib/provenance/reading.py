@@ -13,6 +13,7 @@ from xml.sax.saxutils import unescape
 import c2pa
 
 from lib.errors import FaceswapError
+from lib.files.reading import parse_json
 from lib.media.pictures import content
 from lib.provenance.keys import known_anchor
 from lib.provenance.marking import ALONE, ASSERTION, FORMATS
@@ -69,7 +70,7 @@ def _read(path: Path, kind: str, file, said: str) -> Provenance:
     context = c2pa.Context(c2pa.Settings.from_json(json.dumps({"version": 1} | trust)))
     try:
         with c2pa.Reader(kind, file, context=context) as reader:
-            state, told = reader.get_validation_state(), json.loads(reader.json())
+            state, told = reader.get_validation_state(), parse_json(reader.json())
     except c2pa.C2paError.ManifestNotFound:
         return Provenance(path, UNMARKED, statement=said)
     except c2pa.C2paError as error:

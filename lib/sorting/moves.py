@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lib.errors import FaceswapError
+from lib.files.reading import NotRegular, parse_json, read_json, read_text
 from lib.faces.faceset import Origin, list_faces, stem_of
 from lib.lock import Lock, Locked
 from lib.media.files import disk_errors, part_of, publish
@@ -96,8 +97,8 @@ def check_output(output: Path, mark: dict[str, Any]) -> None:
     if output.exists() and not output.is_dir():
         raise FaceswapError(f"Cannot write faces into {output}: it is a file. Name a folder with -o.")
     try:
-        unfinished = json.loads((output / MARK).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        unfinished = read_json(output / MARK, named=False)
+    except (OSError, ValueError, NotRegular):
         unfinished = None
     if unfinished != mark and (there := _pictures(output)):
         raise FaceswapError(f"{output} holds pictures already, such as {min(there)}. Empty it, or name a new folder with -o.")
@@ -148,7 +149,7 @@ def read_undo(folder: Path) -> Undo:
         raise FaceswapError(f"There is nothing to take back in {folder}: no sort in place has left its sort-undo file there.")
     log = folder / f"sort-undo-{max(logs)}.jsonl"
     try:
-        head, *lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        head, *lines = [parse_json(line) for line in read_text(log, named=False).splitlines()]
         if head["format"] != FORMAT:
             raise ValueError(f"format {head['format']}, this program reads {FORMAT}")
         said = [Move(_inside(line["before"]), _inside(line["after"])) for line in lines]

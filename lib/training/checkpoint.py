@@ -24,16 +24,19 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import FaceswapError
+from lib.files import reading
 from lib.lock import SILENT, Beat, Elsewhere, Lock, Locked
 from lib.media.files import part_of, publish
 from lib.plugin import MODELS
+from lib.training.description import check_options, check_state
 
 if TYPE_CHECKING:
     import keras
@@ -42,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 COPY = "options.copy.json"  # of options.json
 FORMAT = 1
+NUMBER = re.compile("[0-9]{1,12}")  # the iteration that a save's name is
 KEPT = 3  # saves, unless a run wants more or fewer
 
 
@@ -89,10 +93,12 @@ def write_json(path: Path, value: Any) -> None:
     publish(part, path)
 
 
-def read_json(path: Path) -> Any:
-    """Raises FaceswapError where the file cannot be read."""
+def read_json(path: Path, check: Callable[[Any], None]) -> Any:
+    """The values in a file of a model folder. Raises FaceswapError where it cannot be read, or `check` raises ValueError."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        values = reading.read_json(path, named=False, finite=False)
+        check(values)
+        return values
     except (OSError, ValueError) as error:
         raise FaceswapError(f"Cannot read {path}: {error}. The model folder is damaged or is none; restore it from a copy.") from error
 
@@ -111,14 +117,12 @@ def read_options(folder: Path) -> dict[str, Any]:
     if not (folder / "options.json").exists() and not copy.exists():
         raise FaceswapError(f"{folder} holds no model (no options.json). Name the folder that `train -m` wrote.")
     try:
-        options = read_json(folder / "options.json")
+        options = read_json(folder / "options.json", check_options)
     except FaceswapError:
         if not copy.exists():
             raise
         logger.warning("%s cannot be read; %s, its copy, stands in for it.", folder / "options.json", copy)
-        options = read_json(copy)
-    if not isinstance(options, dict) or not isinstance(options.get("model"), str) or not isinstance(options.get("options"), dict):
-        raise FaceswapError(f"{folder / 'options.json'} is not the description of a model. Restore it from a copy.")
+        options = read_json(copy, check_options)
     if options.get("format", 0) > FORMAT:
         raise FaceswapError(f"{folder} was written by a newer version of faceswap. Update, then try again.")
     if options["model"] in MODELS.names():
@@ -137,7 +141,7 @@ def snapshots(folder: Path) -> list[Path]:
 
 
 def _numbered(folder: Path) -> list[Path]:
-    found = [path for path in folder.glob("*") if path.name.isdigit() and path.is_dir()]
+    found = [path for path in folder.glob("*") if NUMBER.fullmatch(path.name) and path.is_dir()]
     return sorted(found, key=lambda path: int(path.name), reverse=True)
 
 
@@ -200,9 +204,9 @@ def best(folder: Path) -> Path | None:
     """The save with the best score: of how held-out faces were swapped, where that was measured, else of the loss."""
     scored: dict[str, list[tuple[float, Path]]] = {"swap": [], "loss": []}
     for path in saves(folder):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            for kind, value in json.loads((path / "state.json").read_text(encoding="utf-8"))["scores"].items():
-                if math.isfinite(value):
+        with contextlib.suppress(OSError, ValueError, FaceswapError):
+            for kind, value in _read_state(path).get("scores", {}).items():
+                if math.isfinite(value) and kind in scored:
                     scored[kind].append((value, path))
     return min(scored["swap"] or scored["loss"], default=(0.0, None))[1]
 
@@ -350,13 +354,20 @@ def check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) -
         room.unlink()
 
 
+def _read_state(save: Path) -> dict[str, Any]:
+    """What `state.json` of a save says. Raises OSError, ValueError, or FaceswapError."""
+    state = reading.read_json(save / "state.json", named=False, finite=False)
+    check_state(state)
+    return state
+
+
 def _checked_state(save: Path) -> State:
-    known = json.loads((save / "state.json").read_text(encoding="utf-8"))
+    known = _read_state(save)
     state = State(**{item.name: known[item.name] for item in fields(State) if item.name in known})
     if state.iteration != int(save.name):
         raise FaceswapError(f"state.json says iteration {state.iteration}")
     for name, expected in state.files.items():
-        with open(save / Path(name).name, "rb") as file:
+        with reading.opened(save / Path(name).name, named=False) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != expected:
                 raise FaceswapError(f"{name} was changed")
     return state

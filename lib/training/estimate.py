@@ -18,6 +18,7 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.files.reading import parse_json
 from lib.plugin import MODELS
 from lib.training import backend
 from lib.training.data import CHANCE, Feed, Side
@@ -131,7 +132,7 @@ def _tried(given: dict[str, Any], most: float) -> list[dict[str, Any]]:
                           stderr=subprocess.DEVNULL, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
         watched = threading.Thread(target=_limit, args=(child, most), daemon=True)
         watched.start()
-        return [json.loads(line) for line in child.stdout if line.startswith("{")]
+        return [parse_json(line) for line in child.stdout if line.startswith("{")]
 
 
 def _limit(child: subprocess.Popen, most: float) -> None:
@@ -193,4 +194,4 @@ def _try_batches(given: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    _try_batches(json.loads(sys.argv[1]))
+    _try_batches(parse_json(sys.argv[1]))

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import FaceswapError
+from lib.files.reading import parse_json
 from lib.training.report import document
 
 logger = logging.getLogger(__name__)
@@ -261,8 +262,8 @@ class _Handler(BaseHTTPRequestHandler):
 def _wish(data: bytes) -> str | None:
     """What is asked for, None where that is nothing we know."""
     try:
-        what = json.loads(data)["what"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        what = parse_json(data)["what"]
+    except (ValueError, KeyError, TypeError):
         return None
     return what if isinstance(what, str) and what in WISHES else None
 

@@ -9,13 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lib.errors import FaceswapError
 from lib.evaluation.measures import BY_KEY
+from lib.files.reading import parse_json, read_bytes
 from lib.media.files import part_of, publish
 from lib.training.data import NONE, Faces
+from lib.training.description import good_row
 
 TILE = 128  # pixels
 PLAIN = ("Rebuilding faces of A and B", "log", ["a", "b"])
 TOLD = ("D(real)", "D(fake)")  # how the names begin of what discriminators say of pictures, on average
+MOST_LOG = 256 << 20  # bytes
 PANELS = (  # title, scale, how the names of its curves begin
     ("What the discriminators say: 1 is real, 0 is made, at 0.5 they cannot tell", "linear", TOLD),
     ("Losses of generators (G) and discriminators (D)", "linear", ("G ", "D ", "cycle ", "identity ")),
@@ -151,13 +155,17 @@ def _draw(axis, points: list[tuple[int, float]], color: str, label: str) -> None
 def read_log(log: Path) -> list[dict]:
     """The lines of log.jsonl; one that a kill cut short is left out."""
     rows = []
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []:
+    try:
+        data = read_bytes(log, MOST_LOG, named=False) if log.exists() else b""
+    except ValueError as error:
+        raise FaceswapError(f"{log} cannot be read: {error}. Move it away; only curves of the past are lost.") from None
+    for line in data.decode("utf-8", "replace").splitlines():
         try:
-            row = json.loads(line)
+            row = parse_json(line, finite=False)
         except ValueError:
             continue
-        if isinstance(row, dict) and isinstance(row.get("iteration"), int):
-            rows.append(row)
+        if kept := good_row(row):
+            rows.append(kept)
     return rows
 
 

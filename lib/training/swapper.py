@@ -12,9 +12,11 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.files.reading import read_bytes
 from lib.plugin import MODELS
 from lib.swapping.exemplars import bank
 from lib.training import checkpoint
+from lib.training.description import check_identities
 
 if TYPE_CHECKING:
     import keras
@@ -79,7 +81,8 @@ def load_swapper(folder: Path, to: str = "b", morph: float | None = None, save: 
         model.morph = morph
     networks, digest = _loaded(folder, options, model, save)
     path = folder / "identities.json"
-    identity = {name: np.array(mean, np.float32) for name, mean in checkpoint.read_json(path).items()} if path.exists() else {}
+    means = checkpoint.read_json(path, check_identities) if path.exists() else {}
+    identity = {name: np.array(mean, np.float32) for name, mean in means.items()}
     return Swapper(model.swapper(networks, to), model.size, model.drawn, model.coverage, digest, identity)
 
 
@@ -126,4 +129,4 @@ def _loaded(folder: Path, options: dict[str, Any], model: FaceModel, save: str |
 def _exemplars(folder: Path) -> list[str]:
     """SHA-256 of the files that hold pictures of the people, of a model that has some."""
     paths = [path for identity in "ab" if (path := bank.path_of(folder, identity)).exists()]
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    return [hashlib.sha256(read_bytes(path, bank.MOST_FILE, named=False)).hexdigest() for path in paths]

@@ -5,7 +5,6 @@ Reads the hand-counted photographs, the annotated faces and the clips of the tes
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import statistics
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.reading import read_json
 from lib.faces.finding import find
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lib.faces.search import dlib_box
@@ -75,7 +75,7 @@ def _photographs(name: str, detector: Detector, aligner: Aligner) -> Iterator[Fi
 
     Where a count is a range, what lies within it is right.
     """
-    counts = json.loads((DATA / "photos" / "counts.json").read_text(encoding="utf-8"))["files"]
+    counts = read_json(DATA / "photos" / "counts.json")["files"]
     totals = {group: np.zeros(4, int) for group in GROUPS}  # expected, found of them, too many, found in all
     chosen = [file for file in counts if file.split("/")[0] in GROUPS]
     for file in progress(chosen, f"{name}, photographs", len(chosen), unit="photo"):
@@ -91,7 +91,7 @@ def _photographs(name: str, detector: Detector, aligner: Aligner) -> Iterator[Fi
 
 def _annotated(name: str, detector: Detector, aligner: Aligner) -> Iterator[Figure]:
     """Recall of hand-marked faces, each as the square that dlib's convention draws around it, and the error of 68 points."""
-    images = json.loads((DATA / "annotated" / "annotations.json").read_text(encoding="utf-8"))["images"]
+    images = read_json(DATA / "annotated" / "annotations.json")["images"]
     errors, faces, extra = [], 0, 0
     for entry in images:
         image = pictures.read(DATA / "annotated" / entry["file"])

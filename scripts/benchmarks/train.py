@@ -28,6 +28,7 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.files.reading import parse_json
 from lib.plugin import MODELS
 from scripts.benchmarks import Figure
 
@@ -83,7 +84,7 @@ def _in_its_own_process(way: str, model: str, given: str) -> dict[str, Any]:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
         raise FaceswapError(f"The benchmark of {model} ({way}) failed: {reason}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return parse_json(done.stdout.splitlines()[-1])
 
 
 def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> dict[str, Any]:
@@ -239,7 +240,7 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
 
 
 if __name__ == "__main__":
-    way, given = sys.argv[1], json.loads(sys.argv[2])
+    way, given = sys.argv[1], parse_json(sys.argv[2])
     if way == OURS:
         print(json.dumps(_ours(**given)))
     else:

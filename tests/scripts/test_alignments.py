@@ -13,6 +13,7 @@ import pytest
 from lib import cli
 from lib.errors import FaceswapError, UsageError
 from lib.faces.faceset import list_faces
+from lib.faces.geometry import MEAN_FACE
 from lib.faces.store import AlignmentStore, StoredFace
 from lib.media.source import open_source
 from lib.types import Detection, Face
@@ -229,7 +230,8 @@ def large(tmp_path_factory) -> Path:
     (folder / "photos" / names[0]).write_bytes(b"not looked at")
     for name in names[1:]:
         os.link(folder / "photos" / names[0], folder / "photos" / name)
-    points = np.random.default_rng(1).uniform(10, 200, (68, 2)).astype(np.float32)
+    random = np.random.default_rng(1)
+    points = (np.vstack([random.uniform(0, 1, (17, 2)), MEAN_FACE]) * 190 + 10).astype(np.float32)
     stored = StoredFace(Face(Detection(np.float32([10, 10, 200, 200]), 0.9), points),
                         {"hull": np.random.default_rng(2).uniform(0, 1, (128, 128, 1)).astype(np.float32)})
     for number in range(2):

@@ -40,6 +40,7 @@ LOOKED_AT = 3000  # faces of a set among which these are chosen
 FEWEST = 5  # pictures: with fewer there is no choice
 QUALITY = 95  # of the JPEG files
 LARGEST, MOST_BYTES = 2048, 1 << 28  # side of a picture, pixels; bytes of all: more is no bank of ours
+MOST_FILE = MOST_BYTES + (1 << 22)  # bytes of the file
 APART = 1 << 20  # frames between the moments of two sources
 KEPT = 96  # prepared pictures in memory
 OFF_BROW, OFF_COST = 4 / 160, 1e-4 * 160  # share of the face's size by which brow landmarks may lie off the brow; cost beyond, per share

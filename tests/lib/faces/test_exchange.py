@@ -10,12 +10,14 @@ from lib.errors import FaceswapError
 from lib.faces import exchange
 from lib.faces.exchange import export_faces, import_faces
 from lib.faces.extraction import extract
+from lib.faces.geometry import MEAN_FACE
 from lib.faces.store import AlignmentStore, new_store
 from lib.media import pictures
 from lib.media.source import open_source
 from lib.plugin import ALIGNERS, DETECTORS
 
-POINTS = [[100.5 + number % 17 * 5, 100.25 + number // 17 * 20] for number in range(68)]
+JAW = [[number / 16, 0.2 + number * (16 - number) / 128] for number in range(17)]
+POINTS = [[float(x), float(y)] for x, y in (np.vstack([JAW, MEAN_FACE]) * 80 + (100.5, 100.25)).round(2)]
 FACE = {"detected": [90.0, 90.0, 200.0, 200.0], "landmarks_2d": POINTS}
 
 

@@ -7,14 +7,14 @@ from PIL import Image
 
 from lib.errors import FaceswapError
 from lib.faces.faceset import FaceFolder, Origin, is_face_folder, list_faces, read_face, write_face
-from lib.faces.geometry import crop, transform_points
+from lib.faces.geometry import MEAN_FACE, crop, transform_points
 from lib.types import Detection, Face
 
 
 @pytest.fixture
 def aligned(astronaut):
     random = np.random.default_rng(0)
-    landmarks = (random.uniform(0, 1, (68, 2)) * 100 + [170, 80]).astype(np.float32)
+    landmarks = (np.vstack([random.uniform(0, 1, (17, 2)), MEAN_FACE + random.normal(0, 0.02, (51, 2))]) * 100 + [170, 80]).astype(np.float32)
     return crop(astronaut, Face(Detection(np.array([170, 80, 270, 180], np.float32), 0.9), landmarks), 128)
 
 

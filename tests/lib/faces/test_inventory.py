@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from lib.faces import inventory
+from lib.faces.geometry import MEAN_FACE
 from lib.faces.store import AlignmentStore, StoredFace
 from lib.types import Detection, Face
 
 
 def face(**more) -> StoredFace:
-    landmarks = np.random.default_rng(1).uniform(10, 60, (68, 2)).astype(np.float32)
+    landmarks = (np.vstack([np.random.default_rng(1).uniform(0, 1, (17, 2)), MEAN_FACE]) * 50 + 10).astype(np.float32)
     return StoredFace(Face(Detection(np.float32([10, 10, 60, 60]), 0.9), landmarks), {"hull": np.ones((8, 8, 1), np.float32)}, **more)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
+from lib.faces.geometry import MEAN_FACE
 from lib.faces.store import AlignmentStore, StoredFace, default_store
 from lib.types import Detection, Face
 
@@ -16,7 +17,8 @@ from lib.types import Detection, Face
 def face(seed: int = 0, masks: dict | None = None) -> StoredFace:
     random = np.random.default_rng(seed)
     box = random.uniform(0, 500, 4).astype(np.float32)
-    return StoredFace(Face(Detection(box, float(random.uniform())), random.uniform(0, 500, (68, 2)).astype(np.float32)), masks or {})
+    landmarks = np.vstack([random.uniform(0, 1, (17, 2)), MEAN_FACE + random.normal(0, 0.02, (51, 2))]) * 200 + random.uniform(0, 300, 2)
+    return StoredFace(Face(Detection(box, float(random.uniform())), landmarks.astype(np.float32)), masks or {})
 
 
 def same(one: StoredFace, other: StoredFace) -> bool:
@@ -64,8 +66,8 @@ def test_settings_are_kept(path):
 
 
 def test_a_killed_writer_loses_at_most_the_last_second(path):
-    code = ("import sys, time, numpy as np\nfrom pathlib import Path\nfrom lib.faces.store import *\n"
-            "face = StoredFace(Face(Detection(np.zeros(4, np.float32), 1.0), np.ones((68, 2), np.float32)))\n"
+    code = ("import sys, time, numpy as np\nfrom pathlib import Path\nfrom lib.faces.geometry import MEAN_FACE\nfrom lib.faces.store import *\n"
+            "face = StoredFace(Face(Detection(np.zeros(4, np.float32), 1.0), np.vstack([MEAN_FACE[:17], MEAN_FACE]).astype(np.float32) * 99))\n"
             "store = AlignmentStore.open(Path(sys.argv[1]))\n"
             "for index in range(10**9):\n    store.add(index, '', None, [face])\n    print(index, flush=True)\n    time.sleep(0.01)\n")
     writer = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
