@@ -133,6 +133,7 @@ class Fit(NamedTuple):
     joint: np.ndarray | None = None  # as `Blender.measure` tells it
     light: np.ndarray | None = None  # (L, L, 3) logarithm of what its colours are multiplied by, over the crop
     motion: np.ndarray | None = None  # (2,) pixels of the frame, x and y, that the face moves from frame to frame
+    tint: np.ndarray | None = None  # as `lib.swapping.tint` measures it
 
 
 class Light(Protocol):

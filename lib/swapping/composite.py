@@ -14,9 +14,9 @@ import numpy as np
 
 from lib.faces import geometry
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
-from lib.faces.masks import eroded, feathered, trimmed
+from lib.faces.masks import eroded, feathered, hull, trimmed
 from lib.plugin import Blender, Color, Masker
-from lib.swapping import detail
+from lib.swapping import detail, tint
 from lib.swapping.steady import evened_front, evened_mask, filtered
 from lib.types import AlignedFace, Face, Fit, Frame, Patch, Place, SwappedFace
 
@@ -144,6 +144,8 @@ class Compositor:
             face = self.color.recolor(face, fit.colors, now)
         if fit.light is not None:
             face = lit(face, now.of(fit.light))
+        if fit.tint is not None:
+            face = tint.toned(face, fit.tint)
         if fit.joint is not None:
             face = face + now.of(fit.joint)
         if now != place:
@@ -184,7 +186,8 @@ class Compositor:
         """How `swapped` has to change to suit its frame."""
         size = min(swapped.image.shape[0], MEASURED)
         matrix = geometry.upsampled(swapped.aligned.matrix, size / swapped.aligned.image.shape[0])
-        skin = inner_skin(geometry.transform_points(swapped.aligned.face.landmarks, matrix), size)
+        points = geometry.transform_points(swapped.aligned.face.landmarks, matrix)
+        skin = inner_skin(points, size)
         original = network_input(swapped.aligned, size)
         face = np.clip(cv2.resize(swapped.image, (size, size), interpolation=cv2.INTER_AREA), 0, 1)
         colors = _numbers(self.color.measure(face, original, skin))
@@ -194,10 +197,13 @@ class Compositor:
         if swapped.light is not None:
             light = swapped.light.gain(face)
             face = lit(face, cv2.resize(light, (size, size), interpolation=cv2.INTER_LINEAR))
+        tone = _numbers(tint.measure(face, original, hull(points, size)[..., 0]))
         if type(self.blender).measure is Blender.measure:  # needs no more
-            return Fit(colors, light=light)
+            return Fit(colors, light=light, tint=tone)
+        if tone is not None:
+            face = tint.toned(face, tone)
         mask = cv2.resize(self.mask(swapped), (size, size), interpolation=cv2.INTER_AREA)
-        return Fit(colors, _numbers(self.blender.measure(face, original, mask[..., None])), light)
+        return Fit(colors, _numbers(self.blender.measure(face, original, mask[..., None])), light, tint=tone)
 
 
 def lit(face: np.ndarray, light: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ def _mean(window: Window, index: int, track: int) -> Fit:
     near = [(np.exp(-0.5 * ((there - index) / SPREAD) ** 2), face.fit) for there, faces in window
             if abs(there - index) <= REACH for face in faces if _track(face) == track]
     means = {}
-    for part in ("colors", "joint"):
+    for part in ("colors", "joint", "tint"):
         weighed = [(weight, getattr(fit, part)) for weight, fit in near if getattr(fit, part) is not None]
         total = sum(weight for weight, _ in weighed)
         means[part] = sum(np.float32(weight / total) * values for weight, values in weighed) if weighed else None

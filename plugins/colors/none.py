@@ -13,7 +13,7 @@ from lib.types import Place
 @COLORS.register
 @dataclass
 class Unchanged(Color):
-    """Colours as the model made them."""
+    """Colours as the model made them, but grey or tinted where the footage is."""
 
     def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> None:
         return None
