@@ -25,6 +25,7 @@ from lib.media.edits import DAMAGE, Expected, Output, Video, comment_of, sound_t
 from lib.media.encoders import Encoding
 from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, disk_errors, part_of, same_path
 from lib.media.sink import refuse_hdr
+from lib.media.stitching import jumps_in
 from lib.media.stretch import stretch_of
 from lib.media.times import SIDECAR, FrameTimes, frame_length, ticks_of
 from lib.options import option
@@ -226,7 +227,7 @@ def _assemble(options: Ffmpeg) -> int:
     words = ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file,pipe", "-i", "pipe:0"]
     if reference:
         words += ffmpeg.reading(reference.path)
-    words += ["-copyts"] + (["-start_at_zero"] if reference and reference.source.origin else [])
+    words += reference.clock() if reference else ["-copyts"]
     words += ["-map", "0:v:0", "-vf", ",".join([*filters, *encoding.upload()]) or "null", *coder]
     words += encoders.timing(output.container, clock.time_base, clock.rate)
     words += reference.others(1, output.container) if reference else []
@@ -347,6 +348,8 @@ def _cut(options: Ffmpeg) -> int:
     seconds = [(time - times[start]) * video.source.time_base for time in times[start:stop]]
     if options.copy:
         encoders.check_holds(output.path, output.container, video.codec)
+        if video.stitched:
+            raise FaceswapError(f"The clock of {video.path} jumps, so that no piece of it can be copied exactly. Leave out --copy.")
         words = [*ffmpeg.reading(video.path, *limits), "-map", "0:V:0", "-c:v", "copy", *video.others(0, output.container)]
         words += ["-avoid_negative_ts", "disabled"] * (output.container in ("mp4", "mov"))
         return output.make(words, "cut", Expected(video.source.size, seconds, len(video.sound), slack=8), [video])
@@ -441,7 +444,8 @@ def _mux(options: Ffmpeg) -> int:
     if video.source.ticks() is None:
         raise FaceswapError(f"{video.path} is a bare stream without times, which cannot be copied. Encode it first: ffmpeg scale --size "
                             "100%.")
-    words = ffmpeg.reading(video.path) + ffmpeg.reading(options.audio, "-itsoffset", f"{options.offset or 0:.6f}") + video.clock()
+    words = ffmpeg.reading(video.path) + ffmpeg.reading(options.audio, "-itsoffset", f"{options.offset or 0:.6f}")
+    words += [] if jumps_in(options.audio) else video.clock()
     words += ["-map", "0:V:0", "-c:v", "copy", *sound_tracks(sound["audio"], 1, output.container, copy=True)]
     words += video.rest(0, output.container) + encoders.clocks(output.container, video.source.time_base)
     return output.make(words, "mux", Expected(video.source.size, video.seconds, len(sound["audio"])), [video])
@@ -454,7 +458,8 @@ def _concat(options: Ffmpeg) -> int:
     videos = [Video(path) for path in options.input]
     output = _output(options, options.input)
     first = videos[0]
-    alike = all(video.parameters == first.parameters for video in videos) and encoders.holds(output.container, first.codec)
+    stitched = any(video.stitched for video in videos)  # which the list of files to copy cannot do
+    alike = all(video.parameters == first.parameters for video in videos) and encoders.holds(output.container, first.codec) and not stitched
     copies = alike and not any(getattr(options, name) for name in ("codec", "crf", "preset", "lossless", "hwaccel"))
     lengths = [video.length for video in videos]
     begins = [sum(lengths[:number], Fraction(0)) for number in range(len(videos))]
@@ -476,14 +481,15 @@ def _concat(options: Ffmpeg) -> int:
         graph += _joined_pictures(videos, lengths, layout, encoding)
         base = first.source.time_base if len({video.source.time_base for video in videos}) == 1 else Fraction(1, 90000)
         mapped = ["-map", "[v]", *coder, *encoders.timing(output.container, base, first.steady_rate)]
-        logger.info("The videos differ in size, codec or settings, or another is asked for: they are encoded again.")
+        logger.info("The videos differ in size, codec or settings, another is asked for, or a clock jumps: they are encoded again.")
     graph += [part for track in range(tracks) for part in _joined_sound(videos, lengths, track)]
     for track in range(tracks):
         mapped += ["-map", f"[a{track}]",
                    *encoders.sound_words(track, *_with_track(videos, track).sound_facts(track), output.container, copy=False)]
     if graph:
         words += ["-filter_complex", ";".join(graph)]
-    return output.make([*words, *mapped, "-copyts", "-map_metadata", "0", "-map_chapters", "-1", *comment_of(options.input)], "concat",
+    clock = [] if stitched else ["-copyts"]
+    return output.make([*words, *mapped, *clock, "-map_metadata", "0", "-map_chapters", "-1", *comment_of(options.input)], "concat",
                        Expected(first.source.size, seconds, tracks, whole=True), videos, stdin)
 
 
@@ -502,12 +508,17 @@ def _joined_pictures(videos: Sequence[Video], lengths: Sequence[Fraction], layou
         square = f"scale={video.source.size[0]}:{video.source.size[1]},setsar=1,"
         colours = ",".join(encoders.from_rgb(layout, video.source.size, None) if video.is_rgb else [f"format={layout}"])
         # the clock of the joined video is that of a millionth of a second; each piece is held to its whole length
-        parts.append(f"[{number}:V:0]setpts=PTS-{float(video.source.begins)}/TB,{square}{fit},pad={width}:{height}:-1:-1,setsar=1,"
+        parts.append(f"[{number}:V:0]setpts=PTS-{_begins(video, videos)}/TB,{square}{fit},pad={width}:{height}:-1:-1,setsar=1,"
                      f"{colours},settb=1/1000000[v{number}]")
         begin += length
     joined = "".join(f"[v{number}]" for number in range(len(videos)))
     upload = "".join(f",{word}" for word in encoding.upload())
     return [*parts, f"{joined}concat=n={len(videos)}:v=1:a=0{upload}[v]"]
+
+
+def _begins(video: Video, videos: Sequence[Video]) -> float:
+    """Second at which ffmpeg's clock stands where `video` begins; without -copyts, at 0."""
+    return 0.0 if any(other.stitched for other in videos) else float(video.source.begins)
 
 
 def _with_track(videos: Sequence[Video], track: int) -> Video:
@@ -529,8 +540,7 @@ def _joined_sound(videos: Sequence[Video], lengths: Sequence[Fraction], track: i
         if track >= len(videos[number].sound):
             parts.append(f"anullsrc=r={rate}:cl={layout},atrim=end_sample={samples}[a{track}_{number}]")
             continue
-        begins = float(videos[number].source.begins)
-        parts.append(f"[{number}:a:{track}]asetpts=PTS-{begins}/TB,aresample={rate}:async=1:min_hard_comp=0.001:first_pts=0,"
+        parts.append(f"[{number}:a:{track}]asetpts=PTS-{_begins(videos[number], videos)}/TB,aresample={rate}:async=1:min_hard_comp=0.001:first_pts=0,"
                      f"aformat=channel_layouts={layout},"
                      f"apad=whole_len={samples},atrim=end_sample={samples}[a{track}_{number}]")
     joined = "".join(f"[a{track}_{number}]" for number in range(len(videos)))
@@ -570,8 +580,11 @@ def _thumbnail(options: Ffmpeg) -> int:
                 raise type(error)(str(error).replace("--from", "--at")) from None
             if index >= len(video.ticks):
                 raise FaceswapError(f"--at {options.at} is after the last frame of {video.path} that can be read.")
-            seek = max(Fraction(0), (video.ticks[index] - Fraction(1, 2)) * video.source.time_base
-                       - (video.source.begins - Fraction(video.source.origin).limit_denominator(1_000_000)))
+            if video.stitched:  # no time leads to a place in such a file
+                select, seek = [f"select=eq(n\\,{index})"], Fraction(0)
+            else:
+                seek = max(Fraction(0), (video.ticks[index] - Fraction(1, 2)) * video.source.time_base
+                           - (video.source.begins - Fraction(video.source.origin).limit_denominator(1_000_000)))
             reading = ["-ss", f"{math.floor(seek * 1_000_000) / 1_000_000:.6f}"]
         else:
             reading = ["-skip_frame", "nokey"] if len(video.ticks) > MANY else []

@@ -42,6 +42,9 @@ class Video:
             self.sound = [info.sound_of(stream) for stream in container.streams.audio]
             self.sound_end = max((float((stream.start_time or 0) + stream.duration) * stream.time_base for stream in container.streams.audio
                                   if stream.duration), default=0.0)
+        self.stitched = bool(self.source.jumps)  # as ffmpeg does where it may choose the clock
+        if self.stitched:
+            self.sound_end = self.source.sound_end
         shape = av.VideoFormat(self.source.layout, 16, 16)
         self.depth, self.is_rgb = shape.components[0].bits, shape.is_rgb
 
@@ -77,7 +80,7 @@ class Video:
 
     def clock(self) -> list[str]:
         """Words by which frames keep their times; of files that start their clocks anywhere, from their beginning."""
-        return ["-copyts"] + ["-start_at_zero"] * bool(self.source.origin)
+        return [] if self.stitched else ["-copyts"] + ["-start_at_zero"] * bool(self.source.origin)
 
     def sound_facts(self, track: int) -> tuple[str, int, int]:
         facts = self.sound[track]

@@ -75,11 +75,16 @@ def _of_frames(source: VideoSource, quick: bool) -> dict[str, Any]:
     else:
         turn = next(source.frames(0, 1)).coded.rotation
     colours = source.colours
+    jumps = source.jumps.count if count is not None else None
     found = {"shown": list(source.size), "frames": count, "avg_fps": _ratio(source.rate), "first_s": None, "last_s": None, "vfr": None,
-             "rotation_ccw_deg": turn % 360, "interlaced": interlaced, "losses": losses}
+             "rotation_ccw_deg": turn % 360, "interlaced": interlaced, "losses": losses,
+             "clock_jumps": jumps}
     if times:
         found |= {"first_s": round(float(times[0] * source.time_base), 4), "last_s": round(float(times[-1] * source.time_base), 4),
                   "vfr": is_variable(times, source.time_base)}
+    if jumps and times:
+        found["duration_s"] = round(max(float(times[-1] * source.time_base) + 1 / float(source.rate or 25), source.sound_end)
+                                    - source.origin, 3)
     return found | {"colours": {"matrix": MATRICES.get(colours.matrix), "matrix_assumed": MATRICES.get(source.matrix),
                                 "range": RANGES.get(colours.range), "primaries": PRIMARIES.get(colours.primaries),
                                 "transfer": TRANSFERS.get(colours.transfer), "hdr": source.hdr_coded is not None}}

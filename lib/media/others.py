@@ -6,11 +6,14 @@ Packets go over as they are where the container holds them; sound is else encode
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.stream import Discard
+
+from lib.media.stitching import Stitcher, may_jump
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +50,8 @@ class Others:
                     logger.warning("%s: subtitles %d cannot be held by %s and are left out; .mkv holds all", path.name, stream.index,
                                    output.format.name)
             if track is None:
-                stream.discard = Discard.all
+                if not may_jump(self._input):  # else they tell of jumps
+                    stream.discard = Discard.all
             else:
                 self._tracks[stream.index] = track
                 track.stream.metadata.update(stream.metadata)
@@ -55,9 +59,12 @@ class Others:
         if chapters := self._chapters():
             output.set_chapters(chapters)
         streams = [stream for stream in self._input.streams if stream.index in self._tracks]
-        if streams and start > 1:
-            self._input.seek(int((start - 1) * av.time_base))
-        self._packets = self._input.demux(streams) if streams else iter(())
+        if streams and may_jump(self._input):  # where the clock jumped only reading from the beginning tells
+            self._packets = self._stitched()
+        else:
+            if streams and start > 1:
+                self._input.seek(int((start - 1) * av.time_base))
+            self._packets = self._input.demux(streams) if streams else iter(())
         self._waiting: av.Packet | None = None
 
     def write_until(self, second: float) -> None:
@@ -73,6 +80,13 @@ class Others:
             # where no stream may begin before time 0, the lead-in would delay the video instead; Opus has its own way
             if begins >= 0 or self._whole and (self._lead_in or packet.stream.codec_context.name in ("opus", "libopus")):
                 self._tracks[packet.stream_index].write(packet, self._start, self._output)
+
+    def _stitched(self) -> Iterator[av.Packet]:
+        stitcher = Stitcher()
+        for packet in self._input.demux():
+            stitcher.move(packet)
+            if packet.stream_index in self._tracks:
+                yield packet
 
     def close(self) -> None:
         for track in self._tracks.values():
@@ -106,26 +120,42 @@ def _copied(stream, output, format: str) -> _Copied | None:
         return None
 
 
-class _Copied:
+def _rounded(value: Fraction) -> int:
+    """As FFmpeg rounds times: halves away from 0."""
+    return int(value + Fraction(1, 2)) if value >= 0 else -int(-value + Fraction(1, 2))
+
+
+class _Track:
+    """A track of the output, whose times must rise; where pieces were joined they may overlap a little."""
+
     def __init__(self, stream):
         self.stream = stream
         self._last: int | None = None
 
+    def _mux(self, packet: av.Packet, output) -> None:
+        packet.stream = self.stream
+        ratio = packet.time_base / self.stream.time_base
+        time = _rounded(packet.dts * ratio)
+        if self._last is not None and time <= self._last:
+            time = self._last + 1
+            packet.pts, packet.dts = max(_rounded(packet.pts * ratio), time), time
+            packet.duration, packet.time_base = _rounded((packet.duration or 0) * ratio), self.stream.time_base
+        self._last = time
+        output.mux(packet)
+
+
+class _Copied(_Track):
     def write(self, packet: av.Packet, start: Fraction, output) -> None:
         ticks = round(start / packet.time_base)
         packet.pts -= ticks
         packet.dts = packet.pts if packet.dts is None else packet.dts - ticks
-        if self._last is not None and packet.dts <= self._last:
-            return  # damaged input: times must rise
-        self._last = packet.dts
-        packet.stream = self.stream
-        output.mux(packet)
+        self._mux(packet, output)
 
     def finish(self, output) -> None:
         pass
 
 
-class _Transcoded:
+class _Transcoded(_Track):
     """A track that is decoded and encoded again."""
 
     def __init__(self, stream, output, format: str):
@@ -140,7 +170,7 @@ class _Transcoded:
         layout = stream.codec_context.layout
         surround = codec == "aac" and layout.nb_channels > 2 or codec == "libopus" and layout.name == "5.1"
         name = layout.name if surround else "mono" if layout.nb_channels == 1 else "stereo"
-        self.stream = output.add_stream(codec, rate=rate, layout=name, bit_rate=96_000 * max(1, layout.nb_channels))
+        super().__init__(output.add_stream(codec, rate=rate, layout=name, bit_rate=96_000 * max(1, layout.nb_channels)))
 
     def write(self, packet: av.Packet, start: Fraction, output) -> None:
         try:
@@ -152,7 +182,7 @@ class _Transcoded:
 
     def finish(self, output) -> None:
         self._encode(self._decoder.decode(None), output)
-        output.mux(self.stream.encode(None))
+        self._mux_all(self.stream.encode(None), output)
 
     def _encode(self, frames: list[av.AudioFrame], output) -> None:
         for frame in frames:
@@ -163,4 +193,8 @@ class _Transcoded:
                 frame.pts -= round(self._start / frame.time_base)
             self._clock = frame.time_base
             self._end = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
-            output.mux(self.stream.encode(frame))
+            self._mux_all(self.stream.encode(frame), output)
+
+    def _mux_all(self, packets: list[av.Packet], output) -> None:
+        for packet in packets:
+            self._mux(packet, output)

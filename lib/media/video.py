@@ -6,7 +6,7 @@ import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
@@ -15,16 +15,19 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import Flags
 from av.sidedata.sidedata import Type as SideData
 
 from lib.errors import FaceswapError
 from lib.media.base import HLG, PQ, FrameSource
 from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion, plain
+from lib.media.stitching import Jumps, Stitcher, may_jump
 from lib.types import Frame
 
 BT709, BT601 = 1, 6  # matrices as ISO/IEC 23091-2 and FFmpeg number them
 SCANNED = 1 << 30  # bytes; in larger files without a frame count, the frames are not counted beforehand
 LARGEST = 32768  # pixels of a side
+ONE_LATE = ("mpeg1video", "mpeg2video")  # codecs that show a frame without a time when the next one is decoded
 STATES_LENGTH = ("matroska", "mov", "flv", "asf")  # containers that say at their beginning how long they are
 
 
@@ -90,7 +93,7 @@ class VideoSource(FrameSource):
         """`exact` False: colours are rounded down, so that they are a level too dark on average, in a tenth of the time."""
         self.path = Path(path)
         with _opened(self.path) as (container, stream):
-            first = next(_frames_of(container, stream, careful=True), None)
+            first = next(_frames_of(container.demux(stream), stream, careful=True), None)
             if first is None:
                 raise FaceswapError(f"{self.path} holds no frame that can be read: {_announced(stream)}. Get a whole copy of the video.")
             stored, turn = (first.width, first.height), _display_matrix(first)
@@ -109,13 +112,16 @@ class VideoSource(FrameSource):
             self.hdr = Hdr.of(first)
             self.hdr_coded = (self.colours.primaries, self.colours.transfer) if self.colours.transfer in (PQ, HLG) else None
             self.depth = first.format.components[0].bits if self._conversion.cuts(first) else 8  # bits of a sample that can be kept
+            self._may_jump = may_jump(container)
             # these start their clocks anywhere
             self.origin = (container.start_time or 0) / av.time_base if container.format.name in ("mpegts", "mpeg") else 0.0
             states = container.format.name.startswith(STATES_LENGTH) and container.duration is not None
             self._length = container.duration / av.time_base if states else None
             self._indexed = _indexed_count(stream)
-            # AVI knows no other order than that of storage, so with B-frames of these codecs times come out shuffled
-            self._shuffled = container.format.name == "avi" and stream.codec_context.name in ("h264", "hevc")
+            # AVI counts frames in the order of storage: one is shown when the decoder gives it, which B-frames delay
+            self._counts = container.format.name == "avi"
+            self._first_tick = _tick(first) if self._counts else None
+            self._seeks = not self._counts or stream.codec_context.name not in ("h264", "hevc")  # whose decoders learn the delay anew
         self.frames_read: int | None = None  # known once an iteration has come to the end
         self._losses: list[str] = []
 
@@ -134,10 +140,11 @@ class VideoSource(FrameSource):
         index, time, careful, damaged = start, 0.0, False, []
         while stop is None or index < stop:
             try:
-                for frame in self._decoded_from(index, careful):
+                for tick, frame in self._decoded_from(index, careful):
                     if frame.is_corrupt:
                         damaged.append(index)
-                    time = self._time(frame, index)
+                    # bare streams have no clock
+                    time = float(index / (self.rate or 25)) if tick is None else float(tick * self.time_base)
                     yield CodedFrame(index, time, frame, self._conversion)
                     index += 1
                     if index == stop:
@@ -156,15 +163,25 @@ class VideoSource(FrameSource):
 
     def index_at(self, seconds: float) -> int:
         """The first frame that is shown `seconds` after the beginning or later; past the last one where there is none."""
-        if not self._packets.complete and not self._shuffled:
+        if not self._packets.complete:
             return ceil(seconds * (self.rate or 25))
         return bisect_left(self._packets.times, ceil(round((seconds + self.origin) / self.time_base, 3)))
 
     def ticks(self) -> list[int] | None:
         """Times of all frames in units of `time_base`, from the packets alone; None where they do not tell, or not of each."""
-        if self.count is None or not (self._packets.complete or self._shuffled) or len(self._packets.times) != self.count:
+        if self.count is None or not self._packets.complete or len(self._packets.times) != self.count:
             return None
         return self._packets.times
+
+    @cached_property
+    def jumps(self) -> Jumps:
+        """Where the clock of the file jumps. Times of frames are as if it did not."""
+        return self._packets.jumps if self._may_jump else Jumps()
+
+    @property
+    def sound_end(self) -> float:
+        """Second, on the clock of the frames, at which the sound of a file whose clock may jump ends."""
+        return self._packets.sound_end
 
     def key_before(self, index: int) -> int:
         """The last frame, up to frame `index`, at which decoding can begin."""
@@ -172,49 +189,74 @@ class VideoSource(FrameSource):
         found = [key for key in keys if key <= times[index]]
         return bisect_left(times, found[-1]) if found else 0
 
-    def _decoded_from(self, index: int, careful: bool) -> Iterator[av.VideoFrame]:
-        """Frames from number `index` on, as they would come in an iteration from the beginning."""
-        packets = self._packets if index else None
+    def _decoded_from(self, index: int, careful: bool) -> Iterator[tuple[int | None, av.VideoFrame]]:
+        """Frames from number `index` on, as they would come in an iteration from the beginning, and their times in `time_base`."""
+        packets = self._packets if index and self._seeks else None
         if packets and packets.complete and index < len(packets.times):
             target = packets.times[index]
-            reachable = bisect_right(packets.keys, target)
-            for key in reversed(packets.keys[max(0, reachable - 3):reachable]):
+            # where a byte leads to a place, the times right behind it may be a frame's beside
+            reachable = bisect_right(packets.keys, target) - bool(packets.jumps)
+            for key in reversed(packets.keys[max(0, reachable - 3):max(0, reachable)]):
                 if key == packets.keys[0]:
                     break
                 with _opened(self.path) as (container, stream):
-                    container.seek(key, stream=stream)
-                    frames = (frame for frame in _frames_of(container, stream, careful, from_key=True)
-                              if frame.pts is not None and frame.pts >= target)
+                    container.seek(packets.places.get(key, key), stream=stream, unsupported_byte_offset=bool(packets.jumps))
+                    read = _complete(packets.jumps.moved(container.demux(stream)), container, stream)
+                    frames = ((tick, frame) for tick, frame in self._timed(_frames_of(read, stream, careful, from_key=True))
+                              if tick is not None and tick >= target)
                     try:
-                        first = next(frames, None)
+                        first, frame = next(frames, (None, None))
                     except _Damaged:
                         continue
-                    if first is not None and first.pts == target and (careful or not first.is_corrupt):
-                        yield first
+                    if first == target and (careful or not frame.is_corrupt):
+                        yield first, frame
                         yield from frames
                         return
         with _opened(self.path) as (container, stream):
-            yield from islice(_frames_of(container, stream, careful), index, None)
+            read = self._from_beginning(container, stream, Stitcher())
+            yield from islice(self._timed(_frames_of(read, stream, careful)), index, None)
+
+    def _from_beginning(self, container, stream, stitcher: Stitcher) -> Iterator[av.Packet]:
+        if not self._may_jump:
+            return container.demux(stream)
+        return _complete(_stitched(container, stream, stitcher), container, stream)
+
+    def _timed(self, frames: Iterator[av.VideoFrame]) -> Iterator[tuple[int | None, av.VideoFrame]]:
+        """Frames with their times in `time_base`; None where there is no clock."""
+        before, step = None, 1
+        for frame in frames:
+            tick = _tick(frame) if self._counts else frame.pts
+            if tick is None and before is not None and self._counts:  # held back by the decoder until the end
+                tick = before + step
+            step = tick - before if None not in (tick, before) else step
+            before = tick
+            yield tick, frame
 
     @cached_property
     def _packets(self) -> _Packets:
         """Times of all frames, from the packets alone, without decoding."""
-        times, keys, complete = [], [], True
+        times, keys, places, stitcher = [], [], {}, Stitcher()
         with _opened(self.path) as (container, stream):
             hides = stream.codec_context.name in ("vp8", "libvpx")
             try:
-                for packet in container.demux(stream):
+                for packet in self._from_beginning(container, stream, stitcher):
                     if not packet.size or packet.is_discard or hides and not bytes(packet)[0] & 0x10:  # VP8's frames that only help others
                         continue
-                    time = packet.dts if self._shuffled else packet.pts
-                    complete = complete and time is not None
-                    times.append(time if time is not None else len(times))
+                    times.append(packet.dts if self._counts else packet.pts)
                     if packet.is_keyframe:
-                        keys.append(times[-1])
+                        keys.append(len(times) - 1)
+                        places[keys[-1]] = packet.dts if self._counts else packet.pos
             except av.error.FFmpegError:
                 pass  # the packets up to the damage count; reading the frames tells the loss
-        complete = complete and len(set(times)) == len(times) and not self._shuffled
-        return _Packets(sorted(times), sorted(keys), complete)
+        if None in times:
+            return _Packets(list(range(len(times))), [], False)
+        if self._counts:
+            times = _delayed(times, self._first_tick)
+        if stitcher.jumps:  # what has no place in the file cannot be found again
+            keys = [key for key in keys if places[key] is not None]
+        kept = {times[key]: places[key] for key in keys} if self._counts or stitcher.jumps else {}
+        return _Packets(sorted(times), sorted(times[key] for key in keys), len(set(times)) == len(times), kept, stitcher.jumps,
+                        stitcher.sound_end)
 
     def _end(self, last: float) -> float:
         """Second at which the last packet of any stream ends; `last` is the time of the last frame."""
@@ -228,13 +270,6 @@ class VideoSource(FrameSource):
             except av.error.FFmpegError:
                 pass  # here it ends
         return end
-
-    def _time(self, frame: av.VideoFrame, index: int) -> float:
-        if self._shuffled and index < len(self._packets.times):
-            return float(self._packets.times[index] * self.time_base)
-        if frame.pts is None:  # bare streams have no clock
-            return float(index / (self.rate or 25))
-        return float(frame.pts * self.time_base)
 
     def _lost(self, read: int, last: float, damaged: list[int]) -> list[str]:
         lost = []
@@ -253,6 +288,9 @@ class _Packets:
     times: list[int]  # of the frames, in the stream's time base, rising
     keys: list[int]  # times of those at which decoding can begin
     complete: bool  # whether every packet has a time of its own
+    places: dict[int, int] = field(default_factory=dict)  # of those whose time does not lead to them: what does, by that time
+    jumps: Jumps = field(default_factory=Jumps)
+    sound_end: float = 0.0
 
 
 class _Damaged(Exception):
@@ -275,16 +313,63 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.
         stream = videos[0]
         if stream.codec_context is None:
             raise FaceswapError(f"{path}: there is no decoder for its video. Convert it to H.264 first.")
+        if container.format.name == "avi" or _lacks_times(container, stream):
+            container.flags &= ~Flags.gen_pts.value  # it guesses what is missing wrongly at jumps, and where B-frames are packed
         yield container, stream
 
 
-def _frames_of(container, stream, careful: bool, from_key: bool = False) -> Iterator[av.VideoFrame]:
+def _lacks_times(container, stream) -> bool:
+    """Whether only some of its pictures may have a time, and it is known when the others are shown."""
+    return may_jump(container) and stream.codec_context.name in ONE_LATE
+
+
+def _stitched(container, stream, stitcher: Stitcher) -> Iterator[av.Packet]:
+    """The packets of `stream`, of a file that is read from its beginning, on one clock."""
+    for packet in container.demux():
+        stitcher.move(packet)
+        if packet.stream_index == stream.index:
+            yield packet
+
+
+def _complete(packets: Iterator[av.Packet], container, stream) -> Iterator[av.Packet]:
+    """`packets`, each with a time: a picture without one, which others are decoded from, is shown when the next such is decoded."""
+    if not _lacks_times(container, stream):
+        yield from packets
+        return
+    waiting: list[av.Packet] = []
+    for packet in packets:
+        if packet.size and packet.pts is not None and packet.pts == packet.dts and waiting:  # nothing is decoded from it
+            waiting.append(packet)
+            continue
+        if waiting:
+            last = waiting[-1]
+            waiting[0].pts = packet.dts if packet.dts is not None else last.dts + (last.duration or 0)
+            yield from waiting
+            waiting = []
+        if packet.size and packet.pts is None and packet.dts is not None:
+            waiting.append(packet)
+        else:
+            yield packet
+
+
+def _tick(frame: av.VideoFrame) -> int | None:
+    """When a frame of AVI is shown, in its stream's time base."""
+    return frame.pts if frame.pts is not None else frame.dts
+
+
+def _delayed(stored: list[int], first: int | None) -> list[int]:
+    """When the frames are shown that are `stored` at these times, where the first is shown at `first`."""
+    delay = stored.index(first) if first in stored else 0
+    step = stored[-1] - stored[-2] if len(stored) > 1 else 1
+    return stored[delay:] + [stored[-1] + step * place for place in range(1, delay + 1)]
+
+
+def _frames_of(packets: Iterator[av.Packet], stream, careful: bool, from_key: bool = False) -> Iterator[av.VideoFrame]:
     """Decoded frames in order. Damaged packets are left out when `careful`; otherwise they raise `_Damaged`.
 
     `from_key` drops what comes before the first key frame, after a seek into a format without an index.
     """
     stream.thread_type = "NONE" if careful else "AUTO"
-    packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
