@@ -13,7 +13,7 @@ from typing import Any
 
 from lib.errors import UsageError
 from lib.files.reading import NotRegular, read_toml
-from lib.options import REQUIRED, Declaration, Option, declarations, nearest
+from lib.options import REQUIRED, Declaration, Option, declarations, expanded, nearest
 from lib.plugin import REGISTRIES
 from lib.registry import Registry
 
@@ -109,7 +109,7 @@ def _parser(command: str, declared: Declaration, with_help: bool = True) -> _Par
                      formatter_class=argparse.RawDescriptionHelpFormatter, argument_default=argparse.SUPPRESS)
     for item in declared.options:
         _add(parser, item, [item.short] * bool(item.short) + [f"--{item.flag}"], item.name)
-    parser.add_argument("--config", type=Path, default=None, metavar="FILE", help="TOML file with options; the command line wins over it")
+    parser.add_argument("--config", type=lambda given: expanded(Path(given)), default=None, metavar="FILE", help="TOML file with options; the command line wins over it")
     parser.add_argument("--log", choices=LOGS, help="how to report: text, or one JSON object a line")
     return parser
 

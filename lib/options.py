@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,9 @@ from typing import Any
 from lib.errors import FaceswapError, UsageError
 
 REQUIRED = dataclasses.MISSING
+LONGEST = 4096  # characters of a value: of a path, no system takes more
+SHOWN = 60  # characters of a wrong value that a message shows
+MOST = 10 ** 9  # what no number goes beyond, in either direction, unless its option says so
 
 
 def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None, high: float | None = None, step: int | None = None,
@@ -67,20 +72,28 @@ class Option:
         """
         if given is None and self.optional:
             return None
+        if isinstance(given, str) and len(given) > LONGEST:
+            raise UsageError(f"{label} has {len(given)} characters, more than {LONGEST}.")
         try:
             value = _CONVERTERS[self.kind](given)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             several = isinstance(given, list) and all(isinstance(one, str) for one in given)
-            shown = f"{' '.join(given)!r}; separate them by blanks" if several else repr(given)
+            shown = f"{_cut(repr(' '.join(given)))}; separate them by blanks" if several else _cut(repr(given))
             raise UsageError(f"{label} needs {_NAMES[self.kind]}, not {shown}.") from None
         if self.choices is not None and value not in self.choices:
             raise UsageError(f"{label} must be one of {', '.join(map(str, self.choices))}, not {value!r}."
                              + nearest(str(value), map(str, self.choices)))
         for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, (int, float)) and not self._farthest(False) <= one <= self._farthest(True):
+                raise UsageError(f"{label} must be at {'most' if one > 0 else 'least'} {self._farthest(one > 0)}, not {_cut(str(one))}.")
             if (self.low is not None and not one >= self.low) or (self.high is not None and not one <= self.high) \
                     or (self.step and one % self.step):
                 raise UsageError(f"{label} must be {self.bounds}, not {one}.")
         return value
+
+    def _farthest(self, upwards: bool) -> float:
+        """How far a number may go: never beyond MOST, unless a bound of its own lies there."""
+        return max(MOST, self.high or 0) if upwards else min(-MOST, self.low or 0)
 
     @property
     def bounds(self) -> str:
@@ -132,6 +145,14 @@ def declarations(path: Path) -> list[Declaration]:
     return found
 
 
+def expanded(path: Path) -> Path:
+    """`path` with the home folder in place of ~. Raises UsageError where that of a user is meant whom there is not."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UsageError(f"{path}: there is no user {path.parts[0][1:]!r}. Name the whole path, from / on, of a file of that name.") from None
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """" Did you mean X?" for the closest of `names`, or nothing."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
@@ -173,7 +194,10 @@ def _bool(given: Any) -> bool:
 def _number(given: Any, kind: type) -> int | float:
     if isinstance(given, bool) or (kind is int and isinstance(given, float) and not given.is_integer()):
         raise TypeError
-    return kind(given)
+    number = kind(given)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def _text(given: Any) -> str:
@@ -185,7 +209,13 @@ def _text(given: Any) -> str:
 def _path(given: Any) -> Path:
     if given == "":  # an unset variable in a script would mean the current folder
         raise ValueError
-    return Path(given).expanduser()
+    if "\0" in os.fspath(given):
+        raise ValueError
+    return expanded(Path(given))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
 def _list(given: Any, convert: Callable[[Any], Any]) -> list:

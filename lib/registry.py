@@ -15,7 +15,7 @@ from typing import Any
 
 from lib.errors import FaceswapError, UsageError
 from lib.logs import silent_start
-from lib.options import Declaration, declarations, nearest
+from lib.options import Declaration, declarations, expanded, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 USER_FOLDER = "FACESWAP_PLUGINS"
@@ -47,9 +47,9 @@ class Registry:
             if path := _file_of(point):
                 sources[point.name] = (point.module, path)
         if own := os.environ.get(USER_FOLDER):
-            if not Path(own).expanduser().is_dir():
+            if not expanded(Path(own)).is_dir():
                 raise UsageError(f"{USER_FOLDER} names {own}, which is not a folder. Correct it or unset it.")
-            for path in _modules(Path(own).expanduser() / self.kind):
+            for path in _modules(expanded(Path(own)) / self.kind):
                 sources[path.stem] = (f"faceswap_user_{self.kind}_{path.stem}", path)
         return sources
 
@@ -64,7 +64,7 @@ class Registry:
     def check_name(self, name: str) -> None:
         """Raises UsageError, with the list and the nearest name, where no plugin is called `name`."""
         if name not in self._sources:
-            raise UsageError(f"There is no {self.singular} {name!r}." + nearest(name, self.names())
+            raise UsageError(f"There is no {self.singular} {name[:60]!r}." + nearest(name, self.names())
                              + f" There are: {', '.join(self.names()) or 'none'}.")
 
     def declaration(self, name: str) -> Declaration:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.errors import FaceswapError
+from lib.options import expanded
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def weights(name: str) -> Path:
     """
     wanted = TABLE[name]
     if own := os.environ.get(FOLDER_VARIABLE):
-        path = Path(own).expanduser() / wanted.file
+        path = expanded(Path(own)) / wanted.file
         if path.is_file():
             if not _is_whole(path, wanted):
                 raise FaceswapError(f"{path} is not the file that is meant (its SHA-256 is not {wanted.sha256}). "

@@ -34,7 +34,7 @@ from lib.media.sink import writer_for
 from lib.media.source import open_source
 from lib.media.stretch import Stretch, shard_of, stretch_of
 from lib.options import nearest as nearest_name
-from lib.options import option
+from lib.options import expanded, option
 from lib.parallel import prefetch
 from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, REGISTRIES, Masker
 from lib.progress import progress
@@ -372,7 +372,7 @@ def _roles(options: Convert, source: FrameSource, store: AlignmentStore, models:
                      _exemplars(options, folder, networks[folder], source, store, kept, film))]
     roles = []
     for folder, who in _cast(options).items():
-        meant = _person(int(who)) if who.isdecimal() else _like(options, source, store, [Path(who).expanduser()], [])
+        meant = _person(int(who[:20])) if who.isdecimal() else _like(options, source, store, [expanded(Path(who))], [])
         takes = _both(kept, meant)
         roles.append(Role(networks[folder], replace(compositor, coverage=models[folder].coverage), _chooser(options, models[folder]),
                           takes, _exemplars(options, folder, networks[folder], source, store, takes, film)))

@@ -177,7 +177,7 @@ class Evaluate(Command):
     compare: Path | None = option(None, "Another swap of the same original: both are measured and their frames compared.")
     line_up: Path | None = option(None, "Measure nothing, but write 20 pictures of faces into this new folder, half of them swapped, for "
                                         "somebody who says which are real; FOLDER.key.json tells.")
-    seed: int | None = option(None, "Makes the lots of --line-up repeatable.", low=0)
+    seed: int | None = option(None, "Makes the lots of --line-up repeatable.", low=0, high=4294967295)
     output: Path | None = option(None, "Folder for the report: a page, a CSV and JSON.", short="-o")
     alignments: Path | None = option(None, "The alignments file of the original, if it is not in its usual place.", short="-p")
     detector: str = option("auto", "Finds faces where that was not done before.", short="-D", plugin="detectors")

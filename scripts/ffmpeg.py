@@ -32,7 +32,7 @@ from lib.options import option
 from lib.provenance.reading import statement_in
 
 logger = logging.getLogger(__name__)
-SIZE = re.compile(r"(\d+)x(\d+)|(\d+)p|(\d+(?:\.\d+)?)%")
+SIZE = re.compile(r"(\d{1,6})x(\d{1,6})|(\d{1,6})p|(\d{1,6}(?:\.\d{1,6})?)%")
 TILES = re.compile(r"([1-9]\d?)x([1-9]\d?)")
 TILE_WIDTH = 320
 MANY = 1000  # frames: of longer videos, only key frames are looked at for a thumbnail

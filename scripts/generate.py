@@ -31,7 +31,7 @@ from lib.options import option
 from lib.plugin import RECOGNIZERS, WRITERS
 from lib.progress import progress
 from lib.record import Record
-from lib.types import AlignedFace, Detection, Face
+from lib.types import AlignedFace, Face
 from scripts.convert import signature
 
 if TYPE_CHECKING:

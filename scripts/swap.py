@@ -230,7 +230,7 @@ class Swap(Command):
                                short="-b")
     precision: str = option("auto", "Arithmetic of the networks; auto is bfloat16 where the machine has it.",
                             choices=("auto", "float32", "bfloat16"))
-    seed: int | None = option(None, "Makes training on a CPU repeatable.", low=0)
+    seed: int | None = option(None, "Makes training on a CPU repeatable.", low=0, high=4294967295)
     preview: bool = option(False, "Make the training preview every 20 seconds, not only at each save.", short="-p")
     quick_look: Path | None = option(None, "Train and convert nothing: write a picture there that shows what to expect, made of B's "
                                            "pictures alone, and tell what speaks against the footage (light, poses, hair).")

@@ -152,7 +152,7 @@ def _check_usage(options: Train) -> None:
 
 def check_batch(given: str | None) -> None:
     """Raises UsageError where `given` is no number of faces, and not "auto"."""
-    if given not in (None, "auto") and not (given.isdecimal() and 1 <= int(given) <= MOST_FACES):
+    if given not in (None, "auto") and not (given.isdecimal() and len(given) < 20 and 1 <= int(given) <= MOST_FACES):
         raise UsageError(f"--batch must be at least 1 and at most {MOST_FACES}, or auto, not {given}.")
 
 
@@ -658,7 +658,7 @@ class Train(Command):
     devices: int = option(1, "GPUs that share each batch; 0: all there are.", low=0)
     precision: str = option("auto", "Arithmetic of the networks; auto: bfloat16 where the machine has it.",
                             choices=("auto", "float32", "bfloat16", "float16"))
-    seed: int | None = option(None, "Makes a run on a CPU repeatable: weights, order of faces and augmentation follow from it.", low=0)
+    seed: int | None = option(None, "Makes a run on a CPU repeatable: weights, order of faces and augmentation follow from it.", low=0, high=4294967295)
     warp: float | None = option(None, "Strength of the random warp of the input, 1 = classic; by default, as below, what suits the model.",
                                 low=0.0, high=3.0)
     unwarped: int | None = option(None, "Of so many batches, the last is the one before it once more, unwarped; at least 2, or 0 for none.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from lib.errors import FaceswapError
 from lib.media.base import FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS
+from lib.options import expanded
 from lib.media.pictures import PictureSource, content, read
 
 
@@ -19,7 +20,7 @@ def open_source(path: Path, exact: bool = True) -> FrameSource:
     """
     from lib.media.video import VideoSource  # PyAV takes 0.1 s to import, which pictures need not pay
 
-    path = Path(path).expanduser()
+    path = expanded(Path(path))
     if path.is_dir():
         return PictureSource(path)
     if not path.exists():

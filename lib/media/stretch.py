@@ -9,8 +9,8 @@ from lib.errors import FaceswapError, UsageError
 from lib.media.base import FrameSource
 from lib.types import Shard
 
-TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)")
-RANGE = re.compile(r"(\d+)(?:-(\d+)?)?")
+TIME = re.compile(r"(?:(?:(\d{1,9}):)?(\d{1,9}):)?(\d{1,9}(?:\.\d*)?)")
+RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12})?)?")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def shard_of(text: str | None) -> Shard | None:
     if text is None:
         return None
     number, slash, count = text.partition("/")
-    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+    if not (slash and number.isdecimal() and count.isdecimal() and len(text) < 20 and 1 <= int(number) <= int(count)):
         raise UsageError(f"--shard must be a part and how many there are, such as 3/16, not {text!r}.")
     return Shard(int(number), int(count))
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lib.errors import FaceswapError
+from lib.options import expanded
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Identity:
 def folder() -> Path:
     """Where the key that is made here is kept: $FACESWAP_KEYS, or among this user's settings."""
     if own := os.environ.get(FOLDER_VARIABLE):
-        return Path(own).expanduser()
+        return expanded(Path(own))
     if sys.platform == "win32":
         base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
     elif sys.platform == "darwin":

@@ -10,6 +10,7 @@ import pytest
 from lib import cli
 from lib.errors import FaceswapError, UsageError
 from lib.options import declarations, option
+from lib.plugin import REGISTRIES
 
 SCRIPT = '''
 """A command."""
@@ -104,7 +105,7 @@ def test_several_plugins_are_created_with_their_options():
     (["--size", "63"], "--size must be at least 64 and at most 1024, not 63"),
     (["--size", "2.5"], "--size needs a whole number, not '2.5'"),
     (["--size", "big"], "--size needs a whole number, not 'big'"),
-    (["--min-score", "nan"], "--min-score must be at least 0.0, not nan"),
+    (["--min-score", "nan"], "--min-score needs a number, not 'nan'"),
     (["--mode", "god"], "--mode must be one of fast, good, not 'god'. Did you mean 'good'"),
     (["--detector", "hug"], "-D/--detector: There is no detector 'hug'. Did you mean 'hog'"),
     (["--detector.upsampel", "2"], "The detector 'hog' has no option --detector.upsampel. Did you mean '--detector.upsample'"),
@@ -195,3 +196,46 @@ def test_reading_a_declaration_does_not_import_it(tmp_path):
     script = tmp_path / "sample.py"
     script.write_text(SCRIPT)  # it imports a module that does not exist
     assert [item.name for item in declarations(script)[-1].options][:2] == ["input", "detector"]
+
+
+BEYOND = ("1" + "0" * 100, "-1" + "0" * 100, "9" * 5000, "nan", "inf", "-inf", "1e400", "1e300")
+
+
+def test_numbers_beyond_all_measure_are_wrong_usage():
+    """Of every option that is a number, of commands and of plugins."""
+    declared = [cli.declaration(command) for command in cli.commands()]
+    declared += [registry.declaration(name) for registry in REGISTRIES.values() for name in registry.names()]
+    numbers = [item for declaration in declared for item in declaration.options
+               if item.kind.removeprefix("list[").rstrip("]") in ("int", "float")]
+    assert len(numbers) > 100
+    for item in numbers:
+        for text in BEYOND:
+            for given in (text, [text]) if item.several else (text,):
+                with pytest.raises(UsageError) as told:
+                    item.value(given, "--x")
+                assert "\n" not in str(told.value) and len(str(told.value)) < 400
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["train", "--seed", "4294967296"], "--seed must be at"),
+    (["gather", "--max-size", "inf"], "--max-size needs a number"),
+    (["extract", "-i", "~nosuchuser/x"], "there is no user 'nosuchuser'"),
+    (["extract", "--config", "~nosuchuser/x"], "there is no user 'nosuchuser'"),
+    (["extract", "-i", "x" * 5000], "has 5000 characters"),
+])
+def test_values_that_cannot_be(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        cli.parse(arguments[0], cli.declaration(arguments[0]), arguments[1:])
+
+
+@pytest.mark.parametrize("text, words", [
+    ("a" + ".a" * 100_000 + " = 1", "dots"),
+    ("[extract]\nsize = " + "[" * 10_000, "deep"),
+    ("[extract]\nsize = 0x" + "f" * 10_000, "64 bits"),
+    ("[extract]\nsize = inf", "needs a whole number"),
+    ("[extract]\nsize = 1" + "0" * 18, "at most"),
+], ids=lambda value: value[:24])
+def test_a_configuration_file_that_goes_beyond_the_limits(tmp_path, text, words):
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(UsageError, match=words):
+        cli.parse("extract", cli.declaration("extract"), ["--config", str(tmp_path / "x.toml")])
