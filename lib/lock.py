@@ -11,8 +11,9 @@ import os
 import platform
 import sys
 import threading
-import uuid
 from pathlib import Path
+
+from lib.files.writing import create, open_lock, part_beside, write_text
 
 if sys.platform == "win32":
     import msvcrt
@@ -49,7 +50,7 @@ class Beat:
             if holder and holder != _machine() and age < SILENT:
                 raise Elsewhere(holder.partition(" ")[0])
         with contextlib.suppress(OSError):  # a full disk must not keep a training from saying so itself
-            self._path.write_text(_machine(), encoding="utf-8")
+            write_text(self._path, _machine(), durable=False)
         self._thread.start()
         return self
 
@@ -61,9 +62,9 @@ class Beat:
 
     def _age(self) -> float:
         """Seconds since the last beat, by the clock of the disk: machines' own differ."""
-        probe = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
+        probe = part_beside(self._path)
         try:
-            probe.touch()
+            create(probe).close()
             return probe.stat().st_mtime - self._path.stat().st_mtime
         finally:
             probe.unlink(missing_ok=True)
@@ -71,7 +72,7 @@ class Beat:
     def _keep_touching(self) -> None:
         while not self._ended.wait(self._beats):
             with contextlib.suppress(OSError):
-                os.utime(self._path)
+                os.utime(self._path, follow_symlinks=False)
 
 
 def _machine() -> str:
@@ -88,7 +89,7 @@ class Lock:
     def __init__(self, path: Path):
         self.path = path
         while True:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._file = open_lock(path)
             try:
                 _take(self._file)
             except OSError as error:
@@ -121,6 +122,6 @@ def _take(file: int) -> None:
 
 def _is_at(file: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file), os.stat(path))
+        return os.path.samestat(os.fstat(file), os.lstat(path))
     except FileNotFoundError:
         return False

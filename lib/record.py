@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.files.reading import NotRegular, opened, read_json
-from lib.media.files import disk_errors, part_of, publish
+from lib.files.writing import disk_errors, write_json
 from lib.types import Shard
 
 FORMAT = 1
@@ -99,9 +98,7 @@ class Record:
         whole |= {"seconds": round(time.monotonic() - self._clock, 2), "finished": finished} | more
         with disk_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(whole, indent=1, default=str, ensure_ascii=False)
-            part_of(self._path).write_text(text, encoding="utf-8", errors="backslashreplace")
-            publish(part_of(self._path), self._path)
+            write_json(self._path, whole)
 
     def _hash(self) -> None:
         for name, path in self._inputs.items():

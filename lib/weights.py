@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lib.errors import FaceswapError
 from lib.options import expanded
+from lib.files.writing import make_folder, open_append, publish
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def _download(wanted: Weights, path: Path) -> None:
     part = path.with_name(f"{wanted.file}.{wanted.sha256[:8]}.part")
     logger.info("Downloading %s (%.1f MB, %s) from %s", wanted.file, wanted.bytes / 1e6, wanted.licence, wanted.address)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _fetch(wanted, part)
         if not _is_whole(part, wanted):
             part.unlink()  # what was kept of an earlier try may have been damaged: once more, from the start
@@ -103,7 +104,7 @@ def _download(wanted: Weights, path: Path) -> None:
             part.unlink()
             raise FaceswapError(f"What {wanted.address} sent is not {wanted.file}: its SHA-256 is not {wanted.sha256}. "
                                 + _place(wanted))
-        os.replace(part, path)
+        publish(part, path)
     except (OSError, EOFError) as error:
         raise FaceswapError(f"Cannot download {wanted.file}: {error}. " + _place(wanted)) from error
 
@@ -118,15 +119,13 @@ def _fetch(wanted: Weights, part: Path) -> None:
         have = 0
     try:
         web = Web(TIMEOUT, TIMEOUT)
-        with web.ask(wanted.address, {"Range": f"bytes={have}-"} if have else {}) as answer, open(part, "ab") as file:
+        with web.ask(wanted.address, {"Range": f"bytes={have}-"} if have else {}) as answer, open_append(part) as file:
             if answer.status_code != 206:  # the server sends it whole
                 file.truncate(0)
             for chunk in web.chunks(answer, file.tell()):
                 file.write(chunk)
                 if file.tell() > wanted.bytes:  # the wrong file: its hash will say so
                     break
-            file.flush()
-            os.fsync(file.fileno())
     except (Failed, TryAgain) as error:
         raise OSError(str(error)) from error
     if part.stat().st_size < wanted.bytes:

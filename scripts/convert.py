@@ -26,10 +26,10 @@ from lib.faces.identity import Wanted, embeddings_of, faces_wanted, recognize
 from lib.faces.masking import MaskedFace, check_stored, usable
 from lib.faces.removal import faces_shown
 from lib.faces.store import AlignmentStore, default_store
+from lib.files.writing import disk_errors
 from lib.logs import counted
 from lib.media import pictures
 from lib.media.base import LARGE, FrameSink, FrameSource
-from lib.media.files import disk_errors
 from lib.media.sink import writer_for
 from lib.media.source import open_source
 from lib.media.stretch import Stretch, shard_of, stretch_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from lib.cli import Command
 from lib.errors import DONE
+from lib.files.writing import copy_file
 from lib.media import pictures
 from lib.media.portraits import MovingCamera, Portrait, admiral, astronaut
 from lib.media.source import open_source
@@ -42,7 +42,7 @@ def run(options: Demo) -> int:
     swap.run(swap.Swap(input_a=a, input_b=b, output=out, detector="hog", seed=1,  # hog: nothing has to be downloaded
                        iterations=iterations, minutes=options.minutes))
     pictures.write(folder / "sheet.png", contact_sheet(a, out))
-    shutil.copyfile(folder / "out.faceswap" / "model" / "preview.png", folder / "training.png")
+    copy_file(folder / "out.faceswap" / "model" / "preview.png", folder / "training.png")
 
     logger.info("Done in %.1f minutes. To look at:", (time.monotonic() - began) / 60)
     logger.info("  %s  the swapped video (a synthetic picture of a person: say so where you show it)", out)

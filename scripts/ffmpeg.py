@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import re
 import shlex
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,11 +17,13 @@ from PIL import Image
 
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
+from lib.files.writing import (disk_errors, make_folder, make_work_folder, MARK, publish,
+                               publish_work_folder, remove_work_folder, work_folder_of)
 from lib.logs import counted
 from lib.media import encoders, ffmpeg, info, pictures
 from lib.media.edits import DAMAGE, Expected, Output, Video, comment_of, sound_tracks, tell_lost_marks
 from lib.media.encoders import Encoding
-from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, disk_errors, part_of, same_path
+from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
 from lib.media.sink import refuse_hdr
 from lib.media.stitching import jumps_in
 from lib.media.stretch import stretch_of
@@ -132,7 +132,7 @@ def _extract(options: Ffmpeg) -> int:
                    {path.name: times[index * every] for index, path in enumerate(found)}, statement_in(video.path)).write(part / SIDECAR)
         _put(part, folder, replaced)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        remove_work_folder(part)
     logger.info("Extracted %s of %s: %s", counted(len(found), "frame"), video.path.name, folder)
     tell_lost_marks([video.path], folder)
     if not losses and DAMAGE.search(complaints):
@@ -148,7 +148,8 @@ def _pictures_of_before(folder: Path, video: Video) -> list[str]:
         return []
     known = FrameTimes.read(folder)
     if known and known.source == video.path.name:
-        return [name for name in known.times if os.path.basename(name) == name]
+        ours = re.compile(re.escape(video.path.stem) + r"_[0-9]{6,}\.(png|jpg|webp|tiff)")  # a record from elsewhere may name anything
+        return [name for name in known.times if ours.fullmatch(name)]
     if any(path.suffix.lower() in PICTURE_ENDINGS for path in folder.iterdir()):
         raise FaceswapError(f"{folder} holds other pictures already, which would be mixed with these. Name another folder.")
     return []
@@ -156,17 +157,17 @@ def _pictures_of_before(folder: Path, video: Video) -> list[str]:
 
 def _fresh_folder(folder: Path) -> Path:
     """Where the pictures lie until all are there, beside `folder`."""
-    part = part_of(folder.absolute())
+    part = work_folder_of(folder.absolute())
     with disk_errors(folder):
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
+        make_folder(folder.absolute().parent)
+        remove_work_folder(part)  # of a run that was killed
+        make_work_folder(part)
     return part
 
 
 def _named_by_frame(part: Path, video: Video, kind: str, every: int) -> list[Path]:
     """The pictures in order, each with the number of its frame in its name."""
-    names = [part / f"{video.path.stem}_{number:06d}.{kind}" for number in range(1, len(list(part.iterdir())) + 1)]
+    names = [part / f"{video.path.stem}_{number:06d}.{kind}" for number in range(1, len(_made(part)) + 1)]
     if every == 1:
         return names
     numbered = [part / f"{video.path.stem}_{index * every + 1:06d}.{kind}" for index in range(len(names))]
@@ -197,14 +198,18 @@ def _put(part: Path, folder: Path, replaced: Sequence[str]) -> None:
     """Moves all from `part` to `folder`, where the pictures `replaced` give way."""
     with disk_errors(folder):
         if not folder.exists():
-            part.rename(folder)
-            return
-        made = {path.name for path in part.iterdir()}
-        os.replace(part / SIDECAR, folder / SIDECAR)  # first: a killed run leaves pictures that the next one knows as its own
+            return publish_work_folder(part, folder)
+        made = {path.name for path in _made(part)}
+        publish(part / SIDECAR, folder / SIDECAR)  # first: a killed run leaves pictures that the next one knows as its own
         for name in sorted(made - {SIDECAR}):
-            os.replace(part / name, folder / name)
+            publish(part / name, folder / name, durable=False)
         for name in set(replaced) - made:
             (folder / name).unlink(missing_ok=True)
+
+
+def _made(part: Path) -> list[Path]:
+    """The pictures in a folder of work in progress, and their times."""
+    return [path for path in part.iterdir() if path.name != MARK]
 
 
 # --- assemble

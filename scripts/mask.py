@@ -16,10 +16,11 @@ from lib.faces.geometry import crop
 from lib.faces.masking import add_masks
 from lib.faces.overlay import masks_side_by_side
 from lib.faces.store import BACK, AlignmentStore, default_store
+from lib.files.writing import disk_errors, make_folder
 from lib.logs import counted
 from lib.media import pictures
 from lib.media.base import FrameSource
-from lib.media.files import disk_errors, same_path
+from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import option
 
@@ -70,7 +71,7 @@ def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], co
     if folder.exists() and not folder.is_dir():
         raise FaceswapError(f"{folder} is a file. Name a folder for the pictures with -o.")
     with disk_errors(folder / "x"):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     for frame in source.at(list(chosen)):
         for stored in store.faces(frame.index):
             if stored.number in chosen[frame.index]:

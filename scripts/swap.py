@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -16,8 +15,9 @@ from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
 from lib.files.reading import NotRegular, as_json, read_json
 from lib.evaluation.outlook import look_ahead
 from lib.faces.packed import read_faces
+from lib.files.writing import disk_errors, write_json
 from lib.media import pictures
-from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, disk_errors, part_of, publish, same_path
+from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
 from lib.media.source import open_source
 from lib.options import option
 from lib.swapping.composite import Compositor
@@ -175,9 +175,7 @@ class Record:
         return steps
 
     def _save(self) -> None:
-        part = part_of(self.path)
-        part.write_text(json.dumps({"format": FORMAT, "inputs": self._inputs, "steps": self._steps}, indent=1), encoding="utf-8")
-        publish(part, self.path)
+        write_json(self.path, {"format": FORMAT, "inputs": self._inputs, "steps": self._steps})
 
 
 def _work_folder(output: Path) -> Path:

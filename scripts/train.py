@@ -31,6 +31,7 @@ from lib.faces.geometry import COVERAGES
 from lib.faces.identity import likeness
 from lib.faces.masking import masks_of_files
 from lib.faces.store import AlignmentStore, default_store
+from lib.files.writing import write_json
 from lib.logs import counted
 from lib.media.files import same_path
 from lib.media.source import open_source
@@ -534,7 +535,7 @@ def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str
     try:
         checkpoint.write_options(folder, settings | {"faces": now})
         if changed:
-            checkpoint.write_json(path, known)
+            write_json(path, known)
     except OSError as error:
         raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,23 @@ def faceswap(warm):
         return done
 
     return run
+
+
+@pytest.fixture
+def full_disk():
+    """`with full_disk(5000):` no file of this process grows beyond so many bytes, as where a disk is full."""
+    resource = pytest.importorskip("resource", reason="this system has no limits of file sizes")
+
+    @contextmanager
+    def limited(size: int):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.writing import disk_errors, make_folder, write_json
 from lib.media import pictures
 from lib.media.base import FrameSource
-from lib.media.files import disk_errors, part_of, publish
 from lib.types import Face
 
 COUNT = 20  # pictures
@@ -43,7 +42,7 @@ def write(folder: Path, original: FrameSource, swapped: FrameSource, faces_of: C
     frames = random.permutation([indices[place] for place in spread]).tolist()
     is_swapped = random.permutation(np.arange(COUNT) % 2 == 0).tolist()
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         written, rows = [], []
         for number, (index, fake) in enumerate(zip(frames, is_swapped), 1):
             source = swapped if fake else original
@@ -54,9 +53,7 @@ def write(folder: Path, original: FrameSource, swapped: FrameSource, faces_of: C
             written.append(path)
             rows.append({"picture": path.name, "frame": index, "swapped": fake})
         key = folder.with_name(f"{folder.name}.key.json")
-        part = part_of(key)
-        part.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-        publish(part, key)
+        write_json(key, rows)
     return LineUp(written, key)
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.media.files import disk_errors, part_of, publish
+from lib.files.writing import disk_errors, make_folder, probe, write_text
 
 COLORS = "#777", "#06c", "#d60"  # of the original, of what is measured, of what that is compared with
 PLOT_WIDTH, PLOT_HEIGHT = 860, 130
@@ -40,20 +40,16 @@ def check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise FaceswapError(f"{folder} is a file. Name a folder for the report with -o.")
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        make_folder(folder)
+        probe(folder)
 
 
 def write_all(folder: Path, texts: dict[str, str]) -> list[Path]:
     """Writes `texts`, by file name, into `folder`. Raises FaceswapError where they cannot be written."""
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for name, text in texts.items():
-            part = part_of(folder / name)
-            part.write_text(text, encoding="utf-8")
-            publish(part, folder / name)
+            write_text(folder / name, text)
     return [folder / name for name in texts]
 
 

@@ -23,8 +23,8 @@ from lib.faces import tracking, tracks
 from lib.faces.extraction import file_of, source_identity
 from lib.faces.quality import check_landmarks
 from lib.faces.store import AlignmentStore, StoredFace
+from lib.files.writing import disk_errors, open_new
 from lib.media.base import FrameSource
-from lib.media.files import disk_errors, part_of, publish
 from lib.progress import progress
 from lib.types import Detection, Face
 
@@ -49,27 +49,20 @@ def export_faces(store: AlignmentStore, stem: str, path: Path) -> tuple[int, int
 
     Landmarks are those that convert uses. Returns how many faces and frames.
     """
-    part = part_of(path)
     count = frames = 0
     faces = store.all_faces()
     following = next(faces, None)
-    with disk_errors(path):
-        try:
-            with open(part, "w", encoding="utf-8") as file:
-                for index, name, _, _ in store.frame_counts():
-                    found = []
-                    while following and following[0] == index:
-                        found.append(_said(following[1].face))
-                        following = next(faces, None)
-                    file.write(f"{',' if frames else '{'}\n{json.dumps(name or frame_name(stem, index), ensure_ascii=False)}: "
-                               f"{json.dumps(found)}")
-                    count += len(found)
-                    frames += 1
-                file.write("\n}\n" if frames else "{}\n")
-            publish(part, path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+    with disk_errors(path), open_new(path) as file:
+        for index, name, _, _ in store.frame_counts():
+            found = []
+            while following and following[0] == index:
+                found.append(_said(following[1].face))
+                following = next(faces, None)
+            text = f"{',' if frames else '{'}\n{json.dumps(name or frame_name(stem, index), ensure_ascii=False)}: {json.dumps(found)}"
+            file.write(text.encode("utf-8", "backslashreplace"))
+            count += len(found)
+            frames += 1
+        file.write(b"\n}\n" if frames else b"{}\n")
     return count, frames
 
 

@@ -23,6 +23,7 @@ from lib.errors import FaceswapError
 from lib.files.reading import NotRegular, opened, parse_json, read_bytes
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, invert, template_matrix, transform_points, warp
 from lib.faces.quality import check_landmarks, check_matrix
+from lib.files.writing import make_folder, probe, write_bytes
 from lib.media.files import natural_key
 from lib.media.pictures import XMP_CHUNK
 from lib.types import AlignedFace, Detection, Face
@@ -109,10 +110,7 @@ def write_png(path: Path, image: np.ndarray, text: str, mark: Mark | None = None
     if mark:
         said += _chunk(b"iTXt", XMP_CHUNK.encode() + b"\0\0\0\0\0" + mark.xmp)
     data = b"".join((png[:AFTER_HEADER], said, png[AFTER_HEADER:]))
-    part = path.with_name(f".{path.name}.part")  # a run that was killed here leaves it to the next, which makes it anew
-    with open(part, "wb") as file:
-        file.write(mark.signed(data, path, original) if mark else data)
-    os.replace(part, path)
+    write_bytes(path, mark.signed(data, path, original) if mark else data, durable=False)
 
 
 def read_face(path: Path) -> FaceFile:
@@ -199,10 +197,8 @@ class FaceFolder:
         if path.exists() and not path.is_dir():
             raise FaceswapError(f"Cannot write faces into {path}: it is a file. Name a folder with -o.")
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            probe = path / ".writable"
-            probe.touch()
-            probe.unlink()
+            make_folder(path)
+            probe(path)
         except OSError as error:
             raise FaceswapError(f"Cannot write faces into {path}: {error.strerror}. Choose another folder with -o.") from error
 

@@ -37,9 +37,10 @@ from lib.faces.faceset import (LARGEST, SIGNATURE, FaceFile, FaceFolder, face_of
                                read_face_and_text, write_png)
 from lib.faces.geometry import COVERAGES
 from lib.faces.quality import check_landmarks, check_matrix
+from lib.files.writing import disk_errors, new_file, sweep
 from lib.lock import Lock, Locked
 from lib.logs import counted
-from lib.media.files import disk_errors, natural_key, part_of, publish
+from lib.media.files import natural_key
 from lib.parallel import ordered_map
 from lib.progress import progress
 from lib.types import AlignedFace, Detection, Face
@@ -284,16 +285,15 @@ def pack(folders: Sequence[Path], path: Path, compress: bool = False, skip_damag
                             "Free some space, choose another place with -o, or try --compress.")
     logger.info("Packing %s: %s%s needed, %s free.", counted(len(sources), "face"), "at most " * compress, in_words(needed), in_words(free))
     with disk_errors(path):
+        sweep(path.absolute().parent)
         try:
             lock = Lock(path.with_name(f".{path.name}.lock"))
         except Locked:
             raise FaceswapError(f"Another run is packing {path}. Wait until it has ended.") from None
         try:
-            packing = _write(sources, sides, path, compress, skip_damaged, threads)
-            publish(part_of(path), path)
-            return packing
+            with new_file(path) as part:
+                return _write(sources, sides, path.name, part, compress, skip_damaged, threads)
         finally:
-            part_of(path).unlink(missing_ok=True)
             lock.release()
 
 
@@ -336,19 +336,20 @@ def in_words(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def _write(sources: Sequence[Path], sides: Sequence[int], path: Path, compress: bool, skip_damaged: bool, threads: int) -> Packing:
-    """Writes the part file of `path`, a face at a time."""
+def _write(sources: Sequence[Path], sides: Sequence[int], name: str, part: Path, compress: bool, skip_damaged: bool,
+           threads: int) -> Packing:
+    """Writes the file `part`, which will be called `name`, a face at a time."""
     import h5py
 
     cv2.setNumThreads(1)  # the threads are here
     places, left_out = [], []
     rows = dict.fromkeys(sides, 0)
-    with h5py.File(part_of(path), "w") as file:
+    with h5py.File(part, "w") as file:
         images = {side: _pictures(file, side, sides.count(side), compress) for side in sorted(set(sides)) if side}
         names, texts, facts = (_Texts(file, name) for name in ("names", "texts", "facts"))
         numbers = file.create_dataset("numbers", (0, NUMBERS), np.float64, maxshape=(None, NUMBERS), chunks=(256, NUMBERS))
-        faces = progress(ordered_map(partial(_read, compress=compress), sources, threads), f"pack {path.name}", len(sources), unit="face")
-        for source, side, name, face in zip(sources, sides, _names(sources), faces):
+        faces = progress(ordered_map(partial(_read, compress=compress), sources, threads), f"pack {name}", len(sources), unit="face")
+        for source, side, face_name, face in zip(sources, sides, _names(sources), faces):
             if isinstance(face, FaceswapError):
                 if not skip_damaged:
                     raise FaceswapError(f"{face} Or pack the others with --skip-damaged.")
@@ -362,7 +363,7 @@ def _write(sources: Sequence[Path], sides: Sequence[int], path: Path, compress: 
                 images[side][rows[side]] = face.picture
             places.append((side, rows[side]))
             rows[side] += 1
-            for grown, text in (names, os.fsencode(name)), (texts, face.text.encode("latin-1")), (facts, face.facts.encode("ascii")):
+            for grown, text in (names, os.fsencode(face_name)), (texts, face.text.encode("latin-1")), (facts, face.facts.encode("ascii")):
                 grown.add(text)
             numbers.resize(len(places), axis=0)
             numbers[-1] = face.numbers
@@ -372,7 +373,7 @@ def _write(sources: Sequence[Path], sides: Sequence[int], path: Path, compress: 
             grown.end()
         file.create_dataset("places", data=np.array(places, np.int32))
         file.attrs.update({"kind": KIND, "format": FORMAT, "count": len(places)})
-    return Packing(len(places), part_of(path).stat().st_size, left_out)
+    return Packing(len(places), part.stat().st_size, left_out)
 
 
 def _pictures(file: Any, side: int, count: int, compress: bool) -> Any:

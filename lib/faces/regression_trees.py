@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 import zipfile
 import zlib
@@ -23,6 +22,7 @@ from scipy.sparse import csc_array, csr_array
 from lib import device
 from lib.errors import FaceswapError
 from lib.faces.dlib_format import Reader
+from lib.files.writing import make_folder, open_new
 from lib.parallel import ordered_map
 from lib.weights import derived_file
 
@@ -148,17 +148,13 @@ def _load(kept: Path) -> RegressionTrees:
 
 
 def _keep(trees: RegressionTrees, kept: Path) -> None:
-    part = kept.with_name(f".{kept.name}.{os.getpid()}.part")
     arrays = {f"{field.name}{number}": getattr(step, field.name) for number, step in enumerate(trees.steps) for field in fields(Step)}
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
+        make_folder(kept.parent)
+        with open_new(kept, durable=False) as file:
             np.savez(file, mean=trees.mean, steps=len(trees.steps), **arrays)
-        part.replace(kept)
     except OSError as error:
         logger.debug("%s is not kept: %s", kept, error)
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _parse(data: bytes) -> RegressionTrees:

@@ -18,6 +18,7 @@ Format 4 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 4; numbers l
 from __future__ import annotations
 
 import hashlib
+import contextlib
 import itertools
 import json
 import os
@@ -35,8 +36,9 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.faces.quality import check_landmarks
 from lib.files.reading import parse_json
+from lib.files.writing import make_folder, part_beside, publish
 from lib.lock import Lock, Locked
-from lib.media.files import part_of, printable, publish
+from lib.media.files import printable
 from lib.types import Detection, Face
 
 APPLICATION = 0x46535750
@@ -82,6 +84,7 @@ UPDATE faces SET recognizer = 'dlib_resnet' WHERE embedding IS NOT NULL
 """
 RENEWALS = {1: FROM_FORMAT_1, 2: FROM_FORMAT_2, 3: FROM_FORMAT_3}  # by the format that they make the next one of
 COLUMNS = "number, box, score, landmarks, smooth, track, filled, person, dropped"
+SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names another one, which SQLite deletes afterwards
 ADD_MASK = "INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?)"
 LARGEST_MASK = 4096
 # Why a face may be left out, in words. The first two are no faces that could be followed through time.
@@ -122,13 +125,11 @@ def new_store(path: Path) -> Iterator[AlignmentStore]:
     """A store that appears at `path`, whole, when the block ends without an error. FaceswapError if something is there already."""
     path = Path(os.path.abspath(path))
     lock = _lock(path)
-    part = part_of(path)
-    leftovers = part, part.with_name(part.name + "-journal")  # of a run that was killed; an old journal would spoil the new store
+    part = part_beside(path)
+    leftovers = part, part.with_name(part.name + "-journal")
     try:
         if path.exists():
             raise FaceswapError(f"{path} exists already, and is not overwritten. Move it away, or name another file.")
-        for file in leftovers:
-            file.unlink(missing_ok=True)
         with AlignmentStore.open(part) as store:
             yield store
         publish(part, path)
@@ -162,6 +163,7 @@ class AlignmentStore:
             raise FaceswapError(f"{path} is a folder, not an alignments file. Name a file with -p.")
         if read_only and not path.is_file():
             raise FaceswapError(f"There is no alignments file {path}. Run extract first, or name the file with -p.")
+        _check_companions(path)
         lock = None if read_only else _lock(path)
         store = None
         try:
@@ -667,13 +669,26 @@ class AlignmentStore:
 
 def _lock(path: Path) -> Lock:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return Lock(path.with_name(path.name + ".lock"))
     except Locked:
         raise FaceswapError(f"Another run is writing the alignments file {path}. Wait for it to end, "
                             "or name another file with -p.") from None
     except OSError as error:
         raise FaceswapError(f"Cannot write the alignments file {path}: {error.strerror}. Name a file in another folder with -p.") from error
+
+
+def _check_companions(path: Path) -> None:
+    """Raises FaceswapError where the files that SQLite keeps beside a store would make it write to, or delete, others than these."""
+    for ending in "-journal", "-wal", "-shm":
+        beside = Path(os.path.realpath(path) + ending)
+        if beside.is_symlink() or beside.exists() and not beside.is_file():
+            raise FaceswapError(f"{beside} is a link or no file, so {path} is not opened. Delete that link; the store itself is not damaged.")
+    with contextlib.suppress(OSError), open(f"{os.path.realpath(path)}-journal", "rb") as journal:
+        journal.seek(-len(SUPER_JOURNAL), os.SEEK_END)
+        if journal.read() == SUPER_JOURNAL:
+            raise FaceswapError(f"{path}-journal names another file, which opening {path} would delete. No run of this program writes "
+                                "that. Delete the journal, and do not trust where the store comes from.")
 
 
 def _kept(dropped: bool) -> str:

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import requests
 
+from lib.files.writing import disk_errors, open_append
 from lib.gathering.checking import HEAD, Refused, Wishes, kind_of
 from lib.gathering.names import offered_name
 from lib.gathering.parts import Note, Part
-from lib.media.files import disk_errors
 from lib.web import Failed, Network, TryAgain, Web, body_length, is_coded
 
 ANSWER = 3  # times the time-out between two bytes, until an answer must have begun
@@ -58,7 +58,7 @@ class Fetcher:
 
     def _receive(self, answer: requests.Response, part: Part, have: int, seconds: float) -> None:
         kind = None
-        with disk_errors(part.path), open(part.path, "ab", buffering=0) as file:
+        with disk_errors(part.path), open_append(part.path, buffering=0) as file:
             for chunk in self._web.chunks(answer, have, seconds):
                 file.write(chunk)
                 have += len(chunk)

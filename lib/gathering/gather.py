@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lib.errors import FaceswapError
+from lib.files.writing import disk_errors, publish
 from lib.gathering.addresses import Listed
 from lib.gathering.checking import Wishes
 from lib.gathering.crew import Crew
@@ -17,7 +18,6 @@ from lib.gathering.names import folded, free_name
 from lib.gathering.parts import FOLDER, Note, Part, finished, make_parts_folder, remove_parts_folder
 from lib.gathering.report import DONE, DUPLICATE, FAILED, LEFT_OUT, Entry, Report
 from lib.lock import Lock, Locked
-from lib.media.files import disk_errors, publish
 from lib.progress import progress
 from lib.web import Network
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib.files.reading import NotRegular, read_json
+from lib.files.writing import disk_errors, make_inner_folder, sweep, write_json
 from lib.gathering.report import Entry, entry_of
-from lib.media.files import disk_errors
 
 FOLDER = ".parts"
 
@@ -37,7 +35,6 @@ class Part:
         self.address = address
         self.path = folder / FOLDER / f"{key}.part"
         self._note_path = folder / FOLDER / f"{key}.json"
-        self._new_note_path = folder / FOLDER / f"{key}.new"
 
     @property
     def size(self) -> int:
@@ -55,20 +52,19 @@ class Part:
     def write_note(self, note: Note) -> None:
         """In one step; not forced onto the disk, since a lost note only costs a second fetch."""
         with disk_errors(self._note_path):
-            self._new_note_path.write_text(json.dumps(dataclasses.asdict(note)), encoding="utf-8")
-            os.replace(self._new_note_path, self._note_path)
+            write_json(self._note_path, dataclasses.asdict(note), indent=None, durable=False)
 
     def discard(self) -> None:
         """The note goes first: a part without one is never gone on with."""
         with disk_errors(self.path):
             self._note_path.unlink(missing_ok=True)
-            self._new_note_path.unlink(missing_ok=True)  # of a run that was killed
             self.path.unlink(missing_ok=True)
 
 
 def make_parts_folder(folder: Path) -> None:
     with disk_errors(folder / FOLDER):
-        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        make_inner_folder(folder / FOLDER)
+        sweep(folder / FOLDER)
 
 
 def remove_parts_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lib.errors import FaceswapError
 from lib.files.reading import read_json
-from lib.media.files import disk_errors, part_of, publish
+from lib.files.writing import disk_errors, write_text
 
 NAME = "gather.json"
 DONE, DUPLICATE, LEFT_OUT, FAILED = "done", "duplicate", "left out", "failed"
@@ -61,8 +61,7 @@ class Report:
         began = time.monotonic()
         lines = ",\n".join("  " + json.dumps(entry.as_json(), ensure_ascii=False) for entry in self.entries.values())
         with disk_errors(self.path):
-            part_of(self.path).write_text(f'{{"addresses": [\n{lines}\n]}}\n', encoding="utf-8")
-            publish(part_of(self.path), self.path)
+            write_text(self.path, f'{{"addresses": [\n{lines}\n]}}\n')
         self._saved, self._is_new = time.monotonic(), False
         self._took = self._saved - began
 

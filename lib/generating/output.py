@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.writing import disk_errors, make_folder, make_inner_folder
 from lib.media import pictures
-from lib.media.files import disk_errors
 from lib.record import Record
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Output:
         if folder.exists() and not folder.is_dir():
             raise FaceswapError(f"{folder} is a file. Name a folder with -o.")
         with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         self._folder, self._record = folder, record
         before = record.before()
         self._ours = list(before.get("files", ())) if before.get("command") == "generate" else []
@@ -63,5 +63,5 @@ class Output:
         """A folder in it."""
         path = self._folder / name
         with disk_errors(path):
-            path.mkdir(exist_ok=True)
+            make_inner_folder(path)
         return path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import queue
-import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +19,12 @@ from av.video.reformatter import VideoReformatter
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.files.writing import (create, disk_errors, make_folder, make_work_folder, MARK, part_beside,
+                               publish, remove_work_folder, sweep, work_folder_of)
 from lib.media import segments
 from lib.media.base import LARGE, PQ, FrameSink, FrameSource
 from lib.media.coded import BICUBIC, EXACT, FULL, LIMITED, CodedFrame, coded
-from lib.media.files import VIDEO_FORMATS, disk_errors, part_of, publish
+from lib.media.files import VIDEO_FORMATS
 from lib.media.segments import Description, SegmentWriter
 from lib.media.sink import check_output
 from lib.media.others import EDIT_LISTS, Others
@@ -92,7 +93,7 @@ class VideoSink(FrameSink):
             self._time_base = 1 / (self._video.steady_rate or self._rate if self._video else self._rate)
         else:
             self._time_base = self._video.time_base if self._video else 1 / self._rate
-        self._parts = part_of(path)
+        self._parts = work_folder_of(path)
         self._first: int | None = None  # index of the first frame of the whole video
         self._begins: Fraction | None = None  # seconds of the source
         self._all: range | None = None  # numbers of its segments, where they are known beforehand
@@ -105,10 +106,9 @@ class VideoSink(FrameSink):
     def __enter__(self) -> VideoSink:
         self._check_container()
         with disk_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self._parts.is_file():  # half a video of an earlier version
-                self._parts.unlink()
-            self._parts.mkdir(exist_ok=True)
+            make_folder(self.path.parent)
+            make_work_folder(self._parts)
+            sweep(self._parts)
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
         return self
@@ -148,7 +148,8 @@ class VideoSink(FrameSink):
         if self._key is None:
             self._key = ""
             for file in self._parts.iterdir():
-                file.unlink()
+                if file.name.isdecimal():
+                    file.unlink()
         self._size = self._size or size
         if size != self._size:
             raise FaceswapError(f"{frame.name or f'Frame {frame.index}'} is {size[0]}x{size[1]}, but the video {self.path.name} "
@@ -176,14 +177,14 @@ class VideoSink(FrameSink):
                     raise FaceswapError(f"{self.path} was not written: there was no frame to write.")
                 if self._all is None or not set(self._all) - set(there):
                     self._join(there)
-                    shutil.rmtree(self._parts)
+                    remove_work_folder(self._parts)
                 return
             except BaseException as failure:
                 self._error = failure
         if self._key == "":
-            shutil.rmtree(self._parts, ignore_errors=True)
-        elif not any(self._parts.iterdir()):
-            self._parts.rmdir()
+            remove_work_folder(self._parts)
+        elif {file.name for file in self._parts.iterdir()} <= {MARK}:
+            remove_work_folder(self._parts)
         if kind is None:
             self._raise()
 
@@ -388,7 +389,7 @@ class VideoSink(FrameSink):
             shown += [moved[time] for time in times]
         ordered = sorted(shown)
         ends = dict(zip(ordered, [*ordered[1:], ordered[-1] + max(1, round(1 / self._rate / self._time_base))]))
-        whole = self._parts / "whole"
+        whole = part_beside(self.path)
         file = _File(whole)
         try:
             # MP4 rounds the time of the first frame to its "movie" clock, which ticks 1000 times a second where nothing is said
@@ -416,11 +417,15 @@ class VideoSink(FrameSink):
                     to_the_end = there_are is not None and there[max(there)].last + 1 >= there_are
                     tracks.write_until(float("inf") if to_the_end else float(ends[ordered[-1]] * self._time_base))
                     tracks.close()
+            file.close()
+            if file.error:
+                raise file.error
+            if self.mark:
+                self.mark.sign(whole, self.path)
+            publish(whole, self.path)
         finally:
             file.close()
-        if file.error:
-            raise file.error
-        publish(self.mark.sign(whole, self.path) if self.mark else whole, self.path)
+            whole.unlink(missing_ok=True)
 
     def _tell(self, metadata: dict[str, str], comment: str) -> None:
         """Puts `comment` before what the input's own says, where any player shows it; MPEG program streams hold no words at all."""
@@ -465,7 +470,7 @@ class _File:
     """The file under the muxer. FFmpeg drops errors of some writes, so the first is kept here until somebody looks."""
 
     def __init__(self, path: Path):
-        self._file = open(path, "wb")
+        self._file = create(path)
         self.error: OSError | None = None
         self.seek, self.tell = self._file.seek, self._file.tell
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from ffmpy import FFExecutableNotFoundError, FFmpeg, FFRuntimeError
 
 from lib.errors import FaceswapError
-from lib.media.files import disk_errors, part_of, publish
+from lib.files.writing import disk_errors, make_folder, new_file
 from lib.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -151,18 +151,9 @@ def last_words(said: bytes | str | None) -> str:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Gives the name to write to; the file takes the name `path` when the block ends without an error, else it goes away."""
-    part = part_of(path)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     if not os.access(path.parent, os.W_OK):
         raise FaceswapError(f"{path.parent} may not be written. Choose another output or change its permissions.")
-    if part.is_dir():
-        raise FaceswapError(f"{part} is in the way: it holds what a run of convert had finished. Finish that run or delete it.")
-    with disk_errors(path):
-        part.unlink(missing_ok=True)  # a file of its own: an ffmpeg that outlived its killed run may still write to that one
-    try:
+    with disk_errors(path), new_file(path) as part:
         yield part
-        with disk_errors(path):
-            publish(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from lib.errors import FaceswapError
+from lib.files.writing import disk_errors, write_bytes
 from lib.media.base import FrameSource
-from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, disk_errors, natural_key, part_of, printable
+from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key, printable
 from lib.parallel import ordered_map
 from lib.types import Frame, Patch, as_bytes, as_deep
 
@@ -92,14 +93,8 @@ def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tu
         told = {"icc_profile": profile} if profile and image.ndim == 3 else {}
         Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **told, **(_with_xmp(kind, xmp) if xmp else {}))
     data = mark.signed(memory.getvalue(), path, original) if mark else memory.getbuffer()
-    part = part_of(path)
     with disk_errors(path):
-        try:
-            part.write_bytes(data)
-            os.replace(part, path)  # no fsync: it would cost more than the encoding, and a kill cannot halve what is renamed
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        write_bytes(path, data, durable=False)  # flushing would cost more than the encoding
 
 
 def _with_xmp(kind: str, xmp: bytes) -> dict[str, object]:

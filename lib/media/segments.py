@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 
 from lib.files.reading import parse_json
-from lib.media.files import part_of, publish
+from lib.files.writing import create, part_beside, publish
 
 PACKET, LENGTH = struct.Struct("<q?I"), struct.Struct("<I")
 
@@ -44,7 +44,8 @@ class SegmentWriter:
 
     def __init__(self, path: Path):
         self._path = path
-        self._file = open(part_of(path), "wb")
+        self._part = part_beside(path)
+        self._file = create(self._part)
 
     def write(self, packets: Sequence[av.Packet]) -> None:
         for packet in packets:
@@ -55,14 +56,14 @@ class SegmentWriter:
         line = json.dumps(asdict(description)).encode()
         self._file.write(line + LENGTH.pack(len(line)))
         self._file.close()
-        publish(part_of(self._path), self._path)
+        publish(self._part, self._path)
 
     def drop(self) -> None:
         try:
             self._file.close()
         except OSError:
             pass  # the disk is full: what could not be flushed is thrown away
-        part_of(self._path).unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
 
 
 def describe(path: Path) -> Description | None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.writing import disk_errors, make_folder, write_text
 from lib.media import pictures
 from lib.media.base import PQ, FrameSink, FrameSource
-from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, disk_errors, same_path
+from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, same_path
 from lib.types import Frame, Patch, Shard, as_bytes
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class PictureSink(FrameSink):
     def __enter__(self) -> PictureSink:
         folder = self.path.parent if self._single else self.path
         with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         if not os.access(folder, os.W_OK):
             raise FaceswapError(f"{folder} may not be written. Choose another output or change its permissions.")
         self._pool = ThreadPoolExecutor(self._workers)
@@ -128,7 +129,7 @@ class PictureSink(FrameSink):
         mark = self.path / MARK
         with disk_errors(mark):
             if not mark.exists() or mark.read_text(encoding="utf-8") != key:
-                mark.write_text(key, encoding="utf-8")
+                write_text(mark, key)
                 return set()
             began = mark.stat().st_mtime_ns
             return {entry.name for entry in os.scandir(self.path) if entry.stat().st_mtime_ns >= began}

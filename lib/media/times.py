@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from lib.errors import FaceswapError
 from lib.files.reading import read_json
+from lib.files.writing import write_json
 from lib.media.video import VideoSource
 
 SIDECAR = "frames.json"
@@ -28,7 +28,7 @@ class FrameTimes:
     statement: str = ""  # what the video says of being synthetic
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self) | {"time_base": str(self.time_base)}, ensure_ascii=False, indent=0), encoding="utf-8")
+        write_json(path, asdict(self) | {"time_base": str(self.time_base)}, indent=0)
 
     @classmethod
     def read(cls, folder: Path) -> FrameTimes | None:

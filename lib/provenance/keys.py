@@ -8,7 +8,6 @@ import logging
 import os
 import stat
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lib.errors import FaceswapError
 from lib.options import expanded
+from lib.files.writing import write_new
 
 logger = logging.getLogger(__name__)
 
@@ -139,22 +139,10 @@ def _name(common: str) -> x509.Name:
 def _keep(path: Path, made: bytes) -> None:
     """Writes `made` for this user alone, unless another run was faster."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, part = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # of mode 600
     try:
-        with open(descriptor, "wb") as file:
-            file.write(made)
-            file.flush()
-            os.fsync(descriptor)
-        try:
-            os.link(part, path)  # unlike a renaming, this never replaces a key that is there
-        except FileExistsError:
-            return
-        except OSError:  # a file system without links
-            os.replace(part, path)
-            return
-    finally:
-        if os.path.exists(part):
-            os.unlink(part)
+        write_new(path, made, mode=0o600)
+    except FileExistsError:
+        return
     logger.info("Made a key to sign results with: %s. Only you can read it; keep it to yourself.", path)
 
 

@@ -20,7 +20,8 @@ from typing import Any, BinaryIO
 import c2pa
 
 from lib.errors import FaceswapError
-from lib.media.files import VIDEO_ENDINGS, disk_errors, printable
+from lib.files.writing import create, disk_errors, part_beside, publish
+from lib.media.files import VIDEO_ENDINGS, printable
 from lib.provenance.keys import Identity
 from lib.provenance.xmp import SWAPPED, WHOLE, Done, packet, statement
 from lib.version import VERSION
@@ -96,15 +97,14 @@ class Mark:
         done = self._try(io.BytesIO(data), result, path, original)
         return result.getvalue() if done else data
 
-    def sign(self, part: Path, path: Path) -> Path:
-        """The same of a finished file `part`, on disk: returns the name of the marked copy beside it, or `part`."""
+    def sign(self, part: Path, path: Path) -> None:
+        """The same of a finished file `part`, on disk, which is to be `path`: a signed copy takes its place, where its format has one."""
         if path.suffix.lower() not in FORMATS:
             self.without.add(path.suffix.lower())
-            return part
-        result = part.with_name(part.name + ".signed")
-        done = False
+            return
+        result = part_beside(part)
         try:
-            with disk_errors(path), open(part, "rb") as source, open(result, "w+b") as target:
+            with disk_errors(path), open(part, "rb") as source, create(result) as target:
                 source, target = _Watched(source), _Watched(target)
                 # on a thread: Ctrl-C in a call from the library's own code would be lost
                 with ThreadPoolExecutor(1) as pool:
@@ -115,9 +115,10 @@ class Mark:
                         raise
                 if target.error:
                     raise target.error
+            if done:
+                publish(result, part, durable=False)
         finally:
-            (part if done else result).unlink(missing_ok=True)
-        return result if done else part
+            result.unlink(missing_ok=True)
 
     def _try(self, source: BinaryIO, target: BinaryIO, path: Path, original: Path | None) -> bool:
         """Whether it was signed; why not is among `troubles`."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import filecmp
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,8 +19,8 @@ from typing import Any
 from lib.errors import FaceswapError
 from lib.files.reading import NotRegular, parse_json, read_json, read_text
 from lib.faces.faceset import Origin, list_faces, stem_of
+from lib.files.writing import copy_file, disk_errors, make_folder, make_inner_folder, rename_file, write_json, write_text
 from lib.lock import Lock, Locked
-from lib.media.files import disk_errors, part_of, publish
 from lib.progress import progress
 from lib.sorting.order import Group
 
@@ -111,15 +109,13 @@ def copy(folder: Path, output: Path, moves: Sequence[Move], mark: dict[str, Any]
     if others := [name for name in there if name not in sources or not filecmp.cmp(sources[name], output / name, shallow=False)]:
         raise FaceswapError(f"{output} holds other pictures already, such as {min(others)}. Empty it, or name a new folder with -o.")
     with disk_errors(output / MARK):
-        output.mkdir(parents=True, exist_ok=True)
-        (output / MARK).write_text(json.dumps(mark), encoding="utf-8")
+        make_folder(output)
+        write_json(output / MARK, mark)
         for name, source in progress(sources.items(), f"copy to {output.name}", len(sources), unit="face"):
             if name not in there:
                 target = output / name
-                target.parent.mkdir(exist_ok=True)
-                part = target.with_name(f".{target.name}.part")  # a run that was killed here leaves it to the next, which makes it anew
-                shutil.copy2(source, part)
-                os.replace(part, target)
+                make_inner_folder(target.parent)
+                copy_file(source, target)
         (output / MARK).unlink()
 
 
@@ -135,8 +131,7 @@ def rename(folder: Path, by: str, moves: Sequence[Move]) -> list[str]:
     log = folder / f"sort-undo-{max(_logs(folder), default=0) + 1}.jsonl"
     lines = [{"format": FORMAT, "by": by, "folders": folders}, *map(asdict, moves)]
     with disk_errors(log):
-        part_of(log).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        publish(part_of(log), log)
+        write_text(log, "".join(json.dumps(line) + "\n" for line in lines))
         for name in folders:
             (folder / name).mkdir()
         return _rename(folder, [(move.before, move.after) for move in moves])
@@ -184,11 +179,14 @@ def undo(folder: Path, plan: Undo) -> None:
 
 def _rename(folder: Path, names: Sequence[tuple[str, str]]) -> list[str]:
     gone = []
+    for name in {str(PurePosixPath(name).parent) for pair in names for name in pair}:
+        if name != ".":
+            _check_no_link(folder / name)
     for before, after in names:
         if (folder / after).exists():  # came meanwhile: nothing is ever overwritten
             raise FaceswapError(f"{folder / after} came while the faces were renamed. Take it away and run sort --undo.")
         try:
-            os.rename(folder / before, folder / after)
+            rename_file(folder / before, folder / after)
         except FileNotFoundError:
             gone.append(before)
     return gone
@@ -205,6 +203,12 @@ def _pictures(folder: Path) -> set[str]:
         return set()
     folders = [folder, *(path for path in folder.iterdir() if path.is_dir())]
     return {path.relative_to(folder).as_posix() for one in folders for path in list_faces(one)}
+
+
+def _check_no_link(inner: Path) -> None:
+    """Raises FaceswapError where a folder with faces is a link, so that files would move out of the sorted folder or into it."""
+    if inner.is_symlink():
+        raise FaceswapError(f"{inner} is a link to another place, so no face is moved there. Replace it by the folder itself.")
 
 
 def _inside(name: str) -> str:

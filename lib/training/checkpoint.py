@@ -20,7 +20,6 @@ import contextlib
 import errno
 import hashlib
 import itertools
-import json
 import logging
 import math
 import os
@@ -33,8 +32,9 @@ from typing import TYPE_CHECKING, Any
 
 from lib.errors import FaceswapError
 from lib.files import reading
+from lib.files.writing import (check_inner_folder, copy_file, create, flush_file, flush_folder, make_inner_folder,
+                               PART, part_beside, remove_inner_folder, write_json)
 from lib.lock import SILENT, Beat, Elsewhere, Lock, Locked
-from lib.media.files import part_of, publish
 from lib.plugin import MODELS
 from lib.training.description import check_options, check_state
 
@@ -45,8 +45,10 @@ logger = logging.getLogger(__name__)
 
 COPY = "options.copy.json"  # of options.json
 FORMAT = 1
-NUMBER = re.compile("[0-9]{1,12}")  # the iteration that a save's name is
 KEPT = 3  # saves, unless a run wants more or fewer
+NUMBERED = re.compile(r"[0-9]{1,12}")
+BEGUN = re.compile(r"\.[0-9]{1,12}")  # a save that is being written, or that a kill left
+SAVED = re.compile(r"state\.json|.+\.h5")  # the files of a save
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,6 @@ def alone(folder: Path) -> Iterator[None]:
         if made:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # where a mistake ended it before anything was written
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` beside `path`, flushes it and renames it."""
-    part = part_of(path)
-    part.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
-    publish(part, path)
 
 
 def read_json(path: Path, check: Callable[[Any], None]) -> Any:
@@ -141,7 +136,8 @@ def snapshots(folder: Path) -> list[Path]:
 
 
 def _numbered(folder: Path) -> list[Path]:
-    found = [path for path in folder.glob("*") if NUMBER.fullmatch(path.name) and path.is_dir()]
+    check_inner_folder(folder)
+    found = [path for path in folder.glob("*") if NUMBERED.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
     return sorted(found, key=lambda path: int(path.name), reverse=True)
 
 
@@ -153,9 +149,10 @@ def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, ker
     """
     iteration = state.iteration
     parent = folder / "saves"
-    parent.mkdir(parents=True, exist_ok=True)
+    make_inner_folder(parent)
     for leftover in parent.glob(".*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        if BEGUN.fullmatch(leftover.name):
+            remove_save(leftover)
     beside = parent / f".{iteration:08d}"
     beside.mkdir()
     try:
@@ -168,18 +165,23 @@ def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, ker
             _save_variables(beside / f"{group}.optimizer.h5", optimizer.variables)
         files = {path.name: _flushed_sum(path) for path in sorted(beside.iterdir())}
         write_json(beside / "state.json", asdict(replace(state, files=files)))
-        _flush_folder(beside)
+        flush_folder(beside)
         final = parent / f"{iteration:08d}"
-        beside.replace(final)
-        _flush_folder(parent)
+        beside.rename(final)
+        flush_folder(parent)
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        remove_save(beside)
         raise
     finest = best(folder)
     for old in saves(folder)[keep:]:
         if old != finest:
-            shutil.rmtree(old, ignore_errors=True)
+            remove_save(old)
     return final
+
+
+def remove_save(save: Path) -> None:
+    """Removes a save with the files that a save consists of; a link, and whatever else lies in it, stays."""
+    remove_inner_folder(save, lambda name: bool(SAVED.fullmatch(name) or PART.fullmatch(name)))
 
 
 def keep_for_good(save: Path) -> Path:
@@ -189,15 +191,24 @@ def keep_for_good(save: Path) -> Path:
     """
     final = save.parent.parent / "snapshots" / save.name
     beside = final.with_name(f".{save.name}")
-    shutil.rmtree(beside, ignore_errors=True)
+    make_inner_folder(final.parent)
     if not final.exists():
-        try:
-            shutil.copytree(save, beside, copy_function=_linked)
-            beside.replace(final)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
+        _copy_save(save, beside, final)
     return final
+
+
+def _copy_save(save: Path, beside: Path, final: Path) -> None:
+    """Copies a save to `final` by way of `beside`, with hard links where the disk has them. Raises OSError, leaving nothing behind."""
+    remove_save(beside)
+    try:
+        beside.mkdir()
+        for file in sorted(save.iterdir()):
+            if SAVED.fullmatch(file.name) and file.is_file() and not file.is_symlink():
+                copy_file(file, beside / file.name, link=True)
+        beside.rename(final)
+    except BaseException:
+        remove_save(beside)
+        raise
 
 
 def best(folder: Path) -> Path | None:
@@ -219,10 +230,8 @@ def restore(folder: Path, which: str) -> State:
     wanted, state = find(folder, which, "--restore")
     final = folder / "saves" / wanted.name
     if not final.exists():
-        beside = final.with_name(f".{wanted.name}")
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.copytree(wanted, beside, copy_function=_linked)
-        beside.replace(final)
+        make_inner_folder(final.parent)
+        _copy_save(wanted, final.with_name(f".{wanted.name}"), final)
     set_aside_newer(folder, state.iteration, "undone")
     return state
 
@@ -249,13 +258,6 @@ def find(folder: Path, which: str, option: str) -> tuple[Path, State]:
         raise FaceswapError(f"The save {wanted} is damaged ({error}). Nothing was changed; choose another with {option}.") from error
 
 
-def _linked(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a disk without links
-        shutil.copy2(source, target)
-
-
 def newest(folder: Path) -> tuple[Path, State] | None:
     """The newest save that is whole, or None where there is none yet. A damaged one is passed over, with a warning.
 
@@ -279,7 +281,7 @@ def set_aside_newer(folder: Path, iteration: int, why: str = "damaged") -> None:
     for path in saves(folder):
         if int(path.name) > iteration:
             names = (path.with_name(f"{path.name}.{why}{number or ''}") for number in itertools.count())
-            path.replace(next(aside for aside in names if not aside.exists()))
+            path.rename(next(aside for aside in names if not aside.exists()))
 
 
 def has_averages(save: Path) -> bool:
@@ -344,8 +346,8 @@ def check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) -
     if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, f"No space left on the disk, {needed / 1e6:.1f} MB are needed")
     if hasattr(os, "posix_fallocate"):  # which knows of quotas too
-        room = folder / "room"
-        with open(room, "wb") as file:
+        room = part_beside(folder / "room")
+        with create(room) as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, needed)
             except OSError as error:
@@ -374,15 +376,7 @@ def _checked_state(save: Path) -> State:
 
 
 def _flushed_sum(path: Path) -> str:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
+    flush_file(path)
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lib.files.writing import create, make_inner_folder
 from lib.protobuf import field, single
 
 VERSION = b"brain.Event:2"
@@ -38,12 +39,12 @@ class Events:
 
     def __init__(self, folder: Path, iteration: int):
         """The run goes on from `iteration`: what earlier files tell of later ones no longer counts."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_inner_folder(folder)
         numbers = [int(found[1]) for path in folder.iterdir() if (found := re.match(r"events\.out\.tfevents\.(\d+)\.", path.name))]
         seconds = max(int(time.time()), max(numbers, default=0) + 1)  # TensorBoard reads them by name, whatever the clock did
         host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
         self.path = folder / f"events.out.tfevents.{seconds:010d}.{host}"
-        self._file = open(self.path, "xb", buffering=0)
+        self._file = create(self.path, buffering=0)
         try:
             self._write(field(3, VERSION))
             self._write(field(2, iteration + 1) + field(7, field(1, START)))  # purges this step and all after it

@@ -17,6 +17,7 @@ import numpy as np
 from lib import device, logs
 from lib.errors import FaceswapError
 from lib.evaluation.heldout import plateau, score
+from lib.files.writing import make_folder
 from lib.nn import start
 from lib.training import augment, checkpoint, optimize
 from lib.training.backend import Devices
@@ -206,7 +207,7 @@ class _Run:
     def check_room(self) -> None:
         """Raises FaceswapError where not even one save would fit on the disk: better now than after minutes of training."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             checkpoint.check_room(self.folder, self.parts.networks, self.parts.averages, self.parts.optimizers)
         except OSError as error:
             raise FaceswapError(f"{self.folder}: {error.strerror} for a save. Make room, or name a folder on another disk with "

@@ -12,7 +12,7 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.evaluation.measures import BY_KEY
 from lib.files.reading import parse_json, read_bytes
-from lib.media.files import part_of, publish
+from lib.files.writing import make_inner_folder, write_bytes, write_text
 from lib.training.data import NONE, Faces
 from lib.training.description import good_row
 
@@ -76,17 +76,14 @@ def grid(pictures: np.ndarray, across: int) -> np.ndarray:
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Writes (H, W, 3) uint8 RGB beside `path` and renames it."""
     coded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
-    part = part_of(path)
-    part.write_bytes(coded.tobytes())
-    part.replace(path)
+    write_bytes(path, coded.tobytes(), durable=False)
 
 
 def write_jpg(path: Path, picture: np.ndarray) -> None:
     """Likewise, and makes its folder: a tenth of the room on the disk."""
-    path.parent.mkdir(exist_ok=True)
-    part = part_of(path)
-    part.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
-    part.replace(path)
+    make_inner_folder(path.parent)
+    coded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+    write_bytes(path, coded.tobytes(), durable=False)
 
 
 def plot(log: Path, path: Path) -> None:
@@ -173,5 +170,4 @@ def forget_after(log: Path, iteration: int) -> None:
     """Takes the lines beyond `iteration` out of log.jsonl: a run that was killed told of iterations that no save holds."""
     kept = [json.dumps(row) for row in read_log(log) if row["iteration"] <= iteration]
     if log.exists() and len(kept) < len(log.read_bytes().splitlines()):
-        part_of(log).write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        publish(part_of(log), log)
+        write_text(log, "".join(f"{line}\n" for line in kept))

@@ -13,6 +13,7 @@ import numpy as np
 from lib import device
 from lib.errors import FaceswapError
 from lib.evaluation.measures import BY_KEY
+from lib.files.writing import open_append
 from lib.progress import status
 from lib.training import preview, report
 from lib.training.events import Events
@@ -75,8 +76,8 @@ class Record:
             self.history.append((iteration, row["progress"]))
         if {"a", "b"} <= row.keys():
             self.losses.append((iteration, row["a"] + row["b"]))
-        with unessential(self._log), open(self._log, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        with unessential(self._log), open_append(self._log) as file:
+            file.write(json.dumps(row).encode() + b"\n")
         numbers = {name: value for name, value in row.items() if isinstance(value, float)}
         numbers |= {f"swap/{name}": value for name, value in (progress or {}).items()}
         with unessential(self._folder / "events"):

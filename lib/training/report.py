@@ -16,8 +16,8 @@ from lib.evaluation import page
 from lib.evaluation.measures import BY_KEY
 from lib.evaluation.page import number
 from lib.evaluation.report import DIRECTIONS
+from lib.files.writing import write_text
 from lib.logs import counted
-from lib.media.files import part_of
 from lib.training import checkpoint
 from lib.training.preview import PANELS, read_log
 
@@ -49,10 +49,8 @@ def write(folder: Path) -> None:
     """
     options = checkpoint.read_options(folder)
     path = folder / "report.html"
-    part = part_of(path)
     text = _page(folder, options, read_log(folder / "log.jsonl"))
-    part.write_bytes(text.encode("utf-8", "backslashreplace"))  # names of old disks hold what is no text
-    part.replace(path)
+    write_text(path, text, durable=False)
 
 
 def document(heading: str, body: str, policy: str, script: str = "") -> str:

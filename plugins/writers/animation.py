@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from lib.errors import FaceswapError
+from lib.files.writing import disk_errors, make_folder, new_file
 from lib.media.base import FrameSink, FrameSource
-from lib.media.files import disk_errors, part_of, publish
 from lib.media.sink import ANIMATED, check_output, refuse_hdr
 from lib.options import option
 from lib.plugin import WRITERS, Writer
@@ -49,7 +49,7 @@ class AnimationSink(FrameSink):
 
     def __enter__(self) -> AnimationSink:
         with disk_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
         return self
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
@@ -70,16 +70,11 @@ class AnimationSink(FrameSink):
             return
         if not self._images:
             raise FaceswapError(f"{self.path} was not written: there was no frame to write.")
-        part = part_of(self.path)
-        with disk_errors(self.path):
-            try:
-                first, *others = self._images
-                told = {"xmp": self.mark.xmp, "comment": self.mark.comment()} if self.mark else {}  # each format takes what it knows
-                first.save(part, self.path.suffix[1:].upper(), save_all=True, append_images=others, loop=0, quality=self._quality,
-                           duration=[max(LEAST, round(end - begin)) for begin, end in
-                                     zip(self._times, [*self._times[1:], self._times[-1] + self._lasts])], **told)
-                part = self.mark.sign(part, self.path) if self.mark else part
-                publish(part, self.path)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+        with disk_errors(self.path), new_file(self.path) as part:
+            first, *others = self._images
+            told = {"xmp": self.mark.xmp, "comment": self.mark.comment()} if self.mark else {}  # each format takes what it knows
+            first.save(part, self.path.suffix[1:].upper(), save_all=True, append_images=others, loop=0, quality=self._quality,
+                       duration=[max(LEAST, round(end - begin)) for begin, end in
+                                 zip(self._times, [*self._times[1:], self._times[-1] + self._lasts])], **told)
+            if self.mark:
+                self.mark.sign(part, self.path)

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.writing import disk_errors, write_text
 from lib.media import pictures
 from lib.media.base import FrameSource
-from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, disk_errors, part_of
+from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS
 from lib.media.sink import PictureSink, refuse_hdr
 from lib.plugin import WRITERS, Writer
 from lib.types import Frame, Patch
@@ -56,5 +57,4 @@ class PatchSink(PictureSink):
             told.append({"file": name, "matrix": matrix.round(6).tolist()})
         with disk_errors(file):
             text = json.dumps({"frame": frame.index, "time": frame.time, "size": frame.size, "faces": told}, indent=1)
-            part_of(file).write_text(text, encoding="utf-8")
-            part_of(file).replace(file)
+            write_text(file, text, durable=False)

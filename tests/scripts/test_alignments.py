@@ -17,6 +17,7 @@ from lib.faces.geometry import MEAN_FACE
 from lib.faces.store import AlignmentStore, StoredFace
 from lib.media.source import open_source
 from lib.types import Detection, Face
+from tests.leftovers import unfinished
 from scripts.alignments import Alignments, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -209,12 +210,13 @@ def test_export_and_import_the_wrong_way_round(faceswap, place):
     assert "-o the JSON file" in said
 
 
-def killed(arguments: list, part: Path, wait: float) -> bool:
-    """Starts the command, kills it `wait` seconds after it began to write `part`, and tells whether it was still at work."""
+def killed(arguments: list, folder: Path, wait: float) -> bool:
+    """Starts the command, kills it `wait` seconds after it began to write into `folder`, and tells whether it was still at work."""
+    before = unfinished(folder)
     run = subprocess.Popen([sys.executable, ROOT / "faceswap.py", "alignments", *map(str, arguments)], stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while run.poll() is None and not part.exists():
+    while run.poll() is None and unfinished(folder) == before:
         assert time.monotonic() < deadline, "it did not begin to write"
     time.sleep(wait)
     run.kill()
@@ -252,7 +254,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_half_made(faceswap, la
                  "import": ["import", "-i", large / "photos", "-o", large / "faces.json", "-p", out]}[action]
     midst = 0
     for wait in (0, 0.02, 0.05, 0.1):
-        if killed(arguments, out.with_name("all.db.part"), wait):
+        if killed(arguments, tmp_path, wait):
             midst += 1
             assert not out.exists()
         else:

@@ -11,6 +11,7 @@ import pytest
 
 from lib.faces import packed
 from lib.faces.faceset import list_faces
+from tests.leftovers import unfinished
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANY = 1500  # faces of the folder whose packing is broken off
@@ -79,18 +80,18 @@ def many(many_faces, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 @pytest.mark.parametrize("before", [False, True], ids=["new", "again"])
 def test_broken_off_while_packing_nothing_half_made_has_the_name(faceswap, face_folders, many, tmp_path, number, before):
-    path, part = tmp_path / "x.h5", tmp_path / "x.h5.part"
+    path = tmp_path / "x.h5"
     if before:
         packed.pack([face_folders["a"]], path)
     arguments = "faces", "pack", "-i", many, "-o", path
     run = subprocess.Popen([sys.executable, str(ROOT / "faceswap.py"), *map(str, arguments)], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not part.exists():
+    while not unfinished(tmp_path):
         assert run.poll() is None and time.monotonic() < deadline
     run.send_signal(number)
     _, said = run.communicate(timeout=120)
     assert run.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130) and b"Traceback" not in said
-    assert part.exists() == (number == signal.SIGKILL)
+    assert bool(unfinished(tmp_path)) == (number == signal.SIGKILL)
     assert path.exists() == before and (not before or len(packed.face_names(path)) == 12)
     faceswap(*arguments)
     assert len(packed.face_names(path)) == MANY

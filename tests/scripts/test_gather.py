@@ -28,7 +28,6 @@ from PIL import Image
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError
 from lib import web
 from lib.gathering import crew, report as reports
-from lib.gathering.parts import Note, Part
 from scripts.gather import Gather, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -802,17 +801,12 @@ def test_a_file_that_was_whole_when_the_run_was_killed_is_not_fetched_again(serv
     assert len(server.asked) == 1 and files() == {"a.png": picture(1)}
 
 
-def test_a_full_disk_is_told_of(server, tmp_path, faceswap):
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
-    server.pages["/a.png"] = plain(picture(1))
+def test_a_full_disk_is_told_of(server, tmp_path, faceswap, full_disk):
+    server.pages["/a.png"] = plain(picture(1, 200))
     (tmp_path / "urls.txt").write_text(server("/a.png"))
-    (tmp_path / "out" / ".parts").mkdir(parents=True)
-    part = Part(tmp_path / "out", server("/a.png"))
-    part.path.symlink_to("/dev/full")
-    part.write_note(Note(server("/a.png")))
-    done = faceswap("gather", "-i", tmp_path / "urls.txt", "-o", tmp_path / "out", code=1, no_proxy="*")
-    assert "No space left on the disk" in done.stderr and done.stderr.count("\n") == 1
+    with full_disk(20_000):
+        done = faceswap("gather", "-i", tmp_path / "urls.txt", "-o", tmp_path / "out", code=1, no_proxy="*")
+    assert "larger than this disk allows" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_failures_are_named_and_the_exit_code_says_so(server, tmp_path, faceswap):

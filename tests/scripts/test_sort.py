@@ -15,6 +15,7 @@ import pytest
 
 from lib.faces.faceset import list_faces, read_face, write_face
 from lib.faces.traits import width
+from lib.files.writing import part_beside
 from lib.media import pictures
 from lib.sorting.moves import MARK
 
@@ -162,7 +163,11 @@ def test_copying_that_was_broken_off_goes_on(faceswap, faces, tmp_path):
         path.unlink()
     mark = f'{{"input": "{faces}", "by": "size", "group": null}}'
     (out / MARK).write_text(mark)
-    (out / f".{max(whole)}.part").write_text("half")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = part_beside(out / max(whole))
+    left = left.with_name(left.name.replace(f"-{os.getpid()}-", f"-{ended.pid}-"))
+    left.write_text("half")
     faceswap(*arguments)
     assert contents(out) == whole and not list(out.glob(".*"))
     (out / MARK).write_text(mark)
@@ -182,12 +187,13 @@ def test_killed_while_renaming_nothing_is_lost_and_all_goes_back(faceswap, many)
     reached = []
     for trial in range(int(os.environ.get("FACESWAP_TEST_KILLS", 4))):
         group = ["--group", "7"] if trial % 2 else []
-        _killed_when(lambda: (many / "sort-undo-1.jsonl").exists(), moments.uniform(0, 0.02), "-i", many, "--by", "time", *group)
+        enough = trial and moments.randrange(1, MANY // 2)  # first at once, then in the midst
+        _killed_when(lambda: (many / "sort-undo-1.jsonl").exists() and _renamed(many) >= enough, "-i", many, "--by", "time", *group)
         there = contents(many)
         assert sorted(there.values()) == sorted(before.values())
         reached.append(len(set(there) - set(before)))
         count = len(there)
-        _killed_when(lambda: len(list(many.glob("a_*.png"))) > count - reached[-1], 0.0, "-i", many, "--undo")
+        _killed_when(lambda: len(list(many.glob("a_*.png"))) > count - reached[-1], "-i", many, "--undo")
         assert sorted(contents(many).values()) == sorted(before.values())
         if (many / "sort-undo-1.jsonl").exists():
             faceswap("sort", "-i", many, "--undo")
@@ -195,13 +201,17 @@ def test_killed_while_renaming_nothing_is_lost_and_all_goes_back(faceswap, many)
     assert any(0 < count < MANY for count in reached), reached
 
 
-def _killed_when(ready, seconds: float, *arguments) -> None:
-    """Runs `sort`, and kills it `seconds` after `ready()`, if it has not ended by then."""
+def _renamed(folder: Path) -> int:
+    """How many faces have a rank before their names."""
+    return sum(1 for path in folder.rglob("[0-9][0-9][0-9][0-9][0-9]_*.png"))
+
+
+def _killed_when(ready, *arguments) -> None:
+    """Runs `sort`, and kills it once `ready()`, if it has not ended by then."""
     run = subprocess.Popen([sys.executable, str(ROOT / "faceswap.py"), "sort", *map(str, arguments)], stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while run.poll() is None and not ready():
         assert time.monotonic() < deadline
-    time.sleep(seconds)
     run.send_signal(signal.SIGKILL)
     run.wait()

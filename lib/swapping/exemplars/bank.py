@@ -26,7 +26,7 @@ from lib import device
 from lib.errors import FaceswapError
 from lib.faces import hair
 from lib.faces.geometry import COVERAGES, invert, template_matrix, transform_points, warp
-from lib.media.files import disk_errors, part_of, publish
+from lib.files.writing import disk_errors, new_file
 from lib.parallel import ordered_map
 from lib.swapping.exemplars.features import Features, Person, build_of, features_of, with_seen_brows
 from lib.swapping.exemplars.skin import brow_offsets, skin_mask
@@ -94,14 +94,11 @@ def write(path: Path, bank: Bank, sources: str) -> None:
     """Writes `bank` beside `path` and renames it."""
     import h5py
 
-    part = part_of(path)
-    with disk_errors(path):
-        with h5py.File(part, "w") as file:
-            file.attrs.update({"kind": KIND, "format": FORMAT, "coverage": bank.coverage, "bare": bank.bare, "sources": sources})
-            file["jpegs"] = np.frombuffer(b"".join(bank.jpegs), np.uint8)
-            file["ends"] = np.cumsum([len(jpeg) for jpeg in bank.jpegs], dtype=np.int64)
-            file["landmarks"], file["moments"] = bank.landmarks.astype(np.float32), bank.moments.astype(np.int64)
-        publish(part, path)
+    with disk_errors(path), new_file(path) as part, h5py.File(part, "w") as file:
+        file.attrs.update({"kind": KIND, "format": FORMAT, "coverage": bank.coverage, "bare": bank.bare, "sources": sources})
+        file["jpegs"] = np.frombuffer(b"".join(bank.jpegs), np.uint8)
+        file["ends"] = np.cumsum([len(jpeg) for jpeg in bank.jpegs], dtype=np.int64)
+        file["landmarks"], file["moments"] = bank.landmarks.astype(np.float32), bank.moments.astype(np.int64)
 
 
 def sources_in(path: Path) -> str | None:

@@ -11,6 +11,7 @@ from lib.faces.extraction import extract
 from lib.faces.faceset import FaceFolder
 from lib.faces.joining import join
 from lib.faces.store import AlignmentStore, StoredFace, new_store
+from lib.files.writing import part_beside
 from lib.media.portraits import MovingCamera, astronaut
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS
 from lib.types import Detection, Face, Frame
@@ -95,7 +96,7 @@ def test_parts_of_different_divisions_are_not_taken_for_the_whole(whole, tmp_pat
 
 
 def test_what_a_killed_run_left_is_not_joined_in(whole, tmp_path):
-    part(whole, tmp_path / "all.db.part", range(12, 16))
+    part(whole, part_beside(tmp_path / "all.db"), range(12, 16))
     with new_store(tmp_path / "all.db") as store:
         join([part(whole, tmp_path / "1.db", range(7))], store)
         assert store.done() == set(range(7))

@@ -10,7 +10,8 @@ import pytest
 
 from lib.errors import FaceswapError
 from lib.media import pictures
-from lib.media.files import disk_errors, natural_key, same_path
+from lib.files.writing import disk_errors
+from lib.media.files import natural_key, same_path
 from lib.media.sink import writer_for
 from lib.media.source import open_source
 

@@ -18,7 +18,7 @@ import pytest
 from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.coded import planes
-from lib.media.files import part_of
+from lib.files.writing import MARK, work_folder_of as part_of
 from lib.media.segments import decoding_times
 from lib.media.source import open_source
 from lib.plugin import WRITERS
@@ -286,22 +286,20 @@ def test_a_codec_that_the_container_does_not_take(clip, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("ending, options, where, kept", [
-    ("mp4", {}, "000000.part", []), ("mkv", {"codec": "ffv1"}, "000000.part", []), ("mp4", {}, "whole", ["000000", "whole"])])
-def test_a_full_disk_is_told_and_the_old_file_stays(ending, options, where, kept, clip, tmp_path):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("needs /dev/full")
+@pytest.mark.parametrize("ending, options, share", [("mp4", {}, 0), ("mkv", {"codec": "ffv1"}, 0), ("mp4", {}, 0.7)],
+                         ids=["segment", "segment-ffv1", "joined"])
+def test_a_full_disk_is_told_and_the_old_file_stays(ending, options, share, clip, tmp_path, full_disk, short_segments):
     path = tmp_path / f"out.{ending}"
-    path.write_text("old")
-    part_of(path).mkdir()
-    os.symlink("/dev/full", part_of(path) / where)
     source = open_source(clip)
-    with pytest.raises(FaceswapError, match="No space left on the disk"):
+    size = passed_through(source, path, **options).path.stat().st_size
+    path.write_text("old")
+    with full_disk(int(share * size) or 1000), pytest.raises(FaceswapError, match="larger than this disk allows"):
         with WRITERS.create("video", **options).open(path, source) as sink:
             sink.missing("key")
             for frame in source:
                 sink.write(frame, frame.image)
-    assert path.read_text() == "old" and (sorted(os.listdir(part_of(path))) if part_of(path).exists() else []) == kept
+    kept = len(os.listdir(part_of(path))) if part_of(path).exists() else 0
+    assert path.read_text() == "old" and (kept > 2) == (share > 0)  # each segment fits, the file that is joined of them does not
 
 
 def test_the_same_frames_become_the_same_file(short_segments, clip, tmp_path):
@@ -360,7 +358,7 @@ def test_what_a_broken_off_run_had_finished_is_not_made_again(ending, short_segm
     passed_through(source, tmp_path / f"whole.{ending}")
     with pytest.raises(KeyboardInterrupt):
         written(path, source, "key", broken=7)
-    assert os.listdir(part_of(path)) == ["000000"] and not path.exists()
+    assert sorted(os.listdir(part_of(path))) == [MARK, "000000"] and not path.exists()
     assert written(path, source, "key")[1] == [(5, None)]
     assert path.read_bytes() == (tmp_path / f"whole.{ending}").read_bytes() and not part_of(path).exists()
     assert [frame.time for frame in open_source(path)] == pytest.approx(
@@ -374,7 +372,7 @@ def test_what_was_made_with_other_options_is_made_again(short_segments, clip, tm
     (part_of(path) / "000001").write_bytes(b"damaged")
     with pytest.raises(KeyboardInterrupt):
         written(path, source, "key", broken=5)
-    assert os.listdir(part_of(path)) == ["000000"]
+    assert sorted(os.listdir(part_of(path))) == [MARK, "000000"]
     assert written(path, source, "other")[1] == [(0, None)]
 
 
