@@ -109,6 +109,7 @@ class AlignedFace:
     face: Face
     image: np.ndarray  # (S, S, 3) uint8 RGB
     matrix: np.ndarray  # (2, 3) float64, frame pixels -> crop pixels
+    nearer: tuple[Face, ...] = ()  # faces of the frame that may cover a part of this one
 
 
 class Place(NamedTuple):

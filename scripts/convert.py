@@ -24,6 +24,7 @@ from lib.faces.extraction import check_source, extract
 from lib.faces.faceset import FaceFolder
 from lib.faces.identity import Wanted, embeddings_of, faces_wanted, recognize
 from lib.faces.masking import MaskedFace, check_stored, usable
+from lib.faces.quality import is_face
 from lib.faces.removal import faces_shown
 from lib.faces.store import AlignmentStore, default_store
 from lib.files.writing import disk_errors
@@ -41,6 +42,7 @@ from lib.progress import progress
 from lib.provenance.xmp import SWAPPED, Done
 from lib.record import Record, identity
 from lib.swapping.composite import Compositor, crop_face
+from lib.swapping.depth import Depth
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.features import Person
 from lib.swapping.exemplars.stage import Planned, Separate
@@ -107,7 +109,8 @@ def run(options: Convert) -> int:
                 troubles |= dict.fromkeys(before.get("failures", ()))
             total = None if any(stop is None for _, stop in stretches) and source.count is None else sum(
                 (source.count if stop is None else stop) - start for start, stop in stretches)
-            all_done = (_done(source, store, roles, follow, sink, stretch, start, stop) for start, stop in stretches)
+            depth = Depth.of(store)
+            all_done = (_done(source, store, roles, follow, sink, stretch, depth, start, stop) for start, stop in stretches)
             corner = _corner(label, source, store)
             for done in progress(chain.from_iterable(all_done), "convert", total):
                 patches = list(done.patches)
@@ -221,15 +224,20 @@ def _faces(store: AlignmentStore, index: int) -> list[MaskedFace]:
     return list(map(MaskedFace.of, store.faces(index)))
 
 
+def _everybody(store: AlignmentStore, index: int) -> list[MaskedFace]:
+    """Also those who are not to be swapped, but may stand in front of others."""
+    return [MaskedFace.of(stored) for stored in store.faces(index, dropped=True) if stored.dropped is None or is_face(stored.face)]
+
+
 def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, sink: FrameSink, stretch: Stretch,
-          start: int, stop: int | None) -> Iterator[Finished]:
+          depth: Depth, start: int, stop: int | None) -> Iterator[Finished]:
     """Frames `start` to `stop` - 1, swapped. Those around are looked at too, so that all is as in one run over all frames."""
     lead = max(stretch.start, (start - REACH) // BATCH * BATCH)
     after = None if stop is None else -(-(stop + REACH) // BATCH) * BATCH
     after = stretch.stop if after is None or stretch.stop is not None and stretch.stop < after else after
-    found = ((frame, _faces(store, frame.index) if stretch.concerns(frame.index) else [])
+    found = ((frame, _everybody(store, frame.index) if stretch.concerns(frame.index) else [])
              for frame in prefetch(source.frames(lead, after)))
-    for done in swap_frames(found, roles, follow, sink.deep, sink.aligned):
+    for done in swap_frames(found, roles, follow, sink.deep, sink.aligned, depth):
         if done.frame.index >= start and (stop is None or done.frame.index < stop):
             yield done
 
@@ -257,20 +265,22 @@ def _preview(options: Convert, source: FrameSource, stretch: Stretch) -> int:
     with alignments(options, source, spread(stretch.indices(source) or range(source.count or 1), SEARCHED * count)) as store:
         looked_at = set(stretch.indices(source) or store.done())
         with_face = [index for index, _, _, faces in store.frame_counts() if faces and index in looked_at]
-        found = [(frame, _faces(store, frame.index)) for frame in source.at(spread(with_face, count))]
+        found = [(frame, _everybody(store, frame.index)) for frame in source.at(spread(with_face, count))]
+        depth = Depth.of(store)
         roles = _roles(options, source, store, models, enhancer, ways[0][0], film=False)
     if not found:
         raise FaceswapError(f"No faces were found in {source.path} where they were looked for. Choose other frames, or more of them.")
     rows = [("as it was", [frame.image for frame, _ in found])]
     for (label, _), (compositor, follow) in zip(variants, ways):
         its = [replace(role, compositor=replace(compositor, coverage=role.compositor.coverage)) for role in roles]
-        rows.append((label, [done.frame.with_patches(done.patches) for done in swap_frames(iter(found), its, follow)]))
+        rows.append((label, [done.frame.with_patches(done.patches) for done in swap_frames(iter(found), its, follow, depth=depth)]))
     path = options.output
     if path.suffix.lower() not in pictures.WRITTEN:
         path = path.with_name(path.name + ".preview.png")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    pictures.write(path, sheet(rows, [faces for _, faces in found], [_name(frame) for frame, _ in found]))
+    shown = [[face for face in faces if not face.left_out] for _, faces in found]
+    pictures.write(path, sheet(rows, shown, [_name(frame) for frame, _ in found]))
     logger.info("%s, to look at: %s", counted(len(found), "frame"), path)
     return DONE
 

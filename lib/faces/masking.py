@@ -47,11 +47,12 @@ class MaskedFace(Face):
     track: int | None = None  # the same in all frames in which it is followed
     person: int | None = None  # whose face it is, from 1
     number: int = 0  # within its frame
+    left_out: bool = False  # is not to be swapped, but may stand in front of one that is
 
     @classmethod
     def of(cls, stored: StoredFace) -> MaskedFace:
         return cls(stored.face.detection, stored.face.landmarks, stored.masks, stored.fitted.landmarks, stored.track, stored.person,
-                   stored.number)
+                   stored.number, stored.dropped is not None)
 
 
 @dataclass(frozen=True)

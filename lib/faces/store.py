@@ -237,6 +237,14 @@ class AlignmentStore:
             numbers, boxes = zip(*((number, self._array(index, box, (4,))) for _, number, box in group))
             yield index, list(numbers), np.stack(boxes)
 
+    def crowds(self) -> Iterator[list[tuple[int, Detection]]]:
+        """Of each frame with several faces that belong to a track, in order: their tracks and detections."""
+        self._flush_for_reading()
+        rows = self._each("SELECT frame, track, box, score FROM faces WHERE track IS NOT NULL AND frame IN (SELECT frame FROM faces "
+                          "WHERE track IS NOT NULL GROUP BY frame HAVING COUNT(*) > 1) ORDER BY frame, number")
+        for index, group in itertools.groupby(rows, lambda row: row[0]):
+            yield [(track, Detection(self._array(index, box, (4,)), float(score))) for _, track, box, score in group]
+
     def raw_faces(self, indices: Iterable[tuple[int, int]]) -> Iterator[Face]:
         """The faces of these (frame, number) with their landmarks as the aligner fitted them. Masks are not read."""
         self._flush_for_reading()

@@ -14,7 +14,7 @@ import numpy as np
 
 from lib.faces import geometry
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
-from lib.faces.masks import eroded, feathered, hull, trimmed
+from lib.faces.masks import eroded, extended, feathered, hull, trimmed
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail, tint
 from lib.swapping.steady import evened_front, evened_mask, filtered
@@ -166,6 +166,8 @@ class Compositor:
             mask = mask * masker.mask(swapped.aligned)[..., 0]
         if swapped.front is not None:
             mask = mask * (1 - cv2.resize(swapped.front, (size, size), interpolation=cv2.INTER_LINEAR))
+        if swapped.aligned.nearer:
+            mask = mask * (1 - covered(swapped.aligned.nearer, self._placed(swapped.aligned), size))
         unit = size / COVERAGES[self.coverage][0]
         mask = trimmed(eroded(mask, self.erosion * unit), [side * unit for side in self.sides])
         return feathered(mask, self.feather * unit)
@@ -187,7 +189,10 @@ class Compositor:
         size = min(swapped.image.shape[0], MEASURED)
         matrix = geometry.upsampled(swapped.aligned.matrix, size / swapped.aligned.image.shape[0])
         points = geometry.transform_points(swapped.aligned.face.landmarks, matrix)
-        skin = inner_skin(points, size)
+        skin, face_seen = inner_skin(points, size), hull(points, size)
+        if swapped.aligned.nearer:
+            seen = 1 - covered(swapped.aligned.nearer, matrix, size)[..., None]
+            skin, face_seen = skin * seen, face_seen * seen
         original = network_input(swapped.aligned, size)
         face = np.clip(cv2.resize(swapped.image, (size, size), interpolation=cv2.INTER_AREA), 0, 1)
         colors = _numbers(self.color.measure(face, original, skin))
@@ -197,13 +202,19 @@ class Compositor:
         if swapped.light is not None:
             light = swapped.light.gain(face)
             face = lit(face, cv2.resize(light, (size, size), interpolation=cv2.INTER_LINEAR))
-        tone = _numbers(tint.measure(face, original, hull(points, size)[..., 0]))
+        tone = _numbers(tint.measure(face, original, face_seen[..., 0]))
         if type(self.blender).measure is Blender.measure:  # needs no more
             return Fit(colors, light=light, tint=tone)
         if tone is not None:
             face = tint.toned(face, tone)
         mask = cv2.resize(self.mask(swapped), (size, size), interpolation=cv2.INTER_AREA)
         return Fit(colors, _numbers(self.blender.measure(face, original, mask[..., None])), light, tint=tone)
+
+
+def covered(faces: Sequence[Face], matrix: np.ndarray, size: int) -> np.ndarray:
+    """(size, size) float32 in [0, 1]: where `faces`, foreheads included, lie in the crop that `matrix` makes of the frame."""
+    masks = [extended(geometry.transform_points(face.landmarks, matrix), size)[..., 0] for face in faces]
+    return np.maximum.reduce(masks)
 
 
 def lit(face: np.ndarray, light: np.ndarray) -> np.ndarray:

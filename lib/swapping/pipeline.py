@@ -16,6 +16,7 @@ from lib.faces.geometry import scale_of
 from lib.parallel import opencv_on_one_thread, ordered_map
 from lib.plugin import Recognizer
 from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
+from lib.swapping.depth import Depth, far_to_near
 from lib.swapping.steady import steadied
 from lib.types import AlignedFace, Face, Frame, Patch, SwappedFace
 
@@ -80,22 +81,26 @@ class Finished:
 
 
 def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role], follow: Follow | None = None,
-                deep: bool = False, aligned: bool = False) -> Iterator[Finished]:
+                deep: bool = False, aligned: bool = False, depth: Depth | None = None) -> Iterator[Finished]:
     """Each of `frames` with its faces swapped by the first of `roles` that takes them; networks and `follow` run on the caller's thread.
 
-    With `deep` frames that have more than 8 bits are patched with 16; with `aligned` patches tell the faces before they were set in. A
+    With `deep` frames that have more than 8 bits are patched with 16; with `aligned` patches tell the faces before they were set in.
+    `depth` says which of two faces that overlap is nearer; by default the larger and surer one of each frame. A
     frame of which a face fails is passed through as it was. Memory is bounded: about 2 * BATCH frames are in the works.
     """
 
+    depth = depth or Depth()
+
     def crop(item: tuple[Frame, list[Face]]) -> _Cropped:
-        frame, faces = item
+        frame, everybody = item
+        faces = [face for face in everybody if not getattr(face, "left_out", False)]
         cropped: list[tuple[int, AlignedFace]] = []
         try:
             for number, role in enumerate(roles):
                 its = [face for face in faces if role.takes(frame.index, face)]
                 chosen = role.choose([crop_face(frame, face, role.network.size, role.network.coverage, role.network.drawn)
                                       for face in its])
-                cropped += [(number, aligned) for aligned in chosen]
+                cropped += [(number, replace(aligned, nearer=depth.in_front_of(aligned.face, everybody))) for aligned in chosen]
                 faces = [face for face in faces if not any(aligned.face is face for aligned in chosen)]
         except (ValueError, cv2.error) as error:
             return frame, [], str(error)
@@ -123,7 +128,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
             return Finished(frame, failure=failure)
         canvas = Canvas(frame, deep and frame.is_deep, aligned)
         try:
-            faint = sum(not roles[face.role].compositor.paste(canvas, face) for face in faces)
+            faint = sum(not roles[face.role].compositor.paste(canvas, face) for face in far_to_near(faces))
             frame.forget()
         except (ValueError, cv2.error) as error:
             return Finished(frame, failure=str(error))
