@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import platform
 import sys
 import threading
 import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from lib.files.reading import NotRegular, opened, read_json
 from lib.files.writing import disk_errors, write_json
+from lib.media.files import printable
+from lib.media.fingerprint import fingerprint, of_files
 from lib.types import Shard
 
 FORMAT = 1
@@ -28,10 +33,30 @@ def record_of(output: Path) -> Path:
     return path.with_name(path.name + ".run.json")
 
 
-def identity(path: Path) -> dict[str, Any]:
-    """What tells a file, or a folder's files, from others without reading them, on another machine too; JSON values."""
-    files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
-    return {"files": len(files), "bytes": sum(file.stat().st_size for file in files)}
+def identity(path: Path, files: Sequence[Path] | None = None, known: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What tells the content of a file, or of a folder's `files` under their names, from other content, on another machine too; JSON values.
+
+    None for `files`: all in the folder but hidden ones. `known` are fingerprints by the name of the file, of those that are not read.
+    Raises OSError.
+    """
+    if files is None:
+        files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")] if path.is_dir() else [path]
+    named = [(file.name if path.is_dir() else "", (known or {}).get(printable(file.name)) or fingerprint(file)) for file in files]
+    return {"files": len(files), "bytes": sum(file.stat().st_size for file in files), "content": of_files(named)}
+
+
+def named_files(options: Any, but: Collection[str]) -> dict[str, Any]:
+    """The identity of each file or folder that is there and named by an option of the dataclass `options`, `but` some, by its path."""
+    paths = [path for item in fields(options) if item.name not in but for path in _paths(getattr(options, item.name))]
+    return {str(path): identity(path) for path in paths if path.exists()}
+
+
+def _paths(value: Any) -> list[Path]:
+    if isinstance(value, Path):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [path for one in value for path in _paths(one)] if isinstance(value, list) else []
 
 
 class Record:
@@ -49,7 +74,7 @@ class Record:
         self._noted: dict[str, Any] = {}
         self._inputs = inputs
         self._hashes: dict[str, str] = {}
-        self._due = 0.0
+        self._due, self._unwritten = 0.0, False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._hash, name="hashes", daemon=True)
 
@@ -61,23 +86,22 @@ class Record:
     def note(self, **said: Any) -> None:
         """Adds JSON values to the record, or changes them."""
         self._noted |= said
+        self._unwritten = True
 
     def before(self) -> dict[str, Any]:
         """What the record of an earlier run says; {} where there is none that can be read."""
-        try:
-            said = read_json(self._path, named=False, finite=False)
-        except (OSError, ValueError, NotRegular):
-            return {}
-        if not isinstance(said, dict):
-            return {}
-        for name in "failures", "files":  # lists of texts
-            if not isinstance(said.get(name, []), list) or not all(isinstance(text, str) for text in said.get(name, [])):
-                del said[name]
-        return said
+        return _read(self._path)
+
+    def failed_before(self, key: str) -> list[int]:
+        """The frames that an earlier run with the same `key`, or else its shards, could not do."""
+        paths = [self._path] if self.before().get("key") == key else self._path.parent.glob(
+            f"{glob.escape(self._path.name.removesuffix('.run.json'))}.*of*.run.json")
+        said = [one for one in map(_read, paths) if one.get("key") == key]
+        return sorted({index for one in said for index in one.get("failed", ())})
 
     def keep(self) -> None:
-        """Writes what is known now, in case that the run is killed; once in KEPT seconds at most."""
-        if time.monotonic() >= self._due:
+        """Writes what was noted since it was last written, in case that the run is killed; once in KEPT seconds at most."""
+        if self._unwritten and time.monotonic() >= self._due:
             self._write(finished=False)
             self._due = time.monotonic() + KEPT
 
@@ -95,6 +119,7 @@ class Record:
     def _write(self, finished: bool, **more: Any) -> None:
         inputs = {name: {"path": os.path.abspath(path), "sha256": self._hashes.get(name)} for name, path in self._inputs.items()}
         whole = self._said | {"inputs": inputs} | self._noted
+        self._unwritten = False
         whole |= {"seconds": round(time.monotonic() - self._clock, 2), "finished": finished} | more
         with disk_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +147,19 @@ class Record:
             except (OSError, NotRegular):
                 continue  # the run itself says what cannot be read
         return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        said = read_json(path, named=False, finite=False)
+    except (OSError, ValueError, NotRegular):
+        return {}
+    if not isinstance(said, dict):
+        return {}
+    for name, kind in ("failures", str), ("files", str), ("failed", int):
+        if not isinstance(said.get(name, []), list) or not all(type(value) is kind for value in said.get(name, [])):
+            del said[name]
+    return said
 
 
 def _versions() -> dict[str, str]:

@@ -40,7 +40,7 @@ from lib.parallel import prefetch
 from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, REGISTRIES, Masker
 from lib.progress import progress
 from lib.provenance.xmp import SWAPPED, Done
-from lib.record import Record, identity
+from lib.record import Record, identity, named_files
 from lib.swapping.composite import Compositor, crop_face
 from lib.swapping.depth import Depth
 from lib.swapping.exemplars import loading
@@ -70,6 +70,7 @@ TRIED = ("color", "blender", "mask", "erosion", "erosion_top", "erosion_right", 
 TRIED_ON = 4  # frames, where --preview does not say how many
 MUTE = (".mpg", ".mpeg", ".bmp", ".dib")  # endings of formats that hold no words
 LOOKED_AT = 500  # faces' frames, by which the label's corner in a video is chosen
+LOST = "Incomplete input: "
 SEARCHED = 3  # times as many frames are searched for faces as are shown, since some may show none
 
 
@@ -104,9 +105,12 @@ def run(options: Convert) -> int:
             check_stored(store, compositor.maskers, source.path)
             key, before = _key(options, source, store, models, enhancer), record.before()
             record.note(models={str(folder): swapper.digest for folder, swapper in models.items()}, key=key)
-            stretches = sink.missing(key, stretch.start, stretch.stop, shard)
-            if before.get("key") == key and not (before.get("finished") and stretches):  # its frames are used: what it could not do, too
-                troubles |= dict.fromkeys(before.get("failures", ()))
+            again, failed = record.failed_before(key), set()
+            stretches = sink.missing(key, stretch.start, stretch.stop, shard, again)
+            if again and not (before.get("finished") and stretches == [(stretch.start, stretch.stop)]):
+                logger.info("%s that an earlier run could not do: tried again.", counted(len(again), "frame"))
+            if before.get("key") == key and not (before.get("finished") and stretches):  # its frames are used, with what they lack
+                troubles |= {trouble: None for trouble in before.get("failures", ()) if trouble.startswith(LOST)}
             total = None if any(stop is None for _, stop in stretches) and source.count is None else sum(
                 (source.count if stop is None else stop) - start for start, stop in stretches)
             depth = Depth.of(store)
@@ -125,10 +129,11 @@ def run(options: Convert) -> int:
                 if done.failure:
                     name = done.frame.name or f"Frame {done.frame.index + 1}"
                     troubles[f"{name} was passed through as it was: {done.failure}."] = None
-                    record.note(failures=list(troubles))
-                    record.keep()
-            troubles |= dict.fromkeys(f"Incomplete input: {loss}" for loss in source.losses)
-            record.note(frames=frames, frames_swapped=touched, faces=faces, failures=list(troubles))
+                    failed.add(done.frame.index)
+                    record.note(failures=list(troubles), failed=sorted(failed))
+                record.keep()
+            troubles |= dict.fromkeys(f"{LOST}{loss}" for loss in source.losses)
+            record.note(frames=frames, frames_swapped=touched, faces=faces, failures=list(troubles), failed=sorted(failed))
 
     logger.info("Swapped %s in %d of %s in %.0f s: %s%s", counted(faces, "face"), touched, counted(frames, "frame"),
                 time.monotonic() - began, options.output, " (a folder of pictures)" if options.output.is_dir() else "")
@@ -247,7 +252,11 @@ def _key(options: Convert, source: FrameSource, store: AlignmentStore, models: d
     told = {name: value for name, value in told_of(options).items() if name not in ELSEWHERE}
     if enhancer:
         told["enhance"] = enhancer.digest()
-    depends = [told, identity(source.path), store.digest(), [swapper.digest for swapper in models.values()]]
+    names = store.names()
+    known = {names[index]: content for index, _, content, _ in store.files() if content}
+    photos = [identity(photo) for photo in (Path(who).expanduser() for who in _cast(options).values()) if photo.exists()]
+    depends = [told, identity(source.path, getattr(source, "files", None), known), named_files(options, ELSEWHERE), photos, store.digest(),
+               [swapper.digest for swapper in models.values()]]
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 

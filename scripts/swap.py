@@ -20,6 +20,7 @@ from lib.media import pictures
 from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
 from lib.media.source import open_source
 from lib.options import option
+from lib.record import identity
 from lib.swapping.composite import Compositor
 from lib.swapping.label import Label
 from scripts import convert, extract, train
@@ -168,10 +169,13 @@ class Record:
         except (OSError, ValueError, KeyError, TypeError, NotRegular):
             logger.warning("%s cannot be read; every step is looked at again.", self.path)
             return {}
-        for name, identity in self._inputs.items():
-            if recorded.get(name) != identity:
-                raise FaceswapError(f"{self.path.parent} was begun with other footage for -{name}: {_words(recorded.get(name))}, now "
-                                    f"{_words(identity)}. Name another folder with --work, or delete that one to start anew.")
+        for name, now in self._inputs.items():
+            before = recorded.get(name)
+            before = before if isinstance(before, dict) else {}
+            if any(before.get(key) != value for key, value in now.items() if key in before or key != "content"):  # earlier ones had none
+                raise FaceswapError(f"{self.path.parent} was begun with other footage for -{name}: {_words(before)}, now {_words(now)}"
+                                    f"{' with other content' * (_words(before) == _words(now))}. Name another folder with --work, or "
+                                    "delete that one to start anew.")
         return steps
 
     def _save(self) -> None:
@@ -186,14 +190,13 @@ def _work_folder(output: Path) -> Path:
 
 def _identity(path: Path) -> dict[str, Any]:
     """What tells footage from other footage, wherever it is moved."""
-    files = sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
-    return {"name": path.resolve().name, "files": len(files), "bytes": sum(item.stat().st_size for item in files)}
+    return {"name": path.resolve().name} | identity(path)
 
 
-def _words(identity: Any) -> str:
-    if not isinstance(identity, dict):
+def _words(known: dict[str, Any]) -> str:
+    if not known:
         return "nothing"
-    return "{} ({} files, {} bytes)".format(*(identity.get(key, "?") for key in ("name", "files", "bytes")))
+    return "{} ({} files, {} bytes)".format(*(known.get(key, "?") for key in ("name", "files", "bytes")))
 
 
 def _chosen(options: Swap, *selectors: str) -> dict[str, dict[str, Any]]:

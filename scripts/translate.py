@@ -30,7 +30,7 @@ from lib.options import option
 from lib.parallel import ordered_map, prefetch
 from lib.progress import progress
 from lib.provenance.xmp import TRANSLATED
-from lib.record import Record, identity
+from lib.record import Record, identity, named_files
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.stage import Drawer, Separate
 from lib.swapping.label import CORNERS, Label
@@ -132,8 +132,8 @@ class _Pictures:
     def begin(self) -> int:
         """How many pictures there are to translate: without those that an earlier run with all the same wrote."""
         told = {name: value for name, value in told_of(self._options).items() if name not in ELSEWHERE}
-        depends = json.dumps([told, identity(self._source.path), self._translator.digest], sort_keys=True, default=str)
-        self._stretches = self.sink.missing(hashlib.sha256(depends.encode()).hexdigest())
+        depends = [told, identity(self._source.path, self._source.files), named_files(self._options, ELSEWHERE), self._translator.digest]
+        self._stretches = self.sink.missing(hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest())
         return sum((stop or self._source.count) - start for start, stop in self._stretches)
 
     def pieces(self) -> Iterator[Piece]:

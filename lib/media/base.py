@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,9 +61,10 @@ class FrameSink(ABC):
     mark: Mark | None = None  # with which what is written is marked as synthetic
     waits_for: int = 0  # parts that other runs have still to write before the result can be put together
 
-    def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
+    def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None,
+                again: Collection[int] = ()) -> list[tuple[int, int | None]]:
         """The stretches of frames `start` to `stop` - 1 of the source (None: to its end) that are to be written, of `shard` alone if
-        there is one: those that an earlier run with the same `key` has not written already. Asked within the context, before the first
+        there is one: those that an earlier run with the same `key` has not written already, and the frames `again`. Asked within the context, before the first
         frame is written; where it is not asked, nothing of earlier runs is used. `key` stands for all that the frames depend on."""
         return [(start, stop)]
 

@@ -6,7 +6,7 @@ import io
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -113,8 +113,11 @@ class VideoSink(FrameSink):
         self._thread.start()
         return self
 
-    def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
+    def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None,
+                again: Collection[int] = ()) -> list[tuple[int, int | None]]:
         self._key, self._first = key, start
+        for number in {(index - start) // SEGMENT for index in again}:
+            (self._parts / f"{number:06d}").unlink(missing_ok=True)
         stop = self._source.count if stop is None and not self._video else stop
         there = self._there()
         self._size = next((tuple(described.size) for described in there.values()), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -101,20 +101,21 @@ class PictureSink(FrameSink):
         self._pool = ThreadPoolExecutor(self._workers)
         return self
 
-    def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None) -> list[tuple[int, int | None]]:
+    def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None,
+                again: Collection[int] = ()) -> list[tuple[int, int | None]]:
         total = self._source.count if stop is None else stop
         first, after = (start + place for place in shard.frames(total - start)) if shard else (start, total)
         if self._single:
             return [(first, after if shard else stop)]
         there = self._there(key)
         if after is None:  # only reading tells how many there are
-            while self._name(first, "") in there:
+            while self._name(first, "") in there and first not in again:
                 first += 1
             return [(first, None)]
         names = getattr(self._source, "names", None)
         stretches: list[tuple[int, int | None]] = []
         for index in range(first, after):
-            if self._name(index, names[index] if names else "") in there:
+            if self._name(index, names[index] if names else "") in there and index not in again:
                 continue
             if stretches and stretches[-1][1] == index:
                 stretches[-1] = (stretches[-1][0], index + 1)

@@ -213,20 +213,46 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_others_are_converted(clip
     assert {file.name for file in (tmp_path / "out").glob("[!.]*")} == {"0.png", "2.png"}
 
 
-def test_what_an_earlier_run_could_not_do_is_told_again_where_its_frames_are_used(clip, convert, tmp_path):
+def test_pictures_that_exchange_their_names_are_converted_again(clips, convert, tmp_path):
+    """As BMP all are of one size, and their times are kept."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for clip, name in zip(clips, ("1.bmp", "2.bmp")):
+        pictures.write(folder / name, next(iter(open_source(clip))).image)
+        os.utime(folder / name, ns=(10 ** 18,) * 2)
+    convert(folder, tmp_path / "out")
+    before = {name: pictures.read(tmp_path / "out" / name) for name in ("1.bmp", "2.bmp")}
+    (folder / "1.bmp").rename(folder / "x")
+    (folder / "2.bmp").rename(folder / "1.bmp")
+    (folder / "x").rename(folder / "2.bmp")
+    assert "2 pictures of" in (said := convert(folder, tmp_path / "out")) and "they are searched again" in said
+    assert "was there already" not in said
+    for new, old in ("1.bmp", "2.bmp"), ("2.bmp", "1.bmp"):
+        assert np.abs(pictures.read(tmp_path / "out" / new) - before[old].astype(float)).mean() < 1
+    assert "was there already" in convert(folder, tmp_path / "out")
+
+
+def test_another_photo_under_the_name_of_one_that_says_who_is_meant_counts(clip, clips, convert, tmp_path):
+    photo = tmp_path / "who.png"
+    for source, swapped in zip(clips, ("in 16 of 16 frames", "Nobody in")):
+        pictures.write(photo, next(iter(open_source(source))).image)
+        assert swapped in convert(clip, tmp_path / "out", "-f", photo, code=None)
+
+
+def test_what_an_earlier_run_could_not_do_is_tried_again(clip, convert, tmp_path):
     convert(clip, tmp_path / "out")
     with AlignmentStore.open(default_store(clip)) as store:
         stored, = store.faces(6)
         broken = replace(stored, face=replace(stored.face, landmarks=np.full((68, 2), 100, np.float32)), raw=None)
         store.add(6, "", 0.24, [broken])
-    for what in ("in 15 of 16 frames", "was there already"):
+    for what in ("in 15 of 16 frames", "1 frame that an earlier run could not do: tried again"):
         said = convert(clip, tmp_path / "out", code=3)
         assert what in said and "Frame 7 was passed through as it was: the points coincide." in said
     record = tmp_path / "out.run.json"  # of a run that was killed
     record.write_text(json.dumps(json.loads(record.read_text()) | {"finished": False}))
     (tmp_path / "out" / "clip_000003.png").unlink()
     said = convert(clip, tmp_path / "out", code=3)
-    assert "Frame 7 was" in said and "1 of 1 frame " in said and "Used besides: 15 frames of an earlier run" in said
+    assert "Frame 7 was" in said and "1 of 2 frames " in said and "Used besides: 14 frames of an earlier run" in said
     assert json.loads(record.read_text())["failures"] == ["Frame 7 was passed through as it was: the points coincide."]
     assert "Frame 7" not in convert(clip, tmp_path / "out", "--frames", "1-3")
 

@@ -257,9 +257,9 @@ def test_a_clip_becomes_a_picture_that_moves(ending, clips, tmp_path):
 def test_what_a_run_with_the_same_key_wrote_is_not_missing(folder, tmp_path):
     source, out = open_source(folder), tmp_path / "out"
 
-    def missing(key, *stretch) -> list:
+    def missing(key, *stretch, **more) -> list:
         with WRITERS.create("images", format="png").open(out, source) as sink:
-            return sink.missing(key, *stretch)
+            return sink.missing(key, *stretch, **more)
 
     passed_through(source, out, format="png")
     assert missing("key") == [(0, 8)], "of a run without a key nothing is known"
@@ -269,6 +269,7 @@ def test_what_a_run_with_the_same_key_wrote_is_not_missing(folder, tmp_path):
                 sink.write(frame, frame.image)
     assert missing("key") == [(0, 1), (2, 4), (6, 8)] and missing("key", 3, 7) == [(3, 4), (6, 7)]
     assert missing("key", 0, None, Shard(2, 2)) == [(6, 8)]
+    assert missing("key", again=(1, 5)) == [(0, 4), (5, 8)]
     assert missing("other") == [(0, 8)] and missing("key") == [(0, 8)]
 
 

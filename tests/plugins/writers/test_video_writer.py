@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -381,8 +382,11 @@ def test_a_gap_is_filled_and_a_part_keeps_to_its_frames(short_segments, clip, tm
     with pytest.raises(KeyboardInterrupt):
         written(path, source, "key", broken=11)
     (part_of(path) / "000000").unlink()
+    shutil.copy(part_of(path) / "000001", part_of(path) / "kept")
     with WRITERS.create("video").open(path, source) as sink:
         assert sink.missing("key") == [(0, 5), (10, None)]
+        assert sink.missing("key", again=[7]) == [(0, None)], "a segment with a frame that failed is made again"
+        shutil.copy(part_of(path) / "kept", part_of(path) / "000001")
         assert sink.missing("key", 0, 12) == [(0, 5), (10, 12)] and sink.missing("key", 0, 10) == [(0, 5)]
         for frame in source.frames(0, 5):
             sink.write(frame, frame.image)
