@@ -13,7 +13,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from PIL import Image
 
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
@@ -24,6 +23,7 @@ from lib.media import encoders, ffmpeg, info, pictures
 from lib.media.edits import DAMAGE, Expected, Output, Video, comment_of, sound_tracks, tell_lost_marks
 from lib.media.encoders import Encoding
 from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
+from lib.media.opening import open_container, open_picture
 from lib.media.sink import refuse_hdr
 from lib.media.stitching import jumps_in
 from lib.media.stretch import stretch_of
@@ -181,7 +181,7 @@ def _check_pictures(found: Sequence[Path], video: Video, expected: int | None, e
     if not found:
         raise FaceswapError(f"No frame of {video.path} could be read. Get a whole copy of the video.")
     for path in found[0], found[-1]:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             if picture.size != video.source.size:
                 raise FaceswapError(f"{video.path} changes its size within: {picture.size[0]}x{picture.size[1]} where "
                                     f"{video.source.size[0]}x{video.source.size[1]} was expected. Scale it with ffmpeg scale first.")
@@ -298,7 +298,7 @@ def _one_size(source: pictures.PictureSource) -> tuple[int, int]:
 
 def _layout_of(path: Path) -> tuple[str, str]:
     """How the RGB of a picture's depth is called: for the encoder's choice, and as decoders give it."""
-    with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}) as container:
+    with open_container(path) as container:
         shape = av.VideoFormat(container.streams.video[0].codec_context.pix_fmt or "rgb24", 16, 16)
     return ("gbrp16le" if shape.components[0].bits > 8 else "gbrp"), shape.name
 
@@ -606,7 +606,7 @@ def _thumbnail(options: Ffmpeg) -> int:
         return DONE
     with ffmpeg.whole(path) as part:
         ffmpeg.run([*words, f"file:{part}"], "make a thumbnail")
-        with Image.open(part) as picture:
+        with open_picture(part) as picture:
             if picture.size != made:
                 raise FaceswapError(f"ffmpeg made {picture.size[0]}x{picture.size[1]} pixels instead of {made[0]}x{made[1]}.")
     logger.info("Wrote %s, %dx%d: %s", "a sheet of " + counted(shown, "frame") if options.tiles else "a thumbnail", *made, path)

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from lib.errors import FaceswapError
 from lib.media import pictures
 from lib.media.files import VIDEO_FORMATS
+from lib.media.opening import open_container, open_picture
 
 logger = logging.getLogger(__name__)
 HEAD = 1 << 16  # bytes by which a web page is known
@@ -110,12 +111,11 @@ def examine(path: Path) -> Content:
 
 
 def _picture(path: Path) -> Content:
-    from PIL import Image
 
     height, width = pictures.read(path).shape[:2]
     if pictures.content(path) == "heic":
         return Content("picture", ".heic", width, height)
-    with Image.open(path) as opened:
+    with open_picture(path) as opened:
         known = opened.format
     if known not in PICTURE_FORMATS:
         raise FaceswapError(f"{path} is of a format that is not known here, {known}")
@@ -123,14 +123,13 @@ def _picture(path: Path) -> Content:
 
 
 def _video(path: Path) -> Content:
-    import av
 
     from lib.media.video import VideoSource
 
     if missing := _missing(path):
         raise FaceswapError(f"{path} is cut off: {missing} bytes at least are missing")
     width, height = VideoSource(path, exact=False).size
-    with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+    with open_container(path) as container:
         names = container.format.name.split(",")
         brand = container.metadata.get("major_brand", "")
         codecs = {stream.codec_context.name for stream in container.streams if stream.codec_context}

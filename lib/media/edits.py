@@ -16,6 +16,7 @@ from lib.errors import DONE, SOME_FAILED, FaceswapError
 from lib.logs import counted
 from lib.media import encoders, ffmpeg, info
 from lib.media.files import VIDEO_FORMATS, same_path
+from lib.media.opening import open_container
 from lib.media.times import frame_length, ticks_of
 from lib.media.video import VideoSource
 
@@ -31,7 +32,7 @@ class Video:
     def __init__(self, path: Path):
         self.path = path
         self.source = VideoSource(path)
-        with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+        with open_container(path) as container:
             streams = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
             context = streams[0].codec_context
             self.codec = context.codec.canonical_name

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from lib.errors import FaceswapError
+from lib.media.opening import open_container
 from lib.media.video import VideoSource
 from lib.progress import progress
 
@@ -28,7 +29,7 @@ def facts(path: Path, quick: bool = False) -> dict[str, Any]:
     Raises FaceswapError where it holds neither pictures nor sound that can be read.
     """
     try:
-        container = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = open_container(path)
     except av.error.FFmpegError:
         VideoSource(path)  # knows why
         raise
@@ -130,7 +131,7 @@ def _is_cover(stream: av.video.stream.VideoStream) -> bool:
 
 def check_sound(path: Path, count: int) -> None:
     """Raises FaceswapError unless the file at `path` has so many sound tracks, each with something in it."""
-    with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}) as container:
+    with open_container(path) as container:
         tracks = container.streams.audio
         if len(tracks) != count:
             raise FaceswapError(f"ffmpeg wrote {len(tracks)} sound tracks where {count} were asked for. Try .mkv, which holds everything.")

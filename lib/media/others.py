@@ -14,6 +14,7 @@ import av
 from av.stream import Discard
 
 from lib.media.stitching import Stitcher, may_jump
+from lib.media.opening import open_container
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Others:
         self._start = start
         self._whole = whole
         self._lead_in = format in EDIT_LISTS
-        self._input = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        self._input = open_container(path)
         self._tracks = {}
         for stream in self._input.streams:
             track = None

@@ -17,9 +17,11 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from lib.errors import FaceswapError
+from lib.files.reading import NotRegular, opened
 from lib.files.writing import disk_errors, write_bytes
 from lib.media.base import FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key, printable
+from lib.media.opening import FULL, TooLarge, check_memory, open_picture
 from lib.parallel import ordered_map
 from lib.types import Frame, Patch, as_bytes, as_deep
 
@@ -53,12 +55,14 @@ def read_deep(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow: large pictures, odd metadata
-            with Image.open(path) as picture:
+            with open_picture(path) as picture:
                 deep = picture.mode == "RGB" and picture.tile and "RGB;16" in str(picture.tile[0][3])
                 picture.load()
                 if deep and picture.getexif().get(ORIENTATION, 1) == 1:
                     return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
                 return _rgb(_upright(picture))
+    except (TooLarge, NotRegular):
+        raise
     except UnidentifiedImageError:
         if (kind := content(path)) == "heic":
             return _read_heic(path)
@@ -133,7 +137,7 @@ def _deep_tiff(image: np.ndarray, profile: bytes | None, xmp: bytes | None) -> b
 def profile(path: Path) -> bytes | None:
     """The ICC profile of the RGB picture at `path`, if it carries one."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             found = picture.info.get("icc_profile")
     except Exception:  # see read()
         return None
@@ -143,9 +147,9 @@ def profile(path: Path) -> bytes | None:
 def content(path: Path) -> str:
     """What the first bytes of a file say it is: "picture", "heic", "video", "empty" or "other"."""
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             head = file.read(32)
-    except OSError:
+    except (OSError, NotRegular):
         return "other"
     if not head:
         return "empty"
@@ -292,7 +296,7 @@ def _what_instead(folder: Path) -> str:
 
 def _upright(picture: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(picture)
+        return picture if picture.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(picture)  # which makes a copy in any case
     except Exception:  # damaged EXIF data must not cost the picture
         return picture
 
@@ -308,12 +312,12 @@ def _rgb(picture: Image.Image) -> np.ndarray:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _shown_size(file: Path) -> tuple[int, int] | None:
     try:
-        with Image.open(file) as picture:
+        with open_picture(file) as picture:
             turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             return picture.size[::-1] if turned else picture.size
     except Exception:  # see read(), which may know more
@@ -334,7 +338,11 @@ def _read_heic(path: Path) -> np.ndarray:
                                 "or convert it to JPEG.") from None
         return image
     try:
-        return _rgb(_upright(pillow_heif.open_heif(path).to_pillow()))
+        picture = pillow_heif.open_heif(path)
+        check_memory(path, *picture.size, FULL, path.stat().st_size)
+        return _rgb(_upright(picture.to_pillow()))
+    except TooLarge:
+        raise
     except Exception as error:  # see read()
         raise FaceswapError(f"{path} is damaged and cannot be read: {_one_line(error)}. Replace it or take it away.") from error
 

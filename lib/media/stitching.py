@@ -10,6 +10,8 @@ from pathlib import Path
 
 import av
 
+from lib.media.opening import open_container
+
 MAY_JUMP = 0x0200  # AVFMT_TS_DISCONT: formats whose clock may jump
 FAR = 10_000_000  # microseconds from where a packet was expected: ffmpeg's -dts_delta_threshold
 BACK = 100_000  # microseconds that a packet may lie before the last one of its stream
@@ -110,7 +112,7 @@ class Stitcher:
 def jumps_in(path: Path) -> Jumps:
     """Where the clock of the file at `path` jumps; its packets are read where its format admits jumps."""
     stitcher = Stitcher()
-    with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+    with open_container(path) as container:
         if may_jump(container):
             with suppress(av.error.FFmpegError):  # where it is damaged it ends
                 for packet in container.demux():

@@ -21,6 +21,7 @@ from av.sidedata.sidedata import Type as SideData
 from lib.errors import FaceswapError
 from lib.media.base import HLG, PQ, FrameSource
 from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion, plain
+from lib.media.opening import check_video, open_container
 from lib.media.stitching import Jumps, Stitcher, may_jump
 from lib.types import Frame
 
@@ -302,7 +303,7 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.
     """The container at `path` and its video stream. Raises FaceswapError where either is missing."""
     try:
         # "file:" and the white list: no name and no playlist inside the file may reach for the network
-        container = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = open_container(path)
     except av.error.FFmpegError as error:
         raise FaceswapError(_why_not(path, error)) from error
     with container:
@@ -313,6 +314,7 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.
         stream = videos[0]
         if stream.codec_context is None:
             raise FaceswapError(f"{path}: there is no decoder for its video. Convert it to H.264 first.")
+        check_video(path, *_square_pixels((stream.codec_context.width, stream.codec_context.height), stream.sample_aspect_ratio))
         if container.format.name == "avi" or _lacks_times(container, stream):
             container.flags &= ~Flags.gen_pts.value  # it guesses what is missing wrongly at jumps, and where B-frames are packed
         yield container, stream

@@ -14,6 +14,7 @@ import c2pa
 
 from lib.errors import FaceswapError
 from lib.files.reading import parse_json
+from lib.media.opening import open_container, open_picture
 from lib.media.pictures import content
 from lib.provenance.keys import known_anchor
 from lib.provenance.marking import ALONE, ASSERTION, FORMATS
@@ -113,10 +114,9 @@ def _kind(path: Path) -> str | None:
 def statement_in(path: Path) -> str:
     """The plain statement, "AI-generated: ...", that a picture or video carries besides; nothing where there is none."""
     if content(path) == "picture":
-        from PIL import Image
 
         try:
-            with warnings.catch_warnings(), Image.open(path) as picture:
+            with warnings.catch_warnings(), open_picture(path) as picture:
                 warnings.simplefilter("ignore")  # of Pillow, about damaged files
                 xmp = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or b""
                 if not xmp and hasattr(picture, "tag_v2"):
@@ -129,7 +129,7 @@ def statement_in(path: Path) -> str:
     import av
 
     try:
-        with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+        with open_container(path) as container:
             texts = list(container.metadata.values()) + [text for stream in container.streams for text in stream.metadata.values()]
     except av.error.FFmpegError:
         return ""

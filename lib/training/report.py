@@ -9,18 +9,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from lib.evaluation import page
 from lib.evaluation.measures import BY_KEY
 from lib.evaluation.page import number
 from lib.evaluation.report import DIRECTIONS
+from lib.files.reading import NotRegular, read_bytes
 from lib.files.writing import write_text
 from lib.logs import counted
+from lib.media.opening import decoded
 from lib.training import checkpoint
 from lib.training.preview import PANELS, read_log
 
+MOST_BYTES = 64 << 20  # of a picture that is shown
 POINTS = 600  # most of a curve: longer ones are averaged
 FRAMES = 24  # most of the time-lapse
 LATEST = 10  # reports whose mean is told as the loss of now
@@ -220,10 +222,10 @@ def _duration(seconds: float) -> str:
 
 def _preview(folder: Path) -> str:
     data = _bytes(folder / "preview.png")
-    picture = None if data is None else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    picture = None if data is None else decoded(data)
     if picture is None:
         return ""
-    shown = page.figure(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), "", "Faces of A and B: the original, rebuilt, and swapped")
+    shown = page.figure(picture, "", "Faces of A and B: the original, rebuilt, and swapped")
     return f"<h2>Latest preview</h2><div class=sheet>{shown}</div>"
 
 
@@ -270,6 +272,6 @@ def _value(value: Any) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
-    except OSError:
+        return read_bytes(path, MOST_BYTES, named=False)
+    except (OSError, ValueError, NotRegular):
         return None
