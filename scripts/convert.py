@@ -336,7 +336,12 @@ def compositing(options: Convert, source: Path | None = None) -> tuple[Composito
 
 def sink_of(options: Convert, source: FrameSource) -> FrameSink:
     """Where the frames go, as -o and -w say; nothing is written yet. Raises FaceswapError if they cannot go there."""
-    return replace(options, writer=options.writer or writer_for(options.output, source)).create("writer").open(options.output, source)
+    writer = replace(options, writer=options.writer or writer_for(options.output, source)).create("writer")
+    if options.keep_interlaced:
+        if not hasattr(writer, "keep_interlaced"):
+            raise UsageError("--keep-interlaced is for an output that is a video file. Leave it out.")
+        writer = replace(writer, keep_interlaced=True)
+    return writer.open(options.output, source)
 
 
 def masks(text: str, path: Path | None) -> tuple[list[Masker], bool]:
@@ -599,6 +604,7 @@ class Convert(Command):
     frames: str | None = option(None, "Swap in these frames alone, counted from 1: 10-50,90-100. The others are written as they are.")
     shard: str | None = option(None, "Convert only this part of the frames, such as 3/16, on one of several machines that write to one "
                                      "output; extract before.")
+    keep_interlaced: bool = option(False, "Keep the fields of interlaced video around the faces. Else frames are deinterlaced.")
     label: str | None = option(None, "Write these words into each frame, where they hide no face: AI-generated, for instance.")
     provenance: bool = option(True, "Mark what is made as synthetic: signed Content Credentials (C2PA) in MP4, MOV, AVI, JPEG, PNG, WebP, "
                                     "TIFF and GIF, and a plain statement that any reader shows. See faceswap.py provenance.")

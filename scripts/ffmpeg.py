@@ -41,13 +41,13 @@ TURNS = {0: [], 90: ["transpose=1"], 180: ["hflip", "vflip"], 270: ["transpose=2
 # The options of each action beside -i and --dry-run, and those of them that it cannot do without.
 ENCODES = ("output", "codec", "crf", "preset", "lossless", "hwaccel")
 TAKES = {"extract": ("output", "format", "every", "hwaccel"), "assemble": (*ENCODES, "reference", "rate"),
-         "cut": (*ENCODES, "from_", "to", "copy"), "scale": (*ENCODES, "size"), "rotate": (*ENCODES, "turn", "mirror", "copy"),
+         "cut": (*ENCODES, "from_", "to", "copy", "keep_interlaced"), "scale": (*ENCODES, "size"), "rotate": (*ENCODES, "turn", "mirror", "copy"),
          "mux": ("output", "audio", "offset"), "info": ("quick",), "concat": ENCODES, "thumbnail": ("output", "at", "tiles", "size")}
 NEEDS = {"extract": ("output",), "assemble": ("output",), "cut": ("output",), "scale": ("output", "size"), "rotate": ("output",),
          "mux": ("output", "audio"), "concat": ("output",), "thumbnail": ("output",)}
 SAID = {"output": "-o/--output", "reference": "-r/--reference", "from_": "--from"}
 OPTIONS = ("output", "reference", "rate", "from_", "to", "size", "turn", "mirror", "copy", "audio", "offset", "codec", "crf", "preset",
-           "lossless", "at", "tiles", "format", "every", "hwaccel", "quick")
+           "lossless", "at", "tiles", "format", "every", "hwaccel", "quick", "keep_interlaced")
 
 
 def run(options: Ffmpeg) -> int:
@@ -74,7 +74,8 @@ def _check_usage(options: Ffmpeg) -> None:
         raise UsageError("ffmpeg cut needs --from, --to or both.")
     if action == "rotate" and not options.turn and not options.mirror:
         raise UsageError("ffmpeg rotate needs --turn 90, 180 or 270, --mirror, or both.")
-    if options.copy and (given := [_said(name) for name in ("codec", "crf", "preset", "lossless", "hwaccel") if getattr(options, name)]):
+    if options.copy and (given := [_said(name) for name in ("codec", "crf", "preset", "lossless", "hwaccel", "keep_interlaced")
+                                  if getattr(options, name)]):
         raise UsageError(f"--copy does not encode, so that {' and '.join(given)} would do nothing. Leave one of them out.")
     if options.lossless and (given := [_said(name) for name in ("codec", "crf") if getattr(options, name) is not None]):
         raise UsageError(f"--lossless chooses codec and quality itself. Leave it or {' and '.join(given)} out.")
@@ -106,7 +107,7 @@ def _extract(options: Ffmpeg) -> int:
     deep = video.depth > 8 and kind in ("png", "tiff")
     if not deep:
         refuse_hdr(video.source, f"a picture as {kind}")
-    filters = [f"select=not(mod(n\\,{every}))"] * (every > 1) + encoders.to_rgb(video.source, "rgb48" if deep else "rgb24")
+    filters = video.made_alike() + [f"select=not(mod(n\\,{every}))"] * (every > 1) + encoders.to_rgb(video.source, "rgb48" if deep else "rgb24")
     if kind == "jpg":
         filters.append("scale=out_color_matrix=bt601:out_range=full,format=yuvj444p")
     coded = {"png": ["-compression_level", "1"], "jpg": ["-q:v", "2"], "webp": ["-c:v", "libwebp", "-quality", "95"],
@@ -360,7 +361,7 @@ def _cut(options: Ffmpeg) -> int:
         return output.make(words, "cut", Expected(video.source.size, seconds, len(video.sound), slack=8), [video])
     encoding = _hardware(options, encodes=True)
     words = ffmpeg.reading(video.path, *(limits if seeks else ()), *encoding.reading()) + (limits if not seeks else [])
-    words += _encoded(video, output, encoding, [], video.source.size, copy_sound=False)
+    words += _encoded(video, output, encoding, [], video.source.size, copy_sound=False, keep_interlaced=bool(options.keep_interlaced))
     return output.make(words, "cut", Expected(video.source.size, seconds, len(video.sound)), [video])
 
 
@@ -421,8 +422,11 @@ def _whole(options: Ffmpeg, video: Video, output: Output, filters: list[str], si
     return output.make(words, what, Expected(size, video.seconds, len(video.sound)), [video])
 
 
-def _encoded(video: Video, output: Output, encoding: Encoding, filters: list[str], size: tuple[int, int], copy_sound: bool) -> list[str]:
-    coder, layout = encoding.words(output.container, video.source.layout, size)
+def _encoded(video: Video, output: Output, encoding: Encoding, filters: list[str], size: tuple[int, int], copy_sound: bool,
+             keep_interlaced: bool = False) -> list[str]:
+    keep_interlaced = keep_interlaced and video.source.interlaced
+    fields = ("tff" if video.source.top_first else "bff") if keep_interlaced else None
+    coder, layout = encoding.words(output.container, video.source.layout, size, fields)
     if video.source.size != size or video.source.pixel_aspect != 1:
         filters = filters if any(word.startswith("scale") for word in filters) else [
             f"scale={video.source.size[0]}:{video.source.size[1]}:flags=lanczos+{encoders.EXACT}", "setsar=1", *filters]
@@ -431,7 +435,7 @@ def _encoded(video: Video, output: Output, encoding: Encoding, filters: list[str
     elif video.source.colours.assumed_matrix(size) != video.source.matrix and video.source.matrix in encoders.NAMES:
         # untagged, and the new size would mislead players
         filters = [*filters, f"setparams=colorspace={encoders.NAMES[video.source.matrix]}"]
-    chain = ",".join([*filters, f"format={layout}", *encoding.upload()])
+    chain = ",".join([*video.made_alike(keep_interlaced), *filters, f"format={layout}", *encoding.upload()])
     return ["-map", "0:V:0", "-vf", chain, *coder, *encoders.timing(output.container, video.source.time_base, video.steady_rate),
             *video.others(0, output.container, copy_sound)]
 
@@ -512,6 +516,7 @@ def _joined_pictures(videos: Sequence[Video], lengths: Sequence[Fraction], layou
         fit = f"scale={width}:{height}:force_original_aspect_ratio=decrease:flags=lanczos+{encoders.EXACT}"
         square = f"scale={video.source.size[0]}:{video.source.size[1]},setsar=1,"
         colours = ",".join(encoders.from_rgb(layout, video.source.size, None) if video.is_rgb else [f"format={layout}"])
+        square = ",".join([*video.made_alike(), square])
         # the clock of the joined video is that of a millionth of a second; each piece is held to its whole length
         parts.append(f"[{number}:V:0]setpts=PTS-{_begins(video, videos)}/TB,{square}{fit},pad={width}:{height}:-1:-1,setsar=1,"
                      f"{colours},settb=1/1000000[v{number}]")
@@ -596,7 +601,7 @@ def _thumbnail(options: Ffmpeg) -> int:
             select = ["thumbnail=100"]  # of a hundred, the one that is most like all of them
         size = wanted_size(options.size, size) if options.size else size
         after, made = [], size
-    filters = [*select, *encoders.to_rgb(video.source, "rgb24"), f"scale={size[0]}:{size[1]}:flags=lanczos+{encoders.EXACT}", *after]
+    filters = [*video.made_alike(), *select, *encoders.to_rgb(video.source, "rgb24"), f"scale={size[0]}:{size[1]}:flags=lanczos+{encoders.EXACT}", *after]
     coder = {"png": ["-c:v", "png"], "jpg": ["-c:v", "mjpeg", "-q:v", "2"], "webp": ["-c:v", "libwebp", "-quality", "90"]}[kind]
     filters += ["scale=out_color_matrix=bt601:out_range=full,format=yuvj444p"] * (kind == "jpg")
     words = [*ffmpeg.reading(video.path, "-noautorotate", *reading), "-map", "0:V:0", "-vf", ",".join(filters), "-frames:v", "1",
@@ -676,5 +681,6 @@ class Ffmpeg(Command):
     every: int | None = option(None, "For extract: only each such frame.", low=1)
     hwaccel: str | None = option(None, "Decode and encode on a graphics card; auto takes the first that works, else the processor.",
                                  choices=("none", "auto", "cuda", "qsv", "vaapi", "videotoolbox", "amf"))
+    keep_interlaced: bool | None = option(None, "For cut: the fields of interlaced video stay as they are. Else frames are deinterlaced.")
     quick: bool | None = option(None, "For info: only what index and packets tell; nothing is decoded.")
     dry_run: bool | None = option(None, "Print ffmpeg's command line and run nothing.")

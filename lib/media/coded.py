@@ -135,8 +135,10 @@ class Conversion:
 class CodedFrame(Frame):
     """A frame of a video, whose RGB is calculated when it is asked for, as a whole or in part."""
 
-    def __init__(self, index: int, time: float, coded: av.VideoFrame, conversion: Conversion):
-        for name, value in (("index", index), ("time", time), ("name", ""), ("coded", coded), ("conversion", conversion)):
+    def __init__(self, index: int, time: float, coded: av.VideoFrame, conversion: Conversion, stored: av.VideoFrame | None = None):
+        """`stored`: as the decoder gave it, where `coded` was made of that."""
+        stored = coded if stored is None else stored
+        for name, value in (("index", index), ("time", time), ("name", ""), ("coded", coded), ("conversion", conversion), ("stored", stored)):
             object.__setattr__(self, name, value)
 
     @cached_property

@@ -15,6 +15,7 @@ import av
 from lib.errors import DONE, SOME_FAILED, FaceswapError
 from lib.logs import counted
 from lib.media import encoders, ffmpeg, info
+from lib.media.alike import DEINTERLACE, fitted
 from lib.media.files import VIDEO_FORMATS, same_path
 from lib.media.opening import open_container
 from lib.media.times import frame_length, ticks_of
@@ -23,6 +24,7 @@ from lib.media.video import VideoSource
 logger = logging.getLogger(__name__)
 NEAR = 0.0011  # seconds by which the coarsest of clocks, of .mkv and .flv, may round a time
 DAMAGE = re.compile(r"decoding|Invalid data|corrupt|partial file|conceal|damaged|truncated", re.I)  # what ffmpeg complains of in its input
+LOOKED_AT = 20  # pieces of a joined file of which the size is looked at
 SPARE = 0.1  # seconds of sound beyond the last frame that belong to a sound packet rather than to the film
 
 
@@ -36,6 +38,7 @@ class Video:
             streams = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
             context = streams[0].codec_context
             self.codec = context.codec.canonical_name
+            self.stored_size = context.width, context.height
             self.subtitles = [stream.codec_context.codec.canonical_name if stream.codec_context else ""
                               for stream in container.streams.subtitles]
             self.parameters = (self.codec, context.profile, context.pix_fmt, context.width, context.height, streams[0].time_base,
@@ -46,8 +49,20 @@ class Video:
         self.stitched = bool(self.source.jumps)  # as ffmpeg does where it may choose the clock
         if self.stitched:
             self.sound_end = self.source.sound_end
+            for index in self.source.behind_jumps()[:LOOKED_AT]:  # a piece of another size is told where it is read
+                next(self.source.frames(index, index + 1), None)
         shape = av.VideoFormat(self.source.layout, 16, 16)
         self.depth, self.is_rgb = shape.components[0].bits, shape.is_rgb
+
+    def made_alike(self, keep_interlaced: bool = False) -> list[str]:
+        """Filters, before all others, that make whole pictures of fields, and all of one size where pieces may have been joined."""
+        filters = []
+        if self.source.interlaced and not keep_interlaced:
+            self.source.tell_interlaced()
+            filters.append(DEINTERLACE)
+        if self.stitched:
+            filters += fitted(self.stored_size)
+        return filters
 
     @cached_property
     def ticks(self) -> list[int]:

@@ -63,7 +63,9 @@ class VideoSink(FrameSink):
     """
 
     def __init__(self, path: Path, source: FrameSource, *, codec: str = "auto", hardware: str = "none", crf: int = 18,
-                 preset: str = "veryfast", rate: float = 25.0, sound: bool = True):
+                 preset: str = "veryfast", rate: float = 25.0, sound: bool = True,
+                 keep_interlaced: bool = False):
+        """`keep_interlaced`: of interlaced video only the new faces are whole pictures; all else keeps its fields."""
         self.path = path = Path(path)
         check_output(path, source)
         if path.suffix.lower() not in VIDEO_FORMATS:
@@ -87,6 +89,10 @@ class VideoSink(FrameSink):
         if self._video and self._video.colours.transfer == PQ and not (self.deep and codec in ("hevc", "av1")):
             raise FaceswapError(f"{source.path} is HDR video (HDR10), which {codec} in {path.suffix} does not keep. Choose --writer.codec "
                                 "hevc or av1 and .mkv, .mp4 or .mov, or convert the input to SDR first.")
+        self._keeps_fields = keep_interlaced and self._video is not None and self._video.interlaced
+        if self._keeps_fields and (self._encoder != "libx264" or not self._video.cuts or self._video.layout != self._layout(source.size)):
+            raise FaceswapError(f"The fields of {source.path} cannot be kept: that is done as H.264, of video in 4:2:0 that is neither turned "
+                                "nor stretched. Choose --writer.codec h264, or leave out --keep-interlaced.")
         self._with_sound = sound and self._video is not None
         self._rate = self._video.rate or Fraction(25) if self._video else Fraction(rate).limit_denominator(1001)
         if self._format == "avi":  # holds one steady rate; a missing frame is an empty packet
@@ -301,6 +307,8 @@ class VideoSink(FrameSink):
             context.codec_tag = "hvc1"  # Apple's players take no other
         if av.ContainerFormat(self._format, "w").flags & GLOBAL_HEADER:
             context.flags |= Flags.global_header
+        if self._keeps_fields:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
         context.options = self._options()
 
     def _layout(self, size: tuple[int, int]) -> str:
@@ -323,6 +331,8 @@ class VideoSink(FrameSink):
         match self._encoder:
             case "libx264":
                 words = [REPEATABLE] * cv2.checkHardwareSupport(AVX512)
+                if self._keeps_fields:
+                    words.append("tff=1" if self._video.top_first else "bff=1")
                 if self._size[0] * self._size[1] >= LARGE:
                     words.append(f"{SPARING}:threads={device.cores()}")
                 return {"crf": crf, "preset": self._preset} | ({"x264-params": ":".join(words)} if words else {})
@@ -360,7 +370,7 @@ class VideoSink(FrameSink):
         """A frame for the encoder, of RGB or, where that can be done, of what was decoded, with patches: then nothing else is converted."""
         layout, patched = context.pix_fmt, not isinstance(seen, np.ndarray)
         if patched and isinstance(frame, CodedFrame) and frame.conversion.cuts(frame.coded) and layout.startswith(YUV):
-            picture = frame.conversion.patched(frame.coded, seen)
+            picture = frame.conversion.patched(frame.stored if self._keeps_fields else frame.coded, seen)
             if picture.format.name != layout:
                 matrix, color_range = self._colours.assumed_matrix(frame.size), picture.color_range or LIMITED
                 picture = self._reformatter.reformat(

@@ -29,6 +29,7 @@ ENCODED_SOUND = {"aac": "aac", "flac": "flac", "opus": "libopus", "mp3": "libmp3
 OLD = {"webm": "vp9", "mpeg": "mpeg2video", "asf": "wmv2"}  # containers that hold H.264 not at all, or not its times
 HOLD = {"mpegts": ("h264", "hevc", "mpeg2video", "mpeg4", "aac", "mp3", "mp2", "ac3", "eac3", "opus"),  # these do not tell
         "mpeg": ("mpeg2video", "mpeg1video", "mp2", "ac3")}
+TAKE_FIELDS = ("h264", "h264rgb", "mpeg2video", "prores", "ffv1")  # codecs that keep interlaced pictures as such
 KEPT_LAYOUTS = {"h264": ("420", "422", "444"), "hevc": ("420", "422", "444")}
 
 
@@ -47,20 +48,27 @@ class Encoding:
         """What stands before an input whose frames are decoded."""
         return [] if self.hardware == "none" else ["-hwaccel", HARDWARE[self.hardware][0]]
 
-    def words(self, container: str, layout: str, size: tuple[int, int]) -> tuple[list[str], str]:
-        """The words for the encoder, and the layout that it is to be given, for pictures that lie as `layout` says ("yuv420p10le")."""
+    def words(self, container: str, layout: str, size: tuple[int, int], fields: str | None = None) -> tuple[list[str], str]:
+        """The words for the encoder, and the layout that it is to be given, for pictures that lie as `layout` says ("yuv420p10le");
+        `fields`: "tff" or "bff", of two fields each, of which the top or the bottom one comes first. Raises FaceswapError where container or codec do not take them."""
         shape = av.VideoFormat(layout, 16, 16)
         deep = shape.components[0].bits > 8
         codec = self._codec(container, shape)
-        extra = ["-bf", "0"] if container in IN_ORDER and codec in ("h264", "hevc") else []
+        if fields and (self.on_chip or codec not in TAKE_FIELDS):
+            raise FaceswapError(f"Interlaced video is not written as {codec}{' on a graphics card' if self.on_chip else ''}. Choose --codec "
+                                "h264 or prores, --lossless, or leave out --keep-interlaced.")
+        extra = ["-flags", "+ilme+ildct"] if fields else []
+        if fields and codec in ("h264", "h264rgb"):
+            extra += ["-x264-params", f"{fields}=1"]
+        extra += ["-bf", "0"] if container in IN_ORDER and codec in ("h264", "hevc") else []
         if codec == "hevc" and container in EDIT_LISTS:
             extra += ["-tag:v", "hvc1"]  # Apple's players take no other
         if codec == "ffv1":
-            return ["-c:v", "ffv1", "-level", "3", "-slices", "4", "-slicecrc", "1"], _of_ffv1(shape)
+            return ["-c:v", "ffv1", "-level", "3", "-slices", "4", "-slicecrc", "1", *extra], _of_ffv1(shape)
         if codec == "h264rgb":
             return ["-c:v", "libx264rgb", "-qp", "0", "-preset", self.preset, *extra], "rgb24"
         if codec == "prores":
-            return ["-c:v", "prores_ks", "-profile:v", "hq", "-vendor", "apl0"], "yuv422p10le"
+            return ["-c:v", "prores_ks", "-profile:v", "hq", "-vendor", "apl0", *extra], "yuv422p10le"
         kept = KEPT_LAYOUTS.get(codec, ("420",))
         colours = next((name for name in kept if f"yuv{name}" in layout.replace("yuvj", "yuv")), "420")
         if colours != "444" and "444" in kept and (size[0] % 2 or size[1] % 2):

@@ -69,12 +69,12 @@ def _of_frames(source: VideoSource, quick: bool) -> dict[str, Any]:
     times, losses, interlaced, turn = source.ticks(), [], None, 0
     count = source.count
     if not quick:
-        frames = [(frame.coded.pts, frame.coded.interlaced_frame, frame.coded.rotation) for frame in progress(source, "info", source.count)]
+        frames = [(frame.stored.pts, frame.stored.interlaced_frame, frame.stored.rotation) for frame in progress(source, "info", source.count)]
         count, losses, interlaced, turn = len(frames), source.losses, any(row[1] for row in frames), frames[0][2]
         if times is None or len(times) != count:
             times = None if any(row[0] is None for row in frames) else sorted(row[0] for row in frames)
     else:
-        turn = next(source.frames(0, 1)).coded.rotation
+        turn = next(source.frames(0, 1)).stored.rotation
     colours = source.colours
     jumps = source.jumps.count if count is not None else None
     found = {"shown": list(source.size), "frames": count, "avg_fps": _ratio(source.rate), "first_s": None, "last_s": None, "vfr": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -19,12 +20,14 @@ from av.container import Flags
 from av.sidedata.sidedata import Type as SideData
 
 from lib.errors import FaceswapError
+from lib.media.alike import Decoded, is_top_first, of_one_size, progressive
 from lib.media.base import HLG, PQ, FrameSource
 from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion, plain
 from lib.media.opening import check_video, open_container
 from lib.media.stitching import Jumps, Stitcher, may_jump
 from lib.types import Frame
 
+logger = logging.getLogger(__name__)
 BT709, BT601 = 1, 6  # matrices as ISO/IEC 23091-2 and FFmpeg number them
 SCANNED = 1 << 30  # bytes; in larger files without a frame count, the frames are not counted beforehand
 LARGEST = 32768  # pixels of a side
@@ -112,7 +115,10 @@ class VideoSource(FrameSource):
             self.layout = plain(first.format.name)
             self.hdr = Hdr.of(first)
             self.hdr_coded = (self.colours.primaries, self.colours.transfer) if self.colours.transfer in (PQ, HLG) else None
-            self.depth = first.format.components[0].bits if self._conversion.cuts(first) else 8  # bits of a sample that can be kept
+            self.cuts = self._conversion.cuts(first)  # whether samples beside the faces can stay as they are
+            self.depth = first.format.components[0].bits if self.cuts else 8  # bits of a sample that can be kept
+            self.interlaced = first.interlaced_frame
+            self._first = first  # whose size and layout all get
             self._may_jump = may_jump(container)
             # these start their clocks anywhere
             self.origin = (container.start_time or 0) / av.time_base if container.format.name in ("mpegts", "mpeg") else 0.0
@@ -121,10 +127,11 @@ class VideoSource(FrameSource):
             self._indexed = _indexed_count(stream)
             # AVI counts frames in the order of storage: one is shown when the decoder gives it, which B-frames delay
             self._counts = container.format.name == "avi"
-            self._first_tick = _tick(first) if self._counts else None
             self._seeks = not self._counts or stream.codec_context.name not in ("h264", "hevc")  # whose decoders learn the delay anew
         self.frames_read: int | None = None  # known once an iteration has come to the end
         self._losses: list[str] = []
+        self._sizes: set[tuple[int, int]] = set()  # other ones that were told
+        self._told = False  # that it is interlaced
 
     @cached_property
     def count(self) -> int | None:
@@ -141,12 +148,13 @@ class VideoSource(FrameSource):
         index, time, careful, damaged = start, 0.0, False, []
         while stop is None or index < stop:
             try:
-                for tick, frame in self._decoded_from(index, careful):
-                    if frame.is_corrupt:
+                for tick, picture, stored in self._decoded_from(index, careful):
+                    if stored.is_corrupt:
                         damaged.append(index)
                     # bare streams have no clock
                     time = float(index / (self.rate or 25)) if tick is None else float(tick * self.time_base)
-                    yield CodedFrame(index, time, frame, self._conversion)
+                    self._tell(index, picture, stored)
+                    yield CodedFrame(index, time, picture, self._conversion, stored)
                     index += 1
                     if index == stop:
                         return
@@ -179,6 +187,10 @@ class VideoSource(FrameSource):
         """Where the clock of the file jumps. Times of frames are as if it did not."""
         return self._packets.jumps if self._may_jump else Jumps()
 
+    def behind_jumps(self) -> list[int]:
+        """The first frame behind each jump of the clock."""
+        return [bisect_left(self._packets.times, time) for time in self._packets.behind] if self.jumps else []
+
     @property
     def sound_end(self) -> float:
         """Second, on the clock of the frames, at which the sound of a file whose clock may jump ends."""
@@ -190,37 +202,66 @@ class VideoSource(FrameSource):
         found = [key for key in keys if key <= times[index]]
         return bisect_left(times, found[-1]) if found else 0
 
-    def _decoded_from(self, index: int, careful: bool) -> Iterator[tuple[int | None, av.VideoFrame]]:
-        """Frames from number `index` on, as they would come in an iteration from the beginning, and their times in `time_base`."""
+    def _tell(self, index: int, picture: av.VideoFrame, stored: av.VideoFrame) -> None:
+        """Logs, once each, what frames are not shown as they were stored."""
+        if picture is stored:
+            return
+        size = stored.width, stored.height
+        if size != (picture.width, picture.height) and size not in self._sizes:
+            self._sizes.add(size)
+            logger.warning("%s: from frame %d on it is %dx%d instead of %dx%d; such frames are scaled, with black beside them.",
+                           self.path.name, index, *size, picture.width, picture.height)
+        if stored.interlaced_frame:
+            self.interlaced = True
+            self.tell_interlaced()
+
+    def tell_interlaced(self) -> None:
+        """Logs, once, that frames are deinterlaced."""
+        if not self._told:
+            self._told = True
+            logger.info("%s is interlaced: its frames are deinterlaced.", self.path.name)
+
+    @cached_property
+    def top_first(self) -> bool:
+        """Of interlaced video, whether the field of the first line was filmed first."""
+        return is_top_first(self._first)
+
+    def _decoded_from(self, index: int, careful: bool) -> Iterator[Decoded]:
+        """Frames from number `index` on, as they would come in an iteration from the beginning."""
         packets = self._packets if index and self._seeks else None
         if packets and packets.complete and index < len(packets.times):
             target = packets.times[index]
             # where a byte leads to a place, the times right behind it may be a frame's beside
             reachable = bisect_right(packets.keys, target) - bool(packets.jumps)
+            if self.interlaced:  # what is made of a frame depends on the one before
+                reachable = min(reachable, bisect_left(packets.keys, target))
             for key in reversed(packets.keys[max(0, reachable - 3):max(0, reachable)]):
                 if key == packets.keys[0]:
                     break
                 with _opened(self.path) as (container, stream):
                     container.seek(packets.places.get(key, key), stream=stream, unsupported_byte_offset=bool(packets.jumps))
                     read = _complete(packets.jumps.moved(container.demux(stream)), container, stream)
-                    frames = ((tick, frame) for tick, frame in self._timed(_frames_of(read, stream, careful, from_key=True))
-                              if tick is not None and tick >= target)
+                    frames = (frame for frame in self._alike(_frames_of(read, stream, careful, from_key=True))
+                              if frame.tick is not None and frame.tick >= target)
                     try:
-                        first, frame = next(frames, (None, None))
+                        first = next(frames, None)
                     except _Damaged:
                         continue
-                    if first == target and (careful or not frame.is_corrupt):
-                        yield first, frame
+                    if first and first.tick == target and (careful or not first.stored.is_corrupt):
+                        yield first
                         yield from frames
                         return
         with _opened(self.path) as (container, stream):
             read = self._from_beginning(container, stream, Stitcher())
-            yield from islice(self._timed(_frames_of(read, stream, careful)), index, None)
+            yield from islice(self._alike(_frames_of(read, stream, careful)), index, None)
 
     def _from_beginning(self, container, stream, stitcher: Stitcher) -> Iterator[av.Packet]:
         if not self._may_jump:
             return container.demux(stream)
         return _complete(_stitched(container, stream, stitcher), container, stream)
+
+    def _alike(self, frames: Iterator[av.VideoFrame]) -> Iterator[Decoded]:
+        return of_one_size(progressive(self._timed(frames)), self._first)
 
     def _timed(self, frames: Iterator[av.VideoFrame]) -> Iterator[tuple[int | None, av.VideoFrame]]:
         """Frames with their times in `time_base`; None where there is no clock."""
@@ -236,7 +277,7 @@ class VideoSource(FrameSource):
     @cached_property
     def _packets(self) -> _Packets:
         """Times of all frames, from the packets alone, without decoding."""
-        times, keys, places, stitcher = [], [], {}, Stitcher()
+        times, keys, places, behind, stitcher = [], [], {}, [], Stitcher()
         with _opened(self.path) as (container, stream):
             hides = stream.codec_context.name in ("vp8", "libvpx")
             try:
@@ -244,6 +285,8 @@ class VideoSource(FrameSource):
                     if not packet.size or packet.is_discard or hides and not bytes(packet)[0] & 0x10:  # VP8's frames that only help others
                         continue
                     times.append(packet.dts if self._counts else packet.pts)
+                    if len(stitcher.jumps.steps.get(stream.index, ())) > len(behind):
+                        behind.append(times[-1])
                     if packet.is_keyframe:
                         keys.append(len(times) - 1)
                         places[keys[-1]] = packet.dts if self._counts else packet.pos
@@ -252,11 +295,11 @@ class VideoSource(FrameSource):
         if None in times:
             return _Packets(list(range(len(times))), [], False)
         if self._counts:
-            times = _delayed(times, self._first_tick)
+            times = _delayed(times, _tick(self._first))
         if stitcher.jumps:  # what has no place in the file cannot be found again
             keys = [key for key in keys if places[key] is not None]
         kept = {times[key]: places[key] for key in keys} if self._counts or stitcher.jumps else {}
-        return _Packets(sorted(times), sorted(times[key] for key in keys), len(set(times)) == len(times), kept, stitcher.jumps,
+        return _Packets(sorted(times), sorted(times[key] for key in keys), len(set(times)) == len(times), kept, stitcher.jumps, behind,
                         stitcher.sound_end)
 
     def _end(self, last: float) -> float:
@@ -291,6 +334,7 @@ class _Packets:
     complete: bool  # whether every packet has a time of its own
     places: dict[int, int] = field(default_factory=dict)  # of those whose time does not lead to them: what does, by that time
     jumps: Jumps = field(default_factory=Jumps)
+    behind: list[int] = field(default_factory=list)  # times of those behind jumps
     sound_end: float = 0.0
 
 

@@ -26,7 +26,8 @@ class Video(Writer):
                          choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"))
     rate: float = option(25.0, "Frames a second where the input is a folder of pictures.", low=0.01, high=1000.0)
     sound: bool = option(True, "Keep the sound of the input.")
+    keep_interlaced: bool = False  # convert has the option
 
     def open(self, path: Path, source: FrameSource) -> VideoSink:
         return VideoSink(path, source, codec=self.codec, hardware=self.hardware, crf=self.crf, preset=self.preset, rate=self.rate,
-                         sound=self.sound)
+                         sound=self.sound, keep_interlaced=self.keep_interlaced)
