@@ -27,6 +27,8 @@ TRUST = 0.25  # difference of low frequencies at which the exemplar counts for 1
 PART_TRUST = 2.5  # times that of eyes and mouth, which were chosen for what the original shows
 SOFTENED = 2  # bands that are made as soft as the original
 EDGE = 2.5 / 160  # sigma of the edge between face and hair
+JAW = 4 / 160, 16 / 160  # inwards from the landmarks of the jaw: B's face may end so far before them; surely B's face
+SIDE = 12 / 160  # so much more at the sides, where ears are, and where landmarks of turned heads lie beside the head
 
 
 class Bent:
@@ -46,6 +48,7 @@ class Bent:
         self.image = self._mixed(choice.skin, whole)  # (S, S, 3) float32 RGB in [0, 1]
         masks = sum(np.float32(share / 255) * self._remapped(index, 1, whole).astype(np.float32) for index, share in choice.skin)
         self.face, self.hair = cv2.split(cv2.GaussianBlur(masks, (0, 0), EDGE * self.size))  # (S, S): 1 = B's face; 1 = B's hair over it
+        self.face *= _within_jaw(self.points, side, self.size)
         self.parts = np.zeros((side, side), np.float32)  # 1 = inside eyes, brows and mouth
         for mix, (part, reach, edge) in zip((choice.right_eye, choice.left_eye, choice.mouth), PARTS):
             self._set_in(mix, part, reach * self.size, edge * self.size, mix != choice.skin)
@@ -180,6 +183,15 @@ def grid(side: int) -> np.ndarray:
     """(side, side, 2) float32: x and y of every pixel."""
     rows, columns = np.indices((side, side), np.float32)
     return np.dstack([columns, rows])
+
+
+def _within_jaw(points: np.ndarray, side: int, size: float) -> np.ndarray:
+    """(S, S) float32 in [0, 1]: 0 along the jaw and the sides of the face, where landmarks (68, 2) often lie beside the head."""
+    line, jaw = np.full((side, side), 255, np.uint8), np.round(points[:17]).astype(np.int32)
+    cv2.polylines(line, [jaw], False, 0)
+    cv2.polylines(line, [jaw[:5], jaw[12:]], False, 0, max(1, round(2 * SIDE * size)))
+    near, far = (share * size for share in JAW)
+    return np.clip((cv2.distanceTransform(line, cv2.DIST_L2, 3) - near) / (far - near), 0, 1)
 
 
 def _grown(mask: np.ndarray, radius: float) -> np.ndarray:
