@@ -9,7 +9,7 @@ from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces.extraction import Summary
 from lib.faces.extraction import extract as find_faces
-from lib.faces.faceset import FaceFolder
+from lib.faces.faceset import FaceFolder, foreign_faces
 from lib.faces.finding import angles_of
 from lib.faces.identity import Wanted, embeddings_of
 from lib.faces.sheet import write_sheet
@@ -39,6 +39,9 @@ def run(options: Extract) -> int:
 def extracted(options: Extract) -> tuple[Summary, int]:
     """What was found, and the exit code."""
     source = open_source(Path(os.path.abspath(options.input)), exact=False)  # "." has no name to speak of
+    if tool := foreign_faces(options.input):
+        logger.warning("%s holds face pictures of %s. What their metadata says of the faces is not read: they are searched for faces, as "
+                       "other pictures are.", options.input, tool)
     if options.output and same_path(options.input, options.output):
         raise FaceswapError(f"Input and output are the same, {options.input}. Name another folder with -o.")
     if options.ref_threshold is not None and not (options.filter or options.nfilter):

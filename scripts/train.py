@@ -26,7 +26,7 @@ from lib.evaluation.verdict import verdict
 from lib.evaluation.page import number
 from lib.faces import packed
 from lib.faces.extraction import extract
-from lib.faces.faceset import FaceFile, FaceFolder, crop_landmarks, list_faces, stem_of
+from lib.faces.faceset import FaceFile, FaceFolder, crop_landmarks, foreign_faces, list_faces, stem_of
 from lib.faces.geometry import COVERAGES
 from lib.faces.identity import likeness
 from lib.faces.masking import masks_of_files
@@ -446,6 +446,10 @@ def _face_folder(path: Path, extracted: Path, options: Train) -> Path:
     """`path` if it holds aligned faces; else the faces extracted from the video or pictures there."""
     if packed.is_face_set(path):
         return path
+    if tool := foreign_faces(path):
+        raise FaceswapError(f"{path} holds face pictures of {tool}, and what their metadata says of the faces is not read. Name the video "
+                            f"or the pictures that they were made of; or find the faces in them anew: faceswap.py extract -i {path} "
+                            "-o FACES, and train on FACES.")
     source = open_source(path, exact=False)
     logger.info("Extracting the faces of %s into %s.", path, extracted)
     with AlignmentStore.open(default_store(path)) as store:

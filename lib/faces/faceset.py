@@ -1,7 +1,8 @@
 """Face sets: a folder of aligned faces as PNG files, each of which says in its metadata where it is from.
 
-A PNG text chunk with the keyword `faceswap` holds JSON: `format` 1, `coverage`, `landmarks` (68 x 2, frame pixels),
-`matrix` (2 x 3, frame -> crop pixels), `box`, `score`, and `origin`: `source`, `frame`, `number`, `name`, `time`.
+A PNG text chunk (tEXt; also zTXt and iTXt, as which other programs save it) with the keyword `faceswap` holds JSON: `format` 1,
+`coverage`, `size` (pixels a side; files of earlier versions lack it), `landmarks` (68 x 2, frame pixels), `matrix` (2 x 3, frame -> crop
+pixels of that size), `box`, `score`, and `origin`: `source`, `frame`, `number`, `name`, `time`. The picture may have been scaled since.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +23,10 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.files.reading import NotRegular, opened, parse_json, read_bytes
-from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, invert, template_matrix, transform_points, warp
+from lib.faces.geometry import (COVERAGES, DEFAULT_COVERAGE, invert, resized_matrix, template_matrix, transform_points, upsampled,
+                                warp)
 from lib.faces.quality import check_landmarks, check_matrix
-from lib.files.writing import make_folder, probe, write_bytes
+from lib.files.writing import make_folder, probe, write_bytes, write_new
 from lib.media.files import natural_key
 from lib.media.pictures import XMP_CHUNK
 from lib.types import AlignedFace, Detection, Face
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 AFTER_HEADER = len(SIGNATURE) + 25  # the IHDR chunk comes first and is always 25 bytes long
-KEYWORD = b"faceswap\0"
+KEYWORD, TEXTS = b"faceswap\0", (b"tEXt", b"zTXt", b"iTXt")
+OTHER_TOOL = "deepfakes/faceswap"
 LONGEST_REASON = 200  # letters of what an error says of a damaged file
 LONGEST_STEM = 180  # bytes of a source's name in those of its faces; file systems take 255 in all
 LARGEST = 8192  # pixels a side that a face may have
@@ -85,24 +89,36 @@ class NotAFace(FaceswapError):
     """A PNG that does not say where its face is."""
 
 
+class ForeignFace(NotAFace):
+    """A face picture that another tool made, whose metadata is not read."""
+
+
 def write_face(folder: Path, aligned: AlignedFace, origin: Origin, coverage: str = DEFAULT_COVERAGE, mark: Mark | None = None,
                original: Path | None = None) -> Path:
     """Writes the face into `folder`, atomically; its name tells source, frame and number. The same face replaces itself.
 
     With `mark` it is marked as synthetic, made of the file `original`.
     """
-    path = _free_name(folder, origin)
     face = aligned.face
     text = json.dumps({
-        "format": FORMAT, "coverage": coverage, "landmarks": face.landmarks.astype(float).round(3).tolist(),
+        "format": FORMAT, "coverage": coverage, "size": len(aligned.image), "landmarks": face.landmarks.astype(float).round(3).tolist(),
         "matrix": aligned.matrix.tolist(), "box": face.detection.box.astype(float).round(3).tolist(),
         "score": round(face.detection.score, 5), "origin": asdict(origin)})
-    write_png(path, aligned.image, text, mark, original)
-    return path
+    for path in _names(folder, origin):  # two sources of one name may share a folder: the second's faces get a number more
+        with suppress(FileExistsError):  # another run may write it meanwhile
+            if not path.exists():
+                write_png(path, aligned.image, text, mark, original, new=True)
+                return path
+        if _is_from(path, origin):
+            write_png(path, aligned.image, text, mark, original)
+            return path
 
 
-def write_png(path: Path, image: np.ndarray, text: str, mark: Mark | None = None, original: Path | None = None) -> None:
-    """Writes a face's PNG, atomically: `image` (S, S, 3) uint8 RGB, and the JSON `text` that says where it is from."""
+def write_png(path: Path, image: np.ndarray, text: str, mark: Mark | None = None, original: Path | None = None, new: bool = False) -> None:
+    """Writes a face's PNG, atomically: `image` (S, S, 3) uint8 RGB, and the JSON `text` that says where it is from.
+
+    With `new`, raises FileExistsError where anything has that name by then.
+    """
     # one filter and Huffman coding alone: half the time of OpenCV's choice, and faces hardly larger
     _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [
         cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY])
@@ -110,7 +126,7 @@ def write_png(path: Path, image: np.ndarray, text: str, mark: Mark | None = None
     if mark:
         said += _chunk(b"iTXt", XMP_CHUNK.encode() + b"\0\0\0\0\0" + mark.xmp)
     data = b"".join((png[:AFTER_HEADER], said, png[AFTER_HEADER:]))
-    write_bytes(path, mark.signed(data, path, original) if mark else data, durable=False)
+    (write_new if new else write_bytes)(path, mark.signed(data, path, original) if mark else data, durable=False)
 
 
 def read_face(path: Path) -> FaceFile:
@@ -147,10 +163,17 @@ def face_of(said: dict[str, Any], image: np.ndarray) -> FaceFile:
         raise ValueError(f"format {said['format']}, this program reads {FORMAT}")
     if said["coverage"] not in COVERAGES:
         raise ValueError(f"coverage {said['coverage']!r}")
-    face = Face(Detection(_array(said["box"], (4,), np.float32), float(_array(said["score"], (), np.float64))), _array(said["landmarks"], (68, 2), np.float32))
+    box, score = _array(said["box"], (4,), np.float32), float(_array(said["score"], (), np.float64))
+    face = Face(Detection(box, score), _array(said["landmarks"], (68, 2), np.float32))
     matrix = _array(said["matrix"], (2, 3), np.float64)
     check_landmarks(face.landmarks)
     check_matrix(matrix)
+    if "size" not in said:
+        matrix = resized_matrix(matrix, face.landmarks, len(image), said["coverage"])
+    elif type(said["size"]) is not int or not 0 < said["size"] <= LARGEST:
+        raise ValueError(f"size {said['size']!r}")
+    elif said["size"] != len(image):
+        matrix = upsampled(matrix, len(image) / said["size"])
     return FaceFile(AlignedFace(face, image, matrix), said["coverage"], origin_of(said["origin"]))
 
 
@@ -179,11 +202,37 @@ def is_face(path: Path) -> bool:
             return False
         while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
             length, kind = struct.unpack(">I4s", head)
-            begins = file.read(min(length, len(KEYWORD)))
-            if kind == b"tEXt" and begins == KEYWORD:
-                return True
-            file.seek(length - len(begins) + 4, os.SEEK_CUR)
+            end = file.tell() + length + 4
+            body = file.read(min(length, len(KEYWORD)))
+            if kind in TEXTS and body == KEYWORD:
+                if kind == b"tEXt":
+                    return True
+                text = _decoded(kind, body + file.read(min(length, MOST_TEXT) - len(body)))
+                if text is not None and made_by(text) is None:
+                    return True
+            file.seek(end)
     return False
+
+
+def made_by(text: str) -> str | None:
+    """The other tool that makes face pictures with such a `text`; None where it is ours, or damaged."""
+    try:
+        said = parse_json(text)
+    except ValueError:
+        return None
+    return OTHER_TOOL if isinstance(said, dict) and {"alignments", "source"} <= said.keys() else None
+
+
+def foreign_faces(folder: Path) -> str | None:
+    """Which other tool made the face pictures of `folder`, judged by the first of them; None where none is known to have."""
+    paths = folder.iterdir() if folder.is_dir() else ()
+    first = next((path for path in paths if path.suffix.lower() in (".png", ".jpg") and path.is_file()), None)
+    if first is None:
+        return None
+    data = _bytes(first)
+    if (text := _text(data)) is not None:
+        return made_by(text)
+    return "DeepFaceLab" if data.startswith(b"\xff\xd8") and b"source_landmarks" in data[:MOST_TEXT] else None
 
 
 class FaceFolder:
@@ -226,11 +275,6 @@ def stem_of(origin: Origin) -> str:
     return f"{stem}_{origin.frame:06d}_{origin.number}"
 
 
-def _free_name(folder: Path, origin: Origin) -> Path:
-    """Two sources of one name may share a folder: the second's faces get a number more."""
-    return next(path for path in _names(folder, origin) if not path.exists() or _is_from(path, origin))
-
-
 def _names(folder: Path, origin: Origin) -> Iterator[Path]:
     stem = stem_of(origin)
     yield folder / f"{stem}.png"
@@ -259,6 +303,9 @@ def _said(path: Path, text: str | None) -> dict[str, Any]:
     if text is None:
         raise NotAFace(f"{path} does not say where its face is: it is not from extract, or another program saved it anew. "
                        "Take it away, or extract the faces again.")
+    if other := made_by(text):
+        raise ForeignFace(f"{path} is a face picture of {other}, whose metadata is not read. Extract the faces of the video or pictures "
+                          "that it was made of; or those in these face pictures, with faceswap.py extract.")
     try:
         said = parse_json(text)
         if said["format"] != FORMAT:
@@ -281,10 +328,32 @@ def _text(data: bytes) -> str | None:
     while place + 12 <= len(data):
         length, kind = struct.unpack(">I4s", data[place:place + 8])
         body = data[place + 8:place + 8 + length]
-        if kind == b"tEXt" and body.startswith(KEYWORD) and length <= MOST_TEXT:
-            return body[len(KEYWORD):].decode("latin-1")
+        if kind in TEXTS and body.startswith(KEYWORD) and length <= MOST_TEXT and (text := _decoded(kind, body)) is not None:
+            return text
         place += 12 + length
     return None
+
+
+def _decoded(kind: bytes, body: bytes) -> str | None:
+    """The text of a chunk that begins with our keyword (Portable Network Graphics, third edition, 11.3.3); None where it is damaged."""
+    rest = body[len(KEYWORD):]
+    if kind == b"tEXt":
+        return rest.decode("latin-1")
+    try:
+        if kind == b"zTXt":
+            return _inflated(rest[1:]).decode("latin-1")
+        _, _, data = rest[2:].split(b"\0", 2)  # language and translated keyword
+        return (_inflated(data) if rest[0] else data).decode("utf-8")
+    except (ValueError, IndexError, zlib.error):
+        return None
+
+
+def _inflated(data: bytes) -> bytes:
+    inflating = zlib.decompressobj()
+    text = inflating.decompress(data, MOST_TEXT)
+    if not inflating.eof:
+        raise ValueError("its text is too long, or not whole")
+    return text
 
 
 def _picture(data: bytes) -> np.ndarray:

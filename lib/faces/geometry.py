@@ -28,6 +28,7 @@ INNER, RIGHT_EYE, LEFT_EYE = slice(17, 68), slice(36, 42), slice(42, 48)
 # Side of the crop in unit squares of the mean face, and how far its centre moves up, in unit squares.
 COVERAGES = {"half": (1.0, 0.0), "full": (1.6, 0.0), "whole": (2.13, 0.07), "head": (2.98, 0.0)}
 DEFAULT_COVERAGE = "whole"
+SAME_CROP, SAME_SIZE = 0.004, 0.002  # of its side, by which two crops of one face differ at most, with landmarks of three decimals
 DEFAULT_SIZE = 256
 
 
@@ -67,6 +68,26 @@ def similarity_transform(points: np.ndarray, template: np.ndarray) -> np.ndarray
 def crop_matrix(landmarks: np.ndarray, size: int, coverage: str = DEFAULT_COVERAGE) -> np.ndarray:
     """(2, 3) float64 from frame pixels to the pixels of a `size` x `size` crop of the given coverage."""
     return template_matrix(size, coverage) @ np.vstack([similarity_transform(landmarks[INNER], MEAN_FACE), [0, 0, 1]])
+
+
+def resized_matrix(matrix: np.ndarray, landmarks: np.ndarray, size: int, coverage: str) -> np.ndarray:
+    """`matrix` (..., 2, 3), with which crops by `landmarks` (..., 68, 2) were cut out, for the same crops if they have another size now.
+
+    That size is `size`; what it was follows from the matrix. A matrix that is of no crop by these landmarks stays as it is.
+    """
+    whole = template_matrix(size, coverage)
+    expected = whole[:, :2] @ similarity_transform(landmarks[..., INNER, :], MEAN_FACE)
+    expected[..., 2] += whole[:, 2]
+    ratio = np.sqrt(np.abs(np.linalg.det(matrix[..., :2]) / np.linalg.det(expected[..., :2])))  # of the old side to the new one
+    old = np.rint(size * ratio)[..., None, None]
+    other = np.abs(old - size) > SAME_SIZE * size + 0.5
+    corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float64)
+    factor = size / np.where(other & (old >= 1), old, size)
+    moved = matrix * factor
+    moved[..., 2] += (factor[..., 0] - 1) / 2
+    back = np.linalg.inv(np.concatenate([expected, np.broadcast_to([0, 0, 1.0], (*expected.shape[:-2], 1, 3))], -2))[..., :2, :]
+    apart = np.abs(transform_points(transform_points(corners, back), moved) - corners).max((-1, -2))[..., None, None]
+    return np.where(other & (apart < SAME_CROP * size), moved, matrix)
 
 
 def template_matrix(size: int, coverage: str = DEFAULT_COVERAGE) -> np.ndarray:

@@ -35,7 +35,7 @@ from lib.errors import FaceswapError
 from lib.files.reading import parse_json
 from lib.faces.faceset import (LARGEST, SIGNATURE, FaceFile, FaceFolder, face_of, is_face_folder, list_faces, origin_of, read_face,
                                read_face_and_text, write_png)
-from lib.faces.geometry import COVERAGES
+from lib.faces.geometry import COVERAGES, resized_matrix
 from lib.faces.quality import check_landmarks, check_matrix
 from lib.files.writing import disk_errors, new_file, sweep
 from lib.lock import Lock, Locked
@@ -221,7 +221,13 @@ class PackedFaces:
                 raise FaceswapError(f"The {len(self)} faces of {self.path} take {in_words(needed)} of memory, and this machine has "
                                     f"{in_words(there)}. Pack them without --compress, or pack fewer.")
         check_landmarks(self._single[:, :136].reshape(-1, 68, 2))
-        check_matrix(self._numbers[:, 136:142].reshape(-1, 2, 3))
+        matrices = self._numbers[:, 136:142].reshape(-1, 2, 3)
+        check_matrix(matrices)
+        coverages = np.array([fact.get("coverage") if isinstance(fact, dict) else None for fact in self._facts], object)
+        for side in sides:  # sets that earlier versions packed may hold pictures that were scaled before
+            for coverage in COVERAGES:
+                alike = np.flatnonzero((places[:, 0] == side) & (coverages == coverage))
+                matrices[alike] = resized_matrix(matrices[alike], self._single[alike, :136].reshape(-1, 68, 2), side, coverage)
 
     def _pictures(self, side: int, rows: np.ndarray) -> Any:
         """The pictures of one side: mapped into memory, or where they are compressed the dataset itself."""
@@ -417,7 +423,7 @@ def _read(path: Path, compress: bool) -> _Face | FaceswapError:
         file, text = read_face_and_text(path)
     except FaceswapError as error:
         return error
-    said = parse_json(text)
+    said = parse_json(text) | {"matrix": file.aligned.matrix}  # which is that of the picture's size
     facts = json.dumps({"coverage": said["coverage"], "origin": said["origin"]})
     numbers = np.concatenate([np.ravel(said[name]) for name in ("landmarks", "matrix", "box", "score")])
     return _Face(file.size, zlib.compress(file.image, LEVEL) if compress else file.image, text, facts, numbers)

@@ -72,13 +72,17 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o
         file.write(data)
 
 
-def write_new(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Makes a file of `data` for good that appears whole. Raises FileExistsError where anything has the name already, OSError."""
+def write_new(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
+    """Makes a file of `data` that appears whole, and with `durable` outlasts a power failure.
+
+    Raises FileExistsError where anything has the name already, OSError.
+    """
     part = part_beside(path)
     try:
         with create(part, mode=mode) as file:
             file.write(data)
-        flush_file(part)
+        if durable:
+            flush_file(part)
         try:
             os.link(part, path, follow_symlinks=False)  # unlike renaming, this never replaces a file
         except FileExistsError:
@@ -86,7 +90,8 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         except (OSError, NotImplementedError):  # a disk without hard links
             with create(path, mode=mode) as file:
                 file.write(data)
-        flush_folder(path.parent)
+        if durable:
+            flush_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
 

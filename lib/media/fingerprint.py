@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from lib.files.reading import opened
+
 WHOLE = 1 << 19  # bytes up to which all of a file is read
 BLOCKS, BLOCK = 64, 1 << 13  # of larger ones so many blocks of so many bytes, evenly spread from the first byte to the last
 
@@ -17,7 +19,7 @@ def fingerprint(path: Path) -> str:
     A compressed picture or video differs from its first change on. Of pixels that are stored plainly, any change that spans a sixtieth
     of the file is noticed.
     """
-    with open(path, "rb") as file:
+    with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(str(size).encode() + b"\0")
         if size <= WHOLE:

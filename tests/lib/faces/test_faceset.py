@@ -1,12 +1,15 @@
 import json
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from lib.errors import FaceswapError
-from lib.faces.faceset import FaceFolder, Origin, is_face_folder, list_faces, read_face, write_face
+from lib.faces.faceset import ForeignFace, FaceFolder, Origin, foreign_faces, is_face_folder, list_faces, read_face, write_face
 from lib.faces.geometry import MEAN_FACE, crop, transform_points
 from lib.types import Detection, Face
 
@@ -44,6 +47,85 @@ def test_a_copy_saved_by_another_program_is_told(aligned, tmp_path):
     cv2.imwrite(str(path.with_name("copy.png")), cv2.imread(str(path)))
     with pytest.raises(FaceswapError, match="copy.png does not say"):
         read_face(path.with_name("copy.png"))
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def with_chunk(path, made) -> None:
+    """Replaces the text chunk of a face's PNG by `made(text)`, as another program may save it."""
+    data = path.read_bytes()
+    length, = struct.unpack(">I", data[33:37])
+    path.write_bytes(data[:33] + made(data[41 + 9:41 + length]) + data[33 + 12 + length:])
+
+
+@pytest.mark.parametrize("made", [
+    lambda text: chunk(b"zTXt", b"faceswap\0\0" + zlib.compress(text)), lambda text: chunk(b"iTXt", b"faceswap\0\0\0\0\0" + text),
+    lambda text: chunk(b"iTXt", b"faceswap\0\1\0en\0word\0" + zlib.compress(text))], ids=["zTXt", "iTXt", "compressed iTXt"])
+def test_text_that_another_program_saved_in_another_kind_of_chunk_is_read(aligned, tmp_path, made):
+    path = write_face(tmp_path, aligned, ORIGIN)
+    before = read_face(path)
+    with_chunk(path, made)
+    assert is_face_folder(tmp_path) and read_face(path).origin == before.origin
+    assert np.array_equal(read_face(path).aligned.matrix, before.aligned.matrix)
+
+
+@pytest.mark.parametrize("made", [
+    lambda text: chunk(b"zTXt", b"faceswap\0\0" + zlib.compress(b" " * (1 << 24) + text)), lambda text: chunk(b"zTXt", b"faceswap\0\0x"),
+    lambda text: chunk(b"iTXt", b"faceswap\0\0\0"), lambda text: chunk(b"iTXt", b"faceswap\0"), lambda text: chunk(b"zTXt", b"faceswap\0")])
+def test_damaged_and_swollen_texts_are_no_faces(aligned, tmp_path, made):
+    with_chunk(write_face(tmp_path, aligned, ORIGIN), made)
+    assert not is_face_folder(tmp_path)
+    with pytest.raises(FaceswapError, match="does not say where its face is"):
+        read_face(*list_faces(tmp_path))
+
+
+@pytest.mark.parametrize("size", [64, 256, 333])
+@pytest.mark.parametrize("known", [True, False], ids=["with size", "of an earlier version"])
+def test_a_scaled_picture_keeps_its_face_where_it_is(aligned, tmp_path, size, known):
+    """As programs that make pictures larger leave it: the text is kept, the pixels are others."""
+    path = write_face(tmp_path, aligned, ORIGIN)
+    text = Image.open(path).text["faceswap"]
+    before = read_face(path)
+    written = PngImagePlugin.PngInfo()
+    written.add_text("faceswap", text if known else text.replace('"size": 128, ', ""))
+    Image.fromarray(aligned.image).resize((size, size)).save(path, pnginfo=written)
+    scaled = read_face(path)
+    assert scaled.size == size and np.allclose((scaled.landmarks + 0.5) / size, (before.landmarks + 0.5) / 128, atol=0.003)
+    assert np.abs(scaled.seen(96, "half").image.astype(float) - before.seen(96, "half").image).mean() < 8
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "128", 10 ** 9, True, None])
+def test_a_size_that_is_none_is_told(aligned, tmp_path, size):
+    path = write_face(tmp_path, aligned, ORIGIN)
+    with_chunk(path, lambda text: chunk(b"tEXt", b"faceswap\0" + text.replace(b'"size": 128', f'"size": {json.dumps(size)}'.encode())))
+    with pytest.raises(FaceswapError, match="is damaged"):
+        read_face(path)
+
+
+def test_face_pictures_of_other_tools_are_told(aligned, tmp_path):
+    path = write_face(tmp_path, aligned, ORIGIN)
+    foreign = b'{"alignments": {"x": 1, "landmarks_xy": []}, "source": {"alignments_version": 2.4, "face_index": 0}}'
+    with_chunk(path, lambda text: chunk(b"iTXt", b"faceswap\0\0\0\0\0" + foreign))
+    assert foreign_faces(tmp_path) == "deepfakes/faceswap" and not is_face_folder(tmp_path)
+    with pytest.raises(ForeignFace, match="is a face picture of deepfakes/faceswap"):
+        read_face(path)
+    path.unlink()
+    Image.fromarray(aligned.image).save(tmp_path / "a.jpg")
+    assert foreign_faces(tmp_path) is None
+    data, payload = (tmp_path / "a.jpg").read_bytes(), b"\x80\x04 face_type source_landmarks"
+    (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xef" + struct.pack(">H", len(payload) + 2) + payload + data[2:])
+    assert foreign_faces(tmp_path) == "DeepFaceLab"
+
+
+def test_two_runs_never_take_one_name(aligned, tmp_path):
+    """Clips of the same name in other folders, extracted into one folder at once."""
+    origins = [Origin(f"/{run}/clip.mp4", frame, 0) for frame in range(20) for run in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda origin: write_face(tmp_path, aligned, origin), origins))
+    assert len(set(paths)) == len(origins) == len(list_faces(tmp_path))
+    assert [read_face(path).origin for path in paths] == origins
 
 
 @pytest.mark.parametrize("damage", [

@@ -13,10 +13,11 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from lib.errors import FaceswapError
 from lib.faces import packed
-from lib.faces.faceset import KEYWORD, LARGEST, _chunk, crop_landmarks, list_faces, read_face, write_face
+from lib.faces.faceset import KEYWORD, LARGEST, _chunk, crop_landmarks, list_faces, read_face, write_face, write_png
 from lib.media import pictures
 
 
@@ -49,6 +50,25 @@ def test_what_is_unpacked_is_what_was_packed(folder, tmp_path, compress):
     assert packed.unpack(tmp_path / "x.h5", tmp_path / "out", threads=2) == 15
     assert contents(tmp_path / "out") == contents(folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "out", "x.h5"]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_scaled_pictures_keep_their_faces_where_they_are(folder, tmp_path, earlier):
+    """Other programs make face pictures larger and keep their text. Earlier versions packed the matrix of the old size with them."""
+    before = packed.read_faces(folder, 1)
+    for path, file in zip(list_faces(folder), before):
+        text = Image.open(path).text["faceswap"]
+        text = text.replace(f'"size": {file.size}, ', "") if earlier else text
+        write_png(path, cv2.resize(file.image, (2 * file.size,) * 2), text)
+    packed.pack([folder], tmp_path / "x.h5")
+    if earlier:
+        with h5py.File(tmp_path / "x.h5", "r+") as file:
+            file["numbers"][:, 136:142] = [one.aligned.matrix.ravel() for one in before]
+    for scaled, one in zip(packed.read_faces(tmp_path / "x.h5", 1), before, strict=True):
+        assert scaled.size == 2 * one.size and np.allclose((scaled.landmarks + 0.5) / 2, one.landmarks + 0.5, atol=0.01)
+    assert packed.unpack(tmp_path / "x.h5", tmp_path / "out") == len(before)
+    for scaled, one in zip(packed.read_faces(tmp_path / "out", 1), before, strict=True):
+        assert np.allclose((scaled.landmarks + 0.5) / 2, one.landmarks + 0.5, atol=0.01)
 
 
 def test_threads_read_what_one_reads(folder, tmp_path):
