@@ -29,6 +29,7 @@ class Elsewhere(Exception):
     """A process on another machine, which is named, holds the lock."""
 
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what a disk says that knows none
 SILENT = 60.0  # seconds without a beat after which its holder counts as gone
 BEATS = 10.0  # seconds between two
 
@@ -93,7 +94,7 @@ class Lock:
             try:
                 _take(self._file)
             except OSError as error:
-                if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+                if error.errno in NO_LOCKS:
                     return  # a disk that knows no locks
                 os.close(self._file)
                 raise Locked(str(path)) from None
@@ -113,11 +114,25 @@ class Lock:
             os.close(self._file)
 
 
-def _take(file: int) -> None:
+def held(path: Path) -> bool:
+    """Whether somebody holds the Lock of `path`. Several may ask at once. Raises OSError."""
+    if not path.exists():
+        return False
+    file = open_lock(path)
+    try:
+        _take(file, shared=True)
+        return False
+    except OSError as error:
+        return error.errno not in NO_LOCKS
+    finally:
+        os.close(file)
+
+
+def _take(file: int, shared: bool = False) -> None:
     if sys.platform == "win32":
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
     else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def _is_at(file: int, path: Path) -> bool:

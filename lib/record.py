@@ -9,14 +9,17 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lib.errors import FaceswapError
 from lib.files.reading import NotRegular, opened, read_json
 from lib.files.writing import disk_errors, write_json
+from lib.lock import Lock, Locked, held
 from lib.media.files import printable
 from lib.media.fingerprint import fingerprint, of_files
 from lib.types import Shard
@@ -57,6 +60,28 @@ def _paths(value: Any) -> list[Path]:
     if isinstance(value, dict):
         value = list(value.values())
     return [path for one in value for path in _paths(one)] if isinstance(value, list) else []
+
+
+@contextmanager
+def alone(output: Path, shard: Shard | None = None) -> Iterator[None]:
+    """Within it no other run writes to `output`, or to the same `shard` of it. Raises FaceswapError where one does already."""
+    own = _lock_of(output, shard)
+    with ExitStack() as locks:
+        try:
+            with disk_errors(output):
+                own.parent.mkdir(parents=True, exist_ok=True)
+                locks.callback(Lock(own).release)
+                others = [_lock_of(output)] if shard else own.parent.glob(f"{glob.escape(own.name.removesuffix('.lock'))}.*of*.lock")
+                if any(map(held, others)):  # the whole is not written while shards are, nor the other way round
+                    raise Locked
+        except Locked:
+            raise FaceswapError(f"Another run writes {output}. Wait until it has ended, or name another output with -o.") from None
+        yield
+
+
+def _lock_of(output: Path, shard: Shard | None = None) -> Path:
+    path = Path(os.path.abspath(output))
+    return path.with_name(f".{path.name}{f'.{shard.number}of{shard.count}' if shard else ''}.lock")
 
 
 class Record:

@@ -29,6 +29,7 @@ from lib.options import option
 from lib.parallel import ordered_map, prefetch
 from lib.plugin import ALIGNERS, WRITERS
 from lib.progress import progress
+from lib.record import alone
 from lib.types import Frame
 
 logger = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def _draw(options: Alignments) -> int:
         frame, found = item
         return frame, draw_faces(frame.image, found, masks)
 
-    with AlignmentStore.open(path, read_only=True) as store, sink:
+    with AlignmentStore.open(path, read_only=True) as store, alone(options.output), sink:
         found = ((frame, store.faces(frame.index, dropped=True)) for frame in prefetch(source))
         for frame, image in progress(ordered_map(partial(drawn, masks=bool(options.masks)), found, device.cores()), "draw", source.count):
             sink.write(frame, image)

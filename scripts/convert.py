@@ -40,7 +40,7 @@ from lib.parallel import prefetch
 from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, REGISTRIES, Masker
 from lib.progress import progress
 from lib.provenance.xmp import SWAPPED, Done
-from lib.record import Record, identity, named_files
+from lib.record import Record, alone, identity, named_files
 from lib.swapping.composite import Compositor, crop_face
 from lib.swapping.depth import Depth
 from lib.swapping.exemplars import loading
@@ -97,7 +97,7 @@ def run(options: Convert) -> int:
 
     frames = touched = faces = faint = 0
     troubles: dict[str, None] = {}
-    with Record(options.output, "convert", told_of(options), {"input": source.path}, shard) as record, \
+    with alone(options.output, shard), Record(options.output, "convert", told_of(options), {"input": source.path}, shard) as record, \
             marked(sink, record, mark_of and mark_of(source.path, models, partial(record.sha256, "input")), options, troubles), sink:
         with alignments(options, source, stretch.indices(source), search=shard is None) as store, ExitStack() as planning:
             roles = _roles(options, source, store, models, enhancer, compositor)

@@ -30,7 +30,7 @@ from lib.options import option
 from lib.parallel import ordered_map, prefetch
 from lib.progress import progress
 from lib.provenance.xmp import TRANSLATED
-from lib.record import Record, identity, named_files
+from lib.record import Record, alone, identity, named_files
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.stage import Drawer, Separate
 from lib.swapping.label import CORNERS, Label
@@ -68,7 +68,7 @@ def run(options: Translate) -> int:
         logger.warning("The model knows aligned faces of %s coverage alone: of whole pictures it makes nothing good. convert sets its "
                        "faces into pictures.", translator.coverage)
 
-    with Record(options.output, "translate", told_of(options), {"input": options.input}) as record, \
+    with alone(options.output), Record(options.output, "translate", told_of(options), {"input": options.input}) as record, \
             marked(work.sink, record, mark_of and mark_of(options.input, {options.model_dir: translator}, partial(record.sha256, "input")),
                    options, troubles), work.opened:
         record.note(models={str(options.model_dir): translator.digest})

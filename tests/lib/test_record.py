@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from lib.errors import FaceswapError
 from lib.media import fingerprint as fingerprints
 from lib.media.fingerprint import fingerprint
-from lib.record import Record, identity, named_files
+from lib.record import Record, alone, identity, named_files
 from lib.types import Shard
 
 
@@ -68,6 +69,23 @@ def test_the_whole_tries_what_shards_could_not_do(tmp_path):
     with whole:
         whole.note(key="same", failed=[])
     assert whole.failed_before("same") == []
+
+
+@pytest.mark.parametrize("first, second, refused", [
+    (None, None, True), (None, Shard(1, 2), True), (Shard(1, 2), None, True), (Shard(1, 2), Shard(1, 2), True),
+    (Shard(1, 2), Shard(2, 2), False)], ids=str)
+def test_one_run_writes_an_output_at_a_time(tmp_path, first, second, refused):
+    output = tmp_path / "new" / "out [1].mp4"
+    with alone(output, first):
+        if refused:
+            with pytest.raises(FaceswapError, match=r"Another run writes .*out \[1\].mp4"), alone(output, second):
+                pass
+        else:
+            with alone(output, second):
+                pass
+    with alone(output, second):
+        pass
+    assert not list(output.parent.iterdir())
 
 
 def test_what_was_noted_is_kept_once(tmp_path):
