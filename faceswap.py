@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 
 if sys.version_info < (3, 11):
     sys.exit("faceswap needs Python 3.11 or newer; this is " + sys.version.split()[0])
@@ -18,12 +19,14 @@ if sys.version_info < (3, 11):
 from lib import cli, logs
 from lib.errors import DONE, FIXABLE, INTERRUPTED, FaceswapError, UsageError, trouble_with_machine
 from lib.options import nearest
+from lib.words import EscapedStream, escaped, escaped_lines
 
 
 def main(argv: list[str]) -> int:
     _save_on_signals()
     for stream in sys.stdout, sys.stderr:
         stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show must not end a run
+    sys.stdout, sys.excepthook = EscapedStream(sys.stdout), _print_traceback
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
             print(_overview())
@@ -95,8 +98,13 @@ def _wants_json(argv: list[str]) -> bool:
 
 
 def _report(level: str, message: str, argv: list[str]) -> None:
-    line = json.dumps({"level": level, "message": message}, ensure_ascii=False) if _wants_json(argv) else f"{level}: {message}"
+    told = {"level": level, "message": message}
+    line = escaped_lines(json.dumps(told, ensure_ascii=False)) if _wants_json(argv) else f"{level}: {escaped(message)}"
     print(line, file=sys.stderr, flush=True)
+
+
+def _print_traceback(*error) -> None:
+    print(escaped_lines("".join(traceback.format_exception(*error))), file=sys.stderr, end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lib.words import escaped, escaped_lines
+
 NOISY = ("matplotlib", "PIL", "h5py", "libav", "tensorflow", "absl", "jax", "py.warnings", "urllib3")
 
 
@@ -45,7 +47,7 @@ def is_json() -> bool:
 
 def json_line(**fields) -> str:
     """One line of the JSON log: the time and `fields`."""
-    return json.dumps({"time": round(time.time(), 3)} | fields, ensure_ascii=False, default=str)
+    return escaped_lines(json.dumps({"time": round(time.time(), 3)} | fields, ensure_ascii=False, default=str))
 
 
 def counted(number: int, what: str) -> str:
@@ -54,15 +56,12 @@ def counted(number: int, what: str) -> str:
 
 
 class TextHandler(logging.StreamHandler):
-    """The message alone; a warning or an error says so in front. Writes above a running progress bar."""
-
-    def __init__(self, stream):
-        super().__init__(stream)
-        self.setFormatter(logging.Formatter("%(message)s"))
+    """The message alone, one line; a warning or an error says so in front. Writes above a running progress bar."""
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        return prefix + super().format(record)
+        trace = f"\n{escaped_lines(logging.Formatter().formatException(record.exc_info))}" if record.exc_info else ""
+        return prefix + escaped(record.getMessage()) + trace
 
     def emit(self, record: logging.LogRecord) -> None:
         if "tqdm" in sys.modules:  # else no bar can be running

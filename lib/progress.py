@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from lib import logs
+from lib.words import escaped
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def progress(items: Iterable[Item], what: str, total: int | None = None, start: 
         return
     from tqdm import tqdm
 
-    yield from tqdm(items, desc=what, total=total, initial=start, unit=unit, file=sys.stderr, dynamic_ncols=True,
+    yield from tqdm(items, desc=escaped(what), total=total, initial=start, unit=unit, file=sys.stderr, dynamic_ncols=True,
                     smoothing=0.1, disable=not sys.stderr.isatty())
 
 
@@ -41,7 +42,7 @@ def status() -> Iterator[Callable[[str, dict[str, Any]], None]]:
     from tqdm import tqdm
 
     with tqdm(bar_format="{desc}", file=sys.stderr) as shown:
-        yield lambda line, fields: shown.set_description_str(line[:shutil.get_terminal_size().columns - 1])
+        yield lambda line, fields: shown.set_description_str(escaped(line)[:shutil.get_terminal_size().columns - 1])
 
 
 def _json_lines(items: Iterable[Item], what: str, total: int | None, start: int, unit: str) -> Iterator[Item]:

@@ -28,6 +28,7 @@ from lib.media.source import open_source
 from lib.options import option
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
 from lib.progress import progress
+from lib.words import escaped
 from scripts.convert import alignments
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def _swap(options: Evaluate) -> int:
     print(report.table(clips[0]))
     compared = Compared(clips[1], differences(*clips)) if others else None
     if compared:
-        print(f"\n{options.swapped} against {options.compare}\n{report.comparison(compared.differences)}")
+        print(f"\n{escaped(options.swapped)} against {escaped(options.compare)}\n{report.comparison(compared.differences)}")
     if clips[0].frames and len(clips[0].unswapped) == len(clips[0].frames):
         logger.warning("Not one face was changed: the numbers are of the original itself.")
     if len(clips[0].lost) > len(clips[0].frames) / 2:

@@ -66,7 +66,8 @@ def extracted(options: Extract) -> tuple[Summary, int]:
             write_sheet(sheet, sink, source.path, store)
             logger.info("Some of them, to look at: %s", sheet)
         if options.profile:
-            logger.info("Processor time of each stage:\n%s", stages.table())
+            for line in ["Processor time of each stage:", *stages.table()]:
+                logger.info("%s", line)
     return summary, SOME_FAILED if summary.losses else DONE
 
 

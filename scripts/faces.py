@@ -14,6 +14,7 @@ from lib.logs import counted
 from lib.media.files import same_path
 from lib.options import option
 from lib.training import checks
+from lib.words import escaped
 
 logger = logging.getLogger(__name__)
 NAMED = 10  # files named in a warning
@@ -64,9 +65,9 @@ def _report(options: Faces) -> int:
         files = packed.read_faces(path, device.cores())
         kinds = sorted({f"{file.coverage}, {file.size} pixels" for file in files})
         sources = {file.origin.source for file in files}
-        print(f"{path}: {counted(len(files), 'face')} ({'; '.join(kinds)}) from {counted(len(sources), 'source')}")
+        print(escaped(f"{path}: {counted(len(files), 'face')} ({'; '.join(kinds)}) from {counted(len(sources), 'source')}"))
         for complaint in checks.complaints(str(path), files) or ["Nothing to complain of."]:
-            print(f"  {complaint}")
+            print(escaped(f"  {complaint}"))
     return DONE
 
 

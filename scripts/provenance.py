@@ -18,8 +18,9 @@ from lib.options import option
 from lib.parallel import ordered_map
 from lib.progress import progress
 from lib.provenance.marking import file_hash
-from lib.provenance.reading import CHANGED, INTACT, UNMARKED, Provenance, provenance_of
+from lib.provenance.reading import CHANGED, INTACT, PARTLY, SYNTHETIC, UNMARKED, Provenance, provenance_of
 from lib.record import record_of
+from lib.words import escaped
 
 logger = logging.getLogger(__name__)
 READERS = 2
@@ -51,10 +52,11 @@ def _inspect(options: ProvenanceCommand) -> int:
         print(json.dumps([_as_json(one) for one in found], indent=1, ensure_ascii=False))
     else:
         for one in found:
-            print(f"{one.state:9} {one.path.relative_to(options.inspect)}  {_short(one)}")
+            print(escaped(f"{one.state:9} {one.path.relative_to(options.inspect)}  {_short(one)}"))
     counts = Counter(one.state for one in found)
-    logger.info("%s: %s", counted(len(found), "file"), ", ".join(f"{counts[state]} {state}" for state in (INTACT, CHANGED, UNMARKED)))
-    return SOME_FAILED if counts[CHANGED] else DONE
+    logger.info("%s: %s", counted(len(found), "file"), ", ".join(f"{counts[state]} {state}" for state in (INTACT, PARTLY, CHANGED, UNMARKED)
+                                                                  if counts[state] or state != PARTLY))
+    return SOME_FAILED if counts[CHANGED] or counts[PARTLY] else DONE
 
 
 def _or_error(path: Path) -> Provenance:
@@ -102,28 +104,31 @@ def _short(found: Provenance) -> str:
     if found.problems:
         return found.problems[0]
     if found.state == UNMARKED:
-        return found.statement or "no mark"
-    return f"signed by {found.signer}, {found.tool}{', synthetic' if found.synthetic else ''}"
+        return f"says, unsigned: {found.statement}" if found.statement else "no mark"
+    who = "signed with your own key" if found.known else f"signed by an unknown signer, whose certificate says {found.signer!r}"
+    return f"{who}, {found.tool}{', synthetic' if found.synthetic else ''}"
 
 
 def _words(found: Provenance, checks: list[str]) -> str:
     heads = {INTACT: "carries Content Credentials and is as it was signed.",
+             PARTLY: "carries Content Credentials. What they cover is as it was signed, but it has more, which may have been added since.",
              CHANGED: "was CHANGED after it was signed, or its mark is damaged.",
              UNMARKED: "carries no Content Credentials. That says nothing about how it came about."}
     lines = [f"{found.path} {heads[found.state]}"]
     lines += [f"  {problem}" for problem in found.problems]
     if found.signer:
-        who = "your own key" if found.known else "an unknown signer: nobody whom this program knows vouches for the name"
-        lines += [f"Signed by:    {found.signer} ({who})", f"Made with:    {found.tool}",
+        who = (f"your own key ({found.signer})" if found.known else
+               f"an unknown signer, whose certificate says {found.signer!r}: nobody whom this program knows vouches for that name")
+        lines += [f"Signed by:    {who}", f"Made with:    {found.tool}",
                   f"Time stamp:   {found.signed_at or 'none: when it was signed is not confirmed'}"]
-        lines += [f"Source type:  {kind}{' (synthetic)' if found.synthetic else ''}" for kind in found.source_types]
+        lines += [f"Source type:  {kind}{' (synthetic)' if kind in SYNTHETIC else ''}" for kind in found.source_types]
         lines += [f"Done:         {action}" for action in found.actions]
         lines += [f"Made of:      {ingredient}" for ingredient in found.ingredients]
         lines += [f"Consent:      a record of {record['bytes']} bytes, SHA-256 {record['sha256']}"
                   for record in found.swap.get("consent", ())]
     if found.statement:
-        lines.append(f"Says plainly: {found.statement}")
-    return "\n".join([*lines, *(f"Checked:      {check}" for check in checks)])
+        lines.append(f"{'Says plainly' if found.state == INTACT else 'Unsigned'}:{'' if found.state == INTACT else '    '} {found.statement}")
+    return "\n".join(escaped(line) for line in [*lines, *(f"Checked:      {check}" for check in checks)])
 
 
 @dataclass(kw_only=True)

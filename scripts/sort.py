@@ -26,6 +26,7 @@ from lib.progress import progress
 from lib.sorting import moves
 from lib.sorting.moves import LOG, Move
 from lib.sorting.order import Group, SortedFace, arranged, measured
+from lib.words import escaped
 
 logger = logging.getLogger(__name__)
 
@@ -144,12 +145,12 @@ def _show(groups: list[Group], planned: list[Move]) -> None:
     _print(planned)
     for group in groups:
         if group.name:
-            print(f"{len(group.faces):7} in {group.name}")
+            print(escaped(f"{len(group.faces):7} in {group.name}"))
 
 
 def _print(planned: list[Move]) -> None:
     for move in planned[:SHOWN]:
-        print(f"{move.before} -> {move.after}")
+        print(escaped(f"{move.before} -> {move.after}"))
     if len(planned) > SHOWN:
         print(f"... and {len(planned) - SHOWN} more")
 

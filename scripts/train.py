@@ -49,6 +49,7 @@ from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.stage import Separate
 from lib.types import AlignedFace
+from lib.words import escaped
 from scripts import convert
 
 if TYPE_CHECKING:
@@ -328,7 +329,7 @@ def _summarise(name: str, model: FaceModel, precision: str, plan: Plan) -> int:
                                                                    for network, one in costs.items())]
     rows.append(("all", f"{sum(one.parameters for one in costs.values()):,}", f"{sum(one.operations for one in costs.values()) / 1e9:.3f}"))
     widths = [max(map(len, column)) for column in zip(*rows)]
-    print(f"{name}, {model.size} pixels, coverage {model.coverage}, {precision}")
+    print(f"{escaped(name)}, {model.size} pixels, coverage {model.coverage}, {precision}")
     for first, *rest in rows:
         print("  ".join([first.ljust(widths[0]), *(text.rjust(width) for text, width in zip(rest, widths[1:]))]))
     taken = estimate.memory(costs, len(model.identities) * plan.batch, bool(plan.averaged), precision)

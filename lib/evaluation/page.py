@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, probe, write_text
+from lib.words import escaped_html
 
 COLORS = "#777", "#06c", "#d60"  # of the original, of what is measured, of what that is compared with
 PLOT_WIDTH, PLOT_HEIGHT = 860, 130
@@ -54,14 +54,14 @@ def write_all(folder: Path, texts: dict[str, str]) -> list[Path]:
 
 
 def document(heading: str, body: str) -> str:
-    title = html.escape(heading)
+    title = escaped_html(heading)
     return ("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
             f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>{body}</html>")
 
 
 def key(names: Sequence[str], colors: Sequence[str] = COLORS) -> str:
     """Which line is whose."""
-    return "<p class=key>" + "".join(f'<span style="color:{color}">&#9632; {html.escape(name)}</span>'
+    return "<p class=key>" + "".join(f'<span style="color:{color}">&#9632; {escaped_html(name)}</span>'
                                      for name, color in zip(names, colors)) + "</p>"
 
 
@@ -70,8 +70,8 @@ def figure(picture: np.ndarray, caption: str, alt: str) -> str:
     _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
     address = "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
     height, width = picture.shape[:2]
-    return (f'<figure><img width={width} height={height} src="{address}" alt="{html.escape(alt)}">'
-            f"<figcaption>{html.escape(caption)}</figcaption></figure>")
+    return (f'<figure><img width={width} height={height} src="{address}" alt="{escaped_html(alt)}">'
+            f"<figcaption>{escaped_html(caption)}</figcaption></figure>")
 
 
 def chart(title: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> str:
@@ -115,7 +115,7 @@ def _svg(title: str, drawn: str, up: tuple[str, str], across: tuple[str, str], h
     texts = "".join(f'<text x="{x}" y="{y}" font-size="11" text-anchor="{anchor}">{text}</text>' for x, y, anchor, text in
                     ((4, height - 16, "start", up[0]), (4, 12, "start", up[1]), (4, height - 2, "start", across[0]),
                      (PLOT_WIDTH - 4, height - 2, "end", across[1])))
-    return f'<h3>{html.escape(title)}</h3><svg viewBox="0 0 {PLOT_WIDTH} {height}" role="img">{drawn}{texts}</svg>'
+    return f'<h3>{escaped_html(title)}</h3><svg viewBox="0 0 {PLOT_WIDTH} {height}" role="img">{drawn}{texts}</svg>'
 
 
 def _placed(points: np.ndarray, across: tuple[float, float], up: tuple[float, float], height: int = PLOT_HEIGHT) -> np.ndarray:

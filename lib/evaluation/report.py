@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 from collections import Counter
@@ -22,6 +21,7 @@ from lib.evaluation.measures import BY_KEY, MEASURES, Measure
 from lib.evaluation.page import number
 from lib.evaluation.verdict import verdict
 from lib.logs import counted
+from lib.words import escaped, escaped_html
 
 FORMAT = 1
 NAMED = 12  # pictures
@@ -41,7 +41,7 @@ def table(clip: ClipScores) -> str:
         lines.append(f"  {row[1]:30} {row[2]:>8} {row[3]:15} {original:18} {row[5]}".rstrip())
     failures = _failures(clip)
     lines = lines + ["", conclusion(clip)]
-    return "\n".join(lines[1:] + [""] * bool(failures) + failures)
+    return "\n".join(lines[1:] + [""] * bool(failures) + list(map(escaped, failures)))
 
 
 def conclusion(clip: ClipScores) -> str:
@@ -159,17 +159,17 @@ def _page(names: Sequence[str], clip: ClipScores, other: Compared | None) -> str
             rows.append(f'<tr><th colspan="4">{group}</th></tr>')
         total = clip.totals[measure.key]
         original = f" <small>original {number(total.original)}</small>" if total.original is not None else ""
-        source = f" <cite>{html.escape(measure.source)}</cite>" if measure.source else ""
+        source = f" <cite>{escaped_html(measure.source)}</cite>" if measure.source else ""
         median = " The median frame." if measure.key in MEDIANS else ""
         rows.append(f"<tr><td>{measure.title}</td><td class=n>{number(total.value)} {measure.unit}{original}</td>"
-                    f"<td>{DIRECTIONS[measure.better]}</td><td>{html.escape(measure.meaning)}{median}{source}</td></tr>")
-    failures = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in _failures(clip))
+                    f"<td>{DIRECTIONS[measure.better]}</td><td>{escaped_html(measure.meaning)}{median}{source}</td></tr>")
+    failures = "".join(f"<p>{escaped_html(sentence)}</p>" for sentence in _failures(clip))
     others = other.clip.frames if other else []
     plots = "".join(_plot(measure, clip.frames, others) for measure in MEASURES)
     openings = "".join(_openings(clip.frames, others, row, title) for row, title in enumerate(("Eye opening", "Mouth opening")))
     owners = [f"{whose}: {name}" for whose, name in zip(("original", "swapped", "second swap"), names)]
     return page.document(f"{names[1]} against {names[0]}", (
-        f"<p><b>{html.escape(conclusion(clip))}</b></p>"
+        f"<p><b>{escaped_html(conclusion(clip))}</b></p>"
         "<p>Original and swapped; worst and best by likeness to B (where B is known), landmarks and pose together.</p>"
         f"<h3>Worst frames</h3>{_pictures(clip.worst)}<h3>Best frames</h3>{_pictures(clip.best)}"
         f"<h2>Measures</h2><p>{len(clip.frames)} of {clip.frame_count} frames show a face.</p>{failures}<table>{''.join(rows)}</table>"
@@ -180,9 +180,9 @@ def _page(names: Sequence[str], clip: ClipScores, other: Compared | None) -> str
 
 def _beside(names: Sequence[str], differences: dict[str, Difference]) -> str:
     rows = "".join(f"<tr><td>{measure.title}</td><td class=n>{one} {measure.unit}</td><td class=n>{two}</td>"
-                   f"<td>{html.escape(said)}</td></tr>" for measure, (one, two), said in _compared(differences))
+                   f"<td>{escaped_html(said)}</td></tr>" for measure, (one, two), said in _compared(differences))
     head = "<tr><th></th><th>first</th><th>second</th><th>difference</th></tr>"
-    first, second = (html.escape(name) for name in names[1:])
+    first, second = (escaped_html(name) for name in names[1:])
     return (f"<h2>{first} (first) and {second} (second)</h2><p>Over the frames that both swapped; by how much the second is larger, and "
             f"where that lies with 95 % confidence.</p><table>{head}{rows}</table>")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from lib.evaluation.page import number
 from lib.evaluation.sets import ALIKE, GROUPS, QUALITIES, FaceSet, advice
 from lib.logs import counted
 from lib.swapping.pipeline import SAME_PERSON
+from lib.words import escaped, escaped_html
 
 FORMAT = 1
 SHOWN = 12  # pictures of a kind
@@ -56,7 +56,7 @@ def table(scores: SetScores) -> str:
         lines += ["", "Distance from the reference, as distributions", *(f"  {title:30} {value:>8}  {meaning}"
                                                                         for title, value, meaning in _distances(scores.distribution))]
     lines += ["", "Advice", *(f"  - {sentence}" for sentence in advice(faces, scores.needed) or [NO_ADVICE])]
-    return "\n".join(lines)
+    return "\n".join(map(escaped, lines))
 
 
 def write(folder: Path, scores: SetScores) -> list[Path]:
@@ -110,9 +110,9 @@ def _csv(faces: FaceSet) -> str:
 
 def _page(scores: SetScores) -> str:
     faces, needed = scores.faces, scores.needed
-    sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in advice(faces, needed))
+    sentences = "".join(f"<li>{escaped_html(sentence)}</li>" for sentence in advice(faces, needed))
     rows = "".join(f"<tr><td>{quality.title}</td><td class=n>{number(low)}</td><td class=n>{number(middle)}</td><td class=n>{number(high)} "
-                   f"{quality.unit}</td><td>{html.escape(quality.meaning)} <cite>{html.escape(quality.source)}</cite></td></tr>"
+                   f"{quality.unit}</td><td>{escaped_html(quality.meaning)} <cite>{escaped_html(quality.source)}</cite></td></tr>"
                    for quality in QUALITIES for low, middle, high in [np.percentile(faces.column(quality.key), PERCENTILES)])
     rows += "".join(f"<tr><td>{title}</td><td class=n>{count}</td><td></td><td></td><td>{meaning}</td></tr>" for (title, count), meaning in
                     zip(_counts(faces).items(), ("By the bound above.", f"As an earlier face, to {ALIKE} of 255 levels at 32 pixels.",
@@ -123,7 +123,7 @@ def _page(scores: SetScores) -> str:
                                    [(color, part.column(quality.key)) for color, part in zip(colors, columns)]) for quality in QUALITIES)
     poses = page.scatter("Head turned (from left to right) and raised (from the bottom to the top), degrees",
                          [(color, np.stack([part.column("yaw"), part.column("pitch")], 1)) for color, part in zip(colors, columns)])
-    shares = "".join(f"<p>{group.capitalize()}: {share:.0f} % of the faces in {html.escape(needed.name)} have one like them here.</p>"
+    shares = "".join(f"<p>{group.capitalize()}: {share:.0f} % of the faces in {escaped_html(needed.name)} have one like them here.</p>"
                      f"{_pictures(needed, faces.lacking(needed, group))}" for group, share in scores.covered().items())
     far = "".join(f"<tr><td>{title}</td><td class=n>{value}</td><td>{meaning}</td></tr>"
                   for title, value, meaning in _distances(scores.distribution)) if scores.distribution else ""

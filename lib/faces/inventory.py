@@ -6,6 +6,7 @@ from typing import Any
 
 from lib.faces.store import DROPPED, AlignmentStore
 from lib.logs import counted
+from lib.words import escaped
 
 SHOWN = 10  # gaps in the table, the longest
 
@@ -56,7 +57,7 @@ def table(found: dict[str, Any]) -> str:
     lines = [f"{name:11} {value}" for name, value in rows]
     gaps = sorted(sorted(found["gaps"], key=lambda gap: -gap["frames"])[:SHOWN], key=lambda gap: gap["first"])
     lines.append(f"{'gaps':11} {len(found['gaps'])} without a face" + (f", the longest {SHOWN}:" if len(found["gaps"]) > SHOWN else ""))
-    return "\n".join(lines + [f"{'':11} {_gap(gap)}" for gap in gaps])
+    return "\n".join(map(escaped, lines + [f"{'':11} {_gap(gap)}" for gap in gaps]))
 
 
 def _plugin(settings: dict[str, Any], kind: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from xml.sax.saxutils import unescape
 
 import c2pa
@@ -19,8 +20,10 @@ from lib.media.pictures import content
 from lib.provenance.keys import known_anchor
 from lib.provenance.marking import ALONE, ASSERTION, FORMATS
 from lib.provenance.xmp import BEGINS, COMPOSITE, statement
+from lib.words import escaped
 
-INTACT, CHANGED, UNMARKED = "intact", "changed", "unmarked"
+INTACT, PARTLY, CHANGED, UNMARKED = "intact", "partly", "changed", "unmarked"
+LONGEST = 300  # letters of a statement
 SENDER = 1 << 16  # bytes of a transport stream in which its sender is named
 SYNTHETIC = ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia", "compositeSynthetic", "algorithmicMedia")
 TRUSTED, UNTRUSTED = "signingCredential.trusted", "signingCredential.untrusted"  # the latter is no sign of a change
@@ -32,9 +35,9 @@ class Provenance:
     """What is known of one file."""
 
     path: Path
-    state: str  # INTACT, CHANGED since it was signed, or UNMARKED: without Content Credentials
+    state: str  # INTACT; PARTLY: so is what the signature covers; CHANGED since it was signed; UNMARKED: without Content Credentials
     signer: str = ""
-    known: bool = False  # whether the signer is this user's own key
+    known: bool = False  # whether it was signed with this user's own key, whatever name the certificate has
     signed_at: str | None = None  # as a time stamping authority says
     tool: str = ""
     source_types: tuple[str, ...] = ()  # the IPTC digital source types of what was done
@@ -76,6 +79,17 @@ def _read(path: Path, kind: str, file, said: str) -> Provenance:
         return Provenance(path, UNMARKED, statement=said)
     except c2pa.C2paError as error:
         return Provenance(path, CHANGED, problems=(f"The mark cannot be read: {str(error).splitlines()[0]}",), statement=said)
+    try:
+        found = _told(path, state, told, said)
+    except (KeyError, TypeError, AttributeError, ValueError):  # well signed, perhaps, but not what the standard says
+        return Provenance(path, CHANGED, problems=("The mark does not hold what Content Credentials hold.",), statement=said)
+    if found.state == INTACT and kind in (FORMATS[".mp4"], FORMATS[".mov"]) and (count := _uncovered(path)):
+        return replace(found, state=PARTLY, problems=(f"No signature covers {count} bytes of it, in boxes that players pass over.",))
+    return found
+
+
+def _told(path: Path, state: str, told: dict[str, Any], said: str) -> Provenance:
+    """What the library tells of a mark. Raises KeyError, TypeError, AttributeError or ValueError where it is of another form."""
     manifest = told["manifests"].get(told.get("active_manifest"), {})
     assertions = {one["label"]: one["data"] for one in manifest.get("assertions", ())}
     actions = next((data["actions"] for label, data in assertions.items() if label.startswith("c2pa.actions")), [])
@@ -93,8 +107,50 @@ def _read(path: Path, kind: str, file, said: str) -> Provenance:
         ingredients=tuple(f"{one.get('title', '?')} ({one.get('relationship', '?')}, {one.get('instance_id', 'no hash')}"
                           f"{', with Content Credentials of its own' if one.get('active_manifest') else ''})"
                           for one in manifest.get("ingredients", ())),
-        swap=assertions.get(ASSERTION, {}),
+        swap=_own(assertions.get(ASSERTION, {})),
         problems=tuple(f"{one['code']}: {one.get('explanation', '')}".rstrip(": ") for one in problems), statement=said)
+
+
+def _own(said: dict[str, Any]) -> dict[str, Any]:
+    """What this toolkit adds. Raises KeyError, TypeError or ValueError where its records of consent are none."""
+    consent = [{"sha256": str(record["sha256"]), "bytes": int(record["bytes"])} for record in said.get("consent", ())]
+    return dict(said) | ({"consent": consent} if consent else {})
+
+
+def _uncovered(path: Path) -> int:
+    """Bytes of an MP4 that its signature leaves out (C2PA 2.1, 18.7), but for what files have in such places: one `ftyp`, an index of
+    fragments, and room that is empty, before the last box that counts.
+    """
+    count = trailing = 0
+    kinds = set()
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        at = 0
+        while at + 8 <= size:
+            file.seek(at)
+            head = file.read(16)
+            length, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            length = int.from_bytes(head[8:16], "big") if length == 1 else length or size - at
+            if length < 8:
+                break
+            if kind in (b"free", b"skip"):
+                trailing += length
+                file.seek(at + 8)
+                count += length if _holds_something(file, length - 8) else 0
+            else:
+                is_odd = kind == b"ftyp" and kind in kinds or kind == b"mfra" and b"moof" not in kinds
+                count, trailing = count + length * is_odd, 0
+            kinds.add(kind)
+            at += length
+    return max(count, trailing)
+
+
+def _holds_something(file: BinaryIO, length: int) -> bool:
+    while length > 0 and (chunk := file.read(min(length, 1 << 20))):
+        if chunk.count(0) < len(chunk):
+            return True
+        length -= len(chunk)
+    return False
 
 
 def _kind(path: Path) -> str | None:
@@ -112,7 +168,14 @@ def _kind(path: Path) -> str | None:
 
 
 def statement_in(path: Path) -> str:
-    """The plain statement, "AI-generated: ...", that a picture or video carries besides; nothing where there is none."""
+    """The plain statement, "AI-generated: ...", that a picture or video carries besides, as one line; nothing where there is none.
+
+    Anybody may have written it.
+    """
+    return escaped(_statement_in(path)[:LONGEST])
+
+
+def _statement_in(path: Path) -> str:
     if content(path) == "picture":
 
         try:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import logging
 import math
@@ -26,6 +25,7 @@ from typing import Any
 from lib.errors import FaceswapError
 from lib.files.reading import parse_json
 from lib.training.report import document
+from lib.words import escaped_html
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Page:
         return secrets.compare_digest(token.encode(), self._token.encode())
 
     def html(self) -> str:
-        buttons = "".join(f"<button name={what}>{html.escape(said)}</button>" for what, said in WISHES.items())
+        buttons = "".join(f"<button name={what}>{escaped_html(said)}</button>" for what, said in WISHES.items())
         script = f"const TOKEN={json.dumps(self._token)};\n{SCRIPT}"
         return document(f"Training {self._folder.resolve().name}", STYLE + BODY.format(buttons=buttons),
                         "img-src 'self'; connect-src 'self'", script)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from lib.logs import counted
 from lib.media.opening import decoded
 from lib.training import checkpoint
 from lib.training.preview import PANELS, read_log
+from lib.words import escaped_html
 
 MOST_BYTES = 64 << 20  # of a picture that is shown
 POINTS = 600  # most of a curve: longer ones are averaged
@@ -59,13 +59,13 @@ def document(heading: str, body: str, policy: str, script: str = "") -> str:
     """A page for light and dark screens, large and small. `policy` is its Content-Security-Policy, besides that of style and script."""
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; {policy}"
     return ("<!doctype html>\n<html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>"
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{html.escape(heading)}</title>'
-            f"<style>{page.STYLE}\n{STYLE}</style></head>\n<body><h1>{html.escape(heading)}</h1>{body}"
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{escaped_html(heading)}</title>'
+            f"<style>{page.STYLE}\n{STYLE}</style></head>\n<body><h1>{escaped_html(heading)}</h1>{body}"
             f"{f'<script>{script}</script>' if script else ''}</body></html>\n")
 
 
 def _page(folder: Path, options: dict[str, Any], rows: list[dict]) -> str:
-    said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in _sentences(rows))
+    said = "".join(f"<p>{escaped_html(sentence)}</p>" for sentence in _sentences(rows))
     body = f"{said}{_progress(rows)}{_curves(rows)}{_preview(folder)}{_time_lapse(folder)}{_options(folder, options)}"
     return document(f"{options['model']} in {folder.resolve().name}", body, "img-src data:", SCRIPT)
 
@@ -98,7 +98,7 @@ def _progress(rows: list[dict]) -> str:
         if key in BY_KEY and points:
             measure = BY_KEY[key]
             meaning = f"{measure.meaning} {DIRECTIONS[measure.better].capitalize()}."
-            shown.append(f"<tr><td>{measure.title}<small>{html.escape(meaning)}</small>"
+            shown.append(f"<tr><td>{measure.title}<small>{escaped_html(meaning)}</small>"
                          f"<td>{number(points[-1][1])} {measure.unit}<td>{number(points[0][1])}")
     if not shown:
         return ""
@@ -164,8 +164,8 @@ def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -
         dashes = ' stroke-dasharray="6 3"' if place >= len(COLORS) else ""
         lines.append(f'<polyline fill=none stroke="{COLORS[place % len(COLORS)]}" stroke-width=1.6{dashes} points="{path}"/>')
     named = page.key([name for name, _ in drawn], [COLORS[place % len(COLORS)] for place in range(len(drawn))]) if drawn[0][0] else ""
-    return (f"<section><h3>{html.escape(title)}</h3>{named}<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img "
-            f'aria-label="{html.escape(title)}">{"".join(lines)}</svg></section>')
+    return (f"<section><h3>{escaped_html(title)}</h3>{named}<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img "
+            f'aria-label="{escaped_html(title)}">{"".join(lines)}</svg></section>')
 
 
 def _ticks(low: float, high: float, log: bool) -> list[float]:
@@ -261,7 +261,7 @@ def _options(folder: Path, options: dict[str, Any]) -> str:
     for name, paths in (("saves", checkpoint.saves(folder)), ("kept for good", checkpoint.snapshots(folder))):
         if paths:
             rows.append((name, ", ".join(f"{int(path.name):,}{' (best)' if path == best else ''}" for path in reversed(paths))))
-    cells = "".join(f"<tr><td>{html.escape(name)}<td>{html.escape(_value(value))}" for name, value in rows)
+    cells = "".join(f"<tr><td>{escaped_html(name)}<td>{escaped_html(_value(value))}" for name, value in rows)
     return f"<h2>Options</h2><table>{cells}</table>"
 
 

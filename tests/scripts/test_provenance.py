@@ -8,10 +8,17 @@ import av
 import numpy as np
 import pytest
 
+from cryptography import x509
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from lib.media import pictures
 from lib.media.source import open_source
-from lib.provenance.marking import file_hash
-from lib.provenance.reading import INTACT, UNMARKED, provenance_of
+from lib.provenance import keys
+from lib.provenance.marking import Mark, file_hash
+from lib.provenance.reading import INTACT, UNMARKED, Provenance, provenance_of
+from scripts.provenance import _words
+from tests.lib.provenance.test_keys import own_certificate
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +204,61 @@ def test_inspect_lists_a_folder_and_tells_a_changed_file_by_the_exit_code(swappe
     (tmp_path / "sub" / "bad.mp4").write_bytes(data)
     done = faceswap("provenance", "--inspect", tmp_path, code=3)
     assert f"changed   {Path('sub', 'bad.mp4')}" in done.stdout and "1 intact, 1 changed, 1 unmarked" in done.stderr
+
+
+HARMFUL = "\x1b[2J\x9b2J\u202e"
+
+
+def signed_by_a_stranger(path: Path, astronaut, names: tuple[str, str]) -> Path:
+    """A picture whose certificate, and that of who vouches for it, have these names."""
+    identity = keys.identity_of(*own_certificate(path.parent, names=names))
+    pictures.write(path, astronaut[:64, :96])
+    path.write_bytes(Mark(identity, {}, None, lambda: None).signed(path.read_bytes(), path, None))
+    return path
+
+
+def test_a_stranger_with_the_name_of_one_s_own_key_stays_a_stranger_in_every_view(astronaut, faceswap, tmp_path):
+    own = x509.load_pem_x509_certificate(keys.own_identity().chain.encode())
+    name, = own.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    path = signed_by_a_stranger(tmp_path / "swapped.png", astronaut, (f"{name.value}, root", name.value))
+    said = faceswap("provenance", path).stdout
+    assert f"Signed by:    an unknown signer, whose certificate says {name.value!r}" in said and "your own key" not in said
+    assert f"intact    swapped.png  signed by an unknown signer, whose certificate says {name.value!r}" in \
+        faceswap("provenance", "--inspect", tmp_path).stdout
+    assert json.loads(faceswap("provenance", path, "--json").stdout)["known"] is False
+
+
+def test_the_name_of_a_signer_prints_no_verdict_of_its_own(astronaut, faceswap, tmp_path):
+    name = f"X\nSigned by:    your own key{HARMFUL}"
+    path = signed_by_a_stranger(tmp_path / "swapped.png", astronaut, ("X", name))
+    for told in (faceswap("provenance", path).stdout, faceswap("provenance", "--inspect", tmp_path).stdout):
+        assert not set(HARMFUL) & set(told) - set("[2J") and "\nSigned by:    your own key" not in told
+    assert json.loads(faceswap("provenance", path, "--json").stdout)["signer"] == name
+
+
+def test_the_words_of_an_unsigned_file_are_shown_as_such(faceswap, tmp_path):
+    said = f"AI-generated: {HARMFUL}\nx.png carries Content Credentials and is as it was signed.\nSigned by:    your own key" + "x" * 10 ** 6
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", said)
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png", pnginfo=info)
+    for told in (faceswap("provenance", tmp_path / "x.png", code=1).stdout, faceswap("provenance", "--inspect", tmp_path).stdout):
+        assert not set(HARMFUL) & set(told) - set("[2J") and len(told) < 1000
+        assert "nsigned: " in told and not any(line.startswith(("x.png carries", "Signed by")) for line in told.splitlines())
+
+
+def test_only_a_synthetic_source_type_is_called_so(astronaut, tmp_path):
+    found = Provenance(tmp_path, INTACT, source_types=("digitalCapture", "trainedAlgorithmicMedia"), signer="x")
+    told = _words(found, [])
+    assert "trainedAlgorithmicMedia (synthetic)" in told and "digitalCapture (synthetic)" not in told
+
+
+@pytest.mark.parametrize("box", [b"free" + bytes(100), b"free" + b"Advertisement", b"skip", b"ftyp" + b"isom" * 3])
+def test_boxes_that_no_signature_covers_are_told(swapped, faceswap, tmp_path, box):
+    path = tmp_path / "more.mp4"
+    path.write_bytes(swapped.read_bytes() + (len(box) + 4).to_bytes(4, "big") + box)
+    said = faceswap("provenance", path, code=1).stdout
+    assert "is as it was signed." not in said and f"No signature covers {len(box) + 4} bytes of it" in said
+    assert "partly    more.mp4" in faceswap("provenance", "--inspect", tmp_path, code=3).stdout
 
 
 @pytest.mark.parametrize("arguments, code, words", [

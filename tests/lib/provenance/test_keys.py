@@ -22,11 +22,11 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "keys"
 
 
-def own_certificate(folder, key=None, days=(-1, 100), password=None, self_signed=False):
-    """Files with a certificate of somebody else's authority, and its key."""
+def own_certificate(folder, key=None, days=(-1, 100), password=None, self_signed=False, names=("Studio root", "Studio")):
+    """Files with a certificate of somebody else's authority, and its key; `names` of both."""
     root_key, key = ec.generate_private_key(ec.SECP256R1()), key or ec.generate_private_key(ec.SECP384R1())
     name = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, words), x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Studio")])
-            for words in ("Studio root", "Studio")]
+            for words in names]
     root_key, name[0] = (key, name[1]) if self_signed else (root_key, name[0])
     now = datetime.datetime.now(datetime.timezone.utc)
 
