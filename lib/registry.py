@@ -91,7 +91,7 @@ class Registry:
             raise self._registers_none(path)
         return self._classes[module]
 
-    def create(self, name: str, **values: Any) -> Any:
+    def create(self, name: str, /, **values: Any) -> Any:
         """Plugin `name` made with the given option values, converted and checked against their bounds."""
         return self.load(name)(**self.declaration(name).check(values, self.singular))
 

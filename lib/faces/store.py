@@ -34,8 +34,9 @@ from typing import Any
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.faces import schema
 from lib.faces.quality import check_landmarks
-from lib.files.reading import parse_json
+from lib.files.reading import check_regular
 from lib.files.writing import make_folder, part_beside, publish
 from lib.lock import Lock, Locked
 from lib.media.files import printable
@@ -87,6 +88,7 @@ COLUMNS = "number, box, score, landmarks, smooth, track, filled, person, dropped
 SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names another one, which SQLite deletes afterwards
 ADD_MASK = "INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?)"
 LARGEST_MASK = 4096
+LONGEST_REASON = 200  # letters of what an error says of a damaged file
 # Why a face may be left out, in words. The first two are no faces that could be followed through time.
 DROPPED = {"size": "smaller than --min-face", "landmarks": "landmarks that are no face's", "person": "of somebody else",
            "removed": "removed by hand"}
@@ -150,6 +152,7 @@ class AlignmentStore:
     def __init__(self, path: Path, database: sqlite3.Connection, lock: Lock | None):
         self.path = path
         self._database = database
+        self._watch = schema.Watch(database)
         self._lock = lock
         self._frames: dict[int, tuple] = {}  # what is not committed yet, by frame: name, time, faces, look, file
         self._pending: list[tuple[str, tuple]] = []  # other statements
@@ -163,19 +166,22 @@ class AlignmentStore:
             raise FaceswapError(f"{path} is a folder, not an alignments file. Name a file with -p.")
         if read_only and not path.is_file():
             raise FaceswapError(f"There is no alignments file {path}. Run extract first, or name the file with -p.")
+        check_regular(path)
         _check_companions(path)
         lock = None if read_only else _lock(path)
         store = None
         try:
             uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}"
             # a reader may be asked from any thread; isolation_level None: transactions are begun here alone
-            store = cls(path, sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=not read_only), lock)
+            store = cls(path, schema.connect(uri, check_same_thread=not read_only), lock)
             store._check_format(read_only)
-        except BaseException:
+        except BaseException as error:
             if store is not None:
                 store._database.close()
             if lock is not None:
                 lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise _trouble(path, error) from error
             raise
         return store
 
@@ -339,7 +345,7 @@ class AlignmentStore:
     def settings(self) -> dict[str, Any]:
         """How the faces were found, and in what: a copy; `update` changes it."""
         try:
-            return {key: parse_json(value) for key, value in self._rows("SELECT key, value FROM settings")}
+            return schema.read_settings(self._rows("SELECT key, value FROM settings"))
         except ValueError as error:
             raise self._damaged(error) from error
 
@@ -560,18 +566,27 @@ class AlignmentStore:
             return
         if application != APPLICATION:
             raise FaceswapError(f"{self.path} is not an alignments file of this program. Name another file with -p.")
-        if version in RENEWALS:
-            self._renew(version)
-        elif version != FORMAT:
+        if version not in RENEWALS and version != FORMAT:
             raise FaceswapError(f"The alignments file {self.path} has format {version}, this program reads format {FORMAT}. "
                                 "Use the version of the program that made it, or name another file with -p.")
-        (verdict,), *_ = self._rows("PRAGMA quick_check(1)")
-        if verdict != "ok":
-            raise self._damaged(verdict)
+        self._watch.deadline = clock.monotonic() + schema.SECONDS + self.path.stat().st_size / schema.SPEED
+        try:
+            schema.check_schema(self._database, version)
+            (verdict,), *_ = self._rows("PRAGMA quick_check(1)")
+            if verdict != "ok":
+                raise self._damaged(verdict)
+            schema.check_values(self._database)
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
+        except schema.Unfit as error:
+            raise self._damaged(error) from error
+        self._watch.deadline = None
+        if version in RENEWALS:
+            self._renew(version)
 
     def _renew(self, version: int) -> None:
         """Makes this format of an earlier one."""
-        writer = self._database if self._lock else sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        writer = self._database if self._lock else schema.connect(self.path.as_uri())
         try:
             writer.execute("BEGIN IMMEDIATE")
             for older in range(version, FORMAT):
@@ -652,20 +667,13 @@ class AlignmentStore:
         except (TypeError, ValueError, zlib.error) as error:
             raise self._damaged(f"frame {index}: {error}") from error
 
-    def _trouble(self, error: sqlite3.Error) -> Exception:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        if code == sqlite3.SQLITE_NOTADB:
-            return FaceswapError(f"{self.path} is not an alignments file, or its beginning is damaged. Name another file with -p.")
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH):
-            return self._damaged(error)
-        if code == sqlite3.SQLITE_FULL:
-            return FaceswapError(f"The disk is full: {self.path} could not be written. Make room and run the same command again.")
-        return FaceswapError(f"The alignments file {self.path} cannot be used: {error}. Check that it and its folder can be written, "
-                             "or name another file with -p.")
+    def _trouble(self, error: sqlite3.Error) -> BaseException:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT and not self._watch.late:
+            return KeyboardInterrupt()
+        return _trouble(self.path, error)
 
     def _damaged(self, why: Any) -> FaceswapError:
-        reason = " ".join(str(why).split())
-        return FaceswapError(f"The alignments file {self.path} is damaged ({reason}). Delete it, or move it away, and run extract again.")
+        return _damaged(self.path, why)
 
     def folder_key(self, folder: Path) -> str:
         """Relative to the store, so that the two may be moved together."""
@@ -673,6 +681,25 @@ class AlignmentStore:
             return printable(Path(os.path.relpath(folder, self.path.parent)).as_posix())
         except ValueError:  # another drive
             return printable(Path(os.path.abspath(folder)).as_posix())
+
+
+def _trouble(path: Path, error: sqlite3.Error) -> FaceswapError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code == sqlite3.SQLITE_NOTADB:
+        return FaceswapError(f"{path} is not an alignments file, or its beginning is damaged. Name another file with -p.")
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return _damaged(path, "checking it takes far too long")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG):
+        return _damaged(path, error)
+    if code == sqlite3.SQLITE_FULL:
+        return FaceswapError(f"The disk is full: {path} could not be written. Make room and run the same command again.")
+    return FaceswapError(f"The alignments file {path} cannot be used: {error}. Check that it and its folder can be written, "
+                         "or name another file with -p.")
+
+
+def _damaged(path: Path, why: Any) -> FaceswapError:
+    reason = " ".join(str(why).split())[:LONGEST_REASON]
+    return FaceswapError(f"The alignments file {path} is damaged ({reason}). Delete it, or move it away, and run extract again.")
 
 
 def _lock(path: Path) -> Lock:

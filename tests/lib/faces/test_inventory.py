@@ -20,7 +20,7 @@ def found(tmp_path):
     with AlignmentStore.open(tmp_path / "x.db") as store:
         for index, there in enumerate(faces):
             store.add(index, "", index + 60.5, there)
-        store.update({"source": {"path": "/films/x.mp4"}, "detector": {"name": "hog", "options": {"search": 640}}, "complete": [1],
+        store.update({"source": {"path": "/films/x.mp4", "video": None, "pictures": None}, "detector": {"name": "hog", "options": {"search": 640}}, "complete": [1],
                       "smooth": True})
         return inventory.facts(store)
 

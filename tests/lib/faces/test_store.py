@@ -156,7 +156,7 @@ def test_values_that_make_no_sense_are_told_too(path):
         database.execute(change)
         database.commit()
         database.close()
-        with AlignmentStore.open(path, read_only=True) as store, pytest.raises(FaceswapError, match="damaged"):
+        with pytest.raises(FaceswapError, match="damaged"), AlignmentStore.open(path, read_only=True) as store:
             store.faces(0)
 
 
