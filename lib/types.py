@@ -25,6 +25,11 @@ class Frame:
         return self.image.shape[1::-1]
 
     @property
+    def is_on_white(self) -> bool:
+        """Whether `image` shows what is transparent on white."""
+        return self.rgba is not None
+
+    @property
     def is_deep(self) -> bool:
         """Whether there is more than the 8 bits that `image` shows."""
         return False
@@ -33,6 +38,12 @@ class Frame:
         """These rows and columns, (H, W, 3) RGB: uint8, or uint16, 256 times as much, if `deep`. Not to be changed."""
         part = self.image[rows, columns]
         return part * np.uint16(256) if deep else part
+
+    @property
+    def rgba(self) -> np.ndarray | None:
+        """(H, W, 4) RGB and alpha, uint8, or uint16 up to 65535: a picture that is transparent somewhere, of which `image` is what is seen on
+        white, or, in video that is cut with alpha, its colours as they are. None of others. Not to be changed."""
+        return None
 
     def samples(self) -> Samples | None:
         """It as it was coded, where that is known and faces can be cut out of it."""
@@ -50,6 +61,25 @@ class Frame:
         for patch in patches:
             image[patch.rows, patch.columns] = as_deep(patch.pixels) if deep else as_bytes(patch.pixels)
         return image
+
+
+def with_alpha(frame: Frame, image: np.ndarray) -> np.ndarray:
+    """`image` (H, W, 3) uint8 RGB, which is to be seen where `frame` was, with the transparency of the frame: (H, W, 4) of the type of
+    its `rgba`. Where nothing changed its values are the frame's own."""
+    rgba = frame.rgba.copy()
+    top = np.iinfo(rgba.dtype).max
+    changed = (image != frame.image).any(2) & (rgba[..., 3] > 0)
+    alpha = rgba[changed, 3:].astype(np.float32) / top
+    seen = image[changed].astype(np.float32)
+    straight = (seen - 255 * (1 - alpha)) / alpha if frame.is_on_white else seen
+    rgba[changed, :3] = np.rint(np.clip(straight, 0, 255) * (top / 255)).astype(rgba.dtype)
+    return rgba
+
+
+def on_white(rgba: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: what is seen of (H, W, 4) uint8 before white."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -107,13 +107,17 @@ def _extract(options: Ffmpeg) -> int:
     deep = video.depth > 8 and kind in ("png", "tiff")
     if not deep:
         refuse_hdr(video.source, f"a picture as {kind}")
-    filters = video.made_alike() + [f"select=not(mod(n\\,{every}))"] * (every > 1) + encoders.to_rgb(video.source, "rgb48" if deep else "rgb24")
+    transparent = video.source.transparent and kind != "jpg"
+    if video.source.transparent and not transparent:
+        logger.warning("%s is transparent in places, which %s pictures do not keep. --format png keeps it.", video.path.name, kind)
+    layout = ("rgba64" if deep else "rgba") if transparent else "rgb48" if deep else "rgb24"
+    filters = video.made_alike() + [f"select=not(mod(n\\,{every}))"] * (every > 1) + encoders.to_rgb(video.source, layout)
     if kind == "jpg":
         filters.append("scale=out_color_matrix=bt601:out_range=full,format=yuvj444p")
     coded = {"png": ["-compression_level", "1"], "jpg": ["-q:v", "2"], "webp": ["-c:v", "libwebp", "-quality", "95"],
              "tiff": ["-compression_algo", "lzw"]}[kind]
-    reading = ffmpeg.reading(video.path, "-noautorotate", *_hardware(options, encodes=False).reading())
-    words = [*reading, "-map", "0:V:0", "-vf", ",".join(filters), "-fps_mode", "passthrough", *coded, "-f", "image2", "-start_number", "1"]
+    reading = ffmpeg.reading(video.file, "-noautorotate", *_hardware(options, encodes=False).reading())
+    words = [*reading, "-map", f"0:{video.stream}", "-vf", ",".join(filters), "-fps_mode", "passthrough", *coded, "-f", "image2", "-start_number", "1"]
 
     def target(place: Path) -> str:  # where "%" stands for itself
         return f"file:{str(place / video.path.stem).replace('%', '%%')}_%06d.{kind}"
@@ -225,14 +229,14 @@ def _assemble(options: Ffmpeg) -> int:
     reference = Video(options.reference) if options.reference else None
     output = _output(options, [path for path in (options.reference,) if path])
     clock = _clock(options, source, reference)
-    layout, rgb = _layout_of(source.files[0])
+    layout, rgb, transparent = _layout_of(source.files[0])
     encoding = _hardware(options, encodes=True)
-    coder, given = encoding.words(output.container, layout, size)
+    coder, given = encoding.words(output.container, layout, size, transparent=transparent)
     listed, filters = _listed(source.files, clock)
     filters += [] if given == rgb else encoders.from_rgb(given, size, clock.colours, "16" in layout)
     words = ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file,pipe", "-i", "pipe:0"]
     if reference:
-        words += ffmpeg.reading(reference.path)
+        words += ffmpeg.reading(reference.file)
     words += reference.clock() if reference else ["-copyts"]
     words += ["-map", "0:v:0", "-vf", ",".join([*filters, *encoding.upload()]) or "null", *coder]
     words += encoders.timing(output.container, clock.time_base, clock.rate)
@@ -297,11 +301,11 @@ def _one_size(source: pictures.PictureSource) -> tuple[int, int]:
     return source.size
 
 
-def _layout_of(path: Path) -> tuple[str, str]:
-    """How the RGB of a picture's depth is called: for the encoder's choice, and as decoders give it."""
+def _layout_of(path: Path) -> tuple[str, str, bool]:
+    """How the RGB of a picture's depth is called: for the encoder's choice, and as decoders give it; and whether it may be transparent."""
     with open_container(path) as container:
         shape = av.VideoFormat(container.streams.video[0].codec_context.pix_fmt or "rgb24", 16, 16)
-    return ("gbrp16le" if shape.components[0].bits > 8 else "gbrp"), shape.name
+    return "gbrp16le" if shape.components[0].bits > 8 else "gbrp", shape.name, any(part.is_alpha for part in shape.components)
 
 
 def _listed(files: Sequence[Path], clock: Clock) -> tuple[str, list[str]]:
@@ -356,11 +360,11 @@ def _cut(options: Ffmpeg) -> int:
         encoders.check_holds(output.path, output.container, video.codec)
         if video.stitched:
             raise FaceswapError(f"The clock of {video.path} jumps, so that no piece of it can be copied exactly. Leave out --copy.")
-        words = [*ffmpeg.reading(video.path, *limits), "-map", "0:V:0", "-c:v", "copy", *video.others(0, output.container)]
+        words = [*ffmpeg.reading(video.file, *limits), "-map", f"0:{video.stream}", "-c:v", "copy", *video.others(0, output.container)]
         words += ["-avoid_negative_ts", "disabled"] * (output.container in ("mp4", "mov"))
         return output.make(words, "cut", Expected(video.source.size, seconds, len(video.sound), slack=8), [video])
     encoding = _hardware(options, encodes=True)
-    words = ffmpeg.reading(video.path, *(limits if seeks else ()), *encoding.reading()) + (limits if not seeks else [])
+    words = ffmpeg.reading(video.file, *(limits if seeks else ()), *encoding.reading()) + (limits if not seeks else [])
     words += _encoded(video, output, encoding, [], video.source.size, copy_sound=False, keep_interlaced=bool(options.keep_interlaced))
     return output.make(words, "cut", Expected(video.source.size, seconds, len(video.sound)), [video])
 
@@ -409,15 +413,15 @@ def _rotate_by_tag(options: Ffmpeg, video: Video, output: Output, turn: int, siz
     if a * d - b * c < 0:
         raise FaceswapError(f"{video.path} is mirrored by its tag already. Leave out --copy.")
     clockwise = {(1, 0): 0, (0, 1): 90, (-1, 0): 180, (0, -1): 270}[(a, b)]
-    words = ffmpeg.reading(video.path, "-display_rotation:v:0", str(-(clockwise + turn) % 360)) + video.clock()
-    words += ["-map", "0:V:0", "-c:v", "copy", *video.others(0, output.container)]
+    words = ffmpeg.reading(video.file, "-display_rotation:v:0", str(-(clockwise + turn) % 360)) + video.clock()
+    words += ["-map", f"0:{video.stream}", "-c:v", "copy", *video.others(0, output.container)]
     return output.make(words, "rotate", Expected(size, video.seconds, len(video.sound)), [video])
 
 
 def _whole(options: Ffmpeg, video: Video, output: Output, filters: list[str], size: tuple[int, int], what: str) -> int:
     """The whole video with other pixels; times, sound and all else stay."""
     encoding = _hardware(options, encodes=True)
-    words = ffmpeg.reading(video.path, *encoding.reading()) + video.clock()
+    words = ffmpeg.reading(video.file, *encoding.reading()) + video.clock()
     words += _encoded(video, output, encoding, filters, size, copy_sound=True)
     return output.make(words, what, Expected(size, video.seconds, len(video.sound)), [video])
 
@@ -426,7 +430,7 @@ def _encoded(video: Video, output: Output, encoding: Encoding, filters: list[str
              keep_interlaced: bool = False) -> list[str]:
     keep_interlaced = keep_interlaced and video.source.interlaced
     fields = ("tff" if video.source.top_first else "bff") if keep_interlaced else None
-    coder, layout = encoding.words(output.container, video.source.layout, size, fields)
+    coder, layout = encoding.words(output.container, video.source.layout, size, fields, video.source.transparent)
     if video.source.size != size or video.source.pixel_aspect != 1:
         filters = filters if any(word.startswith("scale") for word in filters) else [
             f"scale={video.source.size[0]}:{video.source.size[1]}:flags=lanczos+{encoders.EXACT}", "setsar=1", *filters]
@@ -436,7 +440,7 @@ def _encoded(video: Video, output: Output, encoding: Encoding, filters: list[str
         # untagged, and the new size would mislead players
         filters = [*filters, f"setparams=colorspace={encoders.NAMES[video.source.matrix]}"]
     chain = ",".join([*video.made_alike(keep_interlaced), *filters, f"format={layout}", *encoding.upload()])
-    return ["-map", "0:V:0", "-vf", chain, *coder, *encoders.timing(output.container, video.source.time_base, video.steady_rate),
+    return ["-map", f"0:{video.stream}", "-vf", chain, *coder, *encoders.timing(output.container, video.source.time_base, video.steady_rate),
             *video.others(0, output.container, copy_sound)]
 
 
@@ -453,9 +457,9 @@ def _mux(options: Ffmpeg) -> int:
     if video.source.ticks() is None:
         raise FaceswapError(f"{video.path} is a bare stream without times, which cannot be copied. Encode it first: ffmpeg scale --size "
                             "100%.")
-    words = ffmpeg.reading(video.path) + ffmpeg.reading(options.audio, "-itsoffset", f"{options.offset or 0:.6f}")
+    words = ffmpeg.reading(video.file) + ffmpeg.reading(options.audio, "-itsoffset", f"{options.offset or 0:.6f}")
     words += [] if jumps_in(options.audio) else video.clock()
-    words += ["-map", "0:V:0", "-c:v", "copy", *sound_tracks(sound["audio"], 1, output.container, copy=True)]
+    words += ["-map", f"0:{video.stream}", "-c:v", "copy", *sound_tracks(sound["audio"], 1, output.container, copy=True)]
     words += video.rest(0, output.container) + encoders.clocks(output.container, video.source.time_base)
     return output.make(words, "mux", Expected(video.source.size, video.seconds, len(sound["audio"])), [video])
 
@@ -480,7 +484,7 @@ def _concat(options: Ffmpeg) -> int:
                         counted(len(video.sound), "track"), tracks)
     encoding = Encoding() if copies else _hardware(options, encodes=True)
     for video in videos:
-        words += ffmpeg.reading(video.path, *encoding.reading())
+        words += ffmpeg.reading(video.file, *encoding.reading())
     if copies:
         stdin = _list_of_videos(videos, lengths)
         words += ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file,pipe", "-i", "pipe:0"]
@@ -505,7 +509,7 @@ def _concat(options: Ffmpeg) -> int:
 def _list_of_videos(videos: Sequence[Video], lengths: Sequence[Fraction]) -> str:
     lines = ["ffconcat version 1.0"]
     for video, length in zip(videos, lengths):
-        lines += [f"file {_quoted(video.path)}", f"duration {float(length):.6f}"]
+        lines += [f"file {_quoted(video.file)}", f"duration {float(length):.6f}"]
     return "\n".join(lines) + "\n"
 
 
@@ -518,7 +522,7 @@ def _joined_pictures(videos: Sequence[Video], lengths: Sequence[Fraction], layou
         colours = ",".join(encoders.from_rgb(layout, video.source.size, None) if video.is_rgb else [f"format={layout}"])
         square = ",".join([*video.made_alike(), square])
         # the clock of the joined video is that of a millionth of a second; each piece is held to its whole length
-        parts.append(f"[{number}:V:0]setpts=PTS-{_begins(video, videos)}/TB,{square}{fit},pad={width}:{height}:-1:-1,setsar=1,"
+        parts.append(f"[{number}:{video.stream}]setpts=PTS-{_begins(video, videos)}/TB,{square}{fit},pad={width}:{height}:-1:-1,setsar=1,"
                      f"{colours},settb=1/1000000[v{number}]")
         begin += length
     joined = "".join(f"[v{number}]" for number in range(len(videos)))
@@ -604,7 +608,7 @@ def _thumbnail(options: Ffmpeg) -> int:
     filters = [*video.made_alike(), *select, *encoders.to_rgb(video.source, "rgb24"), f"scale={size[0]}:{size[1]}:flags=lanczos+{encoders.EXACT}", *after]
     coder = {"png": ["-c:v", "png"], "jpg": ["-c:v", "mjpeg", "-q:v", "2"], "webp": ["-c:v", "libwebp", "-quality", "90"]}[kind]
     filters += ["scale=out_color_matrix=bt601:out_range=full,format=yuvj444p"] * (kind == "jpg")
-    words = [*ffmpeg.reading(video.path, "-noautorotate", *reading), "-map", "0:V:0", "-vf", ",".join(filters), "-frames:v", "1",
+    words = [*ffmpeg.reading(video.file, "-noautorotate", *reading), "-map", f"0:{video.stream}", "-vf", ",".join(filters), "-frames:v", "1",
              "-fps_mode", "passthrough", *coder, "-f", "image2", "-update", "1"]
     if options.dry_run:
         print(ffmpeg.shown([*words, f"file:{path}"]))

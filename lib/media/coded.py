@@ -15,7 +15,7 @@ import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
-from lib.types import Frame, Patch, Samples
+from lib.types import Frame, Patch, Samples, on_white
 
 UNSPECIFIED, RESERVED = 2, 3  # matrices as ISO/IEC 23091-2 and FFmpeg number them; 0 is RGB itself
 LIMITED, FULL = 1, 2  # colour ranges as FFmpeg numbers them
@@ -30,6 +30,7 @@ LAYOUTS = {f"yuv{name}{depth}": shifts for name, shifts in (("420p", (1, 1)), ("
            for depth in ("", "10le", "12le")}
 # What red and blue count in the brightness, by number of the matrix: BT.709, FCC, BT.601 twice, SMPTE 240M, BT.2020
 WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+LAYOUTS |= {f"yuva{name}": shifts for name, shifts in list((key[3:], value) for key, value in LAYOUTS.items())}  # with alpha
 LAYOUTS |= {f"yuvj{name}": LAYOUTS[f"yuv{name}"] for name in ("420p", "422p", "444p")}
 
 _own = threading.local()
@@ -47,12 +48,21 @@ class Conversion:
     size: tuple[int, int]  # (width, height) before it is turned
     turn: tuple[int, int, int, int] = (1, 0, 0, 1)  # a, b, c, d of x' = a x + c y, y' = b x + d y, each -1, 0 or 1
     exact: bool = True  # False: a level too dark on average, in a tenth of the time
+    transparent: bool = False  # whether pictures are transparent somewhere; those in RGB are then seen on white
 
     def rgb(self, picture: av.VideoFrame) -> np.ndarray:
         """(H, W, 3) uint8."""
+        if self.transparent and picture.format.is_rgb:
+            return on_white(self.rgba(picture))
+        return upright(self._reformatted(picture, self.size, "rgb24", self._flags(picture)).to_ndarray(), self.turn)
+
+    def rgba(self, picture: av.VideoFrame) -> np.ndarray:
+        """(H, W, 4) uint8, colours as they are, whatever alpha."""
+        return upright(self._reformatted(picture, self.size, "rgba", self._flags(picture)).to_ndarray(), self.turn)
+
+    def _flags(self, picture: av.VideoFrame) -> int:
         scales = self.size != (picture.width, picture.height)
-        kind = (BICUBIC if scales else BILINEAR) | (EXACT if self.exact else 0)
-        return upright(self._reformatted(picture, self.size, "rgb24", kind).to_ndarray(), self.turn)
+        return (BICUBIC if scales else BILINEAR) | (EXACT if self.exact else 0)
 
     def cuts(self, picture: av.VideoFrame) -> bool:
         """Whether pixels of a picture are those of its RGB, one by one, so that parts can be taken out and put back."""
@@ -77,7 +87,7 @@ class Conversion:
             return None
         across, down = LAYOUTS[picture.format.name]
         full = range_of(picture) == FULL
-        return Samples(planes(picture), (1 << across, 1 << down), (0.5 * (full and across), 0.5 * down),
+        return Samples(planes(picture)[:3], (1 << across, 1 << down), (0.5 * (full and across), 0.5 * down),
                        _rgb_of(*weights, full, picture.format.components[0].bits))
 
     def patched(self, picture: av.VideoFrame, patches: Sequence[Patch]) -> av.VideoFrame:
@@ -92,7 +102,7 @@ class Conversion:
             changed = cv2.compare(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY), 0, cv2.CMP_GT)
             coarse = cv2.dilate(changed, np.ones((1 << down, 1 << across), np.uint8), anchor=(0, 0))[::1 << down, ::1 << across]
             new = planes(self._coded(patch.pixels, picture))
-            for number, (plane, samples) in enumerate(zip(planes(result), new, strict=True)):
+            for number, (plane, samples) in enumerate(zip(planes(result)[:3], new[:3], strict=True)):  # transparency stays
                 there, top, left = (coarse, rows.start >> down, columns.start >> across) if number else (changed, rows.start, columns.start)
                 part = plane[top:top + len(samples), left:left + samples.shape[1]]
                 part[...] = cv2.copyTo(samples, there, np.ascontiguousarray(part))
@@ -109,7 +119,7 @@ class Conversion:
         """Rows and columns of `picture` that begin at multiples of BLOCK; good until the thread's next one of that size."""
         result = self._sibling(picture, columns.stop - columns.start, rows.stop - rows.start, plain(picture.format.name))
         for number, (plane, whole) in enumerate(zip(planes(result), planes(picture), strict=True)):
-            across, down = LAYOUTS[picture.format.name] if number else (0, 0)
+            across, down = LAYOUTS[picture.format.name] if number in (1, 2) else (0, 0)
             top, left = rows.start >> down, columns.start >> across
             plane[:] = whole[top:top + plane.shape[0], left:left + plane.shape[1]]
         result.colorspace, result.color_range = picture.colorspace, range_of(picture)
@@ -144,6 +154,14 @@ class CodedFrame(Frame):
     @cached_property
     def image(self) -> np.ndarray:
         return self.conversion.rgb(self.coded)
+
+    @cached_property
+    def rgba(self) -> np.ndarray | None:
+        return self.conversion.rgba(self.coded) if self.conversion.transparent else None
+
+    @property
+    def is_on_white(self) -> bool:
+        return self.conversion.transparent and self.coded.format.is_rgb
 
     @property
     def size(self) -> tuple[int, int]:
@@ -241,6 +259,13 @@ def upright(image: np.ndarray, turn: tuple[int, int, int, int]) -> np.ndarray:
     if a + c < 0:
         return cv2.flip(image, 1)
     return cv2.flip(image, 0) if b + d < 0 else image
+
+
+def is_transparent(picture: av.VideoFrame) -> bool:
+    """Whether it is transparent somewhere."""
+    if not any(component.is_alpha for component in picture.format.components):
+        return False
+    return bool(VideoReformatter().reformat(picture, format="rgba", threads=1).to_ndarray()[..., 3].min() < 255)
 
 
 @cache

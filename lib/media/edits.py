@@ -19,7 +19,7 @@ from lib.media.alike import DEINTERLACE, fitted
 from lib.media.files import VIDEO_FORMATS, same_path
 from lib.media.opening import open_container
 from lib.media.times import frame_length, ticks_of
-from lib.media.video import VideoSource
+from lib.media.video import VideoSource, pick_stream
 
 logger = logging.getLogger(__name__)
 NEAR = 0.0011  # seconds by which the coarsest of clocks, of .mkv and .flv, may round a time
@@ -34,14 +34,17 @@ class Video:
     def __init__(self, path: Path):
         self.path = path
         self.source = VideoSource(path)
-        with open_container(path) as container:
+        self.file = self.source.file  # what ffmpeg reads
+        with open_container(self.file) as container:
             streams = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
-            context = streams[0].codec_context
+            picked = pick_stream(container)
+            self.stream = f"V:{streams.index(picked)}"  # as ffmpeg names it
+            context = picked.codec_context
             self.codec = context.codec.canonical_name
             self.stored_size = context.width, context.height
             self.subtitles = [stream.codec_context.codec.canonical_name if stream.codec_context else ""
                               for stream in container.streams.subtitles]
-            self.parameters = (self.codec, context.profile, context.pix_fmt, context.width, context.height, streams[0].time_base,
+            self.parameters = (self.codec, context.profile, context.pix_fmt, context.width, context.height, picked.time_base,
                                self.source.pixel_aspect, self.source.turn, self.source.colours, context.extradata)
             self.sound = [info.sound_of(stream) for stream in container.streams.audio]
             self.sound_end = max((float((stream.start_time or 0) + stream.duration) * stream.time_base for stream in container.streams.audio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import queue
 import threading
@@ -29,14 +30,16 @@ from lib.media.segments import Description, SegmentWriter
 from lib.media.sink import check_output
 from lib.media.others import EDIT_LISTS, Others
 from lib.media.video import BT601, BT709, Colours, VideoSource
-from lib.types import Frame, Patch, Shard
+from lib.types import Frame, Patch, Shard, with_alpha
 
+logger = logging.getLogger(__name__)
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9", "prores": "prores_ks", "ffv1": "ffv1",
             "h264rgb": "libx264rgb"}
 ON_A_CHIP = ("h264", "hevc", "av1")  # codecs that graphics cards encode; the names are CODEC_nvenc, CODEC_qsv and so on
 GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER: the container wants what decoders need beforehand, apart
 DEEP = ("hevc", "h264", "av1", "prores", "ffv1")  # codecs that know 10 bits; of VP9 most builds of its encoder do not
 HEVC_HOLDERS = ("mp4", "mov", "matroska", "mpegts")
+TRANSPARENT = ("prores", "ffv1")  # codecs that keep it
 SLOWNESS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 SVT_PRESETS = dict(zip(SLOWNESS, (12, 11, 10, 9, 8, 7, 5, 4, 3)))
 NVENC_PRESETS = dict(zip(SLOWNESS, ("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p7")))
@@ -93,6 +96,11 @@ class VideoSink(FrameSink):
         if self._keeps_fields and (self._encoder != "libx264" or not self._video.cuts or self._video.layout != self._layout(source.size)):
             raise FaceswapError(f"The fields of {source.path} cannot be kept: that is done as H.264, of video in 4:2:0 that is neither turned "
                                 "nor stretched. Choose --writer.codec h264, or leave out --keep-interlaced.")
+        self._transparent = self._video is not None and self._video.transparent
+        if self._transparent and codec not in TRANSPARENT:
+            logger.warning("%s is transparent in places, which %s does not keep: there it is seen %s. ffv1 (.mkv) and prores (.mov) keep it.",
+                           source.path.name, codec, "on white" if self._video.on_white else "as if it were not")
+            self._transparent = False
         self._with_sound = sound and self._video is not None
         self._rate = self._video.rate or Fraction(25) if self._video else Fraction(rate).limit_denominator(1001)
         if self._format == "avi":  # holds one steady rate; a missing frame is an empty packet
@@ -314,11 +322,11 @@ class VideoSink(FrameSink):
     def _layout(self, size: tuple[int, int]) -> str:
         """How the encoder wants its samples."""
         if self._codec == "ffv1":
-            return self._video.layout if self.deep else "bgr0"
+            return self._video.layout if self.deep else "bgra" if self._transparent else "bgr0"
         if self._codec == "h264rgb":
             return "rgb24"
         if self._codec == "prores":
-            return "yuv422p10le"
+            return "yuva444p10le" if self._transparent else "yuv422p10le"
         if self._encoder.endswith(("_nvenc", "_qsv", "_amf", "_videotoolbox")):
             return "p010le" if self.deep else "nv12"
         # x264 and x265 halve the colours of even sizes only; the size counts more than old players
@@ -347,7 +355,7 @@ class VideoSink(FrameSink):
                 told = f"mastering-display={hdr.svt}:content-light={hdr.light}" if hdr else ""
                 return {"crf": wide, "preset": str(SVT_PRESETS[self._preset])} | ({"svtav1-params": told} if told else {})
             case "prores_ks":
-                return {"profile": "hq", "vendor": "apl0"}
+                return {"profile": "4444", "alpha_bits": "16", "vendor": "apl0"} if self._transparent else {"profile": "hq", "vendor": "apl0"}
             case "ffv1":
                 return {"level": "3", "slices": "4", "slicecrc": "1"}
         kind = self._encoder.partition("_")[2]
@@ -378,7 +386,8 @@ class VideoSink(FrameSink):
                     dst_color_range=color_range, interpolation=BICUBIC | EXACT, threads=1)
         else:
             image = frame.with_patches(seen) if patched else seen
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            image, kind = (with_alpha(frame, image), "rgba") if self._transparent and frame.rgba is not None else (image, "rgb24")
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=kind)
             if not layout.startswith(YUV):
                 picture.color_range = FULL
                 return self._reformatter.reformat(picture, format=layout, threads=1)
@@ -401,7 +410,8 @@ class VideoSink(FrameSink):
             moved = dict(zip(sorted(times), _rising(sorted(times), max(shown, default=None))))
             shown += [moved[time] for time in times]
         ordered = sorted(shown)
-        ends = dict(zip(ordered, [*ordered[1:], ordered[-1] + max(1, round(1 / self._rate / self._time_base))]))
+        length = (self._video.last_length if self._video and self._video.moves else None) or 1 / self._rate
+        ends = dict(zip(ordered, [*ordered[1:], ordered[-1] + max(1, round(length / self._time_base))]))
         whole = part_beside(self.path)
         file = _File(whole)
         try:
@@ -456,7 +466,7 @@ class VideoSink(FrameSink):
         if self._video is None:
             return None
         first = next(self._source.frames(self._first, self._first + 1)) if self._begins is None and self._first else Frame(0, None)
-        return Others(self._video.path, container, self._format, self._start(first), whole=self._first == 0, sound=self._with_sound)
+        return Others(self._video.file, container, self._format, self._start(first), whole=self._first == 0, sound=self._with_sound)
 
 
 @dataclass

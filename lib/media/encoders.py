@@ -13,7 +13,7 @@ import av
 from lib.errors import FaceswapError
 from lib.media import ffmpeg
 from lib.media.coded import colours_lie
-from lib.media.encode import ENCODERS, HEVC_HOLDERS, NVENC_PRESETS, ON_A_CHIP, QSV_PRESETS, SVT_PRESETS
+from lib.media.encode import ENCODERS, HEVC_HOLDERS, NVENC_PRESETS, ON_A_CHIP, QSV_PRESETS, SVT_PRESETS, TRANSPARENT
 from lib.media.others import EDIT_LISTS, SOUND
 from lib.media.video import BT601, BT709, VideoSource
 
@@ -48,7 +48,8 @@ class Encoding:
         """What stands before an input whose frames are decoded."""
         return [] if self.hardware == "none" else ["-hwaccel", HARDWARE[self.hardware][0]]
 
-    def words(self, container: str, layout: str, size: tuple[int, int], fields: str | None = None) -> tuple[list[str], str]:
+    def words(self, container: str, layout: str, size: tuple[int, int], fields: str | None = None,
+              transparent: bool = False) -> tuple[list[str], str]:
         """The words for the encoder, and the layout that it is to be given, for pictures that lie as `layout` says ("yuv420p10le");
         `fields`: "tff" or "bff", of two fields each, of which the top or the bottom one comes first. Raises FaceswapError where container or codec do not take them."""
         shape = av.VideoFormat(layout, 16, 16)
@@ -63,14 +64,19 @@ class Encoding:
         extra += ["-bf", "0"] if container in IN_ORDER and codec in ("h264", "hevc") else []
         if codec == "hevc" and container in EDIT_LISTS:
             extra += ["-tag:v", "hvc1"]  # Apple's players take no other
+        if transparent and codec not in TRANSPARENT:
+            logger.warning("The video is transparent in places, which %s does not keep. --codec prores (.mov) and --lossless (.mkv) keep it.",
+                           codec)
         if codec == "ffv1":
-            return ["-c:v", "ffv1", "-level", "3", "-slices", "4", "-slicecrc", "1", *extra], _of_ffv1(shape)
+            return ["-c:v", "ffv1", "-level", "3", "-slices", "4", "-slicecrc", "1", *extra], _of_ffv1(shape, transparent)
         if codec == "h264rgb":
             return ["-c:v", "libx264rgb", "-qp", "0", "-preset", self.preset, *extra], "rgb24"
         if codec == "prores":
+            if transparent:
+                return ["-c:v", "prores_ks", "-profile:v", "4444", "-alpha_bits", "16", "-vendor", "apl0", *extra], "yuva444p10le"
             return ["-c:v", "prores_ks", "-profile:v", "hq", "-vendor", "apl0", *extra], "yuv422p10le"
         kept = KEPT_LAYOUTS.get(codec, ("420",))
-        colours = next((name for name in kept if f"yuv{name}" in layout.replace("yuvj", "yuv")), "420")
+        colours = next((name for name in kept if f"yuv{name}" in layout.replace("yuvj", "yuv").replace("yuva", "yuv")), "420")
         if colours != "444" and "444" in kept and (size[0] % 2 or size[1] % 2):
             colours = "444"  # x264 and x265 halve the colours of even sizes only
         made = f"yuv{colours}p{'10le' if deep and codec in ('h264', 'hevc', 'av1') else ''}"
@@ -124,11 +130,12 @@ class Encoding:
         return [HARDWARE[self.hardware][2]] if self.on_chip and not self.lossless and HARDWARE[self.hardware][2] else []
 
 
-def _of_ffv1(shape: av.VideoFormat) -> str:
+def _of_ffv1(shape: av.VideoFormat, transparent: bool) -> str:
     """FFV1 takes planes of any depth; RGB as three of them."""
     if not shape.is_rgb:
         return shape.name.replace("yuvj", "yuv")
-    return "gbrp16le" if shape.components[0].bits > 8 else "gbrp"
+    planes = "gbrap" if transparent else "gbrp"
+    return f"{planes}16le" if shape.components[0].bits > 8 else planes
 
 
 def chosen(asked: str, codec: str, encodes: bool) -> tuple[str, bool]:
@@ -177,7 +184,8 @@ def to_rgb(source: VideoSource, layout: str) -> list[str]:
         across, down = colours_lie(picture)  # filters do not look at what a frame says of that
         halved = "420" in picture.format.name
         options += ["in_h_chr_pos=0"] * (not across) + ["in_v_chr_pos=0"] * (halved and not down)
-    middle = ["format=gbrp16le"] if "48" in layout else []  # swscale's direct way to rgb48 is wrong
+    # swscale's direct way to rgb48 is wrong
+    middle = {"rgb48": ["format=gbrp16le"], "rgba64": ["format=gbrap16le"]}.get(layout, [])
     if middle and not picture.format.is_rgb:
         middle.append(full_scale("i"))
     # without the tag that says how to turn: it would be written into the pictures, which are turned already

@@ -11,7 +11,7 @@ import av
 
 from lib.errors import FaceswapError
 from lib.media.opening import open_container
-from lib.media.video import VideoSource
+from lib.media.video import VideoSource, pick_stream
 from lib.progress import progress
 
 RANGES = {0: None, 1: "limited", 2: "full"}
@@ -45,7 +45,7 @@ def facts(path: Path, quick: bool = False) -> dict[str, Any]:
         has_video = len(covers) < len(container.streams.video)
         if not has_video and found["audio"]:
             return found | {"video": False}
-        video = next((stream for stream in container.streams.video if not _is_cover(stream)), None)
+        video = pick_stream(container)
         stream_facts = _of_stream(video) if video and video.codec_context else {}
     return found | stream_facts | _of_frames(VideoSource(path), quick)
 

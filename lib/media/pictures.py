@@ -95,13 +95,13 @@ def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tu
         memory.write(_deep_png(image, profile, coded, xmp) if kind == "PNG" else _deep_tiff(image, profile, xmp))
     else:
         told = {"icc_profile": profile} if profile and image.ndim == 3 else {}
-        Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **told, **(_with_xmp(kind, xmp) if xmp else {}))
+        Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **told, **(with_xmp(kind, xmp) if xmp else {}))
     data = mark.signed(memory.getvalue(), path, original) if mark else memory.getbuffer()
     with disk_errors(path):
         write_bytes(path, data, durable=False)  # flushing would cost more than the encoding
 
 
-def _with_xmp(kind: str, xmp: bytes) -> dict[str, object]:
+def with_xmp(kind: str, xmp: bytes) -> dict[str, object]:
     """What Pillow has to be told for a picture of that kind to carry it; BMP cannot."""
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()

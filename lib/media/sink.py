@@ -15,6 +15,7 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, write_text
 from lib.media import pictures
+from lib.media.animated import ENDINGS as ANIMATED
 from lib.media.base import PQ, FrameSink, FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, same_path
 from lib.types import Frame, Patch, Shard, as_bytes
@@ -22,7 +23,6 @@ from lib.types import Frame, Patch, Shard, as_bytes
 if TYPE_CHECKING:
     from lib.provenance.marking import Mark
 
-ANIMATED = (".gif", ".webp")
 WITH_ALPHA, DEEP = (".png", ".tif", ".tiff", ".webp"), (".png", ".tif", ".tiff")  # endings of formats that know transparency, 16 bits
 NO_MASK, ALPHA, SEPARATE = "none", "alpha", "separate"
 MARK = ".faceswap-run"  # in a folder of pictures: the key of the run that writes them
@@ -32,7 +32,8 @@ def writer_for(path: Path, source: FrameSource) -> str:
     """The writer plugin for an output of this name: "video" where it ends like one, "animation" where it is the name of a picture that
     moves and `source` does, else "images"."""
     path = Path(path)
-    if path.suffix.lower() in ANIMATED and not path.is_dir() and source.count != 1:
+    ending = path.suffix.lower()
+    if not path.is_dir() and ending in ANIMATED and (source.count != 1 or ending not in pictures.WRITTEN):
         return "animation"
     return "video" if path.suffix.lower() in VIDEO_FORMATS and not path.is_dir() else "images"
 

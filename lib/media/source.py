@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lib.errors import FaceswapError
+from lib.media.animated import is_animated
 from lib.media.base import FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS
 from lib.options import expanded
@@ -29,7 +30,7 @@ def open_source(path: Path, exact: bool = True) -> FrameSource:
         raise FaceswapError(f"{path} does not exist. Check the name, or name a video, a picture or a folder of pictures.")
     ending = path.suffix.lower()
     is_picture = ending in PICTURE_ENDINGS or ending not in VIDEO_ENDINGS and content(path) in ("picture", "heic")
-    if not is_picture:
+    if not is_picture or is_animated(path):
         return VideoSource(path, exact)
     read(path)  # a single picture is checked now, where a folder would only lose one
     return PictureSource(path)

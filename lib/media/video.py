@@ -21,8 +21,9 @@ from av.sidedata.sidedata import Type as SideData
 
 from lib.errors import FaceswapError
 from lib.media.alike import Decoded, is_top_first, of_one_size, progressive
+from lib.media.animated import SEQUENCE, WITHOUT_INDEX, Readable
 from lib.media.base import HLG, PQ, FrameSource
-from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion, plain
+from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion, is_transparent, plain
 from lib.media.opening import check_video, open_container
 from lib.media.stitching import Jumps, Stitcher, may_jump
 from lib.types import Frame
@@ -96,7 +97,9 @@ class VideoSource(FrameSource):
     def __init__(self, path: Path, exact: bool = True):
         """`exact` False: colours are rounded down, so that they are a level too dark on average, in a tenth of the time."""
         self.path = Path(path)
-        with _opened(self.path) as (container, stream):
+        self._readable = Readable(self.path)  # kept: what it made goes with it
+        self.file = self._readable.path  # what FFmpeg reads
+        with _opened(self.file) as (container, stream):
             first = next(_frames_of(container.demux(stream), stream, careful=True), None)
             if first is None:
                 raise FaceswapError(f"{self.path} holds no frame that can be read: {_announced(stream)}. Get a whole copy of the video.")
@@ -111,10 +114,12 @@ class VideoSource(FrameSource):
             self.begins = Fraction(container.start_time or 0, av.time_base)  # seconds: of whichever stream comes first
             self.colours = Colours(first.colorspace, first.color_range, first.color_primaries, first.color_trc)
             self.matrix = self.colours.assumed_matrix(stored)  # with which RGB is calculated
-            self._conversion = Conversion(self.matrix, scaled, turn, exact)
+            self.transparent = is_transparent(first)
+            self._conversion = Conversion(self.matrix, scaled, turn, exact, self.transparent)
             self.layout = plain(first.format.name)
             self.hdr = Hdr.of(first)
             self.hdr_coded = (self.colours.primaries, self.colours.transfer) if self.colours.transfer in (PQ, HLG) else None
+            self.on_white = self.transparent and first.format.is_rgb  # where it is transparent
             self.cuts = self._conversion.cuts(first)  # whether samples beside the faces can stay as they are
             self.depth = first.format.components[0].bits if self.cuts else 8  # bits of a sample that can be kept
             self.interlaced = first.interlaced_frame
@@ -127,7 +132,9 @@ class VideoSource(FrameSource):
             self._indexed = _indexed_count(stream)
             # AVI counts frames in the order of storage: one is shown when the decoder gives it, which B-frames delay
             self._counts = container.format.name == "avi"
-            self._seeks = not self._counts or stream.codec_context.name not in ("h264", "hevc")  # whose decoders learn the delay anew
+            self.moves = container.format.name in WITHOUT_INDEX or container.metadata.get("major_brand") == SEQUENCE  # an animated picture
+            self._seeks = container.format.name not in WITHOUT_INDEX and not (
+                self._counts and stream.codec_context.name in ("h264", "hevc"))  # whose decoders learn the delay anew
         self.frames_read: int | None = None  # known once an iteration has come to the end
         self._losses: list[str] = []
         self._sizes: set[tuple[int, int]] = set()  # other ones that were told
@@ -187,6 +194,11 @@ class VideoSource(FrameSource):
         """Where the clock of the file jumps. Times of frames are as if it did not."""
         return self._packets.jumps if self._may_jump else Jumps()
 
+    @property
+    def last_length(self) -> float | None:
+        """For how many seconds the last frame is shown, as the file says."""
+        return float(self._packets.last_length * self.time_base) or None
+
     def behind_jumps(self) -> list[int]:
         """The first frame behind each jump of the clock."""
         return [bisect_left(self._packets.times, time) for time in self._packets.behind] if self.jumps else []
@@ -238,7 +250,7 @@ class VideoSource(FrameSource):
             for key in reversed(packets.keys[max(0, reachable - 3):max(0, reachable)]):
                 if key == packets.keys[0]:
                     break
-                with _opened(self.path) as (container, stream):
+                with _opened(self.file) as (container, stream):
                     container.seek(packets.places.get(key, key), stream=stream, unsupported_byte_offset=bool(packets.jumps))
                     read = _complete(packets.jumps.moved(container.demux(stream)), container, stream)
                     frames = (frame for frame in self._alike(_frames_of(read, stream, careful, from_key=True))
@@ -251,7 +263,7 @@ class VideoSource(FrameSource):
                         yield first
                         yield from frames
                         return
-        with _opened(self.path) as (container, stream):
+        with _opened(self.file) as (container, stream):
             read = self._from_beginning(container, stream, Stitcher())
             yield from islice(self._alike(_frames_of(read, stream, careful)), index, None)
 
@@ -277,14 +289,15 @@ class VideoSource(FrameSource):
     @cached_property
     def _packets(self) -> _Packets:
         """Times of all frames, from the packets alone, without decoding."""
-        times, keys, places, behind, stitcher = [], [], {}, [], Stitcher()
-        with _opened(self.path) as (container, stream):
+        times, lengths, keys, places, behind, stitcher = [], [], [], {}, [], Stitcher()
+        with _opened(self.file) as (container, stream):
             hides = stream.codec_context.name in ("vp8", "libvpx")
             try:
                 for packet in self._from_beginning(container, stream, stitcher):
                     if not packet.size or packet.is_discard or hides and not bytes(packet)[0] & 0x10:  # VP8's frames that only help others
                         continue
                     times.append(packet.dts if self._counts else packet.pts)
+                    lengths.append(packet.duration or 0)
                     if len(stitcher.jumps.steps.get(stream.index, ())) > len(behind):
                         behind.append(times[-1])
                     if packet.is_keyframe:
@@ -300,12 +313,12 @@ class VideoSource(FrameSource):
             keys = [key for key in keys if places[key] is not None]
         kept = {times[key]: places[key] for key in keys} if self._counts or stitcher.jumps else {}
         return _Packets(sorted(times), sorted(times[key] for key in keys), len(set(times)) == len(times), kept, stitcher.jumps, behind,
-                        stitcher.sound_end)
+                        stitcher.sound_end, max(zip(times, lengths), default=(0, 0))[1])
 
     def _end(self, last: float) -> float:
         """Second at which the last packet of any stream ends; `last` is the time of the last frame."""
         end = last
-        with _opened(self.path) as (container, stream):
+        with _opened(self.file) as (container, stream):
             try:
                 container.seek(int(last / self.time_base), stream=stream)
                 for packet in container.demux():
@@ -336,6 +349,7 @@ class _Packets:
     jumps: Jumps = field(default_factory=Jumps)
     behind: list[int] = field(default_factory=list)  # times of those behind jumps
     sound_end: float = 0.0
+    last_length: int = 0  # of the last frame; 0 where it is not told
 
 
 class _Damaged(Exception):
@@ -351,17 +365,24 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.
     except av.error.FFmpegError as error:
         raise FaceswapError(_why_not(path, error)) from error
     with container:
-        videos = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
-        if not videos:
+        stream = pick_stream(container)
+        if stream is None:
             inside = "only sound" if container.streams.audio else "no pictures"
             raise FaceswapError(f"{path} holds {inside}, no video. Choose another file.")
-        stream = videos[0]
         if stream.codec_context is None:
             raise FaceswapError(f"{path}: there is no decoder for its video. Convert it to H.264 first.")
         check_video(path, *_square_pixels((stream.codec_context.width, stream.codec_context.height), stream.sample_aspect_ratio))
         if container.format.name == "avi" or _lacks_times(container, stream):
             container.flags &= ~Flags.gen_pts.value  # it guesses what is missing wrongly at jumps, and where B-frames are packed
         yield container, stream
+
+
+def pick_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream | None:
+    """The video stream that is meant: the first, or, of an AVIF that moves, its sequence."""
+    videos = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
+    if container.metadata.get("major_brand") == SEQUENCE:
+        return max(videos, key=lambda stream: stream.frames, default=None)
+    return next(iter(videos), None)
 
 
 def _lacks_times(container, stream) -> bool:

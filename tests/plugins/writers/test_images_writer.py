@@ -239,7 +239,7 @@ def test_faces_apart_come_with_the_matrix_that_carries_them_back(single, patched
         put("patch", single, tmp_path / "out.png", [patched])
 
 
-@pytest.mark.parametrize("ending", ["gif", "webp"])
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "avif"])
 def test_a_clip_becomes_a_picture_that_moves(ending, clips, tmp_path):
     source = open_source(clips[0])
     assert writer_for(tmp_path / f"out.{ending}", source) == "animation"

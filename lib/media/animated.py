@@ -1,0 +1,86 @@
+"""Pictures that move (GIF, WebP, APNG, AVIF), which are read as videos."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from lib.errors import FaceswapError
+from lib.files.reading import NotRegular, opened
+from lib.files.writing import write_bytes
+from lib.media.opening import open_picture
+
+FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
+SEQUENCE = "avis"  # what an AVIF file says at its beginning that holds a sequence beside its first picture
+WITHOUT_INDEX = ("gif", "apng")  # formats whose pictures are drawn over those before: only from the beginning they can be read
+ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif")  # under which they are written
+
+
+def is_animated(path: Path) -> bool:
+    """Whether the file at `path` is a picture that moves."""
+    try:
+        with open_picture(path) as picture:
+            return picture.format in FORMATS and getattr(picture, "n_frames", 1) > 1
+    except Exception:  # decoders of damaged files raise anything; whoever reads the picture tells why
+        return False
+
+
+class Readable:
+    """A file that FFmpeg's libraries of any version read: `path` itself, or, of a WebP that moves or a transparent AVIF that does, an APNG
+    with the same pixels and delays, which goes when this object does."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        if _is_webp(path) or _is_transparent_avif(path):
+            self._folder = tempfile.TemporaryDirectory(prefix="faceswap-")
+            self.path = Path(self._folder.name) / f"{path.stem}.png"
+            write_bytes(self.path, _as_apng(path), durable=False)
+
+
+def _is_webp(path: Path) -> bool:
+    head = _head(path)
+    return head[:4] == b"RIFF" and head[8:] == b"WEBP"
+
+
+def _is_transparent_avif(path: Path) -> bool:
+    """Whether it moves and is transparent, which is said in a stream of its own."""
+    if _head(path)[4:] != b"ftyp" + SEQUENCE.encode():
+        return False
+    try:
+        with open_picture(path) as picture:
+            return picture.mode == "RGBA"
+    except Exception:  # decoders of damaged files raise anything; whoever reads it tells why
+        return False
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with opened(path) as file:
+            return file.read(12)
+    except (OSError, NotRegular):  # whoever opens it tells why
+        return b""
+
+
+def _as_apng(path: Path) -> bytes:
+    memory = io.BytesIO()
+    try:
+        with open_picture(path) as picture:
+            images, lengths = [], []
+            for number in range(getattr(picture, "n_frames", 1)):
+                picture.seek(number)
+                picture.load()
+                images.append(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+                lengths.append(int(picture.info.get("duration") or 0))
+    except FaceswapError:
+        raise
+    except Exception as error:  # decoders of damaged files raise anything
+        raise FaceswapError(f"{path} is damaged and cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}. "
+                            "Get a whole copy.") from error
+    if len({image.mode for image in images}) > 1:
+        images = [image.convert("RGBA") for image in images]
+    first, *others = images
+    first.save(memory, "PNG", save_all=True, append_images=others, duration=lengths, compress_level=1, default_image=False)
+    return memory.getvalue()
