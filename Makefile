@@ -1,5 +1,5 @@
 # make demo   sets up .venv and makes a swap video out of two portraits
-# make test   sets up .venv and runs the tests
+# make test   sets up .venv and runs the tests, but for the slow ones (tests/slow.txt); make test-slow runs those, make test-all both
 # make lock   renews requirements*.lock from requirements*.txt; make lock UPGRADE= keeps every version that still fits
 # Needs Python 3.11 or newer with venv. Other choices: make PYTHON=python3.12 REQUIREMENTS=requirements-gpu.txt demo
 PYTHON ?= python3
@@ -11,13 +11,18 @@ INSTALLED_DEV := .venv/.installed-requirements-dev.lock
 # Nothing is installed whose hash is not in a lock: what builds a package from source is locked, too, not fetched on the way.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes --no-build-isolation
 
-.PHONY: demo test bench lock clean
+.PHONY: demo test test-slow test-all bench lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/python faceswap.py demo
 
 test: $(INSTALLED) $(INSTALLED_DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+test-slow: $(INSTALLED) $(INSTALLED_DEV)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -x -m slow
+
+test-all: test test-slow
 
 bench: $(INSTALLED)
 	for what in startup extract detectors convert train; do $(BIN)/python faceswap.py bench $$what || exit 1; done

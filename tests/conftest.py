@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
+import gc
 import os
 import re
 import shutil
@@ -32,6 +34,24 @@ from tests.warm import Warm  # noqa: E402
 
 # A shell that starts the tests in the background ignores Ctrl-C for them, and for what they start: heard again, for the tests of it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = {line for line in (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"}
+    for item in items:
+        if item.nodeid in slow or item.nodeid.partition("[")[0] in slow or item.nodeid.partition("::")[0] in slow:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_is_given_back():
+    """Networks of one file of tests do not stay in memory for all of the others."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session")
