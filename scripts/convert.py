@@ -431,7 +431,7 @@ def _exemplars(options: Convert, folder: Path, network: Swapper | Enhanced, sour
         for frame in open_source(source.path).frames(start, stop):
             faces = []
             for face in _faces(store, frame.index):
-                with suppress(ValueError, cv2.error):  # what makes no face is told when the frame is converted
+                with suppress(Exception):  # what makes no face is told when the frame is converted
                     if takes(frame.index, face):
                         faces.append(crop_face(frame, face, network.size, network.coverage, network.drawn))
             yield frame, faces

@@ -10,20 +10,21 @@ import numpy as np
 from lib.faces.store import AlignmentStore
 from lib.types import Detection, Face, SwappedFace
 
-SURE = 2.0  # how much a difference of scores counts beside the logarithm of the ratio of sizes: a face with another in front scores less
-AROUND = 1.3  # how far a head reaches, of the extent of its landmarks: faces whose heads touch nowhere are never compared
-SAME = 0.3  # of the smaller one's extent: middles that are nearer to each other than this belong to one face that was found twice
+SURE = 2.0  # weight of the difference of scores beside the logarithm of the ratio of sizes: a covered face scores less
+AROUND = 1.3  # size of a head, of the extent of its landmarks; faces whose heads do not meet are never compared
+SAME = 0.3  # of the smaller extent: middles nearer to each other than this belong to one face that was found twice
 
 
 @dataclass(frozen=True)
 class Depth:
     """Tells nearer faces from those behind them.
 
-    The larger and surer face is the nearer one. Two tracks keep their order in all frames in which they meet, so that nothing flips from
-    one frame to the next.
+    The larger and surer face is the nearer one. Two tracks keep their order in all frames in which they meet, so that
+    nothing flips from one frame to the next.
     """
 
-    ahead: dict[tuple[int, int], float] = field(default_factory=dict)  # by how much the first of two tracks, the lower number, is nearer
+    # By how much the first of two tracks, the one with the lower number, is nearer
+    ahead: dict[tuple[int, int], float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, store: AlignmentStore) -> Depth:
@@ -53,7 +54,7 @@ class Depth:
 
 
 def far_to_near(faces: Sequence[SwappedFace]) -> list[SwappedFace]:
-    """The faces of a frame in an order in which none comes after one in front of it; otherwise in the order that they have."""
+    """The faces of a frame, those in front after those behind them; otherwise in the order that they have."""
     waiting, order = list(faces), []
     while waiting:
         covering = {id(near) for face in waiting for near in face.aligned.nearer}

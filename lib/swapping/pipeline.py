@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
 from lib import device
@@ -17,6 +16,7 @@ from lib.parallel import opencv_on_one_thread, ordered_map
 from lib.plugin import Recognizer
 from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.swapping.depth import Depth, far_to_near
+from lib.swapping.failure import failure_of
 from lib.swapping.steady import steadied
 from lib.types import AlignedFace, Face, Frame, Patch, SwappedFace
 
@@ -85,10 +85,10 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
     """Each of `frames` with its faces swapped by the first of `roles` that takes them; networks and `follow` run on the caller's thread.
 
     With `deep` frames that have more than 8 bits are patched with 16; with `aligned` patches tell the faces before they were set in.
-    `depth` says which of two faces that overlap is nearer; by default the larger and surer one of each frame. A
-    frame of which a face fails is passed through as it was. Memory is bounded: about 2 * BATCH frames are in the works.
+    `depth` says which of two faces that overlap is nearer; by default the larger and surer one of each frame.
+    A frame of which a face fails, at whatever stage, is passed through as it was. Memory is bounded: about 2 * BATCH
+    frames are in the works.
     """
-
     depth = depth or Depth()
 
     def crop(item: tuple[Frame, list[Face]]) -> _Cropped:
@@ -102,8 +102,8 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
                                       for face in its])
                 cropped += [(number, replace(aligned, nearer=depth.in_front_of(aligned.face, everybody))) for aligned in chosen]
                 faces = [face for face in faces if not any(aligned.face is face for aligned in chosen)]
-        except (ValueError, cv2.error) as error:
-            return frame, [], str(error)
+        except Exception as error:  # whatever a plugin raises: a long run does not end at one frame
+            return frame, [], failure_of(error)
         frame.forget(LARGE)
         return frame, cropped, ""
 
@@ -118,20 +118,20 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
         frame, faces, failure = item
         try:
             faces = [redrawn(frame.index, face) for face in faces]
-        except (ValueError, cv2.error) as error:
-            return frame, [], str(error)
-        return frame, [replace(face, fit=roles[face.role].compositor.fit(face)) for face in faces], failure
+            return frame, [replace(face, fit=roles[face.role].compositor.fit(face)) for face in faces], failure
+        except Exception as error:
+            return frame, [], failure_of(error)
 
     def composite(item: tuple[Frame, list[SwappedFace], str]) -> Finished:
         frame, faces, failure = item
         if not faces:
             return Finished(frame, failure=failure)
-        canvas = Canvas(frame, deep and frame.is_deep, aligned)
         try:
+            canvas = Canvas(frame, deep and frame.is_deep, aligned)
             faint = sum(not roles[face.role].compositor.paste(canvas, face) for face in far_to_near(faces))
             frame.forget()
-        except (ValueError, cv2.error) as error:
-            return Finished(frame, failure=str(error))
+        except Exception as error:
+            return Finished(frame, failure=failure_of(error))
         return Finished(frame, canvas.patches, len(faces), faint)
 
     workers = max(1, device.cores() // 2)  # for each stage; they get into each other's way where more threads than cores have work
@@ -169,7 +169,9 @@ def _swapped(cropped: Iterable[_Cropped], roles: Sequence[Role], follow: Follow 
                          None if role.exemplars else follow) for number, role in enumerate(roles)]
         while waiting:
             frame, faces, failure = waiting.popleft()
-            yield frame, [next(swapped[number]) for number, _ in faces], failure
+            answers = [next(swapped[number]) for number, _ in faces]
+            errors = [answer for answer in answers if isinstance(answer, Exception)]
+            yield (frame, [], failure_of(errors[0])) if errors else (frame, answers, failure)
 
     for item in cropped:
         if waiting and item[0].index // BATCH != waiting[-1][0].index // BATCH:
@@ -178,11 +180,29 @@ def _swapped(cropped: Iterable[_Cropped], roles: Sequence[Role], follow: Follow 
     yield from flush()
 
 
-def _swap(faces: list[AlignedFace], role: int, network: Network, follow: Follow | None) -> Iterator[SwappedFace]:
-    for start in range(0, len(faces), BATCH):
-        batch = faces[start:start + BATCH]
+def _swap(faces: list[AlignedFace], role: int, network: Network,
+          follow: Follow | None) -> Iterator[SwappedFace | Exception]:
+    """For each of `faces` what the network draws, or why there is nothing."""
+
+    def drawn(batch: Sequence[AlignedFace]) -> list[SwappedFace | Exception]:
         images, masks = network(np.stack([network_input(face, network.size) for face in batch]))
         if masks is None:
             masks = np.ones((*images.shape[:3], 1), np.float32)
-        swapped = [SwappedFace(*one, role=role) for one in zip(batch, images, masks)]
-        yield from follow(swapped) if follow else swapped
+        return [SwappedFace(face, image, mask, role=role) if np.isfinite(image).all() and np.isfinite(mask).all()
+                else ValueError("the model's answer is not made of numbers")
+                for face, image, mask in zip(batch, images, masks)]
+
+    for start in range(0, len(faces), BATCH):
+        answers = _each(drawn, faces[start:start + BATCH])
+        if follow:
+            followed = iter(_each(follow, [answer for answer in answers if isinstance(answer, SwappedFace)]))
+            answers = [next(followed) if isinstance(answer, SwappedFace) else answer for answer in answers]
+        yield from answers
+
+
+def _each(function: Callable[[Sequence[Any]], Iterable[Any]], items: Sequence[Any]) -> list[Any]:
+    """What `function` makes of `items` together; where that fails, of each alone, or why it fails."""
+    try:
+        return list(function(items)) if items else []
+    except Exception as error:
+        return [error] if len(items) == 1 else [answer for item in items for answer in _each(function, [item])]

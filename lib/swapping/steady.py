@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from lib.faces.geometry import INNER
+from lib.swapping.failure import failure_of
 from lib.types import Fit, Frame, SwappedFace
 
 REACH = 4  # frames to either side that count
@@ -45,8 +46,12 @@ def steadied(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _steady(window: Window, frame: Frame, faces: list[SwappedFace], failure: str) -> Item:
-    return frame, [face if _track(face) is None else replace(face, fit=_mean(window, frame.index, _track(face)),
-                                                             near=_near(window, frame.index, face)) for face in faces], failure
+    try:
+        return frame, [face if _track(face) is None else
+                       replace(face, fit=_mean(window, frame.index, _track(face)), near=_near(window, frame.index, face))
+                       for face in faces], failure
+    except Exception as error:  # what a plugin measured cannot be averaged
+        return frame, [], failure_of(error)
 
 
 def _near(window: Window, index: int, face: SwappedFace) -> tuple[tuple[int, SwappedFace], ...]:

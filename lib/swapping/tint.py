@@ -1,8 +1,9 @@
 """Footage of one tint: black and white, sepia, toned or with next to no colour.
 
-Colour plugins fit means, spreads or distributions, and leave a new face more different colours than such footage has: pink lips in a grey
-picture. So the chroma of the original is looked at as a function of brightness. Where that curve is all that there is to it, or where there
-is little chroma at all, the new face gets the same curve, and differs from it by as little as the original does.
+Colour plugins fit means, spreads or distributions, and leave a new face more different colours than such footage
+has: pink lips in a grey picture. So the chroma of the original is measured as a function of brightness. Where the
+chroma hardly differs from that curve, or where there is little chroma at all, the new face gets the same curve, and
+differs from it by as little as the original does.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import numpy as np
 WEIGHTS = np.float32([0.299, 0.587, 0.114])  # of red, green and blue in brightness
 LEVELS = 65  # of brightness, at which the curve is known
 DARK = 0.05  # is added to brightness before chroma is divided by it
-FINE, BROAD = 0.015, 0.2  # sigma, of the full range: levels this near count; where there are none, those that are farther
+FINE, BROAD = 0.015, 0.2  # sigma, of the full range, of the levels that count; the second where no level is near
 BROAD_SHARE = 0.02
 SIDE = 64  # pixels that pictures are averaged down to, to be measured: noise is no colour
-ROUNDS = 4  # in which the curve is found: what lies off it, such as a caption in front of the face, counts less each time
+ROUNDS = 4  # of fitting the curve; what lies off it, such as a caption in front of the face, counts less each time
 USUAL = 0.6  # quantile from which on a difference from the curve counts no more: overexposed skin has none of the tint
-# Chroma as a share of brightness. Of about 1000 ordinary faces all have 0.0122 or more around the curve, 99% have 0.085 or more in all.
+# Chroma as a share of brightness. Of 1161 ordinary faces all have 0.0122 or more around the curve, and 99% have 0.085
+# or more in all.
 ONE_TINT = 0.0065, 0.0115  # around the curve: up to the first it is one tint; from the second on there are several
 PALE = 0.05, 0.09  # on the whole: up to the first there is next to no colour; from the second on it is ordinary
 _apart = np.square(np.subtract.outer(np.linspace(0, 1, LEVELS), np.linspace(0, 1, LEVELS)))
@@ -28,14 +30,15 @@ LEAST = 20  # such pixels of face below which nothing is known
 
 
 def measure(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
-    """How the chroma of a new face has to change so that it has the tint of the original: (LEVELS, 4) float32, for `toned`.
+    """How the chroma of `face` has to change to get the tint of `original`, for `toned`: (LEVELS, 4) float32.
 
-    At levels of brightness what is added to red, green and blue, and by which share chroma becomes less; all zero where the original has
-    ordinary colours. `face` and `original` (S, S, 3) float32 RGB in [0, 1], `inside` (S, S) float32 in [0, 1], 1 = the face. None: too
-    little is seen.
+    For each level of brightness: what is added to red, green and blue, and the share of its chroma that the face
+    loses; all zero where the original has ordinary colours. None where too little of the face is seen.
+    `face` and `original` (S, S, 3) float32 RGB in [0, 1]; `inside` (S, S) float32 in [0, 1], 1 = the face.
     """
     side = min(SIDE, len(face))
-    face, original, inside = (cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in (face, original, inside))
+    face, original, inside = (cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+                              for picture in (face, original, inside))
     inside = inside > 0.5
     if inside.sum() < LEAST:
         return None

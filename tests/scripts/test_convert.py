@@ -257,6 +257,39 @@ def test_what_an_earlier_run_could_not_do_is_tried_again(clip, convert, tmp_path
     assert "Frame 7" not in convert(clip, tmp_path / "out", "--frames", "1-3")
 
 
+FAILING = """
+import numpy as np
+
+from lib.plugin import COLORS, Color
+
+
+@COLORS.register
+class Failing(Color):
+    'Cannot measure the third face.'
+
+    asked = 0
+
+    def measure(self, swapped, original, mask):
+        self.asked += 1
+        if self.asked == 3:
+            raise np.linalg.LinAlgError("does not converge")
+
+    def recolor(self, swapped, measured, place):
+        return swapped
+"""
+
+
+def test_a_colour_plugin_of_ones_own_that_fails_does_not_end_the_run(clip, model, faceswap, own_plugins, tmp_path):
+    plugins = tmp_path / "plugins"
+    shutil.copytree(own_plugins["FACESWAP_PLUGINS"], plugins)
+    (plugins / "colors").mkdir()
+    (plugins / "colors" / "failing.py").write_text(FAILING)
+    done = faceswap("convert", "-i", clip, "-o", tmp_path / "out", "-m", model, "-D", "hog", "-c", "failing", code=3,
+                    FACESWAP_PLUGINS=str(plugins))
+    assert done.stderr.count("was passed through as it was: does not converge.") == 1
+    assert len(list((tmp_path / "out").glob("*.png"))) == 16
+
+
 def interrupted(clip, model, output, number, own_plugins) -> int:
     """Runs convert, sends signal `number` once the output is begun, and returns the exit code."""
     process = subprocess.Popen([sys.executable, ROOT / "faceswap.py", "convert", "-i", clip, "-o", output, "-m", model, "-D", "hog"],

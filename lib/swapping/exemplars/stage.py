@@ -158,7 +158,7 @@ class Planned:
     def __init__(self, drawer: Drawer, crops: Crops):
         self._drawer, self._crops = drawer, crops
         self._pool = ThreadPoolExecutor(1, "exemplars")
-        self._windows: dict[int, Future[dict[Key, Plan]]] = {}
+        self._windows: dict[int, Future[dict[Key, Plan | Exception]]] = {}
         self._lock, self._closed = threading.Lock(), threading.Event()
 
     def __call__(self, index: int, swapped: SwappedFace) -> SwappedFace:
@@ -172,6 +172,8 @@ class Planned:
                 self._windows.pop(min(self._windows)).cancel()
             chosen = self._windows[window]
         planned = chosen.result().get(key_of(index, swapped.aligned.face))
+        if isinstance(planned, Exception):
+            raise planned
         return swapped if planned is None else self._drawer.drawn(swapped, planned)
 
     def close(self) -> None:
@@ -179,12 +181,13 @@ class Planned:
         self._closed.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def _chosen(self, window: int) -> dict[Key, Plan]:
-        """The choices of a window, by frame and landmarks."""
+    def _chosen(self, window: int) -> dict[Key, Plan | Exception]:
+        """The choices of a window by frame and landmarks, or why there is none."""
         start, stop = window * WINDOW, (window + 1) * WINDOW
         tracks: dict[object, list[tuple[Key, Features]]] = {}
         last: dict[object, int] = {}
         stretch: dict[object, int] = {}
+        plans: dict[Key, Plan | Exception] = {}
         for frame, faces in self._crops(max(0, start - OVERLAP), stop + OVERLAP):
             if self._closed.is_set():
                 break
@@ -193,11 +196,17 @@ class Planned:
                 if track is None or last.get(track) != frame.index - 1:
                     stretch[track] = stretch.get(track, 0) + 1
                 last[track] = frame.index
-                tracks.setdefault((track, stretch[track]), []).append(
-                    (key_of(frame.index, aligned.face), seen(aligned)))
-        plans: dict[Key, Plan] = {}
+                key = key_of(frame.index, aligned.face)
+                try:
+                    tracks.setdefault((track, stretch[track]), []).append((key, seen(aligned)))
+                except Exception as error:  # of this face alone; the others of the window have their pictures
+                    plans[key] = error
         for rows in tracks.values():
-            features = Features(*(np.concatenate([getattr(one, name) for _, one in rows])
-                                  for name in ("shapes", "openings", "mouths", "eyes", "lips")))
-            plans |= zip((key for key, _ in rows), self._drawer.planned(features, [len(rows)]))
+            keys = [key for key, _ in rows]
+            try:
+                features = Features(*(np.concatenate([getattr(one, name) for _, one in rows])
+                                      for name in ("shapes", "openings", "mouths", "eyes", "lips")))
+                plans |= zip(keys, self._drawer.planned(features, [len(rows)]))
+            except Exception as error:
+                plans |= dict.fromkeys(keys, error)
         return plans

@@ -23,7 +23,8 @@ class Negative:
         return 1 - faces, None
 
 
-ROLE = Role(Negative(), Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")], match_detail=False))
+PLAIN = Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")], match_detail=False)
+ROLE = Role(Negative(), PLAIN)
 
 
 def find(image) -> Face:
@@ -111,9 +112,8 @@ def test_a_face_that_was_found_twice_does_not_hide_itself(scene):
 def test_the_order_of_two_tracks_does_not_flip(scene, tmp_path):
     """The one behind looks larger in every third frame: he bends forward, or the detector is not sure."""
     image, near, far = scene
-    frames = [[StoredFace(near, track=1),
-               StoredFace(replace(far, detection=moved(far, 1.3 if index % 3 == 0 else 1.0, (0, 0)).detection), track=2)]
-              for index in range(9)]
+    larger = replace(far, detection=moved(far, 1.3, (0, 0)).detection)
+    frames = [[StoredFace(near, track=1), StoredFace(far if index % 3 else larger, track=2)] for index in range(9)]
     with AlignmentStore.open(tmp_path / "two.db") as store:
         for index, faces in enumerate(frames):
             store.add(index, "", index / 25, faces)
@@ -122,5 +122,6 @@ def test_the_order_of_two_tracks_does_not_flip(scene, tmp_path):
     for one, other in met:
         near, far = sorted((one, other), key=lambda face: face.track)
         assert depth.in_front_of(far, [near, far]) == (near,) and depth.in_front_of(near, [near, far]) == ()
-    flips = [bool(Depth().in_front_of(far, [near, far])) for near, far in (sorted(faces, key=lambda face: face.track) for faces in met)]
+    flips = [bool(Depth().in_front_of(far, [near, far]))
+             for near, far in (sorted(faces, key=lambda face: face.track) for faces in met)]
     assert any(flips) and not all(flips)

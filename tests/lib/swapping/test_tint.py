@@ -102,7 +102,8 @@ def test_ordinary_pictures_change_nothing(portrait, colourful, astronaut, hopper
 def test_the_more_colour_a_picture_has_the_more_its_face_gets_without_a_jump(portrait, colourful):
     image, face = portrait
     mask = inside(face, image)
-    varieties = [variety(pasted(saturated(image, share), face, colourful, "none"), mask) for share in np.arange(0, 0.5, 0.02)]
+    varieties = [variety(pasted(saturated(image, share), face, colourful, "none"), mask)
+                 for share in np.arange(0, 0.5, 0.02)]
     steps = np.diff(varieties)
     assert steps.min() > -0.3 and varieties[-1] > 10
     assert steps.max() < 0.25 * varieties[-1]
@@ -133,7 +134,8 @@ def test_it_is_steady_where_footage_is_on_the_edge(portrait, colourful):
         def __call__(self, faces):
             return np.stack([colourful] * len(faces)), None
 
-    role = Role(Drawn(), Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")], match_detail=False))
+    plain = Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")], match_detail=False)
+    role = Role(Drawn(), plain)
 
     def step(faces) -> float:
         done = swap_frames(((Frame(index, pictures[index % 2]), faces(index)) for index in range(16)), [role])
