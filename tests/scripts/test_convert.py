@@ -239,21 +239,46 @@ def test_another_photo_under_the_name_of_one_that_says_who_is_meant_counts(clip,
         assert swapped in convert(clip, tmp_path / "out", "-f", photo, code=None)
 
 
-def test_what_an_earlier_run_could_not_do_is_tried_again(clip, convert, tmp_path):
+PICKY = """
+import numpy as np
+
+from lib.plugin import MASKERS, Masker
+
+
+@MASKERS.register
+class Picky(Masker):
+    'The whole crop, but not of faces of less than 40 pixels.'
+
+    def mask(self, aligned):
+        if np.ptp(aligned.face.landmarks[:, 1]) < 40:
+            raise ValueError("the face is too small")
+        return np.ones((*aligned.image.shape[:2], 1), np.float32)
+"""
+
+
+def test_what_an_earlier_run_could_not_do_is_tried_again(clip, model, faceswap, own_plugins, tmp_path):
+    plugins = tmp_path / "plugins"
+    shutil.copytree(own_plugins["FACESWAP_PLUGINS"], plugins)
+    (plugins / "maskers" / "picky.py").write_text(PICKY)
+
+    def convert(source, output, *more, code=0) -> str:
+        line = "convert", "-i", source, "-o", output, "-m", model, "-D", "hog", "-M", "picky", *more
+        return faceswap(*line, code=code, FACESWAP_PLUGINS=str(plugins)).stderr
+
     convert(clip, tmp_path / "out")
     with AlignmentStore.open(default_store(clip)) as store:
         stored, = store.faces(6)
-        broken = replace(stored, face=replace(stored.face, landmarks=np.full((68, 2), 100, np.float32)), raw=None)
-        store.add(6, "", 0.24, [broken])
+        small = stored.face.landmarks / 4
+        store.add(6, "", 0.24, [replace(stored, face=replace(stored.face, landmarks=small), raw=None)])
     for what in ("in 15 of 16 frames", "1 frame that an earlier run could not do: tried again"):
         said = convert(clip, tmp_path / "out", code=3)
-        assert what in said and "Frame 7 was passed through as it was: the points coincide." in said
+        assert what in said and "Frame 7 was passed through as it was: the face is too small." in said
     record = tmp_path / "out.run.json"  # of a run that was killed
     record.write_text(json.dumps(json.loads(record.read_text()) | {"finished": False}))
     (tmp_path / "out" / "clip_000003.png").unlink()
     said = convert(clip, tmp_path / "out", code=3)
     assert "Frame 7 was" in said and "1 of 2 frames " in said and "Used besides: 14 frames of an earlier run" in said
-    assert json.loads(record.read_text())["failures"] == ["Frame 7 was passed through as it was: the points coincide."]
+    assert json.loads(record.read_text())["failures"] == ["Frame 7 was passed through as it was: the face is too small."]
     assert "Frame 7" not in convert(clip, tmp_path / "out", "--frames", "1-3")
 
 
