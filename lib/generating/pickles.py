@@ -11,17 +11,25 @@ import math
 import pickle
 import pickletools
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.reading import Unreadable, read_bytes
 
 KNOWN = ("torch", "torch_utils", "dnnlib", "training", "numpy", "legacy")  # packages whose names become stubs
 PLAIN = {("collections", "OrderedDict"): OrderedDict, ("builtins", "set"): set, ("__builtin__", "set"): set}
 CODED = ("_codecs", "encode")  # of bytes, in old files
-LARGEST = 4 << 30  # bytes of a file: the largest that was published has a tenth
+LARGEST = 1 << 30  # bytes of a file: the largest that was published has less than half
+MOST_OPERATIONS, MOST_CLASSES = 1_000_000, 1000  # published files have some ten thousand, and some dozen
+DEEPEST, HEAVIEST = 50, 10_000  # tuples within each other, and items in all of them
+PLAIN_ITEM = (0, 1)  # how deep what is no tuple is, and how many items it is
+TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "TUPLE": None}  # operations, and how many items they take
+RECALLED = ("GET", "BINGET", "LONG_BINGET")
+SHOWN = 60  # letters of a name that a message shows
 MEMO = ("PUT", "BINPUT", "LONG_BINPUT")  # operations that name a place in memory
 STORAGES = {"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
             "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1", "BoolStorage": "|b1"}  # of torch
@@ -58,54 +66,120 @@ class Refused(ValueError):
 def read(path: Path) -> Any:
     """What is in the pickle file `path`. Raises FaceswapError where it is none, is damaged, or names what is not of a network."""
     try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise FaceswapError(f"{path} has {size >> 20} MB, more than any file of weights. Name another.")
-        data = path.read_bytes()
+        data = read_bytes(path, LARGEST)
+    except Unreadable as error:
+        raise FaceswapError(f"{path} is larger than any file of weights: {error}. Name another.") from None
     except OSError as error:
         raise FaceswapError(f"Cannot read {path}: {error.strerror}. Check the name.") from error
     try:
         return _Unpickler(io.BytesIO(data)).load()
     except Refused as error:
         raise FaceswapError(f"{path} is refused: {error}. Nothing of it was run. Do not use it, and ask where it comes from.") from error
-    except (pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, OverflowError) as error:
-        raise FaceswapError(f"{path} is no pickle file, or is damaged ({error}). Fetch it again.") from error
+    except (pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, OverflowError, RecursionError,
+            MemoryError) as error:
+        raise FaceswapError(f"{path} is no pickle file, or is damaged ({one_line(error)}). Fetch it again.") from error
 
 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: io.BytesIO):
         begins = file.tell()
         _check(file)
+        self._left = file.tell() - begins  # bytes, or items, that calls may copy in all: no file of weights does so twice
         file.seek(begins)
+        self._stubs: dict[tuple[str, str], type] = {}
         super().__init__(file, encoding="latin1")
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in PLAIN:
-            return PLAIN[module, name]
+            return partial(self._made, PLAIN[module, name])
         if (module, name) == CODED:
-            return _encoded
+            return self._encoded
         if module.partition(".")[0] not in KNOWN:
-            raise Refused(f"it names {module}.{name}, which no network is made of")
-        return type("Stub", (Stub,), {"called": f"{module}.{name}"})
+            raise Refused(f"it names {module[:SHOWN]}.{name[:SHOWN]}, which no network is made of")
+        if (module, name) not in self._stubs:
+            if len(self._stubs) == MOST_CLASSES:
+                raise Refused(f"it names more than {MOST_CLASSES} classes")
+            self._stubs[module, name] = type("Stub", (Stub,), {"called": f"{module}.{name}"})
+        return self._stubs[module, name]
 
     def persistent_load(self, what: Any) -> Any:
         return what
 
+    def _made(self, kind: type, *args: Any) -> Any:
+        self._copy(sum(len(arg) for arg in args))
+        return kind(*args)
+
+    def _encoded(self, text: str, coding: str) -> bytes:
+        if coding not in ("latin1", "latin-1"):
+            raise ValueError("bytes coded in another way")
+        self._copy(len(text))
+        return text.encode("latin1")
+
+    def _copy(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise Refused("it copies the same again and again")
+
 
 def _check(file: io.BytesIO) -> None:
     """Raises ValueError where a length in the next pickle of `file` goes beyond its end, or an object is to be kept at a place so far off
-    that there must be room made for others that are not there: both would take memory out of all proportion."""
+    that there must be room made for others that are not there: both would take memory out of all proportion. Refuses too many operations,
+    and tuples within tuples beyond measure, whose hashes Python computes without an end or beyond its stack."""
+    stack: list[tuple[int, int] | None] = []  # of each tuple how deep it is and how many items there are in it; None: a mark
+    memo: dict[int, tuple[int, int]] = {}
     for place, (operation, argument, _) in enumerate(pickletools.genops(file)):
-        if operation.name in MEMO and argument > place:
-            raise ValueError("it keeps an object at a place that cannot be")
-        if operation.name.startswith("EXT"):
+        if place == MOST_OPERATIONS:
+            raise Refused(f"it has more than {MOST_OPERATIONS} operations")
+        name = operation.name
+        if name in MEMO:
+            if argument > place:
+                raise ValueError("it keeps an object at a place that cannot be")
+            memo[argument] = stack[-1] or PLAIN_ITEM
+        elif name == "MEMOIZE":
+            memo[len(memo)] = stack[-1] or PLAIN_ITEM
+        elif name in RECALLED:
+            stack.append(memo.get(argument, PLAIN_ITEM))
+        elif name == "DUP":
+            stack.append(stack[-1])
+        elif name == "POP":
+            stack.pop()
+        elif name.startswith("EXT"):
             raise Refused("it uses a registry of extensions")
+        elif name in TUPLES:
+            count = TUPLES[name]
+            items = _since_mark(stack) if count is None else [stack.pop() for _ in range(count)]
+            items = [item or PLAIN_ITEM for item in items]
+            deep, heavy = 1 + max((item[0] for item in items), default=0), 1 + sum(item[1] for item in items)
+            if deep > DEEPEST or heavy > max(HEAVIEST, 2 * len(items)):
+                raise Refused("it has tuples within tuples beyond measure")
+            stack.append((deep, heavy))
+        else:
+            _apply(operation, stack)
 
 
-def _encoded(text: str, coding: str) -> bytes:
-    if coding not in ("latin1", "latin-1"):
-        raise ValueError(f"bytes coded as {coding}")
-    return text.encode("latin1")
+def _apply(operation: pickletools.OpcodeInfo, stack: list) -> None:
+    """What any other operation does to the stack; what it makes is no tuple."""
+    before = operation.stack_before
+    if pickletools.markobject in before:
+        _since_mark(stack)
+        before = before[:before.index(pickletools.markobject)]
+        if operation.name == "OBJ":
+            before = []
+    for _ in before:
+        stack.pop()
+    stack += [None if made is pickletools.markobject else PLAIN_ITEM for made in operation.stack_after]
+
+
+def _since_mark(stack: list) -> list:
+    """Takes all down to the last mark off the stack, and returns it without the mark."""
+    items = []
+    while (item := stack.pop()) is not None:
+        items.append(item)
+    return items
+
+
+def one_line(error: Exception) -> str:
+    return " ".join((str(error) or type(error).__name__).split())[:200]
 
 
 def is_called(value: Any, *names: str) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COVERAGE = "head"  # the nearest to how the faces of published models are cut
 LARGEST = 1024  # pixels
+MOST_MODULES, DEEPEST = 5000, 20  # modules, or arrays, and modules within each other: generators have some hundred, and 3
 
 
 def read_published(path: Path) -> dict[str, np.ndarray]:
@@ -39,22 +40,37 @@ def read_published(path: Path) -> dict[str, np.ndarray]:
             raise FaceswapError(f"{path} holds no generator: neither G_ema of stylegan2-ada-pytorch or later, nor (G, D, Gs) of the "
                                 "TensorFlow versions. Name another file.")
         return {name: np.ascontiguousarray(array, np.float32) for name, array in named.items()}
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise FaceswapError(f"{path} is damaged, or of a kind that is not known here ({error}). Fetch it again, or another.") from error
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, MemoryError, OverflowError) as error:
+        raise FaceswapError(f"{path} is damaged, or of a kind that is not known here ({pickles.one_line(error)}). Fetch it again, or another.") from error
 
 
-def _of_torch(module: Any, prefix: str = "") -> dict[str, np.ndarray]:
+def _of_torch(whole: Any) -> dict[str, np.ndarray]:
     """Parameters and buffers of a module and those in it, by their names joined with dots."""
-    if is_called(module, "_reconstruct_persistent_obj"):
-        state = _entry(module.args[0], "state")
-    else:
-        state = module.state
-    named = {f"{prefix}{name}": pickles.array(value) for kind in ("_parameters", "_buffers")
-             for name, value in (_entry(state, kind) or {}).items() if value is not None}
-    for name, inner in (_entry(state, "_modules") or {}).items():
-        if inner is not None:
-            named |= _of_torch(inner, f"{prefix}{name}.")
+    named, waiting = _Arrays(), [("", whole)]
+    for prefix, module in waiting:
+        state = _entry(module.args[0], "state") if is_called(module, "_reconstruct_persistent_obj") else module.state
+        for kind in "_parameters", "_buffers":
+            for name, value in (_entry(state, kind) or {}).items():
+                if value is not None:
+                    named.add(f"{prefix}{name}", pickles.array(value))
+        waiting += [(f"{prefix}{name}.", inner) for name, inner in (_entry(state, "_modules") or {}).items() if inner is not None]
+        if len(waiting) > MOST_MODULES or prefix.count(".") > DEEPEST:
+            raise ValueError("its modules have no end")
     return named
+
+
+class _Arrays(dict):
+    """Arrays by name, with a bound of what they take in all."""
+
+    def __init__(self):
+        super().__init__()
+        self._bytes = 0
+
+    def add(self, name: str, array: np.ndarray) -> None:
+        self._bytes += 4 * array.size
+        if self._bytes > pickles.LARGEST or len(self) > MOST_MODULES:
+            raise ValueError("its arrays take more memory than those of any generator")
+        self[name] = array
 
 
 def _entry(holder: Any, name: str) -> Any:
@@ -64,28 +80,28 @@ def _entry(holder: Any, name: str) -> Any:
 
 def _of_tensorflow(network: Any) -> dict[str, np.ndarray]:
     """The same names and layouts of a `Network` of TensorFlow, with the networks in it."""
-    named = {}
+    named = _Arrays()
     for part in ("mapping", "synthesis"):
         inner = _entry(_entry(network.state, "components"), part)
         for name, value in _entry(inner.state, "variables"):
-            found = _translated(f"{part}/{name}", pickles.array(value))
-            named |= dict([found] if found else [])
+            if found := _translated(f"{part}/{name}", pickles.array(value)):
+                named.add(*found)
     for name, value in _entry(network.state, "variables"):
         if name == "dlatent_avg":
-            named["mapping.w_avg"] = pickles.array(value)
+            named.add("mapping.w_avg", pickles.array(value))
     return named
 
 
 def _translated(name: str, array: np.ndarray) -> tuple[str, np.ndarray] | None:
     """None for what the other layout has no place for, such as the constant `lod`."""
-    if found := re.fullmatch(r"mapping/Dense(\d+)/(weight|bias)", name):
+    if found := re.fullmatch(r"mapping/Dense(\d{1,2})/(weight|bias)", name):
         return f"mapping.fc{found[1]}.{found[2]}", array.T
     if name == "synthesis/4x4/Const/const":
         return "synthesis.b4.const", array[0]
-    if found := re.fullmatch(r"synthesis/noise(\d+)", name):
+    if found := re.fullmatch(r"synthesis/noise(\d{1,2})", name):
         number = int(found[1])  # 0 at 4 pixels, then two at each size
         return f"synthesis.b{2 ** ((number + 5) // 2)}.conv{(number + 1) % 2}.noise_const", array[0, 0]
-    if found := re.fullmatch(r"synthesis/(\d+)x\d+/(Conv|Conv0_up|Conv1|ToRGB)/(\w+)", name):
+    if found := re.fullmatch(r"synthesis/(\d{1,4})x\d{1,4}/(Conv|Conv0_up|Conv1|ToRGB)/(\w+)", name):
         layer = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}[found[2]]
         place = f"synthesis.b{found[1]}.{layer}"
         if found[3] == "weight":  # (h, w, in, out); what enlarges is a transposed convolution there, whose kernel is the other way round
@@ -119,7 +135,7 @@ def load_published(path: Path) -> Generator:
 
 def _options(named: dict[str, np.ndarray]) -> dict[str, int]:
     """Those of the model with networks as large as these arrays. Raises ValueError where there is none, KeyError where one is missing."""
-    sides = sorted(int(found[1]) for name in named if (found := re.fullmatch(r"synthesis\.b(\d+)\.torgb\.weight", name)))
+    sides = sorted(int(found[1]) for name in named if (found := re.fullmatch(r"synthesis\.b(\d{1,4})\.torgb\.weight", name)))
     if not 4 <= len(sides) <= 9 or sides != [4 << place for place in range(len(sides))]:
         raise ValueError("its layers do not double from 4 pixels on, each with a picture of its own")
     size, channels = sides[-1], [len(named[f"synthesis.b{side}.conv1.bias"]) for side in sides]
