@@ -7,6 +7,8 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
+import shlex
+import stat
 import sys
 import traceback
 from functools import cached_property
@@ -100,6 +102,9 @@ class Registry:
         try:
             with silent_start():  # many bring TensorFlow along
                 if module.startswith("faceswap_user_"):
+                    if place := open_to_all(path):
+                        logger.warning("Anybody who uses this machine may write to %s, and so put code into the %s %r, which runs now. "
+                                       "Forbid it: chmod o-w %s", place, self.singular, name, shlex.quote(str(place)))
                     _import_file(module, path)
                 else:
                     importlib.import_module(module)
@@ -112,6 +117,21 @@ class Registry:
 
     def _registers_none(self, path: Path) -> FaceswapError:
         return FaceswapError(f"{path} registers no {self.singular}: decorate its class with @{self.kind.upper()}.register.")
+
+
+def open_to_all(path: Path) -> Path | None:
+    """The first of `path`, a file, and the folders that it lies in, which others than its owner and group may write to, so that they can
+    put another in its place; None where there is none, and on Windows, whose modes say nothing of others.
+    """
+    if os.name != "posix":
+        return None
+    path = path.resolve()
+    for place in (path, *path.parents):
+        mode = place.stat().st_mode
+        # in a sticky folder, as /tmp is, nobody replaces what is another's; but in the plugin's own folder a new file is enough
+        if mode & stat.S_IWOTH and not (mode & stat.S_ISVTX and place not in (path, path.parent)):
+            return place
+    return None
 
 
 def _modules(folder: Path) -> list[Path]:

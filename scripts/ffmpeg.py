@@ -234,7 +234,7 @@ def _assemble(options: Ffmpeg) -> int:
     coder, given = encoding.words(output.container, layout, size, transparent=transparent)
     listed, filters = _listed(source.files, clock)
     filters += [] if given == rgb else encoders.from_rgb(given, size, clock.colours, "16" in layout)
-    words = ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file,pipe", "-i", "pipe:0"]
+    words = ffmpeg.reading_list(ffmpeg.PICTURES)
     if reference:
         words += ffmpeg.reading(reference.file)
     words += reference.clock() if reference else ["-copyts"]
@@ -487,7 +487,7 @@ def _concat(options: Ffmpeg) -> int:
         words += ffmpeg.reading(video.file, *encoding.reading())
     if copies:
         stdin = _list_of_videos(videos, lengths)
-        words += ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file,pipe", "-i", "pipe:0"]
+        words += ffmpeg.reading_list(video.format for video in videos)
         mapped = ["-map", f"{len(videos)}:V:0", "-c:v", "copy", *encoders.clocks(output.container, first.source.time_base)]
     else:
         coder, layout = encoding.words(output.container, first.source.layout, first.source.size)

@@ -40,6 +40,7 @@ class Video:
             picked = pick_stream(container)
             self.stream = f"V:{streams.index(picked)}"  # as ffmpeg names it
             context = picked.codec_context
+            self.format = container.format.name
             self.codec = context.codec.canonical_name
             self.stored_size = context.width, context.height
             self.subtitles = [stream.codec_context.codec.canonical_name if stream.codec_context else ""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -22,12 +22,15 @@ from ffmpy import FFExecutableNotFoundError, FFmpeg, FFRuntimeError
 
 from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, new_file
+from lib.media.opening import open_container
 from lib.progress import progress
 
 logger = logging.getLogger(__name__)
 OLDEST = 6  # version that knows all the options that are used here
 ALWAYS = ("-hide_banner", "-nostdin", "-y", "-v", "error", "-nostats")
 REPORT = ("-progress", "pipe:1")
+PICTURES = ("image2", "apng", "bmp_pipe", "gif", "gif_pipe", "j2k_pipe", "jpeg_pipe", "mov", "pam_pipe", "pbm_pipe", "pgm_pipe", "png_pipe",
+            "ppm_pipe", "tiff_pipe", "webp_pipe")  # formats, mov that of AVIF
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 # What ffmpeg says at its end whatever went wrong; the cause stands before
 IN_GENERAL = re.compile(r"Conversion failed|Task finished|Terminating |Nothing was written|Last message repeated|Invalid argument$"
@@ -67,8 +70,17 @@ def _version(program: str) -> int | None:
 
 
 def reading(path: Path, *options: str) -> list[str]:
-    """The words that make `path` an input; no name and no playlist inside the file may reach for the network."""
-    return [*options, "-protocol_whitelist", "file", "-i", f"file:{path}"]
+    """The words that make `path` an input of the format that it was found to have: no playlist inside it may reach for the network or for
+    other files, not even one that this ffmpeg alone would take it for. Raises what open_container raises."""
+    with open_container(path) as container:
+        formats = container.format.name
+    return [*options, "-protocol_whitelist", "file", "-format_whitelist", formats, "-i", f"file:{path}"]
+
+
+def reading_list(formats: Iterable[str]) -> list[str]:
+    """The words that make a list of files on standard input (`ffconcat`) an input; each file is of one of `formats`."""
+    return ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file,pipe",
+            "-format_whitelist", ",".join(["concat", *dict.fromkeys(formats)]), "-i", "pipe:0"]
 
 
 def shown(words: Sequence[str], stdin: str | None = None) -> str:

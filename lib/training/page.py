@@ -1,9 +1,11 @@
 """A training to look at while it runs: a small page, served to this machine alone, that also takes wishes.
 
-    GET /                 the page, which asks every two seconds what is new
-    GET /status.json      the last report, and which pictures there are
-    GET /preview.png, /loss.png, /report.html    as they lie in the model's folder
-    POST /ask             {"what": "save"}, "preview" or "stop", with the page's own token
+All of it lies under a place that nobody can guess, since other people may use the same machine:
+
+    GET /PLACE/               the page, which asks every two seconds what is new
+    GET /PLACE/status.json    the last report, and which pictures there are
+    GET /PLACE/preview.png, loss.png, report.html    as they lie in the model's folder
+    POST /PLACE/ask           {"what": "save"}, "preview" or "stop", with the page's own token
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import secrets
 import socket
 import socketserver
+import stat
 import threading
 import time
 from collections.abc import Mapping
@@ -23,35 +26,36 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import FaceswapError
-from lib.files.reading import parse_json
+from lib.files.reading import NotRegular, parse_json, read_bytes
 from lib.training.report import document
-from lib.words import escaped_html
+from lib.words import escaped, escaped_html
 
 logger = logging.getLogger(__name__)
 
 WISHES = {"save": "Save now", "preview": "Make preview now", "stop": "Stop"}
-FILES = {"/preview.png": "image/png", "/loss.png": "image/png", "/report.html": "text/html; charset=utf-8"}
+FILES = {"preview.png": "image/png", "loss.png": "image/png", "report.html": "text/html; charset=utf-8"}
 SILENT = 10.0  # seconds after which a browser that says nothing is let go
 LONGEST = 1000  # bytes of a wish
+NOTHING = "There is nothing here. Open the address that train printed, all of it."
 ALONE = "frame-ancestors 'none'"
 APART = "sandbox allow-scripts allow-popups"  # a report from elsewhere reads no token of ours
 STYLE = """<style>#parts{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;font-variant-numeric:tabular-nums;font-size:1.05rem}
 button{font:inherit;padding:.35rem .9rem;margin:0 .5rem .5rem 0}#news{color:inherit;opacity:.75}#loss{max-width:min(100%,54rem)}</style>"""
 BODY = """<div id=parts role=status>Nothing has been reported yet.</div><p><small id=news></small></p>
-<p>{buttons} <a id=report href=/report.html target=_blank rel=noopener hidden>Report</a></p>
+<p>{buttons} <a id=report href=report.html target=_blank rel=noopener hidden>Report</a></p>
 <div class=sheet><img id=preview alt="Faces of A and B: the original, rebuilt, and swapped" hidden></div>
 <h2 id=losses hidden>Losses</h2><img id=loss alt="The losses over the iterations" hidden>"""
 SCRIPT = """const find=id=>document.getElementById(id),buttons=[...document.querySelectorAll("button")];
 const title=document.title;let asked=[],ended=false;
 function picture(id,stamp){
   const image=find(id);
-  if(stamp&&image.dataset.stamp!==stamp){image.dataset.stamp=stamp;image.src=`/${id}.png?${stamp}`}
+  if(stamp&&image.dataset.stamp!==stamp){image.dataset.stamp=stamp;image.src=`${id}.png?${stamp}`}
   image.hidden=!stamp;
 }
 function enable(){buttons.forEach(button=>button.disabled=ended||asked.includes(button.name))}
 async function refresh(){
   try{
-    const status=await(await fetch("/status.json",{cache:"no-store"})).json();
+    const status=await(await fetch("status.json",{cache:"no-store"})).json();
     if(status.line){
       find("parts").replaceChildren(...status.line.split(/ {2,}/).map(part=>{
         const span=document.createElement("span");span.textContent=part;return span}));
@@ -71,7 +75,7 @@ async function refresh(){
 buttons.forEach(button=>button.onclick=async()=>{
   button.disabled=true;
   try{
-    const reply=await fetch("/ask",{method:"POST",headers:{"X-Token":TOKEN},body:JSON.stringify({what:button.name})});
+    const reply=await fetch("ask",{method:"POST",headers:{"X-Token":TOKEN},body:JSON.stringify({what:button.name})});
     find("news").textContent=reply.ok?`Asked for: ${button.name}.`:await reply.text();
   }catch{find("news").textContent="The training has ended, or cannot be reached."}
 });
@@ -87,7 +91,7 @@ class Page:
         self._lock = threading.Lock()
         self._asked: set[str] = set()
         self._line, self._row, self._told = "", {}, time.monotonic()
-        self._token = secrets.token_urlsafe(24)
+        self._place, self._token = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         try:
             self._server = _Server(("127.0.0.1", port), _Handler)
         except (OSError, OverflowError) as error:
@@ -101,13 +105,13 @@ class Page:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+        return f"http://127.0.0.1:{self.port}/{self._place}/"
 
     def tell(self, row: Mapping[str, Any], line: str) -> None:
         """What the page shows from now on: a row of the log, and the same in words, its parts two spaces apart."""
         row = _plain(row)
         with self._lock:
-            self._line, self._row, self._told = line, row, time.monotonic()
+            self._line, self._row, self._told = escaped(line), row, time.monotonic()
 
     def take(self) -> set[str]:
         """What was asked for since this was last called: some of "save", "preview" and "stop"."""
@@ -132,6 +136,11 @@ class Page:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def name_in(self, path: str) -> str | None:
+        """What `path` names under the place of this page: "" for the page itself; None where it lies elsewhere."""
+        place, slash, name = path.removeprefix("/").partition("/")
+        return name if slash and secrets.compare_digest(place.encode(), self._place.encode()) else None
+
     def allows(self, token: str) -> bool:
         """Whether `token` is the one inside the page, which no other site can read."""
         return secrets.compare_digest(token.encode(), self._token.encode())
@@ -148,17 +157,19 @@ class Page:
             told = {"line": self._line, "row": self._row, "age": round(time.monotonic() - self._told, 1), "asked": sorted(self._asked)}
         return told | {name: self._stamp(f"{name}.png") for name in ("preview", "loss")} | {"report": bool(self._stamp("report.html"))}
 
-    def file(self, path: str) -> bytes | None:
-        """What lies in the folder at a `path` of FILES; None where there is nothing."""
+    def file(self, name: str) -> bytes | None:
+        """What lies in the folder under a `name` of FILES; None where there is nothing, or a link, which might lead out of it."""
         try:
-            return (self._folder / path[1:]).read_bytes()
-        except OSError:
+            return read_bytes(self._folder / name, named=False)
+        except (OSError, NotRegular):
             return None
 
     def _stamp(self, name: str) -> str | None:
         try:
-            found = (self._folder / name).stat()
+            found = (self._folder / name).lstat()
         except OSError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
             return None
         return f"{found.st_mtime_ns:x}-{found.st_size:x}"
 
@@ -207,15 +218,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self._is_ours():
             return
-        page, path = self.server.page, self.path.partition("?")[0]
-        if path == "/":
+        page = self.server.page
+        name = page.name_in(self.path.partition("?")[0])
+        if name == "":
             self._answer(200, page.html().encode("utf-8", "backslashreplace"), "text/html; charset=utf-8")
-        elif path == "/status.json":
+        elif name == "status.json":
             self._answer(200, json.dumps(page.status()).encode(), "application/json")
-        elif path in FILES and (data := page.file(path)) is not None:
-            self._answer(200, data, FILES[path], APART if path == "/report.html" else ALONE)
+        elif name in FILES and (data := page.file(name)) is not None:
+            self._answer(200, data, FILES[name], APART if name == "report.html" else ALONE)
         else:
-            self._refuse(404, "There is nothing here.")
+            self._refuse(404, NOTHING)
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
@@ -223,8 +235,8 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.rfile.read(int(length)) if known else b""  # first: a reply before its end may never be seen
         if not self._is_ours():
             return
-        if self.path != "/ask":
-            self._refuse(404, "There is nothing here.")
+        if self.server.page.name_in(self.path) != "ask":
+            self._refuse(404, NOTHING)
         elif not self.server.page.allows(self.headers.get("X-Token", "")):
             self._refuse(403, "The token is missing or wrong. Load the page again.")
         elif not known:
@@ -239,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
         page, hosts, origin = self.server.page, self.headers.get_all("Host", []), self.headers.get("Origin")
         ours = len(hosts) == 1 and hosts[0].lower() in page.hosts and (origin is None or origin.removeprefix("http://") in page.hosts)
         if not ours:
-            self._refuse(403, f"Open {page.url} itself. From another machine, forward the same port: "
+            self._refuse(403, f"Open the address that train printed, itself. From another machine, forward the same port: "
                               f"ssh -L {page.port}:127.0.0.1:{page.port} and the name of this one.")
         return ours
 

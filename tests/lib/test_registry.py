@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from lib.errors import FaceswapError, UsageError
@@ -118,3 +120,22 @@ def test_entry_points_of_installed_packages_are_plugins(tmp_path, monkeypatch):
     assert "whole" in registry.names()
     assert "gone" not in registry.names()  # a broken package does not take all commands with it
     assert registry.create("whole", margin=0.2).margin == 0.2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+@pytest.mark.parametrize("name, place", [("open_file", "detectors/open_file.py"), ("open_kind", "detectors"), ("open_root", ".")])
+def test_code_that_anybody_may_replace_is_warned_of_in_a_line(own, tmp_path, caplog, name, place):  # each is imported once in a process
+    registry = own(name, DETECTOR)
+    (tmp_path / place).chmod(0o777)
+    registry.load(name)
+    warned, = caplog.records
+    assert f"may write to {tmp_path / place}," in warned.getMessage() and "chmod o-w" in warned.getMessage()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+def test_a_plugin_folder_of_the_user_s_or_a_group_s_is_not_warned_of(own, tmp_path, caplog):
+    registry = own("shared", DETECTOR)
+    for place in (tmp_path, tmp_path / "detectors", tmp_path / "detectors" / "shared.py"):
+        place.chmod(0o775)
+    registry.load("shared")
+    assert not caplog.records
