@@ -64,15 +64,18 @@ class Frame:
 
 
 def with_alpha(frame: Frame, image: np.ndarray) -> np.ndarray:
-    """`image` (H, W, 3) uint8 RGB, which is to be seen where `frame` was, with the transparency of the frame: (H, W, 4) of the type of
-    its `rgba`. Where nothing changed its values are the frame's own."""
-    rgba = frame.rgba.copy()
-    top = np.iinfo(rgba.dtype).max
-    changed = (image != frame.image).any(2) & (rgba[..., 3] > 0)
+    """`image` (H, W, 3) RGB, uint8, or uint16 up to 65535, which is to be seen where `frame` was, with the transparency of the frame:
+    (H, W, 4) of its type. Where nothing changed its values are the frame's own."""
+    rgba, before, top = frame.rgba, frame.image, np.iinfo(image.dtype).max
+    if image.dtype == np.uint16 and rgba.dtype == np.uint8:  # a video with alpha, whose colours are as they are
+        return np.dstack([image, rgba[..., 3].astype(np.uint16) * 257])
+    if image.dtype == np.uint16:
+        before = frame.full
+    rgba = rgba.copy() if rgba.dtype == image.dtype else (rgba // 257).astype(np.uint8)
+    changed = (image != before).any(2) & (rgba[..., 3] > 0)
     alpha = rgba[changed, 3:].astype(np.float32) / top
     seen = image[changed].astype(np.float32)
-    straight = (seen - 255 * (1 - alpha)) / alpha if frame.is_on_white else seen
-    rgba[changed, :3] = np.rint(np.clip(straight, 0, 255) * (top / 255)).astype(rgba.dtype)
+    rgba[changed, :3] = np.rint(np.clip((seen - top * (1 - alpha)) / alpha if frame.is_on_white else seen, 0, top)).astype(rgba.dtype)
     return rgba
 
 

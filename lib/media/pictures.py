@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from lib.errors import FaceswapError
 from lib.files.reading import NotRegular, opened
 from lib.files.writing import disk_errors, write_bytes
+from lib.media import deep
 from lib.media.base import FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key, printable
 from lib.media.opening import FULL, TooLarge, check_memory, open_picture
@@ -34,6 +35,11 @@ WRITTEN = {  # ending -> Pillow's format and its settings
 WRITTEN |= {other: WRITTEN[known] for other, known in
             {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".dib": ".bmp"}.items()}
 ORIENTATION = 0x0112  # EXIF tag
+# Tags of what is seen: words, who, when and with what; and where EXIF's own and those of the place are
+OF_THE_PICTURE = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F)
+INSIDE = (0x8769, 0x8825)
+WITH_EXIF = ("JPEG", "PNG", "WEBP", "TIFF")  # Pillow's formats that hold it
+GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes without colours
 XMP_CHUNK, XMP_TAG = "XML:com.adobe.xmp", 700  # where PNG and TIFF keep XMP
 AFTER_HEADER = 33  # bytes of a PNG file before its second chunk
 READERS = 2  # pictures decoded ahead of the consumer, who has the other cores
@@ -45,23 +51,27 @@ def read(path: Path) -> np.ndarray:
     Transparent parts are shown on white, as most viewers do. 16-bit values are scaled to 8 bits. Pixel values are not
     converted between colour profiles. Raises FaceswapError where the file is no picture, is damaged or too large.
     """
-    image = read_deep(path)
+    image = pixels(path).image
     return image if image.dtype == np.uint8 else as_bytes(_as_video(image))
 
 
-def read_deep(path: Path) -> np.ndarray:
-    """The same as uint16, up to 65535, where the file has RGB of 16 bits a channel."""
+class Pixels(NamedTuple):
+    image: np.ndarray  # (H, W, 3) RGB as it is seen on white: uint8, or of files of 16 bits a channel uint16, up to 65535
+    rgba: np.ndarray | None = None  # (H, W, 4) of the same type, where it is transparent somewhere
+
+
+def pixels(path: Path) -> Pixels:
+    """The picture in the file at `path` as `read` gives it, with all that it has."""
     path = Path(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow: large pictures, odd metadata
             with open_picture(path) as picture:
-                deep = picture.mode == "RGB" and picture.tile and "RGB;16" in str(picture.tile[0][3])
-                picture.load()
-                if deep and picture.getexif().get(ORIENTATION, 1) == 1:
-                    return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
-                return _rgb(_upright(picture))
-    except (TooLarge, NotRegular):
+                is_deep = deep.is_deep(picture)
+                if not is_deep or picture.format == "PNG":
+                    picture.load()  # which tells damage
+                return _deep_pixels(deep.read(path, picture)) if is_deep else _pixels(_upright(picture))
+    except FaceswapError:
         raise
     except UnidentifiedImageError:
         if (kind := content(path)) == "heic":
@@ -76,26 +86,35 @@ def read_deep(path: Path) -> np.ndarray:
 
 
 def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tuple[int, int] | None = None, mark: Mark | None = None,
-          original: Path | None = None) -> None:
-    """`image` (H, W, 3) RGB, or (H, W, 4) with alpha, or (H, W) grey, as the file `path`, in the format of its ending; the file appears
-    whole or not at all.
+          original: Path | None = None, exif: bytes | None = None) -> None:
+    """`image` (H, W, 3) RGB, (H, W, 4) with alpha, (H, W) grey or (H, W, 2) grey with alpha, as the file `path`, in the format of its
+    ending; the file appears whole or not at all.
 
-    uint8, or, of RGB as PNG and TIFF, uint16. `profile` is the ICC profile that says what the RGB values mean, and is not for grey; of
-    PNG with 16 bits, `coded` says so with the numbers of primaries and transfer (ISO/IEC 23091-2). With `mark` it is marked as synthetic,
-    made of the file `original`; masks are not. Raises FaceswapError where the ending is not one of `WRITTEN` or the disk refuses.
+    uint8, or, but for grey with alpha, as PNG and TIFF, uint16. `profile` is the ICC profile that says what the values mean; of PNG with
+    16 bits, `coded` says so with the numbers of primaries and transfer (ISO/IEC 23091-2). `exif` as `Told` has it. With `mark` it is marked
+    as synthetic, made of the file `original`. Raises FaceswapError where the ending is not one of `WRITTEN` or the disk refuses.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITTEN:
         raise FaceswapError(f"{path}: pictures are written as {', '.join(sorted(WRITTEN))}. Choose one of these endings.")
     kind, settings = WRITTEN[path.suffix.lower()]
     memory = io.BytesIO()
-    mark = mark if image.ndim == 3 else None
     xmp = mark and mark.xmp
     if image.dtype == np.uint16:  # which Pillow does not know
-        memory.write(_deep_png(image, profile, coded, xmp) if kind == "PNG" else _deep_tiff(image, profile, xmp))
+        memory.write(_deep_png(image, profile, coded, xmp, exif) if kind == "PNG" else _deep_tiff(image, profile, xmp))
     else:
-        told = {"icc_profile": profile} if profile and image.ndim == 3 else {}
-        Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **told, **(with_xmp(kind, xmp) if xmp else {}))
+        told = with_xmp(kind, xmp) if xmp else {}
+        if exif and kind == "TIFF":
+            tags = Image.Exif()
+            tags.load(exif)
+            told, settings = {"tiffinfo": tags}, {}  # libtiff, which compresses, cannot write EXIF data
+            if xmp:
+                tags[XMP_TAG] = xmp
+        elif exif and kind in WITH_EXIF:
+            told["exif"] = exif
+        if profile:
+            told["icc_profile"] = profile
+        Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings, **told)
     data = mark.signed(memory.getvalue(), path, original) if mark else memory.getbuffer()
     with disk_errors(path):
         write_bytes(path, data, durable=False)  # flushing would cost more than the encoding
@@ -110,14 +129,18 @@ def with_xmp(kind: str, xmp: bytes) -> dict[str, object]:
     return {"JPEG": {"xmp": xmp}, "WEBP": {"xmp": xmp}, "TIFF": {"tiffinfo": {XMP_TAG: xmp}}}.get(kind, {})
 
 
-def _deep_png(image: np.ndarray, profile: bytes | None, coded: tuple[int, int] | None, xmp: bytes | None) -> bytes:
-    """With the chunks iCCP and cICP, the latter for RGB over the full range (Portable Network Graphics, third edition, 2025)."""
-    png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+def _deep_png(image: np.ndarray, profile: bytes | None, coded: tuple[int, int] | None, xmp: bytes | None, exif: bytes | None) -> bytes:
+    """With the chunks iCCP, eXIf and cICP, the latter for RGB over the full range (Portable Network Graphics, third edition, 2025)."""
+    turned = {2: image, 3: image[..., ::-1]}.get(image.shape[2] if image.ndim == 3 else 2)  # BGR
+    turned = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA) if turned is None else np.ascontiguousarray(turned)
+    png = cv2.imencode(".png", turned, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
     told = b"" if coded is None else _chunk(b"cICP", bytes((*coded, 0, 1)))
     if profile:
         told += _chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile))
     if xmp:
         told += _chunk(b"iTXt", XMP_CHUNK.encode() + b"\0\0\0\0\0" + xmp)
+    if exif:
+        told += _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     return png[:AFTER_HEADER] + told + png[AFTER_HEADER:]
 
 
@@ -129,19 +152,38 @@ def _deep_tiff(image: np.ndarray, profile: bytes | None, xmp: bytes | None) -> b
     import tifffile
 
     memory = io.BytesIO()
-    tifffile.imwrite(memory, image, photometric="rgb", compression="zlib", iccprofile=profile,
+    kind = {"photometric": "minisblack" if image.ndim == 2 else "rgb"}
+    if image.ndim == 3 and image.shape[2] == 4:
+        kind["extrasamples"] = ["unassalpha"]
+    tifffile.imwrite(memory, image, **kind, compression="zlib", iccprofile=profile,
                      extratags=[(XMP_TAG, 1, len(xmp), xmp, True)] if xmp else [])
     return memory.getvalue()
 
 
-def profile(path: Path) -> bytes | None:
-    """The ICC profile of the RGB picture at `path`, if it carries one."""
+class Told(NamedTuple):
+    """What the file of a picture says of it."""
+
+    profile: bytes | None = None  # ICC
+    exif: bytes | None = None  # without the orientation, the small picture inside it, and how the file is built
+    grey: bool = False  # whether it has no colours at all
+
+
+def told_in(path: Path) -> Told:
+    """Of the picture at `path`; nothing of what is none."""
     try:
         with open_picture(path) as picture:
-            found = picture.info.get("icc_profile")
+            grey = picture.mode in GREY
+            profile = picture.info.get("icc_profile")
+            known = picture.getexif()
+            kept = Image.Exif()
+            kept.update({tag: value for tag, value in known.items() if tag in OF_THE_PICTURE})
+            for tag in INSIDE:
+                if inside := known.get_ifd(tag):
+                    kept.get_ifd(tag).update(inside)
+            exif = kept.tobytes() if len(kept) or any(kept.get_ifd(tag) for tag in INSIDE) else None
     except Exception:  # see read()
-        return None
-    return found if found and found[16:20] == b"RGB " else None
+        return Told()
+    return Told(profile if profile and profile[16:20] == (b"GRAY" if grey else b"RGB ") else None, exif, grey)
 
 
 def content(path: Path) -> str:
@@ -165,13 +207,30 @@ def content(path: Path) -> str:
     return "video" if head.startswith(videos) or head[:4] == b"RIFF" and head[8:12] == b"AVI " else "other"
 
 
+class TransparentPicture(Frame):
+    """A picture that is transparent somewhere."""
+
+    def __init__(self, index: int, image: np.ndarray, name: str, rgba: np.ndarray):
+        """`image`: as it is seen on white; `rgba`: (H, W, 4) uint8."""
+        super().__init__(index, image, name)
+        object.__setattr__(self, "_rgba", rgba)
+
+    @property
+    def rgba(self) -> np.ndarray:
+        return self._rgba
+
+
 class DeepPicture(Frame):
     """A picture of 16 bits a channel."""
 
-    def __init__(self, index: int, full: np.ndarray, name: str):
-        """`full`: (H, W, 3) uint16 RGB, up to 65535."""
-        for attribute, value in (("index", index), ("full", full), ("name", name), ("time", None)):
+    def __init__(self, index: int, full: np.ndarray, name: str, rgba: np.ndarray | None = None):
+        """`full`: (H, W, 3) uint16 RGB, up to 65535, as it is seen on white; `rgba`: (H, W, 4), where it is transparent."""
+        for attribute, value in (("index", index), ("full", full), ("name", name), ("time", None), ("_rgba", rgba)):
             object.__setattr__(self, attribute, value)
+
+    @property
+    def rgba(self) -> np.ndarray | None:
+        return self._rgba
 
     @cached_property
     def image(self) -> np.ndarray:
@@ -245,22 +304,24 @@ class PictureSource(FrameSource):
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         self._losses = []
         files = self.files[start:stop]
-        for index, (file, image) in enumerate(zip(files, ordered_map(_read_or_error, files, READERS)), start):
-            if isinstance(image, FaceswapError):
-                self._losses.append(f"{file.name}: {_relative(image, file)}")
-            elif image.dtype == np.uint16:
-                yield DeepPicture(index, image, self.names[index])
+        for index, (file, found) in enumerate(zip(files, ordered_map(_read_or_error, files, READERS)), start):
+            if isinstance(found, FaceswapError):
+                self._losses.append(f"{file.name}: {_relative(found, file)}")
+            elif found.image.dtype == np.uint16:
+                yield DeepPicture(index, found.image, self.names[index], found.rgba)
+            elif found.rgba is not None:
+                yield TransparentPicture(index, found.image, self.names[index], found.rgba)
             else:
-                yield Frame(index, image, self.names[index])
+                yield Frame(index, found.image, self.names[index])
 
     @property
     def losses(self) -> list[str]:
         return list(self._losses)
 
 
-def _read_or_error(file: Path) -> np.ndarray | FaceswapError:
+def _read_or_error(file: Path) -> Pixels | FaceswapError:
     try:
-        return read_deep(file)
+        return pixels(file)
     except FaceswapError as error:
         return error
 
@@ -301,6 +362,19 @@ def _upright(picture: Image.Image) -> Image.Image:
         return picture
 
 
+def _deep_pixels(image: np.ndarray) -> Pixels:
+    if image.shape[2] == 3 or image[..., 3].min() == 65535:
+        return Pixels(np.ascontiguousarray(image[..., :3]))
+    alpha = image[..., 3:].astype(np.float32) / 65535
+    return Pixels(np.rint(image[..., :3] * alpha + 65535 * (1 - alpha)).astype(np.uint16), image)
+
+
+def _pixels(picture: Image.Image) -> Pixels:
+    """Of a loaded picture in any of Pillow's modes, uint8."""
+    rgba = np.asarray(picture.convert("RGBA")) if picture.has_transparency_data else None
+    return Pixels(_rgb(picture), rgba if rgba is not None and rgba[..., 3].min() < 255 else None)
+
+
 def _rgb(picture: Image.Image) -> np.ndarray:
     """(H, W, 3) uint8 of a loaded picture in any of Pillow's modes."""
     if picture.mode.startswith(("I", "F")):  # Pillow would clip these to white
@@ -318,14 +392,14 @@ def _rgb(picture: Image.Image) -> np.ndarray:
 def _shown_size(file: Path) -> tuple[int, int] | None:
     try:
         with open_picture(file) as picture:
-            turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            turned = picture.format != "TIFF" and picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)  # of TIFF Pillow has turned the size
             return picture.size[::-1] if turned else picture.size
     except Exception:  # see read(), which may know more
-        image = _read_or_error(file)
-        return None if isinstance(image, FaceswapError) else image.shape[1::-1]
+        found = _read_or_error(file)
+        return None if isinstance(found, FaceswapError) else found.image.shape[1::-1]
 
 
-def _read_heic(path: Path) -> np.ndarray:
+def _read_heic(path: Path) -> Pixels:
     """Through pillow-heif where it is installed; FFmpeg reads those that are not cut into tiles."""
     try:
         import pillow_heif
@@ -336,11 +410,11 @@ def _read_heic(path: Path) -> np.ndarray:
         if image is None:
             raise FaceswapError(f"{path} is a HEIC picture in tiles, as phones write. Install pillow-heif (pip install pillow-heif) "
                                 "or convert it to JPEG.") from None
-        return image
+        return Pixels(image)
     try:
         picture = pillow_heif.open_heif(path)
         check_memory(path, *picture.size, FULL, path.stat().st_size)
-        return _rgb(_upright(picture.to_pillow()))
+        return _pixels(_upright(picture.to_pillow()))
     except TooLarge:
         raise
     except Exception as error:  # see read()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,11 +20,14 @@ from lib.media import pictures
 from lib.media.animated import ENDINGS as ANIMATED
 from lib.media.base import PQ, FrameSink, FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, VIDEO_FORMATS, same_path
-from lib.types import Frame, Patch, Shard, as_bytes
+from lib.types import Frame, Patch, Shard, as_bytes, with_alpha
 
 if TYPE_CHECKING:
     from lib.provenance.marking import Mark
 
+logger = logging.getLogger(__name__)
+WITH_EXIF = tuple(ending for ending, (kind, _) in pictures.WRITTEN.items() if kind in pictures.WITH_EXIF)
+GREYEST = 2  # levels that red, green and blue of a grey picture may differ by rounding
 WITH_ALPHA, DEEP = (".png", ".tif", ".tiff", ".webp"), (".png", ".tif", ".tiff")  # endings of formats that know transparency, 16 bits
 NO_MASK, ALPHA, SEPARATE = "none", "alpha", "separate"
 MARK = ".faceswap-run"  # in a folder of pictures: the key of the run that writes them
@@ -92,6 +97,8 @@ class PictureSink(FrameSink):
         self._taken: set[str] = set()
         self._workers = os.cpu_count() or 1
         self._waiting: deque[Future] = deque()
+        self._lost: set[str] = set()  # what was told that pictures lose
+        self._lock = threading.Lock()
 
     def __enter__(self) -> PictureSink:
         folder = self.path.parent if self._single else self.path
@@ -173,9 +180,34 @@ class PictureSink(FrameSink):
 
     def _save(self, frame: Frame, made: dict[Path, Callable[[], np.ndarray]], mark: Mark | None) -> None:
         origin = self._origin(frame)
-        profile = pictures.profile(origin) if frame.name else None
-        for file, image in made.items():
-            pictures.write(file, image(), profile, self._source.hdr_coded, mark, origin)
+        told = pictures.told_in(origin) if frame.name else pictures.Told()
+        for file, make in made.items():
+            image = make()
+            if image.ndim == 2:  # a mask
+                pictures.write(file, image)
+                continue
+            image, ending = self._as_it_was(frame, image, told.grey, file), file.suffix.lower()
+            is_grey = image.ndim == 2 or image.shape[2] == 2
+            if told.exif and (ending not in WITH_EXIF or image.dtype == np.uint16 and ending != ".png"):
+                self._tell_loss(f"EXIF data, which {ending} pictures{' of 16 bits' * (ending in WITH_EXIF)}")
+            pictures.write(file, image, told.profile if is_grey == told.grey else None, self._source.hdr_coded, mark, origin, told.exif)
+
+    def _as_it_was(self, frame: Frame, image: np.ndarray, grey: bool, file: Path) -> np.ndarray:
+        """`image` with the transparency of `frame`, and without colours where neither has any."""
+        deep = image.dtype == np.uint16
+        grey = grey and image.shape[2] == 3 and np.ptp(image, axis=2).max() <= (GREYEST * 257 if deep else GREYEST)
+        if image.shape[2] == 3 and frame.rgba is not None:
+            if file.suffix.lower() in WITH_ALPHA:
+                image = with_alpha(frame, image)
+                return image[..., [1, 3]] if grey and not deep else image
+            self._tell_loss(f"transparency, which {file.suffix.lower()} pictures")
+        return np.ascontiguousarray(image[..., 1]) if grey else image
+
+    def _tell_loss(self, what: str) -> None:
+        with self._lock:
+            if what not in self._lost:
+                self._lost.add(what)
+                logger.warning("There are pictures with %s do not keep. Choose --writer.format png.", what)
 
     def _origin(self, frame: Frame) -> Path:
         """The file that `frame` comes from."""

@@ -134,8 +134,8 @@ def test_a_decompression_bomb_is_refused(tmp_path):
 
 
 def test_a_colour_profile_is_found(shared):
-    assert pictures.profile(shared("photos/single/rudd_adobe_rgb.jpg"))[16:20] == b"RGB "
-    assert pictures.profile(shared("photos/formats/cmyk.jpg")) is None
+    assert pictures.told_in(shared("photos/single/rudd_adobe_rgb.jpg")).profile[16:20] == b"RGB "
+    assert pictures.told_in(shared("photos/formats/cmyk.jpg")).profile is None
 
 
 def test_every_counted_photo_opens_or_is_broken(shared):

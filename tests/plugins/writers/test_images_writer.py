@@ -88,7 +88,7 @@ def test_a_single_picture_becomes_a_single_picture(folder, tmp_path):
 def test_the_colour_profile_goes_with_the_pixels(shared, tmp_path):
     photo = shared("photos/single/rudd_adobe_rgb.jpg")
     passed_through(open_source(photo), tmp_path / "out.png")
-    assert pictures.profile(tmp_path / "out.png") == pictures.profile(photo)
+    assert pictures.told_in(tmp_path / "out.png").profile == pictures.told_in(photo).profile
     assert np.array_equal(pictures.read(tmp_path / "out.png"), pictures.read(photo))
 
 
@@ -155,7 +155,7 @@ def test_masks_have_no_profile_of_colours(patched, astronaut, tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     pictures.write(tmp_path / "in" / "a.png", astronaut[:100, :120], profile)
     put("images", open_source(tmp_path / "in"), tmp_path / "out", [patched], mask="separate")
-    assert pictures.profile(tmp_path / "out" / "a.png") == profile and pictures.profile(tmp_path / "out" / "a_mask.png") is None
+    assert pictures.told_in(tmp_path / "out" / "a.png").profile == profile and pictures.told_in(tmp_path / "out" / "a_mask.png").profile is None
 
 
 def test_pictures_that_differ_in_their_ending_alone_have_a_mask_each(patched, astronaut, tmp_path):
@@ -202,7 +202,7 @@ def test_pictures_of_16_bits_stay_as_they_are_around_the_face(ending, astronaut,
     there[patched.rows, patched.columns] = patched.mask > 0
     assert after.dtype == np.uint16 and (after[~there] == fine[~there]).all()
     assert np.abs(after[there] - (fine[there] * 0.5 + np.array([0, 200, 0]) * 128.5)).max() < 257
-    assert pictures.profile(written) == profile
+    assert pictures.told_in(written).profile == profile
 
 
 @pytest.mark.parametrize("kind, transfer", [("hdr", 16), ("hlg", 18)])
