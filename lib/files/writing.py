@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 import psutil
 
 from lib.errors import FaceswapError
+from lib.words import escaped_lines
 
 PART = re.compile(r"\.faceswap-([0-9a-f]{8})-([0-9]+)-[0-9a-f]{8}\.part(-journal|\.lock)?")  # machine, process
 MARK = ".faceswap-work"
@@ -103,7 +104,7 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1, durable: bool = True) -> None:
     """Replaces `path` by `value` as JSON; values that JSON does not know become text. Raises OSError."""
-    write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, default=str), durable=durable)
+    write_text(path, escaped_lines(json.dumps(value, indent=indent, ensure_ascii=False, default=str)), durable=durable)
 
 
 def create(path: Path, *, buffering: int = -1, mode: int = 0o666) -> BinaryIO:

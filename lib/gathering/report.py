@@ -12,6 +12,7 @@ from pathlib import Path
 from lib.errors import FaceswapError
 from lib.files.reading import read_json
 from lib.files.writing import disk_errors, write_text
+from lib.words import escaped_lines
 
 NAME = "gather.json"
 DONE, DUPLICATE, LEFT_OUT, FAILED = "done", "duplicate", "left out", "failed"
@@ -59,7 +60,7 @@ class Report:
         if not self._is_new:
             return
         began = time.monotonic()
-        lines = ",\n".join("  " + json.dumps(entry.as_json(), ensure_ascii=False) for entry in self.entries.values())
+        lines = ",\n".join("  " + escaped_lines(json.dumps(entry.as_json(), ensure_ascii=False)) for entry in self.entries.values())
         with disk_errors(self.path):
             write_text(self.path, f'{{"addresses": [\n{lines}\n]}}\n')
         self._saved, self._is_new = time.monotonic(), False

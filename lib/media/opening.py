@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -98,6 +99,18 @@ def open_container(path: Path) -> av.container.InputContainer:
         if _is_list(path):
             raise FaceswapError(f"{path} holds no video, but the names of other files. Name one of them.") from None
         raise
+
+
+def packets_of(container: av.container.InputContainer, *streams: av.stream.Stream | list[av.stream.Stream]) -> Iterator[av.Packet]:
+    """The packets of `streams`, or of all. A stream that begins only later, as FLV allows, is passed over: PyAV ends at its first packet
+    with an IndexError, and goes on after it if asked again.
+    """
+    while True:
+        try:
+            yield from container.demux(*streams)
+            return
+        except IndexError:
+            continue
 
 
 def check_video(path: Path, width: int, height: int) -> None:

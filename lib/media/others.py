@@ -14,7 +14,7 @@ import av
 from av.stream import Discard
 
 from lib.media.stitching import Stitcher, may_jump
-from lib.media.opening import open_container
+from lib.media.opening import open_container, packets_of
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Others:
         else:
             if streams and start > 1:
                 self._input.seek(int((start - 1) * av.time_base))
-            self._packets = self._input.demux(streams) if streams else iter(())
+            self._packets = packets_of(self._input, streams) if streams else iter(())
         self._waiting: av.Packet | None = None
 
     def write_until(self, second: float) -> None:
@@ -84,7 +84,7 @@ class Others:
 
     def _stitched(self) -> Iterator[av.Packet]:
         stitcher = Stitcher()
-        for packet in self._input.demux():
+        for packet in packets_of(self._input):
             stitcher.move(packet)
             if packet.stream_index in self._tracks:
                 yield packet

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-from lib.media.opening import open_container
+from lib.media.opening import open_container, packets_of
 
 MAY_JUMP = 0x0200  # AVFMT_TS_DISCONT: formats whose clock may jump
 FAR = 10_000_000  # microseconds from where a packet was expected: ffmpeg's -dts_delta_threshold
@@ -115,7 +115,7 @@ def jumps_in(path: Path) -> Jumps:
     with open_container(path) as container:
         if may_jump(container):
             with suppress(av.error.FFmpegError):  # where it is damaged it ends
-                for packet in container.demux():
+                for packet in packets_of(container):
                     stitcher.move(packet)
     return stitcher.jumps
 

@@ -24,7 +24,7 @@ from lib.media.alike import Decoded, is_top_first, of_one_size, progressive
 from lib.media.animated import SEQUENCE, WITHOUT_INDEX, Readable
 from lib.media.base import HLG, PQ, FrameSource
 from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion, is_transparent, plain
-from lib.media.opening import check_video, open_container
+from lib.media.opening import check_video, open_container, packets_of
 from lib.media.stitching import Jumps, Stitcher, may_jump
 from lib.types import Frame
 
@@ -100,7 +100,7 @@ class VideoSource(FrameSource):
         self._readable = Readable(self.path)  # kept: what it made goes with it
         self.file = self._readable.path  # what FFmpeg reads
         with _opened(self.file) as (container, stream):
-            first = next(_frames_of(container.demux(stream), stream, careful=True), None)
+            first = next(_frames_of(packets_of(container, stream), stream, careful=True), None)
             if first is None:
                 raise FaceswapError(f"{self.path} holds no frame that can be read: {_announced(stream)}. Get a whole copy of the video.")
             stored, turn = (first.width, first.height), _display_matrix(first)
@@ -252,7 +252,7 @@ class VideoSource(FrameSource):
                     break
                 with _opened(self.file) as (container, stream):
                     container.seek(packets.places.get(key, key), stream=stream, unsupported_byte_offset=bool(packets.jumps))
-                    read = _complete(packets.jumps.moved(container.demux(stream)), container, stream)
+                    read = _complete(packets.jumps.moved(packets_of(container, stream)), container, stream)
                     frames = (frame for frame in self._alike(_frames_of(read, stream, careful, from_key=True))
                               if frame.tick is not None and frame.tick >= target)
                     try:
@@ -269,7 +269,7 @@ class VideoSource(FrameSource):
 
     def _from_beginning(self, container, stream, stitcher: Stitcher) -> Iterator[av.Packet]:
         if not self._may_jump:
-            return container.demux(stream)
+            return packets_of(container, stream)
         return _complete(_stitched(container, stream, stitcher), container, stream)
 
     def _alike(self, frames: Iterator[av.VideoFrame]) -> Iterator[Decoded]:
@@ -321,7 +321,7 @@ class VideoSource(FrameSource):
         with _opened(self.file) as (container, stream):
             try:
                 container.seek(int(last / self.time_base), stream=stream)
-                for packet in container.demux():
+                for packet in packets_of(container):
                     if packet.pts is not None:
                         end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             except av.error.FFmpegError:
@@ -392,7 +392,7 @@ def _lacks_times(container, stream) -> bool:
 
 def _stitched(container, stream, stitcher: Stitcher) -> Iterator[av.Packet]:
     """The packets of `stream`, of a file that is read from its beginning, on one clock."""
-    for packet in container.demux():
+    for packet in packets_of(container):
         stitcher.move(packet)
         if packet.stream_index == stream.index:
             yield packet

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.server
 import io
+import json
 import socket
 import threading
 from pathlib import Path
@@ -51,7 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.asked.append((self.headers["Host"], self.path, self.headers.get("Authorization")))
         place, _, onward = unquote(self.path).partition("?")
         extra = self.server.headers_of.get(place, {})
-        self.send_response(302 if place == "/to" else extra.get("status", 200))
+        self.send_response(302 if place == "/to" else extra.get("status", 200), extra.get("phrase"))
         for name, value in ({"Location": onward} if place == "/to" else extra).items():
             self.send_header(name, str(value))
         body = b"" if place == "/to" else picture(place)
@@ -228,3 +229,11 @@ def test_a_file_that_takes_too_long_is_given_up_and_kept(fetched, tmp_path):
     assert entry.error.startswith("not whole after 0 seconds")
     part, = Path(tmp_path / "out" / ".parts").glob("*.part")
     assert picture("/drip").startswith(part.read_bytes()) and part.stat().st_size
+
+
+def test_the_report_holds_no_control_characters_of_a_server(server, fetched, tmp_path):
+    server.headers_of["/odd"] = {"status": 499, "phrase": "x\u009b2J"}
+    entry, = fetched("http://public.test/odd")
+    text = (tmp_path / "out" / "gather.json").read_text(encoding="utf-8")
+    assert "\u009b" in entry.error and "\u009b" not in text
+    assert json.loads(text)["addresses"][0]["error"] == entry.error

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lib.errors import FaceswapError
 from lib.files.reading import NotRegular
-from lib.media import opening, pictures
+from lib.media import ffmpeg, opening, pictures
 from lib.media.opening import TooLarge, check_memory, open_container, open_picture
 from lib.media.source import open_source
 
@@ -114,3 +114,18 @@ def test_frames_of_no_usual_size_are_refused_before_they_are_decoded(tmp_path):
     (tmp_path / "y.avi").write_bytes(data[:place + 4] + struct.pack("<ii", 16000, 16000) + data[place + 12:])
     with pytest.raises(TooLarge, match="16000x16000"):
         open_source(tmp_path / "y.avi")
+
+
+def test_a_stream_that_begins_later_ends_nothing(tmp_path):
+    """In FLV any packet may be the first of a stream that nothing has told of."""
+    for name, words in (("sight", ["testsrc=s=64x64:d=15", "-c:v", "flv1"]), ("sound", ["sine=d=1", "-c:a", "pcm_s16le", "-ar", "44100"])):
+        ffmpeg.run(["-f", "lavfi", "-i", *words, str(tmp_path / f"{name}.flv")], "make it")
+    sight, sound = ((tmp_path / f"{name}.flv").read_bytes() for name in ("sight", "sound"))
+    path = tmp_path / "late.flv"
+    path.write_bytes(sight[:4] + b"\1" + sight[5:] + sound[13:] + sight[13:])  # only a picture is announced
+    with open_container(path) as container, pytest.raises(IndexError):
+        list(container.demux(container.streams.video[0]))
+    with open_container(path) as container, open_container(tmp_path / "sight.flv") as alone:
+        count = sum(1 for packet in alone.demux() if packet.size)
+        assert sum(1 for packet in opening.packets_of(container, container.streams.video[0]) if packet.size) == 2 * count
+    assert sum(1 for _ in open_source(path)) > count
