@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import dataclasses
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ SCHEDULES = Registry("schedules", "plugins.schedules")
 COLORS = Registry("colors", "plugins.colors")
 BLENDERS = Registry("blenders", "plugins.blenders")
 WRITERS = Registry("writers", "plugins.writers")
+DEFAULT_RECOGNIZER = "dlib_resnet"
 REGISTRIES = {registry.kind: registry for registry in
               (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, OPTIMIZERS, SCHEDULES, COLORS, BLENDERS, WRITERS)}
 
@@ -81,6 +83,11 @@ class Recognizer(ABC):
     average: np.ndarray  # (D,) float32 mean embedding of many people: likeness is the cosine of what two embeddings differ from it
     same: float  # likeness from which on two faces are of one person
     telling: float  # embeddings nearer to the average say little: of blurred, small or turned faces
+
+    @property
+    def apart(self) -> float:
+        """Euclidean distance of two embeddings from which on they are of two people; as `same` tells it of embeddings of length 1."""
+        return math.sqrt(2 - 2 * self.same)
 
     @abstractmethod
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:

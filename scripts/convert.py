@@ -37,7 +37,7 @@ from lib.media.stretch import Stretch, shard_of, stretch_of
 from lib.options import nearest as nearest_name
 from lib.options import expanded, option
 from lib.parallel import prefetch
-from lib.plugin import ALIGNERS, MASKERS, RECOGNIZERS, REGISTRIES, Masker
+from lib.plugin import ALIGNERS, DEFAULT_RECOGNIZER, MASKERS, RECOGNIZERS, REGISTRIES, Masker, Recognizer
 from lib.progress import progress
 from lib.provenance.xmp import SWAPPED, Done
 from lib.record import Record, alone, identity, named_files
@@ -464,7 +464,7 @@ def _both(one: Takes, other: Takes) -> Takes:
 
 def _like(options: Convert, source: FrameSource, store: AlignmentStore, keep: Sequence[Path], drop: Sequence[Path]) -> Takes:
     """Faces like those in the pictures of `keep`, and not like those of `drop`."""
-    recognizer = RECOGNIZERS.create("dlib_resnet")
+    recognizer = _recognizer(options, store)
     known = [embeddings_of(paths, options.create("detector"), options.create("aligner"), recognizer) for paths in (keep, drop)]
     with AlignmentStore.open(store.path) as writable:
         recognize(source, writable, recognizer, Cut())
@@ -474,6 +474,12 @@ def _like(options: Convert, source: FrameSource, store: AlignmentStore, keep: Se
         raise FaceswapError(f"Nobody in {source.path} is like those in {meant}. Choose other photos, or lower -l/--ref-threshold (now "
                             f"{least:.2f}).")
     return lambda index, face: (index, face.number) in wanted
+
+
+def _recognizer(options: Convert, store: AlignmentStore) -> Recognizer:
+    """That which is asked for, else the one that has embedded faces of `store` already, else the usual one."""
+    name = options.recognizer or store.settings.get("recognizer", DEFAULT_RECOGNIZER)
+    return replace(options, recognizer=name).create("recognizer")
 
 
 def alignments(options: Command, source: FrameSource, only: Sequence[int] | None = None, search: bool = True) -> AlignmentStore:
@@ -544,7 +550,7 @@ def _chooser(options: Convert, swapper: Swapper) -> Choose:
     replaced = "b" if options.swap_model else "a"
     if replaced not in swapper.identity:
         raise FaceswapError(f"The model does not know what person {replaced} looks like. Choose --faces all or largest.")
-    return nearest(np.asarray(swapper.identity[replaced]), RECOGNIZERS.create("dlib_resnet"))
+    return nearest(np.asarray(swapper.identity[replaced]), RECOGNIZERS.create(swapper.recognizer))
 
 
 @dataclass(kw_only=True)
@@ -573,8 +579,10 @@ class Convert(Command):
     person: list[int] | None = option(None, "Swap these people alone: numbers, as extract tells them.")
     filter: list[Path] = option([], "Swap only faces like those in these photos.", short="-f")
     nfilter: list[Path] = option([], "Do not swap faces like those in these photos.", short="-n")
-    ref_threshold: float | None = option(None, "How like a face must be to the photos, as a cosine; by default 0.57.", short="-l",
+    ref_threshold: float | None = option(None, "How like a face must be to the photos, as a cosine; by default that of the recognizer, such as 0.57.", short="-l",
                                          low=-1.0, high=1.0)
+    recognizer: str | None = option(None, "What compares faces with the photos; by default that which extract used.",
+                                    plugin="recognizers")
     aligned_dir: Path | None = option(None, "Swap only faces whose pictures, as extract wrote them, are in this folder: delete those that "
                                             "are not to be swapped.", short="-a")
     color: str = option("reinhard", "How the colours of the new face are fitted to the old one.", short="-c", plugin="colors")

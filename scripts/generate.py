@@ -28,7 +28,7 @@ from lib.generating.walk import Walk, loop
 from lib.logs import counted
 from lib.media import pictures
 from lib.options import option
-from lib.plugin import RECOGNIZERS, WRITERS
+from lib.plugin import WRITERS
 from lib.progress import progress
 from lib.record import Record
 from lib.types import AlignedFace, Face
@@ -404,7 +404,7 @@ class _Job:
     @cached_property
     def _tools(self) -> people.Tools:
         detector, aligner = self._options.create("detector").settle(None), self._options.create("aligner")
-        return people.Tools(detector, aligner, RECOGNIZERS.create("dlib_resnet"))
+        return people.Tools(detector, aligner, self._options.create("recognizer"))
 
     def _taught(self) -> tuple[list[AlignedFace], np.ndarray]:
         """The faces that generated ones are compared with, and their embeddings."""
@@ -480,3 +480,4 @@ class Generate(Command):
     timestamp: str | None = option(None, "The address of a time stamping authority (RFC 3161) that confirms when it was signed.")
     detector: str = option("auto", "What finds faces.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "What finds landmarks.", short="-A", plugin="aligners")
+    recognizer: str = option("dlib_resnet", "What tells people apart.", plugin="recognizers")

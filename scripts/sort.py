@@ -21,7 +21,7 @@ from lib.logs import counted
 from lib.media.files import natural_key, same_path
 from lib.options import option
 from lib.parallel import ordered_map
-from lib.plugin import RECOGNIZERS
+from lib.plugin import Recognizer
 from lib.progress import progress
 from lib.sorting import moves
 from lib.sorting.moves import LOG, Move
@@ -43,8 +43,9 @@ def run(options: Sort) -> int:
     with moves.alone(folder) if in_place and not options.dry_run else nullcontext():
         if options.undo:
             return _undo(folder, options.dry_run)
-        faces, damaged = _measured(folder, options.by)
-        groups = arranged(options.by, faces, options.group)
+        recognizer = options.create("recognizer") if options.by == "identity" else None
+        faces, damaged = _measured(folder, options.by, recognizer)
+        groups = arranged(options.by, faces, options.group, recognizer.apart if recognizer else 0.0)
         planned = moves.named(groups, folder, in_place)
         if options.dry_run:
             _show(groups, planned)
@@ -69,15 +70,13 @@ def _check(options: Sort, folder: Path) -> None:
         raise FaceswapError(f"Input and output are the same, {options.input}. Leave -o out to rename the faces where they are.")
 
 
-def _measured(folder: Path, by: str) -> tuple[list[SortedFace], int]:
+def _measured(folder: Path, by: str, recognizer: Recognizer | None) -> tuple[list[SortedFace], int]:
     """The faces of `folder` in the order of time, and how many are damaged. Raises FaceswapError where there is none."""
     paths = list_faces(folder)
     if not paths:
         undo = " They were moved into groups: --undo takes that back." if any(LOG.fullmatch(path.name) for path in folder.iterdir()) else ""
         raise FaceswapError(f"There are no faces (PNG files made by extract) in {folder} itself; folders in it are not looked into.{undo}")
-    if by == "identity":
-        recognizer = RECOGNIZERS.create("dlib_resnet")
-
+    if recognizer:
         def describe(file: FaceFile) -> np.ndarray:
             return recognizer.embed([file.aligned])[0]
     else:
@@ -194,5 +193,6 @@ class Sort(Command):
     by: str | None = option(None, "What decides.", choices=("blur", "pose-yaw", "pose-pitch", "pose-roll", "identity", "color", "histogram",
                                                             "size", "time", "expression"))
     group: int | None = option(None, "Into folders, at most N.", low=1)
+    recognizer: str = option("dlib_resnet", "Tells people apart, for --by identity.", plugin="recognizers")
     dry_run: bool = option(False, "Say what would be done, and change nothing.")
     undo: bool = option(False, "Take the last sort in place back; again for the one before.")

@@ -36,7 +36,7 @@ from lib.logs import counted
 from lib.media.files import same_path
 from lib.media.source import open_source
 from lib.options import nearest, option
-from lib.plugin import ALIGNERS, MASKERS, MODELS, RECOGNIZERS, SCHEDULES
+from lib.plugin import ALIGNERS, DEFAULT_RECOGNIZER, MASKERS, MODELS, SCHEDULES, Recognizer
 from lib.training import balance, checkpoint
 from lib.training.checks import complaints
 from lib.training.data import Faces
@@ -168,6 +168,7 @@ def _train(options: Train) -> int:
     _choose_losses(options, model, settings)
     folders, files = _read_all(options, model, settings["whole_pictures"])
     swaps_faces = model.swaps and not settings["whole_pictures"]
+    recognizer = cache(lambda: replace(options, recognizer=settings["recognizer"]).create("recognizer"))
     held_out = _held_out(settings, [file for these in files["a"] for file in these]) if options.progress_minutes and swaps_faces else []
     if settings["gan"]:
         from lib.training.finishing import Finishing
@@ -200,14 +201,15 @@ def _train(options: Train) -> int:
         return _find_rate(model, faces, plan, begin, folder)
     measure = show = None
     if not devices.worker:
-        _write_description(folder, settings, folders, files, swaps_faces)
+        _write_description(folder, settings, folders, files, swaps_faces, recognizer)
         if swaps_faces:
             _write_exemplars(folder, settings["exemplars"], trained_on, plan.augmentation.paint_hair)
         if held_out:
-            made = _held_out_faces([file.aligned for file in held_out], folder, model, files["b"])
+            made = _held_out_faces([file.aligned for file in held_out], folder, model, files["b"], recognizer)
             measure, show = lambda swapper: made().measured(swapper), lambda swapper: made().sheet(swapper)
         elif options.progress_minutes and not model.swaps:
-            measure = _measure_drawn([file.aligned for these in files["a"] for file in these], model.size, model.coverage)
+            measure = _measure_drawn([file.aligned for these in files["a"] for file in these], model.size, model.coverage,
+                                     recognizer)
 
     needed, (free, _) = sum(these.nbytes for these in faces.values()), device.memory()
     if needed > free:
@@ -228,7 +230,7 @@ def _train(options: Train) -> int:
                     "Of faces that it draws", "" if outcome.measured == outcome.iteration else f" (at iteration {outcome.measured})",
                     _words(outcome.progress))
         if held_out:
-            logger.info("%s", verdict(outcome.progress))
+            logger.info("%s", verdict(outcome.progress, recognizer().apart))
     return INTERRUPTED if outcome.interrupted else DONE
 
 
@@ -242,7 +244,8 @@ def _settings(options: Train) -> dict[str, Any]:
     if not checkpoint.saves(folder):
         return {"format": checkpoint.FORMAT, "model": options.model, "options": asdict(model), "size": model.size,
                 "coverage": model.coverage, "precision": precision, "seed": seed, "averaged": averaged,
-                "whole_pictures": options.whole_pictures, "gan": options.gan or 0.0, "exemplars": options.exemplars is not False}
+                "whole_pictures": options.whole_pictures, "gan": options.gan or 0.0, "exemplars": options.exemplars is not False,
+                "recognizer": options.recognizer or DEFAULT_RECOGNIZER}
     stored = {"whole_pictures": False, "gan": 0.0} | checkpoint.read_options(folder)
     if stored["model"] != options.model:
         raise FaceswapError(f"{folder} holds a model of the kind {stored['model']!r}, not {options.model!r}. "
@@ -256,7 +259,8 @@ def _settings(options: Train) -> dict[str, Any]:
                                 "Leave the option out to go on with it, or name another folder with -m.")
     if options.load_weights:
         logger.warning("%s is trained already: its own weights are gone on with, not those of %s.", folder, options.load_weights)
-    return stored | {"exemplars": stored.get("exemplars", True) if options.exemplars is None else options.exemplars,
+    return stored | {"recognizer": options.recognizer or stored.get("recognizer", DEFAULT_RECOGNIZER),
+                     "exemplars": stored.get("exemplars", True) if options.exemplars is None else options.exemplars,
                      "gan": stored["gan"] if options.gan is None else options.gan,
                      "precision": precision if options.precision != "auto" else stored.get("precision", precision),
                      "averaged": stored.get("averaged", averaged) if options.averaged is None else averaged,
@@ -405,7 +409,7 @@ def _held_out(settings: dict[str, Any], files: list[FaceFile]) -> list[FaceFile]
 
 
 def _held_out_faces(faces: list[AlignedFace], folder: Path, model: FaceModel,
-                    files_b: list[list[FaceFile]]) -> Callable[[], heldout.HeldOut]:
+                    files_b: list[list[FaceFile]], recognizer: Callable[[], Recognizer]) -> Callable[[], heldout.HeldOut]:
     """What says and shows how good the swap of the held-out `faces` is; its networks are loaded when it is first asked."""
 
     @cache
@@ -414,7 +418,7 @@ def _held_out_faces(faces: list[AlignedFace], folder: Path, model: FaceModel,
         b = np.array(checkpoint.read_json(folder / "identities.json", check_identities)["b"], np.float32)
         all_b = list(itertools.chain(*files_b))
         some = [all_b[index] for index in np.unique(np.linspace(0, len(all_b) - 1, min(PICTURES, len(all_b))).round().astype(int))]
-        kit = Kit(None, ALIGNERS.create("dlib68"), RECOGNIZERS.create("dlib_resnet"),
+        kit = Kit(None, ALIGNERS.create("dlib68"), recognizer(),
                   PartsOfB.of((file.image, file.landmarks) for file in some))
         return heldout.HeldOut(faces, b, replace(compositor, coverage=model.coverage), follow, kit, exemplars)
 
@@ -429,12 +433,13 @@ def _held_out_faces(faces: list[AlignedFace], folder: Path, model: FaceModel,
     return made
 
 
-def _measure_drawn(faces: list[AlignedFace], size: int, coverage: str) -> Callable[[Callable], dict[str, float]]:
+def _measure_drawn(faces: list[AlignedFace], size: int, coverage: str,
+                   recognizer: Callable[[], Recognizer]) -> Callable[[Callable], dict[str, float]]:
     """What says how like the training faces those are that a model draws."""
 
     @cache
     def made() -> DrawnFaces:
-        return DrawnFaces(faces, size, coverage, RECOGNIZERS.create("dlib_resnet"))
+        return DrawnFaces(faces, size, coverage, recognizer())
 
     return lambda draw: made().measured(draw)
 
@@ -520,22 +525,22 @@ def _check_enough(count: int, where: str, what: str) -> None:
 
 
 def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str, list[Path]], files: dict[str, list[list]],
-                       of_people: bool) -> None:
+                       of_people: bool, recognizer: Callable[[], Recognizer]) -> None:
     """options.json, and of two people's faces identities.json, written before the first iteration."""
     before = settings.get("faces", {})
     now = {identity: {"folder": str(paths[0].resolve()), "folders": [str(path.resolve()) for path in paths],
                       "count": sum(map(len, files[identity]))} for identity, paths in folders.items()}
     path = folder / "identities.json"
-    known = _known(path)
+    known = _known(path) if checkpoint.recognizer_of(folder) == settings["recognizer"] else {}
     changed = [identity for identity in now if of_people and (identity not in known or (
         identity in before and before[identity].get("folders", [before[identity]["folder"]]) != now[identity]["folders"]))]
-    means = {identity: _embedding(list(itertools.chain(*files[identity]))) for identity in changed}
-    if means and known.keys() == means.keys() and _are_crossed(known, means):
+    means = {identity: _embedding(list(itertools.chain(*files[identity])), recognizer()) for identity in changed}
+    if means and known.keys() == means.keys() and _are_crossed(known, means, recognizer()):
         raise FaceswapError(f"-A and -B are the wrong way round: in {folder} the person of -A is B, and that of -B is A. Change them over. "
                             "To put A's face on B, train as before and convert with -s.")
     for identity, mean in means.items():
         if identity in known:
-            _tell_other_person(identity, np.array(known[identity], np.float32), mean, folder)
+            _tell_other_person(identity, np.array(known[identity], np.float32), mean, folder, recognizer())
         known[identity] = mean.astype(float).round(6).tolist()
     try:
         checkpoint.write_options(folder, settings | {"faces": now})
@@ -568,17 +573,15 @@ def _known(path: Path) -> dict[str, list[float]]:
         return {}
 
 
-def _are_crossed(known: dict[str, list[float]], now: dict[str, np.ndarray]) -> bool:
+def _are_crossed(known: dict[str, list[float]], now: dict[str, np.ndarray], recognizer: Recognizer) -> bool:
     """Whether each of the two people now is the other of before."""
-    recognizer = RECOGNIZERS.create("dlib_resnet")
     before, after = (np.stack([np.array(means[identity], np.float32) for identity in "ab"]) for means in (known, now))
     alike = likeness(before, after, recognizer) >= recognizer.same
     return bool(alike[0, 1] and alike[1, 0] and not alike[0, 0] and not alike[1, 1])
 
 
-def _tell_other_person(identity: str, before: np.ndarray, now: np.ndarray, folder: Path) -> None:
+def _tell_other_person(identity: str, before: np.ndarray, now: np.ndarray, folder: Path, recognizer: Recognizer) -> None:
     """A warning where a model that is gone on with is given another person's faces."""
-    recognizer = RECOGNIZERS.create("dlib_resnet")
     alike = float(likeness(before[None], now[None], recognizer)[0, 0])
     if alike < recognizer.same:
         kept = "b" if identity == "a" else "a"
@@ -587,10 +590,10 @@ def _tell_other_person(identity: str, before: np.ndarray, now: np.ndarray, folde
                        alike, recognizer.same, folder, kept)
 
 
-def _embedding(files: list[FaceFile]) -> np.ndarray:
+def _embedding(files: list[FaceFile], recognizer: Recognizer) -> np.ndarray:
     """The mean of some faces' embeddings."""
     chosen = [files[index] for index in np.linspace(0, len(files) - 1, min(EMBEDDED_FACES, len(files))).astype(int)]
-    return RECOGNIZERS.create("dlib_resnet").embed([file.aligned for file in chosen]).mean(0)
+    return recognizer.embed([file.aligned for file in chosen]).mean(0)
 
 
 @dataclass(kw_only=True)
@@ -684,3 +687,5 @@ class Train(Command):
                                    low=0.0, high=1.0)
     detector: str = option("auto", "Detector, where a video or pictures are given.", short="-D", plugin="detectors")
     aligner: str = option("dlib68", "Aligner, likewise.", plugin="aligners")
+    recognizer: str | None = option(None, "Tells whether a face is A's or B's; by default that which the model was begun with, else "
+                                          "dlib_resnet.", plugin="recognizers")

@@ -47,6 +47,7 @@ class ClipScores:
     frame_count: int
     best: list[FrameScores] = field(default_factory=list)  # these have pictures
     worst: list[FrameScores] = field(default_factory=list)
+    apart: float = 0.6  # of the recognizer that measured it
 
     @property
     def unswapped(self) -> list[FrameScores]:
@@ -70,7 +71,8 @@ def evaluate(original: FrameSource, swapped: FrameSource, faces_of: Callable[[in
     workers = workers or device.cores()
     kits = queue.SimpleQueue()
     for _ in range(workers):
-        kits.put(make_kit())
+        kits.put(kit := make_kit())
+    apart = kit.recognizer.apart
 
     def work(pairs: tuple[Pair, Pair | None]) -> FrameScores | None:
         kit = kits.get()
@@ -90,7 +92,7 @@ def evaluate(original: FrameSource, swapped: FrameSource, faces_of: Callable[[in
             frames.append(scores)
     _jitter(frames)
     best, worst = shown.chosen(len(frames))
-    return ClipScores(totals(frames), frames, count, best, worst)
+    return ClipScores(totals(frames), frames, count, best, worst, apart)
 
 
 def _pairs(original: FrameSource, swapped: FrameSource, faces_of: Callable[[int], list[Face]]) -> Iterator[Pair]:

@@ -48,7 +48,7 @@ def conclusion(clip: ClipScores) -> str:
     """The verdict, in a sentence."""
     if clip.frames and len(clip.unswapped) == len(clip.frames):
         return "Nothing was swapped: the numbers are of the original itself."
-    return verdict({key: total.value for key, total in clip.totals.items()})
+    return verdict({key: total.value for key, total in clip.totals.items()}, clip.apart)
 
 
 def _failures(clip: ClipScores) -> list[str]:

@@ -17,7 +17,6 @@ from lib.evaluation.distance import Distribution
 from lib.evaluation.page import number
 from lib.evaluation.sets import ALIKE, GROUPS, QUALITIES, FaceSet, advice
 from lib.logs import counted
-from lib.swapping.pipeline import SAME_PERSON
 from lib.words import escaped, escaped_html
 
 FORMAT = 1
@@ -116,7 +115,7 @@ def _page(scores: SetScores) -> str:
                    for quality in QUALITIES for low, middle, high in [np.percentile(faces.column(quality.key), PERCENTILES)])
     rows += "".join(f"<tr><td>{title}</td><td class=n>{count}</td><td></td><td></td><td>{meaning}</td></tr>" for (title, count), meaning in
                     zip(_counts(faces).items(), ("By the bound above.", f"As an earlier face, to {ALIKE} of 255 levels at 32 pixels.",
-                                                 f"Farther than {SAME_PERSON} from the set's median embedding.")))
+                                                 f"Farther than {faces.apart:.2g} from the set's median embedding.")))
     columns = (faces, needed) if needed else (faces,)
     colors = page.COLORS[1:]
     plots = "".join(page.histogram(f"{quality.title} ({quality.unit})",

@@ -18,7 +18,6 @@ from lib.logs import counted
 from lib.parallel import ordered_map
 from lib.plugin import Recognizer
 from lib.swapping.composite import inner_skin
-from lib.swapping.pipeline import SAME_PERSON
 
 FEW = 100  # faces: with fewer a swap is stiff whatever is done
 BLURRED = 0.65  # blur from here on: as if a face of 64 pixels were blown up to 256
@@ -80,8 +79,9 @@ class MeasuredFace:
 class FaceSet:
     """The measured faces of one set."""
 
-    def __init__(self, name: str, faces: Sequence[MeasuredFace]):
-        self.name, self.faces = name, faces
+    def __init__(self, name: str, faces: Sequence[MeasuredFace], apart: float):
+        """`apart` is that of the recognizer that made the embeddings."""
+        self.name, self.faces, self.apart = name, faces, apart
         self.embeddings = np.array([face.embedding for face in faces])  # (N, D)
         self._columns = {quality.key: np.array([face.values[quality.key] for face in faces]) for quality in QUALITIES}
 
@@ -105,7 +105,7 @@ class FaceSet:
     def strangers(self) -> list[int]:
         """Indices of faces that the recognizer takes for another person than most of the set shows, farthest first."""
         distances = np.linalg.norm(self.embeddings - np.median(self.embeddings, 0), axis=1)
-        return [index for index in np.argsort(-distances).tolist() if distances[index] > SAME_PERSON]
+        return [index for index in np.argsort(-distances).tolist() if distances[index] > self.apart]
 
     @cached_property
     def duplicates(self) -> list[tuple[int, int]]:
@@ -129,7 +129,7 @@ class FaceSet:
 
 def measure(name: str, faces: Iterable[NamedFace], recognizer: Recognizer) -> FaceSet:
     """Measures `faces` on threads."""
-    return FaceSet(name, list(ordered_map(partial(_measured, recognizer=recognizer), faces, device.cores())))
+    return FaceSet(name, list(ordered_map(partial(_measured, recognizer=recognizer), faces, device.cores())), recognizer.apart)
 
 
 def advice(faces: FaceSet, needed: FaceSet | None = None) -> list[str]:

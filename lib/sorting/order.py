@@ -13,7 +13,6 @@ from lib.faces.faceset import FaceFile, Origin
 from lib.faces.traits import blur, openings, roll, width, yaw_pitch
 from lib.sorting.clusters import chain, clusters, people
 from lib.swapping.composite import inner_skin
-from lib.swapping.pipeline import SAME_PERSON
 
 BINS = 32  # of a histogram's channel
 HISTOGRAM_RANGES = ((0, 256), (80, 176), (80, 176))  # of 8-bit L*, a*, b*: skin and what is around it seldom have stronger colours
@@ -73,11 +72,14 @@ def measured(by: str, file: FaceFile) -> np.ndarray:
     return np.array(values, np.float32)
 
 
-def arranged(by: str, faces: Sequence[SortedFace], count: int | None) -> list[Group]:
-    """`faces`, given in the order of time, in the order `by`; in one group, or in up to `count` of which none is empty."""
+def arranged(by: str, faces: Sequence[SortedFace], count: int | None, apart: float = 0.0) -> list[Group]:
+    """`faces`, given in the order of time, in the order `by`; in one group, or in up to `count` of which none is empty.
+
+    `apart` is that of the recognizer, where they are sorted by identity.
+    """
     values = np.stack([face.values for face in faces])
-    order = _order(by, values)
-    groups = [("", order)] if count is None else _groups(by, faces, values, order, count)
+    order = _order(by, values, apart)
+    groups = [("", order)] if count is None else _groups(by, faces, values, order, count, apart)
     first = int(by == "identity")  # people are counted from 1
     digits = len(str(len(groups) - 1 + first))
     return [Group(name and (name if name == OTHER else f"{number:0{digits}}_{name}"), [faces[index] for index in indices])
@@ -104,7 +106,7 @@ def color_histogram(image: np.ndarray) -> np.ndarray:
     return np.sqrt(blurred).ravel()
 
 
-def _order(by: str, values: np.ndarray) -> list[int]:
+def _order(by: str, values: np.ndarray, apart: float) -> list[int]:
     if by in SCALES:
         return np.argsort(-values[:, 0] if SCALES[by].falling else values[:, 0], kind="stable").tolist()
     if by == "color":
@@ -116,11 +118,12 @@ def _order(by: str, values: np.ndarray) -> list[int]:
         step = np.floor(mouth / MOUTH_STEP)
         return np.lexsort((np.where(step % 2, -eyes, eyes), step)).tolist()  # to and fro, so that neighbours are alike
     if by == "identity":
-        return np.concatenate(people(values, SAME_PERSON)).tolist()
+        return np.concatenate(people(values, apart)).tolist()
     return list(range(len(values)))
 
 
-def _groups(by: str, faces: Sequence[SortedFace], values: np.ndarray, order: list[int], count: int) -> list[tuple[str, list[int]]]:
+def _groups(by: str, faces: Sequence[SortedFace], values: np.ndarray, order: list[int], count: int,
+            apart: float) -> list[tuple[str, list[int]]]:
     """Names without their number, and indices in `order`."""
     if by in SCALES:
         scale = SCALES[by]
@@ -130,7 +133,7 @@ def _groups(by: str, faces: Sequence[SortedFace], values: np.ndarray, order: lis
         return [("..".join(_label(faces[index].origin) for index in (part[0], part[-1])), part) for part in _equal_parts(order, count)]
     place = np.argsort(order)
     if by == "identity":
-        found = [part.tolist() for part in people(values, SAME_PERSON)]
+        found = [part.tolist() for part in people(values, apart)]
         others = [(OTHER, [index for part in found[count:] for index in part])] if found[count:] else []
         return [("person", part) for part in found[:count]] + others
     scaled = values / (max(float(np.median(values[:, 0])), 1e-6) * EYES_STEP, MOUTH_STEP) if by == "expression" else values

@@ -22,7 +22,6 @@ from lib.types import AlignedFace, Face, Frame, Patch, SwappedFace
 
 BATCH = 8  # faces a call of the network; also frames that are shown to it together, from a multiple of it on
 LARGE = 1 << 22  # bytes of a part of a frame that are calculated again rather than kept until it is composited
-SAME_PERSON = 0.6  # dlib's own bound for the distance of two embeddings; measured within a person at most 0.49, between two 0.75
 
 _Cropped = tuple[Frame, list[tuple[int, AlignedFace]], str]  # the number of each face's role
 Choose = Callable[[list[AlignedFace]], list[AlignedFace]]
@@ -154,7 +153,7 @@ def nearest(identity: np.ndarray, recognizer: Recognizer) -> Choose:
             return []
         distances = np.linalg.norm(recognizer.embed(faces) - identity, axis=1)
         best = int(distances.argmin())
-        return [faces[best]] if distances[best] < SAME_PERSON else []
+        return [faces[best]] if distances[best] < recognizer.apart else []
 
     return choose
 

@@ -35,7 +35,7 @@ from lib.files import reading
 from lib.files.writing import (check_inner_folder, copy_file, create, flush_file, flush_folder, make_inner_folder,
                                PART, part_beside, remove_inner_folder, write_json)
 from lib.lock import SILENT, Beat, Elsewhere, Lock, Locked
-from lib.plugin import MODELS
+from lib.plugin import DEFAULT_RECOGNIZER, MODELS
 from lib.training.description import check_options, check_state
 
 if TYPE_CHECKING:
@@ -102,6 +102,14 @@ def write_options(folder: Path, options: dict[str, Any]) -> None:
     """Writes `options.json` of a model folder, and a copy: without it the saves are nothing. Raises OSError."""
     write_json(folder / "options.json", options)
     write_json(folder / COPY, options)
+
+
+def recognizer_of(folder: Path) -> str:
+    """The name of the recognizer that made the embeddings in `identities.json`."""
+    try:
+        return read_options(folder).get("recognizer", DEFAULT_RECOGNIZER)
+    except FaceswapError:  # begun now
+        return DEFAULT_RECOGNIZER
 
 
 def read_options(folder: Path) -> dict[str, Any]:

@@ -94,7 +94,7 @@ _OPTIONS = {
     "precision": lambda value: isinstance(value, str) and value in PRECISIONS, "seed": lambda value: _whole(value, 0, LARGEST_SEED),
     "averaged": lambda value: _number(value, 0, 0.99999), "whole_pictures": lambda value: isinstance(value, bool),
     "gan": lambda value: _number(value, 0, 10), "exemplars": lambda value: isinstance(value, bool), "losses": _losses,
-    "held_out": _texts, "faces": _faces}
+    "held_out": _texts, "recognizer": _text, "faces": _faces}
 _STATE = {
     "iteration": lambda value: _whole(value, 0, FARTHEST), "seconds": lambda value: _number(value, 0, FARTHEST),
     "files": lambda value: isinstance(value, dict) and all(map(_text, value.values())),

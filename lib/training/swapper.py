@@ -13,7 +13,7 @@ import numpy as np
 from lib import device
 from lib.errors import FaceswapError
 from lib.files.reading import read_bytes
-from lib.plugin import MODELS
+from lib.plugin import DEFAULT_RECOGNIZER, MODELS
 from lib.swapping.exemplars import bank
 from lib.training import checkpoint
 from lib.training.description import check_identities
@@ -37,7 +37,8 @@ class Swapper:
     drawn: int  # side of what it draws
     coverage: str  # of the crops
     digest: str = ""  # of the save that it was loaded from
-    identity: dict[str, np.ndarray] = field(default_factory=dict)  # mean embedding of the training faces, by identity "a", "b"
+    identity: dict[str, np.ndarray] = field(default_factory=dict)  # mean embedding of the training faces, by identity "a", "b" ...
+    recognizer: str = DEFAULT_RECOGNIZER  # ... by this recognizer
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(N, S, S, 3) float32 RGB in [0, 1] -> the swapped faces (N, D, D, 3), likewise, and their masks (N, D, D, 1), or
@@ -83,7 +84,7 @@ def load_swapper(folder: Path, to: str = "b", morph: float | None = None, save: 
     path = folder / "identities.json"
     means = checkpoint.read_json(path, check_identities) if path.exists() else {}
     identity = {name: np.array(mean, np.float32) for name, mean in means.items()}
-    return Swapper(model.swapper(networks, to), model.size, model.drawn, model.coverage, digest, identity)
+    return Swapper(model.swapper(networks, to), model.size, model.drawn, model.coverage, digest, identity, options.get("recognizer", DEFAULT_RECOGNIZER))
 
 
 def load_translator(folder: Path, to: str = "b", save: str | None = None) -> Translator:

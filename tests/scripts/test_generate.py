@@ -143,8 +143,9 @@ def test_an_edit_of_strength_0_changes_nothing(drawn, generate, tmp_path):
     assert (pictures.read(tmp_path / "seed0003_edit1.png") == pictures.read(drawn / "seed0003.png")).all()
 
 
-def test_each_face_stands_beside_its_nearest_training_faces(generate, tmp_path):
-    said = generate(tmp_path, "--nearest", "--seeds", "0-3", "-D", "hog").stdout
+@pytest.mark.parametrize("recognizer", ["dlib_resnet", "wide"])
+def test_each_face_stands_beside_its_nearest_training_faces(generate, tmp_path, recognizer):
+    said = generate(tmp_path, "--nearest", "--seeds", "0-3", "-D", "hog", "--recognizer", recognizer).stdout
     told = [line[:20].strip() for line in said.splitlines()]
     assert told == ["faces found", "nearest in training", "diversity", "path length"]
     assert pictures.read(tmp_path / "nearest.png").shape[1] == 5 * TILE

@@ -85,7 +85,7 @@ def test_a_set_without_turned_heads_is_told_what_it_lacks(shared, measured):
     clip = shared("videos/swap/b_hill.mp4")
     faces = measured("all", read_faces(clip, *tools, most=40))
     yaw = faces.column("yaw")
-    front = FaceSet("front", [face for face, turned in zip(faces.faces, yaw) if abs(turned) < 15])
+    front = FaceSet("front", [face for face, turned in zip(faces.faces, yaw) if abs(turned) < 15], faces.apart)
     lacking = front.lacking(faces, "pose")
     assert 0 < len(front) < len(faces) and lacking and all(abs(yaw[index]) > 15 for index in lacking)
     assert any("turned further to the" in sentence for sentence in wanted(front, faces))

@@ -67,7 +67,7 @@ def faces(by: str, files: list[FaceFile]) -> list[SortedFace]:
 
 
 def order(by: str, files: list[FaceFile]) -> list[int]:
-    group, = arranged(by, faces(by, files), None)
+    group, = arranged(by, faces(by, files), None, 0.6)
     return [int(face.path.stem) for face in group.faces]
 
 
@@ -116,7 +116,7 @@ def test_time_keeps_the_order_that_was_given(face):
 @pytest.mark.parametrize("count", [1, 3, 50])
 def test_every_face_is_in_one_group_and_no_group_is_empty(by, count, face_folders):
     made = faces(by, [read_face(path) for folder in face_folders.values() for path in list_faces(folder)[::2]])
-    groups = arranged(by, made, count)
+    groups = arranged(by, made, count, 0.6)
     assert 1 <= len(groups) <= count and all(group.faces for group in groups) and len({group.name for group in groups}) == len(groups)
     assert sorted(int(one.path.stem) for group in groups for one in group.faces) == list(range(12))
     assert [group.name for group in groups] == sorted(group.name for group in groups)
@@ -138,9 +138,9 @@ def test_groups_of_poses_are_named_by_their_degrees(face):
 def test_people_beyond_the_number_asked_for_are_others(face):
     corners = 2 * np.eye(3, dtype=np.float32)
     made = [SortedFace(Path(f"{index}.png"), "", face.origin, corners[person]) for index, person in enumerate((1, 0, 0, 1, 0, 2))]
-    assert [(group.name, len(group.faces)) for group in arranged("identity", made, 2)] == [("1_person", 3), ("2_person", 2), ("other", 1)]
-    assert [group.name for group in arranged("identity", made, 9)] == ["1_person", "2_person", "3_person"]
-    whole, = arranged("identity", made, None)
+    assert [(group.name, len(group.faces)) for group in arranged("identity", made, 2, 0.6)] == [("1_person", 3), ("2_person", 2), ("other", 1)]
+    assert [group.name for group in arranged("identity", made, 9, 0.6)] == ["1_person", "2_person", "3_person"]
+    whole, = arranged("identity", made, None, 0.6)
     assert [int(one.path.stem) for one in whole.faces] == [1, 2, 4, 0, 3, 5]
 
 
