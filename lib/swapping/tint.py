@@ -19,6 +19,7 @@ BROAD_SHARE = 0.02
 SIDE = 64  # pixels that pictures are averaged down to, to be measured: noise is no colour
 ROUNDS = 4  # of fitting the curve; what lies off it, such as a caption in front of the face, counts less each time
 USUAL = 0.6  # quantile from which on a difference from the curve counts no more: overexposed skin has none of the tint
+NEARLY_ALL = 0.97  # the same, where also lips and eyes are to count
 # Chroma as a share of brightness. Of 1161 ordinary faces all have 0.0122 or more around the curve, and 99% have 0.085
 # or more in all.
 ONE_TINT = 0.0065, 0.0115  # around the curve: up to the first it is one tint; from the second on there are several
@@ -44,13 +45,15 @@ def measure(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.nd
         return None
     wanted, brightness = _chroma(original, inside)
     curve = _curve(wanted, brightness)
-    spread = _spread(wanted - _at(curve, brightness))
-    strength = 1 - _rising(spread, *ONE_TINT) * _rising(float(np.median(np.linalg.norm(wanted, axis=1))), *PALE)
+    differences = wanted - _at(curve, brightness)
+    usual = float(np.median(np.linalg.norm(wanted, axis=1)))
+    strength = 1 - _rising(_spread(differences, USUAL), *ONE_TINT) * _rising(usual, *PALE)
     if not strength:
         return np.zeros((LEVELS, 4), np.float32)
     own, brightness = _chroma(face, inside)
     own_curve = _curve(own, brightness)
-    kept = min(1.0, spread / max(_spread(own - _at(own_curve, brightness)), 1e-6))
+    apart = own - _at(own_curve, brightness)
+    kept = min(1.0, *(_spread(differences, most) / max(_spread(apart, most), 1e-6) for most in (USUAL, NEARLY_ALL)))
     levels = np.linspace(0, 1, LEVELS)[:, None]
     added = strength * (curve - kept * own_curve) * (levels + DARK)
     return np.hstack([added, np.full((LEVELS, 1), strength * (1 - kept))]).astype(np.float32)
@@ -99,10 +102,10 @@ def _at(curve: np.ndarray, brightness: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(brightness, levels, values) for values in curve.T], 1)
 
 
-def _spread(differences: np.ndarray) -> float:
-    """Root of the mean square of their lengths, none of which counts for more than USUAL."""
+def _spread(differences: np.ndarray, most: float) -> float:
+    """Root of the mean square of their lengths, none of which counts for more than the quantile `most`."""
     squares = np.square(differences).sum(1)
-    return float(np.sqrt(np.minimum(squares, np.quantile(squares, USUAL)).mean()))
+    return float(np.sqrt(np.minimum(squares, np.quantile(squares, most)).mean()))
 
 
 def _rising(value: float, low: float, high: float) -> float:
