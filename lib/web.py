@@ -1,5 +1,5 @@
-"""Asking web servers, which may do anything: nothing waits for ever, no redirect leads into this machine or its network, and passwords
-stay where they belong.
+"""Asking web servers, which may do anything: nothing waits for ever, no redirect leads into this machine or its network,
+and passwords stay where they belong.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Network:
 
 
 def reach(address: str) -> int:
-    """How far the IP address `address` reaches, from NOWHERE (multicast, reserved) over this MACHINE, its LINK and PRIVATE networks
-    to PUBLIC; an IPv6 address that stands for an IPv4 address reaches as far as that. Raises ValueError if it is none.
+    """How far an IP address reaches, from NOWHERE (multicast, reserved) over this MACHINE, its LINK and PRIVATE networks
+    to PUBLIC; one of IPv6 that stands for one of IPv4 reaches as far as that. Raises ValueError if it is none.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if ip.version == 6:
@@ -88,15 +88,20 @@ def reach(address: str) -> int:
 class Web:
     """Asks for addresses, one at a time; connections are used again. `stop` ends all waiting with Stopped."""
 
-    def __init__(self, timeout: float, limit: float, stop: threading.Event | None = None, network: Network | None = None):
-        """`timeout`: seconds between two bytes; `limit`: until an answer must have begun, looking up the name, redirects and all."""
+    def __init__(
+        self, timeout: float, limit: float, stop: threading.Event | None = None, network: Network | None = None
+    ):
+        """`timeout`: seconds between two bytes; `limit`: until an answer must have begun, with look-up and redirects."""
         self._timeout, self._limit = timeout, limit
         self._stop = stop or threading.Event()
         self._network = network or Network()
         self._asker = _Asker(timeout, self._network)
 
     def ask(self, address: str, headers: dict[str, str]) -> requests.Response:
-        """The answer to `address`, redirects followed, its body not read. 200, 206 or 416. Raises Failed, TryAgain and Stopped."""
+        """The answer to `address`, redirects followed, its body not read: 200, 206 or 416.
+
+        Raises Failed, TryAgain and Stopped.
+        """
         answers = queue.SimpleQueue()
         late = threading.Event()
         asker = self._asker
@@ -110,8 +115,8 @@ class Web:
             except Exception as error:
                 answers.put(error)
 
-        # On a thread of its own, which is left alone when it is too late: no time-out covers the looking up of names, and none a
-        # server that sends its headers letter by letter.
+        # On a thread of its own, which is left alone when it is too late: no time-out covers the looking up of names, and
+        # none a server that sends its headers letter by letter.
         threading.Thread(target=ask, daemon=True).start()
         end = time.monotonic() + self._limit
         while True:
@@ -134,7 +139,10 @@ class Web:
         return answer
 
     def chunks(self, answer: requests.Response, have: int, seconds: float = float("inf")) -> Iterator[bytes]:
-        """The body of `answer`, before which `have` bytes were there, for `seconds` at most. Raises Failed, TryAgain and Stopped."""
+        """The body of `answer`, before which `have` bytes were there, for `seconds` at most.
+
+        Raises Failed, TryAgain and Stopped.
+        """
         began = since = time.monotonic()
         received = 0
         length = body_length(answer)
@@ -143,19 +151,27 @@ class Web:
             if self._stop.is_set():
                 raise Stopped
             try:
-                chunk = answer.raw.read1(CHUNK, decode_content=True)  # read() would wait for a whole chunk, however slowly it comes
+                chunk = answer.raw.read1(
+                    CHUNK, decode_content=True
+                )  # read() would wait for a whole chunk, however slowly it comes
             except urllib3.exceptions.ReadTimeoutError:
                 raise TryAgain(f"nothing came for {self._timeout:g} seconds, after {have}{of} bytes") from None
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 is_usual = isinstance(error, urllib3.exceptions.ProtocolError)
-                raise TryAgain(f"cut off after {have}{of} bytes" + ("" if is_usual else f" ({one_line(error)})")) from None
+                raise TryAgain(
+                    f"cut off after {have}{of} bytes" + ("" if is_usual else f" ({one_line(error)})")
+                ) from None
             if not chunk:
                 return
             yield chunk
             received, have, now = received + len(chunk), have + len(chunk), time.monotonic()
             is_slow = now - since >= SLOW_SECONDS and received < SLOW * (now - since)
             if is_slow or now - began >= seconds:
-                reason = f"too slow: {received / (now - since):.0f} bytes a second" if is_slow else f"not whole after {seconds:.0f} seconds"
+                reason = (
+                    f"too slow: {received / (now - since):.0f} bytes a second"
+                    if is_slow
+                    else f"not whole after {seconds:.0f} seconds"
+                )
                 raise Failed(f"{reason}, {have}{of} bytes so far, which are kept: the next run goes on from there")
             if now - since >= SLOW_SECONDS:
                 since, received = now, 0
@@ -165,17 +181,18 @@ class _Asker:
     """Follows redirects. Connections to hosts that a server named are kept apart from those that the user named."""
 
     def __init__(self, timeout: float, network: Network):
-        self._timeout, self.network = timeout, network
+        self._timeout, self._network = timeout, network
         self._sessions: dict[int, _Session] = {}
-        self.reached: dict[tuple[str, int], int] = {}  # host, port -> how far the address reaches that it was found at
+        self._reached: dict[tuple[str, int], int] = {}  # host, port -> how far the address reaches that it was found at
         self._sockets: list[socket.socket] = []
 
     def follow(self, address: str, headers: dict[str, str]) -> requests.Response:
         at_least = NOWHERE  # as far as an address must reach: what the user named may be anywhere
         auth = _auth(address) or _kept_auth(address)
         for _ in range(HOPS + 1):
-            session = self._sessions.setdefault(at_least, _Session(self, at_least))
-            answer = session.get(address, headers=headers, stream=True, timeout=self._timeout, auth=auth or _no_auth)
+            if at_least not in self._sessions:
+                self._sessions[at_least] = _Session(self, at_least)
+            answer = self._sessions[at_least].get(address, headers=headers, stream=True, timeout=self._timeout, auth=auth or _no_auth)
             if answer.status_code not in REDIRECTS:
                 _check_status(answer)
                 return answer
@@ -185,7 +202,9 @@ class _Asker:
                 raise Failed(f"the server answered {answer.status_code}, but not where to go on")
             asked = urlsplit(answer.url)
             # Behind a proxy nothing is known of where the host is: it counts as public.
-            at_least = max(at_least, MACHINE, self.reached.get((asked.hostname, asked.port or _port(asked.scheme)), PUBLIC))
+            at_least = max(
+                at_least, MACHINE, self._reached.get((asked.hostname, asked.port or _port(asked.scheme)), PUBLIC)
+            )
             address = urljoin(address, onward.encode("latin-1").decode("utf-8", "replace"))
             if not address.lower().startswith(("http://", "https://")):
                 raise Failed(f"the server leads to {address!r}, which is neither http nor https")
@@ -194,10 +213,10 @@ class _Asker:
         raise Failed(f"more than {HOPS} redirects, the last one to {address}")
 
     def connect(self, host: str, port: int, at_least: int, **options) -> socket.socket:
-        """To the first address of `host` that answers. The address that is checked is the one that is connected to: asking for it a
-        second time could give another.
+        """To the first address of `host` that answers. The address that is checked is the one that is connected to: asking
+        for it a second time could give another.
         """
-        addresses = self.network.addresses(host, port)
+        addresses = self._network.addresses(host, port)
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
         allowed = [address for address in addresses if reach(address) >= at_least]
@@ -206,11 +225,11 @@ class _Asker:
         error = None
         for address in allowed:
             try:
-                connected = self.network.connect(address, port, **options)
+                connected = self._network.connect(address, port, **options)
             except OSError as refused:
                 error = error or refused
                 continue
-            self.reached[host, port] = reach(address)
+            self._reached[host, port] = reach(address)
             self._sockets = [kept for kept in self._sockets if kept.fileno() >= 0] + [connected]
             return connected
         raise error
@@ -225,11 +244,13 @@ class _Asker:
 
 
 class _Session(requests.Session):
-    """Connects through `asker` to addresses alone that reach `at_least` so far; proxies, which the user has set, are as ever."""
+    """Connects through `asker` to addresses alone that reach `at_least` so far; proxies, set by the user, are as ever."""
 
     def __init__(self, asker: _Asker, at_least: int):
         super().__init__()
-        self.headers.update({"User-Agent": "faceswap", "Accept": "*/*", "Accept-Encoding": "identity"})  # ranges count coded bytes
+        self.headers.update(
+            {"User-Agent": "faceswap", "Accept": "*/*", "Accept-Encoding": "identity"}
+        )  # ranges count coded bytes
         for scheme in ("http://", "https://"):
             adapter = requests.adapters.HTTPAdapter()
             adapter.poolmanager.pool_classes_by_scheme = _pools(asker, at_least)
@@ -243,8 +264,14 @@ def _pools(asker: _Asker, at_least: int) -> dict[str, type]:
     class Checked:
         def _new_conn(self) -> socket.socket:
             try:
-                return asker.connect(self._dns_host, self.port, at_least, timeout=self.timeout,
-                                     source_address=self.source_address, socket_options=self.socket_options)
+                return asker.connect(
+                    self._dns_host,
+                    self.port,
+                    at_least,
+                    timeout=self.timeout,
+                    source_address=self.source_address,
+                    socket_options=self.socket_options,
+                )
             except socket.gaierror as error:
                 raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
             except TimeoutError as error:
@@ -268,7 +295,7 @@ def _pools(asker: _Asker, at_least: int) -> dict[str, type]:
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Given to requests so that it does not look for passwords itself: it would send those of .netrc over http and after redirects."""
+    """Keeps requests from looking for passwords itself: it would send those of .netrc over http and after redirects."""
     return request
 
 
@@ -279,7 +306,7 @@ def _auth(address: str) -> HTTPBasicAuth | None:
 
 
 def _kept_auth(address: str) -> HTTPBasicAuth | None:
-    """The password that .netrc holds for the host; over https alone, for anybody on the way reads what goes over http."""
+    """The password that .netrc holds for the host; for https alone, since anybody on the way reads what goes over http."""
     kept = get_netrc_auth(address) if address.lower().startswith("https://") else None
     return HTTPBasicAuth(*kept) if kept else None
 
@@ -289,7 +316,7 @@ def _port(scheme: str) -> int:
 
 
 def _check_literal(host: str, at_least: int) -> None:
-    """Raises Failed if `host` is no name, but an address that does not reach so far, however it is written (http://2130706433/)."""
+    """Raises Failed if `host` is an address that does not reach so far, however it is written (http://2130706433/)."""
     try:
         address = str(ipaddress.ip_address(host))
     except ValueError:
@@ -305,8 +332,10 @@ def _check_literal(host: str, at_least: int) -> None:
 
 def _inside(host: str, address: str) -> Failed:
     where = host if host == address else f"{host} ({address})"
-    return Failed(f"the server leads to {where}, which is inside of this machine or its network: not asked. If that is meant, write that "
-                  "address into the list itself")
+    return Failed(
+        f"the server leads to {where}, which is inside of this machine or its network: not asked. If that is meant, write "
+        "that address into the list itself"
+    )
 
 
 def body_length(answer: requests.Response) -> int | None:
@@ -330,7 +359,9 @@ def _check_status(answer: requests.Response) -> None:
     if status in (200, 206, 416):
         return
     answer.close()
-    phrase = http.HTTPStatus(status).phrase if status in http.HTTPStatus._value2member_map_ else answer.reason or "no words"
+    phrase = (
+        http.HTTPStatus(status).phrase if status in http.HTTPStatus._value2member_map_ else answer.reason or "no words"
+    )
     said = f"the server answered {status} ({phrase})"
     if status in AGAIN or status >= 500:
         raise TryAgain(said, _retry_after(answer.headers.get("Retry-After")))
@@ -361,8 +392,11 @@ def _meaning(error: Exception, host: str | None, timeout: float) -> Failed | Try
     if first(requests.exceptions.ProxyError):
         return TryAgain("the proxy that is set for this machine cannot be reached or refuses", unreachable=True)
     if look_up := first(socket.gaierror):
-        reason = f"there is no host {host}, or no network" if look_up.errno == socket.EAI_NONAME else \
-            f"the name {host} cannot be looked up: there is no network, or no name server answers"
+        reason = (
+            f"there is no host {host}, or no network"
+            if look_up.errno == socket.EAI_NONAME
+            else f"the name {host} cannot be looked up: there is no network, or no name server answers"
+        )
         return TryAgain(reason, unreachable=True)
     if certificate := first(ssl.SSLCertVerificationError):
         return Failed(f"the certificate of {host} is not valid: {certificate.verify_message}")

@@ -11,11 +11,26 @@ HARMFUL = "\x1b\x9b\u202e\r"
 NAME = f"a{HARMFUL}[2J\nerror: b.png"
 
 
-@pytest.mark.parametrize("arguments", [
-    [NAME], ["extract", "-i", NAME, "-o", "out"], ["extract", f"--{NAME}"], ["convert", "-i", NAME, "-o", "x.mp4", "-m", "m"],
-    ["train", "-A", NAME, "-B", NAME, "-m", "m"], ["ffmpeg", "info", NAME], ["provenance", NAME], ["gather", "-i", NAME, "-o", "out"],
-    ["alignments", "info", NAME], ["faces", "report", "-i", NAME], ["sort", "-i", NAME], ["evaluate", NAME, NAME],
-    ["extract", "--config", NAME, "-i", "x"], ["plugins", NAME]], ids=lambda arguments: arguments[0][:8].strip("\x1b"))
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [NAME],
+        ["extract", "-i", NAME, "-o", "out"],
+        ["extract", f"--{NAME}"],
+        ["convert", "-i", NAME, "-o", "x.mp4", "-m", "m"],
+        ["train", "-A", NAME, "-B", NAME, "-m", "m"],
+        ["ffmpeg", "info", NAME],
+        ["provenance", NAME],
+        ["gather", "-i", NAME, "-o", "out"],
+        ["alignments", "info", NAME],
+        ["faces", "report", "-i", NAME],
+        ["sort", "-i", NAME],
+        ["evaluate", NAME, NAME],
+        ["extract", "--config", NAME, "-i", "x"],
+        ["plugins", NAME],
+    ],
+    ids=lambda arguments: arguments[0][:8].strip("\x1b"),
+)
 @pytest.mark.parametrize("log", [[], ["--log", "json"]], ids=["text", "json"])
 def test_an_error_is_one_line_whatever_the_name(faceswap, tmp_path, monkeypatch, arguments, log):
     monkeypatch.chdir(tmp_path)

@@ -61,7 +61,9 @@ def test_lock_names_no_place_to_download_from(lock):
 @pytest.mark.parametrize("lock", list(LISTS)[1:])
 def test_locks_agree(lock):
     pins, others = locked("requirements.lock"), locked(lock)
-    assert {name: others[name] for name in others if name in pins} == {name: pins[name] for name in others if name in pins}
+    assert {name: others[name] for name in others if name in pins} == {
+        name: pins[name] for name in others if name in pins
+    }
 
 
 @pytest.mark.parametrize("name", UNSAFE)

@@ -8,8 +8,29 @@ import pytest
 from lib import logs
 from lib.words import EscapedStream, escaped, escaped_html, escaped_lines
 
-INVISIBLE = [chr(code) for code in (0, 7, 8, 13, 27, 127, 0x85, 0x9B, 0x61C, 0x200B, 0x200E, 0x2028, 0x2029, 0x202E, 0x2066, 0xFEFF, 0xD800,
-                                    0xE0041)]
+INVISIBLE = [
+    chr(code)
+    for code in (
+        0,
+        7,
+        8,
+        13,
+        27,
+        127,
+        0x85,
+        0x9B,
+        0x61C,
+        0x200B,
+        0x200E,
+        0x2028,
+        0x2029,
+        0x202E,
+        0x2066,
+        0xFEFF,
+        0xD800,
+        0xE0041,
+    )
+]
 
 
 @pytest.mark.parametrize("letter", [*INVISIBLE, "\n", "\t"], ids=ascii)
@@ -17,7 +38,9 @@ def test_nothing_harmful_is_left_of_a_line(letter):
     assert escaped(f"a{letter}b").isprintable() and escaped(f"a{letter}b").isascii()
 
 
-@pytest.mark.parametrize("text", ["grüße.png", "人.jpg", "می\u200cخواهم", "👩\u200d🚀", "C:\\new\\table", "a\u0301", "a\xa0b"])
+@pytest.mark.parametrize(
+    "text", ["grüße.png", "人.jpg", "می\u200cخواهم", "👩\u200d🚀", "C:\\new\\table", "a\u0301", "a\xa0b"]
+)
 def test_words_of_people_stay_as_they_are(text):
     assert escaped(text) == escaped_lines(text) == text
 
@@ -31,7 +54,7 @@ def test_every_control_character_and_turning_mark_of_unicode_is_known():
 
 def test_lines_of_one_s_own_stay_and_json_keeps_its_values():
     assert escaped_lines("a\n\tb\x1b") == "a\n\tb\\u001b"
-    value = {"name": "".join(INVISIBLE) + "\\\"\n"}
+    value = {"name": "".join(INVISIBLE) + '\\"\n'}
     assert json.loads(escaped_lines(json.dumps(value, ensure_ascii=False))) == value
 
 

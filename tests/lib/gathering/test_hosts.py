@@ -1,5 +1,5 @@
-"""`gather` among hosts of all kinds. All of them are this test's own server on 127.0.0.1: their names and addresses are made up, and
-nothing is sent anywhere else.
+"""`gather` among hosts of all kinds. All of them are this test's own server on 127.0.0.1: their names and addresses are
+made up, and nothing is sent anywhere else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PUBLIC, ANOTHER = "93.184.216.34", "2606:2800:220:1::1"
 
 
 class Hosts(web.Network):
-    """Each host has the addresses that are written here, and whatever is connected to them is the server of the test."""
+    """Each host has the addresses that are written here, and all connections lead to the server of the test."""
 
     def __init__(self, port: int, hosts: dict[str, list[str]]):
         self.port, self.hosts, self.connected = port, hosts, []
@@ -60,7 +60,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if place == "/drip":
             for at in range(0, len(body), 150):
-                self.wfile.write(body[at:at + 150])
+                self.wfile.write(body[at : at + 150])
                 if self.server.ended.wait(0.05):
                     return
         else:
@@ -98,8 +98,14 @@ def server(running, monkeypatch):
 
 @pytest.fixture
 def network(server):
-    hosts = {"public.test": [PUBLIC], "other.test": [ANOTHER], "inside.test": ["10.0.0.5"], "both.test": ["10.0.0.5", PUBLIC],
-             "nas.test": ["192.168.1.5"], "localhost": ["127.0.0.1", "::1"]}
+    hosts = {
+        "public.test": [PUBLIC],
+        "other.test": [ANOTHER],
+        "inside.test": ["10.0.0.5"],
+        "both.test": ["10.0.0.5", PUBLIC],
+        "nas.test": ["192.168.1.5"],
+        "localhost": ["127.0.0.1", "::1"],
+    }
     return Hosts(server.server_port, hosts)
 
 
@@ -109,31 +115,65 @@ def fetched(server, network, tmp_path):
 
     def fetched(*addresses: str, **wishes):
         listed = [Listed(number, address) for number, address in enumerate(addresses, 1)]
-        return gather(listed, tmp_path / "out", Wishes(5.0, 10 ** 9, **wishes), 1, 0, False, network)
+        return gather(listed, tmp_path / "out", Wishes(5.0, 10**9, **wishes), 1, 0, False, network)
+
     return fetched
 
 
-@pytest.mark.parametrize("onward", [
-    "http://127.0.0.1/x", "http://localhost/x", "http://127.9.9.9/x", "http://169.254.169.254/latest/meta-data", "http://10.0.0.1/x",
-    "http://192.168.1.1/x", "http://172.16.0.1/x", "http://100.64.0.1/x", "http://224.0.0.1/x", "http://0.0.0.0/x", "http://255.255.255.255/",
-    "http://2130706433/x", "http://0x7f.1/x", "https://127.0.0.1/x", "http://inside.test/x", "http://[::1]/x", "http://[::]/x",
-    "http://[fd00::1]/x", "http://[fe80::1]/x", "http://[ff02::1]/x", "http://[::ffff:127.0.0.1]/x", "http://[64:ff9b::10.0.0.1]/x",
-    "http://[2002:7f00:1::]/x", "//127.0.0.1/x", "http://public.test/to?http://inside.test/x", "http://user:word@localhost/x",
-])
+@pytest.mark.parametrize(
+    "onward",
+    [
+        "http://127.0.0.1/x",
+        "http://localhost/x",
+        "http://127.9.9.9/x",
+        "http://169.254.169.254/latest/meta-data",
+        "http://10.0.0.1/x",
+        "http://192.168.1.1/x",
+        "http://172.16.0.1/x",
+        "http://100.64.0.1/x",
+        "http://224.0.0.1/x",
+        "http://0.0.0.0/x",
+        "http://255.255.255.255/",
+        "http://2130706433/x",
+        "http://0x7f.1/x",
+        "https://127.0.0.1/x",
+        "http://inside.test/x",
+        "http://[::1]/x",
+        "http://[::]/x",
+        "http://[fd00::1]/x",
+        "http://[fe80::1]/x",
+        "http://[ff02::1]/x",
+        "http://[::ffff:127.0.0.1]/x",
+        "http://[64:ff9b::10.0.0.1]/x",
+        "http://[2002:7f00:1::]/x",
+        "//127.0.0.1/x",
+        "http://public.test/to?http://inside.test/x",
+        "http://user:word@localhost/x",
+    ],
+)
 def test_no_server_of_the_public_web_leads_inside(server, network, fetched, onward):
-    entry, = fetched(f"http://public.test/to?{onward}")
+    (entry,) = fetched(f"http://public.test/to?{onward}")
     assert entry.status == FAILED and "which is inside of this machine or its network: not asked" in entry.error
     assert set(network.connected) == {PUBLIC} and {host for host, *_ in server.asked} == {"public.test"}
 
 
 @pytest.mark.parametrize("onward", ["http://other.test/x", f"http://{PUBLIC}/x", "http://both.test/x", "/x"])
 def test_servers_of_the_public_web_lead_to_each_other(network, fetched, onward):
-    entry, = fetched(f"http://public.test/to?{onward}")
+    (entry,) = fetched(f"http://public.test/to?{onward}")
     assert entry.status == DONE and set(network.connected) <= {PUBLIC, ANOTHER}
 
 
-@pytest.mark.parametrize("named", ["http://inside.test/x", "http://127.0.0.1/x", "http://nas.test/to?/x", "http://nas.test/to?http://inside.test/x",
-                                   "http://localhost/to?http://nas.test/x", "http://nas.test/to?http://public.test/x"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        "http://inside.test/x",
+        "http://127.0.0.1/x",
+        "http://nas.test/to?/x",
+        "http://nas.test/to?http://inside.test/x",
+        "http://localhost/to?http://nas.test/x",
+        "http://nas.test/to?http://public.test/x",
+    ],
+)
 def test_what_the_list_names_may_be_inside_and_leads_outwards(fetched, named):
     assert fetched(named)[0].status == DONE
 
@@ -177,7 +217,9 @@ def test_behind_a_proxy_addresses_inside_are_not_asked_for(server, fetched, monk
 
 @pytest.mark.parametrize("named", ["http://public.test/x", "http://public.test/to?http://other.test/x"])
 def test_no_password_of_netrc_goes_over_http(server, fetched, tmp_path, monkeypatch, named):
-    (tmp_path / "netrc").write_text("machine public.test login me password secret\nmachine other.test login me password secret\n")
+    (tmp_path / "netrc").write_text(
+        "machine public.test login me password secret\nmachine other.test login me password secret\n"
+    )
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert fetched(named)[0].status == DONE
     assert {word for *_, word in server.asked} == {None}
@@ -188,11 +230,19 @@ def test_a_password_in_the_address_goes_to_its_host_alone(server, fetched):
     assert [(host, bool(word)) for host, _, word in server.asked] == [("public.test", True), ("other.test", False)]
 
 
-@pytest.mark.parametrize("headers", [
-    {"Content-Disposition": "attachment; filename*=undefined''%41"}, {"Content-Disposition": "attachment; filename*=unicode_escape''%5Cud800"},
-    {"status": 503, "Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"}, {"status": 503, "Retry-After": "Fri, 31 Dec 9999 23:59:59 -9999"},
-    {"status": 503, "Retry-After": "9" * 400}, {"status": 302, "Location": "http://[/"}, {"Content-Type": "\x00"},
-], ids=str)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Disposition": "attachment; filename*=undefined''%41"},
+        {"Content-Disposition": "attachment; filename*=unicode_escape''%5Cud800"},
+        {"status": 503, "Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"},
+        {"status": 503, "Retry-After": "Fri, 31 Dec 9999 23:59:59 -9999"},
+        {"status": 503, "Retry-After": "9" * 400},
+        {"status": 302, "Location": "http://[/"},
+        {"Content-Type": "\x00"},
+    ],
+    ids=str,
+)
 def test_odd_answers_are_at_most_the_failure_of_their_own_address(server, fetched, headers):
     server.headers_of["/odd"] = headers
     odd, good = fetched("http://public.test/odd", "http://public.test/good")
@@ -220,20 +270,20 @@ def test_an_unknown_host(fetched):
 
 def test_a_body_of_few_kilobytes_a_second_is_given_up(fetched, monkeypatch):
     monkeypatch.setattr(web, "SLOW_SECONDS", 0.5)
-    entry, = fetched("http://public.test/drip")  # 3000 bytes a second at most
+    (entry,) = fetched("http://public.test/drip")  # 3000 bytes a second at most
     assert entry.error.startswith("too slow: ") and "the next run goes on from there" in entry.error
 
 
 def test_a_file_that_takes_too_long_is_given_up_and_kept(fetched, tmp_path):
-    entry, = fetched("http://public.test/drip", seconds=0.3)
+    (entry,) = fetched("http://public.test/drip", seconds=0.3)
     assert entry.error.startswith("not whole after 0 seconds")
-    part, = Path(tmp_path / "out" / ".parts").glob("*.part")
+    (part,) = Path(tmp_path / "out" / ".parts").glob("*.part")
     assert picture("/drip").startswith(part.read_bytes()) and part.stat().st_size
 
 
 def test_the_report_holds_no_control_characters_of_a_server(server, fetched, tmp_path):
     server.headers_of["/odd"] = {"status": 499, "phrase": "x\u009b2J"}
-    entry, = fetched("http://public.test/odd")
+    (entry,) = fetched("http://public.test/odd")
     text = (tmp_path / "out" / "gather.json").read_text(encoding="utf-8")
     assert "\u009b" in entry.error and "\u009b" not in text
     assert json.loads(text)["addresses"][0]["error"] == entry.error

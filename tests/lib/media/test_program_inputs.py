@@ -29,7 +29,9 @@ def test_a_playlist_leads_to_no_other_file(playlist):
 def test_nor_does_one_in_a_list(playlist, formats):
     live = playlist.with_name("b.m3u8")
     live.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nother.ts\n#EXT-X-ENDLIST\n")
-    ffmpeg.run([*ffmpeg.reading(playlist.with_name("other.mp4")), "-c", "copy", str(playlist.with_name("other.ts"))], "copy")
+    ffmpeg.run(
+        [*ffmpeg.reading(playlist.with_name("other.mp4")), "-c", "copy", str(playlist.with_name("other.ts"))], "copy"
+    )
     ffmpeg.run(["-i", str(live), *COPY], "play")  # it is one
     with pytest.raises(FaceswapError, match="could not play"):
         ffmpeg.run([*ffmpeg.reading_list(formats), *COPY], "play", stdin=f"ffconcat version 1.0\nfile 'file:{live}'\n")

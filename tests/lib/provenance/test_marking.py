@@ -323,3 +323,19 @@ def test_nothing_of_the_network_is_asked(mark, original, tmp_path, monkeypatch):
     path = tmp_path / "swapped.jpg"
     path.write_bytes(mark.signed(original.read_bytes(), path, original))
     assert provenance_of(path).state == INTACT
+
+
+@pytest.mark.parametrize("said", [[1, 2], "words", {"consent": 5}, {"consent": [{"sha256": 1}]}, {"consent": ["x"]}, 7, None], ids=repr)
+def test_a_mark_that_holds_something_else_is_told(original, tmp_path, said):
+    """Well signed, but what this toolkit adds is of another form."""
+
+    class Odd(Mark):
+        def _manifest(self, path, original):
+            manifest = super()._manifest(path, original)
+            manifest["assertions"][-1]["data"] = said
+            return manifest
+
+    path = tmp_path / "odd.jpg"
+    path.write_bytes(Odd(keys.own_identity(), {}, None, lambda: None).signed(original.read_bytes(), path, None))
+    found = provenance_of(path)
+    assert found.state == CHANGED and found.problems
