@@ -1,5 +1,5 @@
-"""Asking web servers, which may do anything: nothing waits for ever, no redirect leads into this machine or its network,
-and passwords stay where they belong.
+"""Asking web servers, which may do anything: nothing waits for ever, no redirect leads into this machine or its
+network, and passwords stay where they belong.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Network:
 
 
 def reach(address: str) -> int:
-    """How far an IP address reaches, from NOWHERE (multicast, reserved) over this MACHINE, its LINK and PRIVATE networks
-    to PUBLIC; one of IPv6 that stands for one of IPv4 reaches as far as that. Raises ValueError if it is none.
+    """How far an IP address reaches, from NOWHERE (multicast, reserved) over this MACHINE, its LINK and PRIVATE
+    networks to PUBLIC; one of IPv6 that stands for one of IPv4 reaches as far as that. Raises ValueError if it is none.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if ip.version == 6:
@@ -91,7 +91,7 @@ class Web:
     def __init__(
         self, timeout: float, limit: float, stop: threading.Event | None = None, network: Network | None = None
     ):
-        """`timeout`: seconds between two bytes; `limit`: until an answer must have begun, with look-up and redirects."""
+        """`timeout`: seconds between two bytes; `limit`: until an answer must have begun, after all redirects."""
         self._timeout, self._limit = timeout, limit
         self._stop = stop or threading.Event()
         self._network = network or Network()
@@ -115,8 +115,8 @@ class Web:
             except Exception as error:
                 answers.put(error)
 
-        # On a thread of its own, which is left alone when it is too late: no time-out covers the looking up of names, and
-        # none a server that sends its headers letter by letter.
+        # On a thread of its own, which is left alone when it is too late: no time-out covers the looking up of names,
+        # and none a server that sends its headers letter by letter.
         threading.Thread(target=ask, daemon=True).start()
         end = time.monotonic() + self._limit
         while True:
@@ -192,7 +192,9 @@ class _Asker:
         for _ in range(HOPS + 1):
             if at_least not in self._sessions:
                 self._sessions[at_least] = _Session(self, at_least)
-            answer = self._sessions[at_least].get(address, headers=headers, stream=True, timeout=self._timeout, auth=auth or _no_auth)
+            answer = self._sessions[at_least].get(
+                address, headers=headers, stream=True, timeout=self._timeout, auth=auth or _no_auth
+            )
             if answer.status_code not in REDIRECTS:
                 _check_status(answer)
                 return answer
@@ -213,8 +215,8 @@ class _Asker:
         raise Failed(f"more than {HOPS} redirects, the last one to {address}")
 
     def connect(self, host: str, port: int, at_least: int, **options) -> socket.socket:
-        """To the first address of `host` that answers. The address that is checked is the one that is connected to: asking
-        for it a second time could give another.
+        """To the first address of `host` that answers. The address that is checked is the one that is connected to:
+        asking for it a second time could give another.
         """
         addresses = self._network.addresses(host, port)
         if not addresses:
@@ -244,7 +246,7 @@ class _Asker:
 
 
 class _Session(requests.Session):
-    """Connects through `asker` to addresses alone that reach `at_least` so far; proxies, set by the user, are as ever."""
+    """Connects through `asker` to addresses alone that reach `at_least` so far; proxies, set by the user, stay."""
 
     def __init__(self, asker: _Asker, at_least: int):
         super().__init__()
@@ -306,7 +308,7 @@ def _auth(address: str) -> HTTPBasicAuth | None:
 
 
 def _kept_auth(address: str) -> HTTPBasicAuth | None:
-    """The password that .netrc holds for the host; for https alone, since anybody on the way reads what goes over http."""
+    """The password that .netrc holds for the host; for https alone: anybody on the way reads what goes over http."""
     kept = get_netrc_auth(address) if address.lower().startswith("https://") else None
     return HTTPBasicAuth(*kept) if kept else None
 
@@ -333,8 +335,8 @@ def _check_literal(host: str, at_least: int) -> None:
 def _inside(host: str, address: str) -> Failed:
     where = host if host == address else f"{host} ({address})"
     return Failed(
-        f"the server leads to {where}, which is inside of this machine or its network: not asked. If that is meant, write "
-        "that address into the list itself"
+        f"the server leads to {where}, which is inside of this machine or its network: not asked. If that is meant, "
+        "write that address into the list itself"
     )
 
 

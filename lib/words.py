@@ -1,7 +1,7 @@
 """Foreign words on screens and pages: names of files and signers, what servers say, what others wrote into files.
 
-Such words can move the cursor, hide what stands before them, begin lines of their own, or turn the direction of writing,
-so that a reader takes them for words of this program. Whatever is printed, logged or shown goes through here.
+Such words can move the cursor, hide what stands before them, begin lines of their own, or turn the direction of
+writing, so that a reader takes them for words of this program. Whatever is printed, logged or shown goes through here.
 """
 
 from __future__ import annotations
