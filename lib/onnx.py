@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import math
+import mmap
 import os
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.files.reading import read_toml
+from lib.files.reading import opened, read_bytes, read_toml
 from lib.options import REQUIRED, nearest
 
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")  # the best first
 LARGEST_SIZE = 4096
+MEMORY = 1_500_000_000  # bytes that the tensors of users' networks may take in all ...
+OWN_WEIGHT = 500_000_000  # ... unless a network's file has more than these, and cannot be meant to fill the memory unseen
+LOADING = 6.0  # seconds of a processor to load a network and half a gigabyte of its weights
+RUNNING, LOOPING = 60.0, 6.0  # seconds of a processor to look at one picture; of networks with loops
+LOOPS = b'"\x04Loop', b'"\x04Scan'  # field 4 of a NodeProto, its operator
+LOOK, PATIENCE = 0.2, 2.0  # seconds between two looks at what a network does, and that it is given to end
+ROOM = 300_000_000  # bytes that Python and onnxruntime themselves take
+REFUSED = "refused: "
+ROOT = Path(__file__).resolve().parent.parent
 BATCH = 16  # pictures a call at most: a crowd must not need the memory of all its faces at once
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -87,7 +99,10 @@ class Network:
 
         if not self.file.is_file():
             raise table.wrong("file", f"names {self.file}, which is not there")
-        self._session = session(self.file)
+        _try_out(self.file, self.file.stat().st_mtime_ns)
+        self._session = session(self.file, bounded=True)
+        self._limit = LOOPING if has_loops(self.file) else RUNNING
+        self._most = max(1, min(BATCH, MEMORY // 4 // self._bytes))
         # DirectML takes one call at a time
         self._turn = threading.Lock() if "DmlExecutionProvider" in self._session.get_providers() else nullcontext()
         inputs = self._session.get_inputs()
@@ -96,6 +111,11 @@ class Network:
         given, = inputs
         self._input, self._type, self._batch = given.name, self._type_of(given), self._batch_of(given)
         self._output = _named(table, "output", output, [one.name for one in self._session.get_outputs()])
+
+    @property
+    def _bytes(self) -> int:
+        """Of one picture as the network takes it."""
+        return 12 * self.size * self.size
 
     def table(self, name: str) -> Table:
         """A table of the description. Raises FaceswapError where it is missing."""
@@ -109,23 +129,34 @@ class Network:
         pictures = (pictures * self._factor - self._shift).astype(self._type)
         if self.layout == "nchw":
             pictures = pictures.transpose(0, 3, 1, 2)
-        step = self._batch or BATCH
-        answers = np.concatenate([self._answer(pictures[start:start + step]) for start in range(0, len(pictures), step)])
+        step = self._batch or self._most
+        try:
+            answers = np.concatenate([self._answer(pictures[start:start + step]) for start in range(0, len(pictures), step)])
+        except _TooMuch as error:
+            if self._batch or step == 1:
+                raise FaceswapError(str(error)) from error
+            self._most = max(1, min(step, len(pictures)) // 2)  # from now on
+            return self(images)
         return answers.astype(np.float32) if answers.dtype == np.float16 else answers
 
     def digest(self) -> str:
         """SHA-256 of the description and the network: what comes out depends on them."""
-        with open(self.file, "rb") as file:
+        with opened(self.file) as file:
             inner = hashlib.file_digest(file, "sha256").hexdigest()
-        return hashlib.sha256(self.path.read_bytes() + inner.encode()).hexdigest()
+        return hashlib.sha256(read_bytes(self.path) + inner.encode()).hexdigest()
 
     def _answer(self, pictures: np.ndarray) -> np.ndarray:
         missing = max(0, (self._batch or 0) - len(pictures))
         padded = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)]) if missing else pictures
         try:
             with self._turn:
-                answer, = self._session.run([self._output], {self._input: np.ascontiguousarray(padded)})
+                answer, = _run(self._session, [self._output], {self._input: np.ascontiguousarray(padded)}, self._limit * len(padded))
+        except TimeoutError:
+            raise FaceswapError(f"{self.file} takes more than {self._limit:g} seconds to look at a picture. Use another network.") from None
         except Exception as error:  # onnxruntime has a dozen exceptions without a common base
+            if "memory" in str(error):
+                raise _TooMuch(f"{self.file} takes more than {MEMORY / 1e9:.1f} GB of memory for {len(padded)} of its pictures. Use another "
+                               "network.") from error
             raise FaceswapError(f"{self.file} fails on pictures of shape {padded.shape}: {_one_line(error)}. "
                                 f"Check size and layout in {self.path}.") from error
         if answer.ndim < 2 or len(answer) != len(padded):
@@ -147,6 +178,8 @@ class Network:
             raise FaceswapError(f"{self.path}: size and layout in [network] make pictures of shape ({made}), but {self.file} takes "
                                 f"({taken}). "
                                 "Correct them.")
+        if isinstance(given.shape[0], int) and given.shape[0] * self._bytes > MEMORY:
+            raise FaceswapError(f"{self.file} takes {given.shape[0]} pictures at once, which do not fit into memory. Use another network.")
         return given.shape[0] if isinstance(given.shape[0], int) and given.shape[0] > 0 else None
 
 
@@ -162,25 +195,130 @@ def _read(path: Path) -> dict[str, Any]:
         raise FaceswapError(f"{path} is not valid TOML: {error}{binary}. See docs/onnx.md.") from error
 
 
-def session(file: Path, network: bytes | None = None) -> Any:
-    """An `onnxruntime.InferenceSession` of the network in `file`, on the best device there is; a call computes on one thread.
+def has_loops(file: Path) -> bool:
+    """Whether the network in `file` may compute a part of itself any number of times."""
+    with opened(file) as network, mmap.mmap(network.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return any(data.find(mark) >= 0 for mark in LOOPS)
 
-    Where `file` is of another kind, `network` is what was made of it.
 
-    Raises FaceswapError where the package is missing or the file is no network.
+class _TooMuch(FaceswapError):
+    """There was no memory for so many pictures at once."""
+
+
+def _run(session: Any, outputs: Sequence[str], given: dict[str, np.ndarray], limit: float) -> list[np.ndarray]:
+    """`session.run` where Ctrl-C reaches it. Raises TimeoutError after `limit` seconds of a processor, and what onnxruntime raises."""
+    import onnxruntime
+
+    options, ended, came = onnxruntime.RunOptions(), threading.Event(), []
+    options.log_severity_level = 4
+
+    def work() -> None:
+        try:
+            came.append(session.run(outputs, given, options))
+        except BaseException as error:
+            came.append(error)
+        ended.set()
+
+    worker = threading.Thread(target=work, name="network", daemon=True)
+    worker.start()
+    try:
+        while not ended.wait(LOOK):
+            if _processor_time(worker) > limit:
+                raise TimeoutError
+    except BaseException:
+        options.terminate = True  # before the network's next operation
+        worker.join(PATIENCE)
+        raise
+    if isinstance(came[0], BaseException):
+        raise came[0]
+    return came[0]
+
+
+def _processor_time(worker: threading.Thread) -> float:
+    """Seconds that a thread has computed; 0 where the system does not tell, or it has ended."""
+    try:
+        return time.clock_gettime(time.pthread_getcpuclockid(worker.ident))
+    except (AttributeError, OSError, OverflowError):
+        return 0.0
+
+
+@cache
+def _try_out(file: Path, changed: int) -> None:
+    """Loads a network in a process of its own first, with limits of time and memory: constants are computed then, beyond all limits.
+
+    Raises FaceswapError where it cannot be loaded. `changed` tells one file under a name from another.
     """
+    import psutil
+
+    _package()
+    size = file.stat().st_size
+    most, seconds = MEMORY + ROOM + 3 * size, math.ceil(LOADING * (1 + 2 * size / 1e9))
+    with subprocess.Popen([sys.executable, "-m", "lib.onnx", os.path.abspath(file), str(seconds)], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True, errors="replace", env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
+        try:
+            process = psutil.Process(child.pid)
+            while child.poll() is None:
+                if process.memory_info().rss > most:
+                    child.kill()
+                time.sleep(0.02)
+        except psutil.NoSuchProcess:
+            pass
+        except BaseException:
+            child.kill()
+            raise
+        said = child.stdout.read()
+    if child.returncode and said.startswith(REFUSED):
+        raise FaceswapError(said.removeprefix(REFUSED).strip())
+    if child.returncode:
+        raise FaceswapError(f"{file} takes too much time or memory before it looks at a picture. Use another network.")
+
+
+def _package() -> Any:
+    """onnxruntime. Raises FaceswapError where it is not installed."""
     try:
         import onnxruntime
     except ImportError:
         raise FaceswapError(f"ONNX networks need the package onnxruntime. Run: {Path(sys.executable).name} -m pip install onnxruntime "
                             "(with an NVIDIA GPU onnxruntime-gpu, on Windows also onnxruntime-directml).") from None
+    return onnxruntime
+
+
+def _limit(seconds: int) -> None:
+    """Lets this process end before it has computed for longer."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
+
+@cache
+def _bound_memory() -> None:
+    """One allocator for all users' networks, which gives no more than MEMORY."""
+    import onnxruntime
+
+    place = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg(MEMORY, -1, -1, -1))
+
+
+def session(file: Path, network: bytes | None = None, bounded: bool = False) -> Any:
+    """An `onnxruntime.InferenceSession` of the network in `file`, on the best device there is; a call computes on one thread.
+
+    Where `file` is of another kind, `network` is what was made of it. `bounded`: its tensors may take no more than MEMORY.
+
+    Raises FaceswapError where the package is missing or the file is no network.
+    """
+    onnxruntime = _package()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1  # frames and faces already keep all cores busy
-    settings.log_severity_level = 3  # errors
+    settings.log_severity_level = 4  # errors are raised
     providers = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
     settings.enable_mem_pattern = "DmlExecutionProvider" not in providers  # DirectML cannot do with it
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") and "CUDAExecutionProvider" in providers:
         providers.remove("CUDAExecutionProvider")
+    if bounded and file.stat().st_size <= OWN_WEIGHT:
+        _bound_memory()
+        settings.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return onnxruntime.InferenceSession(network or str(file), settings, providers=providers)
     except Exception as error:  # onnxruntime has a dozen exceptions without a common base
@@ -236,3 +374,17 @@ def _name_or_number(value: Any) -> str | int:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    named = Path(sys.argv[1])
+    _limit(int(sys.argv[2]))
+    try:
+        session(named)
+    except FaceswapError as error:
+        print(f"{REFUSED}{error}", flush=True)
+    except MemoryError:
+        sys.exit(1)
+    else:
+        os._exit(0)  # at once, whatever threads there are
+    sys.exit(1)
