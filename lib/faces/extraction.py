@@ -99,7 +99,7 @@ def extract(source: FrameSource, store: AlignmentStore, make_detector: Callable[
     What the store has is not searched again, and faces are not written again that were written before. `size` and
     `coverage` are those of the faces written. `min_face` is the smallest face looked for, in frame pixels, 0 what the detector finds
     by itself, and `rotate` the angles (degrees) by which frames are turned where that may help; None means as the store was begun.
-    Pictures that show no face get a second look, closer; frames of videos do not, since their neighbours tell.
+    Pictures that show no face get two more looks, from farther away and closer; frames of videos do not, since their neighbours tell.
     One decoder feeds `workers` threads (as many as cores by default), each with a detector of
     its own. When all frames are known, faces are linked through time, and `smooth` takes the jitter out of their landmarks
     (None: in a video, unless the store was begun otherwise). With a `recognizer` people are told apart. Faces of others than those

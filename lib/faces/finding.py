@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.errors import UsageError
 from lib.faces.geometry import invert, transform_points
-from lib.faces.search import closer, distinct, search, shrunk
+from lib.faces.search import closer, distinct, farther, search, shrunk
 from lib.plugin import Aligner, Detector
 from lib.profile import Stages
 from lib.types import Detection, Face
@@ -23,8 +23,8 @@ def find(images: Sequence[np.ndarray], detector: Detector, aligner: Aligner, min
 
     Faces of at least `min_face` pixels are looked for, and smaller ones have no landmarks, (0, 2); 0 leaves it to the detector.
     Images in which no face is found, or one that may not stand upright, are turned by each of `angles` (degrees, clockwise) too, and
-    each face is taken from the angle at which it scores best. `again`: without `min_face`, what shows no face is looked at once
-    more, closer.
+    each face is taken from the angle at which it scores best. `again`: without `min_face`, what shows no face is looked at twice
+    more, from farther away and closer.
     """
     stages = stages or Stages()
     with stages("detect"):
@@ -32,7 +32,9 @@ def find(images: Sequence[np.ndarray], detector: Detector, aligner: Aligner, min
         if angles:
             _turn(images, rows, detector, min_face, angles)
         if again and not min_face:
-            rows = [row or [(found, 0) for found in closer(detector, image)] for image, row in zip(images, rows)]
+            for image, row in zip(images, rows):
+                if not row:  # closer in last: it takes parts of a face that is larger than its picture for faces
+                    row += [(found, 0) for found in farther(detector, image) or closer(detector, image)]
     with stages("align"):
         return _aligned(images, rows, aligner, min_face)
 

@@ -34,6 +34,13 @@ def search(detector: Detector, images: Sequence[np.ndarray], min_face: float = 0
     return [_searched(detector, image, detector.smallest / min_face) for image in images]
 
 
+def farther(detector: Detector, image: np.ndarray) -> list[Detection]:
+    """A look at `image` from farther away, for a face that is about as large as the picture, or larger."""
+    if max(image.shape[:2]) <= LEAST_SEARCHED:
+        return []
+    return _moved(detector.detect([resized(image, LEAST_SEARCHED)[0]])[0], image, LEAST_SEARCHED)
+
+
 def closer(detector: Detector, image: np.ndarray) -> list[Detection]:
     """A second look at `image`, for faces a third as large as the detector's own look finds."""
     return search(detector, [image], smallest_found(detector, image) / CLOSER)[0] if detector.smallest else []

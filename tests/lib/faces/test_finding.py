@@ -106,6 +106,24 @@ def test_only_a_second_look_finds_what_is_far_off(aligner, astronaut):
     assert 730 < face.landmarks[30, 0] < 780 and 310 < face.landmarks[30, 1] < 350
 
 
+def test_a_face_larger_than_its_picture_is_found_from_farther_away(aligner, hopper):
+    """What shows no face at the usual size: cut out from brows to chin, 1500 pixels high."""
+    try:
+        yunet = DETECTORS.create("yunet")
+    except FaceswapError as error:
+        pytest.skip(f"its weights cannot be had: {error}")
+    left, top, right, bottom = yunet.detect([hopper])[0][0].box
+    margin = (right - left) / 12
+    left, top, right, bottom = np.rint([left + margin, top + margin, right - margin, bottom - margin]).astype(int)
+    tight = cv2.resize(hopper[top:bottom, left:right], (1500, 1500), interpolation=cv2.INTER_CUBIC)
+    assert find([tight], yunet, aligner) == [[]]
+    (face,), = find([tight], yunet, aligner, again=True)
+    assert face.detection.box[2] - face.detection.box[0] > 1400
+    there = find([hopper], yunet, aligner)[0][0].landmarks
+    there = (there - [left, top] + 0.5) * 1500 / (right - left) - 0.5
+    assert np.linalg.norm(face.landmarks[36:] - there[36:], axis=1).mean() < 60  # eyes and mouth
+
+
 def test_smaller_faces_have_no_landmarks(detector, aligner, astronaut):
     assert len(find([astronaut], detector, aligner, min_face=70)[0]) == 1  # about 91 pixels
     for options in {}, {"angles": (90,), "again": True}:
