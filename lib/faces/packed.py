@@ -32,7 +32,8 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
-from lib.files.reading import parse_json
+from lib.files.reading import NotRegular, parse_json
+from lib.files import hdf5
 from lib.faces.faceset import (LARGEST, SIGNATURE, FaceFile, FaceFolder, face_of, is_face_folder, list_faces, origin_of, read_face,
                                read_face_and_text, write_png)
 from lib.faces.geometry import COVERAGES, resized_matrix
@@ -48,13 +49,12 @@ from lib.types import AlignedFace, Detection, Face
 logger = logging.getLogger(__name__)
 
 KIND, FORMAT = "faceswap faces", 1
-HDF5 = b"\x89HDF\r\n\x1a\n"
 BLOCK = 1 << 16  # bytes of names and texts that are written at a time
 TEXT = 4096  # bytes at most, usually, of what a face says of itself
 NUMBERS = 68 * 2 + 2 * 3 + 4 + 1  # landmarks, matrix, box, score
 TOLD = 5  # names of damaged files at most
 LEVEL = 1  # of the compression: the highest one saves a hundredth more, and takes a third longer
-DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, OverflowError, zlib.error)  # as h5py says it
+DAMAGE = (*hdf5.DAMAGE, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,8 @@ class Packing:
 def is_packed(path: Path) -> bool:
     """Whether `path` is an HDF5 file: a packed face set, or what somebody takes for one."""
     try:
-        with open(path, "rb") as file:
-            return file.read(len(HDF5)) == HDF5
-    except OSError:
+        return hdf5.is_hdf5(path)
+    except (OSError, NotRegular):
         return False
 
 
@@ -123,13 +122,11 @@ class PackedFaces:
 
     def __init__(self, path: Path):
         """Raises FaceswapError where `path` is none, is damaged, is newer than this program, or takes more memory than there is."""
-        import h5py
-
         self.path = path
         if not is_packed(path):
             raise FaceswapError(f"{path} is no packed face set. Name a file that `faceswap.py faces pack` made.")
         with self._reported():
-            self._file = h5py.File(path, "r")
+            self._file = hdf5.open_hdf5(path)
         try:
             with self._reported():
                 self._check()
@@ -231,7 +228,7 @@ class PackedFaces:
 
     def _pictures(self, side: int, rows: np.ndarray) -> Any:
         """The pictures of one side: mapped into memory, or where they are compressed the dataset itself."""
-        images = self._dataset(f"images_{side}")
+        images = hdf5.dataset(self._file, f"images_{side}")
         if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3) or not 0 < side <= LARGEST:
             raise ValueError(f"its pictures are {images.dtype} {images.shape}")
         if rows.min() < 0 or rows.max() >= len(images):
@@ -246,21 +243,10 @@ class PackedFaces:
         return self._bytes(name, np.uint8).tobytes().split(b"\0")[:-1]
 
     def _bytes(self, name: str, kind: type) -> np.ndarray:
-        data = self._dataset(name)
-        if data.dtype != kind or not data.nbytes <= data.id.get_storage_size() <= self.path.stat().st_size:
+        data = hdf5.dataset(self._file, name)
+        if data.dtype != kind or data.ndim not in (1, 2) or data.id.get_storage_size() > self.path.stat().st_size:
             raise ValueError(f"{name} is not whole")
-        return data[:]
-
-    def _dataset(self, name: str) -> Any:
-        """The dataset, if all of it lies in this very file."""
-        import h5py
-
-        if not isinstance(self._file.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"there is no {name}")
-        data = self._file[name]
-        if data.external or data.is_virtual:
-            raise ValueError(f"{name} lies in another file")
-        return data
+        return hdf5.numbers(self._file, name)
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -468,12 +454,10 @@ def _side(path: Path) -> int:
 
 def _is_ours(path: Path) -> bool:
     """Whether `path` is a packed face set of any format, whole or not."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.open_hdf5(path) as file:
             return file.attrs.get("kind") == KIND
-    except DAMAGE:
+    except (*DAMAGE, NotRegular):
         return False
 
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import FaceswapError
-from lib.files import reading
+from lib.files import hdf5, reading
 from lib.files.writing import (check_inner_folder, copy_file, create, flush_file, flush_folder, make_inner_folder,
                                PART, part_beside, remove_inner_folder, write_json)
 from lib.lock import SILENT, Beat, Elsewhere, Lock, Locked
@@ -305,9 +305,10 @@ def load_networks(save: Path, networks: dict[str, keras.Model], averaged: bool) 
             path = save / f"{name}.weights.h5"
         _check_size(path, 4 * network.count_params())
         try:
+            hdf5.check_numbers(path, named=False)
             network.load_weights(path)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FaceswapError(f"{path} does not hold the weights of this model ({str(error).splitlines()[0]}). "
+        except (*hdf5.DAMAGE, MemoryError) as error:
+            raise FaceswapError(f"{path} does not hold the weights of this model ({(str(error) or 'damaged').splitlines()[0]}). "
                                 "Restore the model folder from a copy.") from error
 
 
@@ -334,17 +335,16 @@ def _save_variables(path: Path, variables) -> None:
 
 
 def _load_variables(path: Path, variables) -> None:
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.open_hdf5(path, named=False) as file:
             names = sorted(file)
-            if [tuple(file[name].shape) for name in names] != [tuple(variable.shape) for variable in variables]:
+            if len(names) != len(variables) or any(hdf5.dataset(file, name).shape != tuple(variable.shape)
+                                                   for name, variable in zip(names, variables)):
                 raise ValueError("other shapes")
             for name, variable in zip(names, variables):
-                variable.assign(file[name][()])
-    except (OSError, ValueError, KeyError) as error:
-        raise FaceswapError(f"{path} does not hold this model's optimizer ({error}). Restore the model folder from a copy.") from error
+                variable.assign(hdf5.numbers(file, name))
+    except hdf5.DAMAGE as error:
+        raise FaceswapError(f"{path} does not hold this model's optimizer ({(str(error) or 'damaged').splitlines()[0]}). Restore the model folder from a copy.") from error
 
 
 def check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) -> None:

@@ -24,6 +24,8 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
+from lib.files.reading import NotRegular
+from lib.files import hdf5
 from lib.faces import hair
 from lib.faces.geometry import COVERAGES, invert, template_matrix, transform_points, warp
 from lib.files.writing import disk_errors, new_file
@@ -103,40 +105,37 @@ def write(path: Path, bank: Bank, sources: str) -> None:
 
 def sources_in(path: Path) -> str | None:
     """What the bank at `path` was made of; None where there is none, or it cannot be read."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.open_hdf5(path, named=False) as file:
             return str(file.attrs["sources"])
-    except (OSError, KeyError, ValueError, RuntimeError):
+    except (*hdf5.DAMAGE, NotRegular):
         return None
 
 
 def read(path: Path) -> Bank:
     """The bank at `path`. Raises FaceswapError where it is damaged, or none."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.open_hdf5(path, named=False) as file:
             if file.attrs["kind"] != KIND or int(file.attrs["format"]) > FORMAT or file.attrs["coverage"] not in COVERAGES:
                 raise ValueError("it is no bank of exemplars, or one of a newer version")
-            jpegs, ends, landmarks, moments = (file[name] for name in ("jpegs", "ends", "landmarks", "moments"))
+            jpegs, ends, landmarks, moments = (hdf5.dataset(file, name) for name in ("jpegs", "ends", "landmarks", "moments"))
             count = ends.shape[0] if ends.ndim == 1 else 0
             if not 0 < count <= MOST or jpegs.ndim != 1 or jpegs.dtype != np.uint8 or not 0 < jpegs.shape[0] <= MOST_BYTES \
                     or landmarks.shape != (count, 68, 2) or moments.shape != (count,):
                 raise ValueError("its parts do not fit together")
-            data, ends = jpegs[:].tobytes(), np.concatenate([[0], ends[:].astype(np.int64)])
+            data = hdf5.numbers(file, "jpegs", MOST_BYTES).tobytes()
+            ends = np.concatenate([[0], hdf5.numbers(file, "ends").astype(np.int64)])
             if (np.diff(ends) <= 0).any() or ends[-1] != len(data):
                 raise ValueError("its pictures do not lie one after another")
-            landmarks = landmarks[:].astype(np.float32)
+            landmarks, moments = hdf5.numbers(file, "landmarks").astype(np.float32), hdf5.numbers(file, "moments").astype(np.int64)
             if not np.isfinite(landmarks).all() or np.abs(landmarks).max() > 10:
                 raise ValueError("its landmarks are no places of a crop")
-            bank = Bank([data[start:end] for start, end in zip(ends, ends[1:])], landmarks, moments[:].astype(np.int64),
+            bank = Bank([data[start:end] for start, end in zip(ends, ends[1:])], landmarks, moments,
                         str(file.attrs["coverage"]), bool(file.attrs["bare"]))
         for jpeg in bank.jpegs:
             _check_size(jpeg)
         return bank
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError, cv2.error) as error:
+    except (*hdf5.DAMAGE, cv2.error) as error:
         raise FaceswapError(f"Cannot read {path}: {error}. Delete it to convert without exemplars, or train on, which makes it anew.") \
             from error
 
