@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
-GRID = 16  # the bend is solved at 16 x 16 points and interpolated
+GRID = 24  # the bend is solved at 24 x 24 points and interpolated
 STIFFNESS = 1e-3  # landmarks are noisy: the bend need not meet each exactly
 
 _angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
@@ -19,7 +19,7 @@ GRID_POINTS = np.stack(np.meshgrid(_centres, _centres), axis=-1).reshape(-1, 2)
 
 
 class Bend:
-    """Bends faces until their landmarks lie at `wanted` (68, 2), in [0, 1] of the crop's side. Solved once for any number of faces."""
+    """Bends faces until their landmarks lie at `wanted` (K, 2), in [0, 1] of the crop's side. Solved once for any number of faces."""
 
     def __init__(self, wanted: np.ndarray):
         self._points = points = np.vstack([wanted, ANCHORS])
@@ -35,7 +35,7 @@ class Bend:
     def of(self, present: np.ndarray) -> np.ndarray:
         """Where places of the crop have to look, relative to themselves, so that landmarks at `present` appear where they are wanted.
 
-        `present` (68, 2) in [0, 1] of the crop's side. Returns (GRID, GRID, 2) float32 x, y, likewise, for `spread`.
+        `present` (K, 2) in [0, 1] of the crop's side. Returns (GRID, GRID, 2) float32 x, y, likewise, for `spread`.
         """
         count = len(self._points)
         right = np.zeros((count + 3, 2))

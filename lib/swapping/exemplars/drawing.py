@@ -19,6 +19,7 @@ from lib.swapping.exemplars.skin import LEFT_BROW, OUTER_LIPS, RIGHT_BROW, face_
 BANDS = (1.5 / 160, 3 / 160, 6 / 160, 12 / 160)  # sigma: between two lies a band
 PARTS = ((RIGHT_EYE, 8 / 160, 4 / 160), (LEFT_EYE, 8 / 160, 4 / 160), (OUTER_LIPS, 9 / 160, 6 / 160))  # how far each reaches, its soft edge
 BROW, BROW_EDGE = 10 / 160, 4 / 160  # half of the width of the band that holds a brow, its soft edge
+BROW_EDGES, BROW_ROOM = 9 / 160, 0.4  # from a brow's middle to points that move with it; at most this share of the way to the eye
 AROUND = 3.0  # soft edges beyond which a part has no share
 GAIN = 0.6, 1.6  # of the colours of a part, so that it suits the skin around it
 LIGHT = 15 / 160  # sigma of the light that is taken from the drawing
@@ -39,16 +40,16 @@ class Bent:
         side = self.side = exemplars.side
         self.points = (wanted * side - 0.5).astype(np.float32)
         self.size = face_size(self.points)
-        bend = Bend(wanted)
-        self.opposite = bend.of(wanted[MIRRORED])  # as `Bend.of` has it: where the same place of the other half of the face lies
+        bend = Bend(with_brow_edges(wanted))
+        self.opposite = bend.of(with_brow_edges(wanted[MIRRORED]))  # as `Bend.of` has it: where the same place of the other half of the face lies
         self._exemplars, self._places = exemplars, {
-            index: spread(bend.of(exemplars.features.shapes[index].astype(np.float64)), side) + grid(side)
+            index: spread(bend.of(with_brow_edges(exemplars.features.shapes[index].astype(np.float64))), side) + grid(side)
             for index in {picture for mix in choice for picture, _ in mix}}
         whole = slice(0, side), slice(0, side)
         self.image = self._mixed(choice.skin, whole)  # (S, S, 3) float32 RGB in [0, 1]
         masks = sum(np.float32(share / 255) * self._remapped(index, 1, whole).astype(np.float32) for index, share in choice.skin)
         self.face, self.hair = cv2.split(cv2.GaussianBlur(masks, (0, 0), EDGE * self.size))  # (S, S): 1 = B's face; 1 = B's hair over it
-        self.face *= _within_jaw(self.points, side, self.size)
+        self.within = _within_jaw(self.points, side, self.size)  # (S, S): 0 along the edge of the face; 1 = surely B's face
         self.parts = np.zeros((side, side), np.float32)  # 1 = inside eyes, brows and mouth
         for mix, (part, reach, edge) in zip((choice.right_eye, choice.left_eye, choice.mouth), PARTS):
             self._set_in(mix, part, reach * self.size, edge * self.size, mix != choice.skin)
@@ -89,12 +90,26 @@ class Bent:
                          borderMode=cv2.BORDER_REPLICATE)
 
 
+def with_brow_edges(points: np.ndarray) -> np.ndarray:
+    """(88, 2): landmarks (68, 2) and points above and below the brows, so that a brow is moved by a bend and not made thicker."""
+    upwards = points[27] - points[30]
+    upwards = upwards / (np.linalg.norm(upwards) + 1e-9)
+    edges = []
+    for brow, eye in ((points[RIGHT_BROW], points[RIGHT_EYE]), (points[LEFT_BROW], points[LEFT_EYE])):
+        room = BROW_ROOM * float((brow.mean(0) - eye.mean(0)) @ upwards)
+        reach = np.clip(room, 0, BROW_EDGES * face_size(points)) * upwards
+        edges += [brow + reach, brow - reach]
+    return np.vstack([points, *edges])
+
+
 def with_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float], original: np.ndarray) -> np.ndarray:
     """`drawn` (S, S, 3) float32 RGB in [0, 1] with the bands of `bent` in the given `shares`, as far as the two agree, and no finer than
     `original`, the picture (S, S, 3) uint8 RGB that it goes into."""
     size = bent.size
     lit = in_light_of(bent.image, drawn, skin_weights(bent), LIGHT * size)
     lit = as_soft_as(lit, original, bent)
+    smooth = blurred(drawn, BANDS[1] * size)  # where B's face may end, skin has no detail: neither its edge nor a young network's pattern
+    lit = smooth + np.maximum(bent.within, bent.parts)[..., None] * (lit - smooth)
     apart = lit - drawn
     levels = [apart]
     for band in BANDS:
@@ -161,12 +176,13 @@ def in_light_of(picture: np.ndarray, wanted: np.ndarray, weights: np.ndarray, si
 
 
 def skin_weights(bent: Bent) -> np.ndarray:
-    """(S, S) float32: 1 on skin of the bent picture, away from eyes, brows, mouth and hair."""
+    """(S, S) float32: 1 on skin of the bent picture, away from eyes and brows, what lies between them, mouth and hair."""
     mask = cv2.erode(_hull_of(with_whole_brows(bent.points), bent.side), np.ones((9, 9), np.uint8))
     wide = np.ones((9, 9), np.uint8)
-    for part in (RIGHT_EYE, LEFT_EYE, OUTER_LIPS, slice(17, 22), slice(22, 27)):
-        mask[cv2.dilate(_hull_of(bent.points[part], bent.side), wide) > 0] = 0
-    return (mask * np.float32(1 / 255)) * (bent.face > 0.8)
+    right, left = (np.vstack([bent.points[brow], bent.points[eye]]) for brow, eye in ((RIGHT_BROW, RIGHT_EYE), (LEFT_BROW, LEFT_EYE)))
+    for part in (right, left, bent.points[OUTER_LIPS]):
+        mask[cv2.dilate(_hull_of(part, bent.side), wide) > 0] = 0
+    return (mask * np.float32(1 / 255)) * (np.minimum(bent.face, bent.within) > 0.8)
 
 
 def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from lib.evaluation.detail import PartsOfB, detail
+from lib.faces.bending import Bend, spread
 from lib.faces.faceset import list_faces, read_face
 from lib.plugin import BLENDERS, COLORS, MASKERS
 from lib.swapping.composite import Compositor, crop_face, network_input
 from lib.swapping.exemplars import bank as banks
-from lib.swapping.exemplars import loading
+from lib.swapping.exemplars import loading, stage
+from lib.swapping.exemplars.choice import Choice
+from lib.swapping.exemplars.drawing import Bent, grid, with_brow_edges, with_detail
+from lib.swapping.exemplars.skin import face_size
 from lib.swapping.exemplars.stage import Planned, Separate, key_of, seen, shape_of
 from lib.swapping.pipeline import Role, swap_frames
 from lib.types import Frame, SwappedFace
@@ -163,3 +167,29 @@ def test_faces_are_known_by_frame_and_landmarks(swapped):
     face = swapped.aligned.face
     assert key_of(3, face) == key_of(3, face) != key_of(4, face)
     assert len(seen(swapped.aligned)) == 1
+
+
+def test_a_raised_brow_is_moved_and_not_made_thicker(ready):
+    shape = ready["b"].features.shapes[0].astype(np.float64)
+    raised = shape.copy()
+    brow, size = slice(17, 22), face_size(shape)
+    raised[brow] += 0.1 * size * (shape[27] - shape[30]) / np.linalg.norm(shape[27] - shape[30])
+    looks_at = spread(Bend(with_brow_edges(raised)).of(with_brow_edges(shape)), 256) + grid(256)
+    column, row = np.rint(raised[19] * 256 - 0.5).astype(int)
+    reach = round(0.05 * size * 256)  # a little more than half of a brow
+    thickness = looks_at[row + reach, column, 1] - looks_at[row - reach, column, 1]
+    assert thickness / (2 * reach) == pytest.approx(1, abs=0.12)  # without the edges 0.79
+
+
+def test_the_edge_of_the_face_of_an_exemplar_is_not_drawn(ready, network):
+    """A dark line along B's cheek, such as the edge before a background, leaves no line in the face."""
+    exemplars, choice = ready["b"], Choice(*[((0, 1.0),)] * 4)
+    shape = exemplars.features.shapes[0]
+    bent = Bent(exemplars, choice, shape.astype(np.float64))
+    drawn = stage.as_large(network(np.zeros((1, 64, 64, 3), np.float32))[0][0], bent.side)
+    plain = with_detail(drawn, bent, [1.0] * 4, np.uint8(bent.image * 255))
+    side = np.rint(bent.points[2:5]).astype(np.int32)
+    inwards = np.sign(bent.points[33, 0] - side[0, 0]) * round(8 / 160 * bent.size)
+    cv2.polylines(bent.image, [side + (int(inwards), 0)], False, (0, 0, 0), 2)
+    marked = with_detail(drawn, bent, [1.0] * 4, np.uint8(bent.image * 255))
+    assert np.abs(marked - plain).max() < 0.05  # where all of it counts 0.8
