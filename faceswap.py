@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 
 if sys.version_info < (3, 11):
@@ -27,6 +28,7 @@ def main(argv: list[str]) -> int:
     for stream in sys.stdout, sys.stderr:
         stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show must not end a run
     sys.stdout, sys.excepthook = EscapedStream(sys.stdout), _print_traceback
+    threading.excepthook = lambda error: _print_traceback(*error[:3])
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
             print(_overview())

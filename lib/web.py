@@ -24,7 +24,7 @@ from requests.utils import get_auth_from_url, get_netrc_auth
 
 HOPS = 10  # redirects
 CHUNK = 1 << 16
-SLOW = 5000  # bytes a second: a body that comes more slowly than that ...
+SLOW = 2000  # bytes a second: a body that comes more slowly than that ...
 SLOW_SECONDS = 60.0  # ... for so long is given up
 REDIRECTS = (301, 302, 303, 307, 308)
 AGAIN = (408, 425, 429, 500, 502, 503, 504)  # answers that may be others later; and all others from 500
@@ -185,6 +185,7 @@ class _Asker:
         self._sessions: dict[int, _Session] = {}
         self._reached: dict[tuple[str, int], int] = {}  # host, port -> how far the address reaches that it was found at
         self._sockets: list[socket.socket] = []
+        self.cookies = requests.cookies.RequestsCookieJar()  # each goes back to its own domain alone
 
     def follow(self, address: str, headers: dict[str, str]) -> requests.Response:
         at_least = NOWHERE  # as far as an address must reach: what the user named may be anywhere
@@ -250,6 +251,7 @@ class _Session(requests.Session):
 
     def __init__(self, asker: _Asker, at_least: int):
         super().__init__()
+        self.cookies = asker.cookies
         self.headers.update(
             {"User-Agent": "faceswap", "Accept": "*/*", "Accept-Encoding": "identity"}
         )  # ranges count coded bytes

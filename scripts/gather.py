@@ -62,7 +62,7 @@ class Gather(Command):
     retries: int = option(4, "Further tries after a try that failed, after 1, 2, 4 ... seconds.", low=0, high=20)
     timeout: float = option(20.0, "Seconds to wait for a server, and between two pieces of a file.", low=0.1, high=3600)
     max_size: float = option(4000.0, "Refuse files of more than so many MB.", low=0.001)
-    max_minutes: float = option(120.0, "Give up a file that is not whole after so many minutes; what has come is kept for the next run.",
+    max_minutes: float = option(720.0, "Give up a file that is not whole after so many minutes; what has come is kept for the next run.",
                                 low=0.01)
     min_side: int = option(0, "Leave files out whose shorter side has fewer pixels.", low=0)
     only: str | None = option(None, "Leave all else out.", choices=("pictures", "videos"))

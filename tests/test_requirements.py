@@ -22,6 +22,7 @@ UNSAFE = {  # what these let a received file or a server do is said in requireme
     "keras": "3.14.1",
     "onnxruntime": "1.26.0",
     "av": "17.1.0",
+    "requests": "2.32.3",
     "urllib3": "2.6.3",
     "pillow": "12.2.0",
     "h5py": "3.12.1",

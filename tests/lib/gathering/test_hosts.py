@@ -50,6 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked.append((self.headers["Host"], self.path, self.headers.get("Authorization")))
+        self.server.cookies.append((self.path, self.headers.get("Cookie")))
         place, _, onward = unquote(self.path).partition("?")
         extra = self.server.headers_of.get(place, {})
         self.send_response(302 if place == "/to" else extra.get("status", 200), extra.get("phrase"))
@@ -59,8 +60,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if place == "/drip":
-            for at in range(0, len(body), 150):
-                self.wfile.write(body[at : at + 150])
+            for at in range(0, len(body), 60):
+                self.wfile.write(body[at : at + 60])
                 if self.server.ended.wait(0.05):
                     return
         else:
@@ -90,7 +91,7 @@ def running():
 
 @pytest.fixture
 def server(running, monkeypatch):
-    running.asked, running.headers_of = [], {}
+    running.asked, running.cookies, running.headers_of = [], [], {}
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     return running
@@ -264,13 +265,20 @@ def test_an_exception_that_nobody_thought_of_is_the_failure_of_its_address(netwo
     assert good.status == DONE and "ZeroDivisionError" in (tmp_path / "out" / "gather.json").read_text()
 
 
+def test_a_cookie_goes_along_a_redirect_to_its_own_host_alone(server, fetched):
+    server.headers_of["/in"] = {"status": 302, "Location": "/again", "Set-Cookie": "seen=yes"}
+    server.headers_of["/again"] = {"status": 302, "Location": "http://other.test/x"}
+    assert fetched("http://public.test/in")[0].status == DONE
+    assert server.cookies == [("/in", None), ("/again", "seen=yes"), ("/x", None)]
+
+
 def test_an_unknown_host(fetched):
     assert fetched("http://nobody.test/x")[0].error == "there is no host nobody.test, or no network"
 
 
 def test_a_body_of_few_kilobytes_a_second_is_given_up(fetched, monkeypatch):
     monkeypatch.setattr(web, "SLOW_SECONDS", 0.5)
-    (entry,) = fetched("http://public.test/drip")  # 3000 bytes a second at most
+    (entry,) = fetched("http://public.test/drip")  # 1200 bytes a second at most
     assert entry.error.startswith("too slow: ") and "the next run goes on from there" in entry.error
 
 
