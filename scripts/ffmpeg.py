@@ -24,6 +24,7 @@ from lib.media.edits import DAMAGE, Expected, Output, Video, comment_of, sound_t
 from lib.media.encoders import Encoding
 from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
 from lib.media.opening import open_container, open_picture
+from lib.media.others import flags_of
 from lib.media.sink import refuse_hdr
 from lib.media.stitching import jumps_in
 from lib.media.stretch import stretch_of
@@ -355,16 +356,18 @@ def _cut(options: Ffmpeg) -> int:
     seeks = not video.source.origin and video.source.ticks() is not None  # else only reading all leads there
     if stop < len(times):
         limits += ["-t", f"{(math.floor((times[stop] * video.source.time_base - clock) * 1_000_000) - seek) / 1_000_000:.6f}"]
+    video.cut_off = round((begin - times[0] * video.source.time_base) * video.steady_rate)
     seconds = [(time - times[start]) * video.source.time_base for time in times[start:stop]]
     if options.copy:
         encoders.check_holds(output.path, output.container, video.codec)
         if video.stitched:
             raise FaceswapError(f"The clock of {video.path} jumps, so that no piece of it can be copied exactly. Leave out --copy.")
-        words = [*ffmpeg.reading(video.file, *limits), "-map", f"0:{video.stream}", "-c:v", "copy", *video.others(0, output.container)]
+        words = [*ffmpeg.reading(video.file, *limits), *video.read_attached(1), "-map", f"0:{video.stream}", "-c:v", "copy", *video.others(0, output.container)]
         words += ["-avoid_negative_ts", "disabled"] * (output.container in ("mp4", "mov"))
         return output.make(words, "cut", Expected(video.source.size, seconds, len(video.sound), slack=8), [video])
     encoding = _hardware(options, encodes=True)
-    words = ffmpeg.reading(video.file, *(limits if seeks else ()), *encoding.reading()) + (limits if not seeks else [])
+    words = ffmpeg.reading(video.file, *(limits if seeks else ()), *encoding.reading()) + video.read_attached(1)
+    words += limits if not seeks else []
     words += _encoded(video, output, encoding, [], video.source.size, copy_sound=False, keep_interlaced=bool(options.keep_interlaced))
     return output.make(words, "cut", Expected(video.source.size, seconds, len(video.sound)), [video])
 
@@ -457,6 +460,7 @@ def _mux(options: Ffmpeg) -> int:
     if video.source.ticks() is None:
         raise FaceswapError(f"{video.path} is a bare stream without times, which cannot be copied. Encode it first: ffmpeg scale --size "
                             "100%.")
+    video.flagged = []  # of its own sound nothing is written
     words = ffmpeg.reading(video.file) + ffmpeg.reading(options.audio, "-itsoffset", f"{options.offset or 0:.6f}")
     words += [] if jumps_in(options.audio) else video.clock()
     words += ["-map", f"0:{video.stream}", "-c:v", "copy", *sound_tracks(sound["audio"], 1, output.container, copy=True)]
@@ -494,11 +498,15 @@ def _concat(options: Ffmpeg) -> int:
         graph += _joined_pictures(videos, lengths, layout, encoding)
         base = first.source.time_base if len({video.source.time_base for video in videos}) == 1 else Fraction(1, 90000)
         mapped = ["-map", "[v]", *coder, *encoders.timing(output.container, base, first.steady_rate)]
+        mapped += first.timecode(output.container)
         logger.info("The videos differ in size, codec or settings, another is asked for, or a clock jumps: they are encoded again.")
     graph += [part for track in range(tracks) for part in _joined_sound(videos, lengths, track)]
     for track in range(tracks):
         mapped += ["-map", f"[a{track}]",
-                   *encoders.sound_words(track, *_with_track(videos, track).sound_facts(track), output.container, copy=False)]
+                   *encoders.sound_words(track, *_with_track(videos, track).sound_facts(track), output.container, copy=False),
+                   f"-disposition:a:{track}", flags_of(_with_track(videos, track).flagged[track][1])]
+        if language := _with_track(videos, track).sound[track]["language"]:
+            mapped += [f"-metadata:s:a:{track}", f"language={language}"]
     if graph:
         words += ["-filter_complex", ";".join(graph)]
     clock = [] if stitched else ["-copyts"]

@@ -16,8 +16,10 @@ from lib.errors import DONE, SOME_FAILED, FaceswapError
 from lib.logs import counted
 from lib.media import encoders, ffmpeg, info
 from lib.media.alike import DEINTERLACE, fitted
-from lib.media.files import VIDEO_FORMATS, same_path
+from lib.media.files import VIDEO_FORMATS, printable, same_path
 from lib.media.opening import open_container
+from lib.media.others import ATTACHES, flags_of, tell_lost_flags
+from lib.media.timecode import HELD, later
 from lib.media.times import frame_length, ticks_of
 from lib.media.video import VideoSource, pick_stream
 
@@ -47,6 +49,11 @@ class Video:
                               for stream in container.streams.subtitles]
             self.parameters = (self.codec, context.profile, context.pix_fmt, context.width, context.height, picked.time_base,
                                self.source.pixel_aspect, self.source.turn, self.source.colours, context.extradata)
+            self.flagged = [("audio", stream.disposition) for stream in container.streams.audio]  # of the tracks that are written
+            self._subtitle_flags = [stream.disposition for stream in container.streams.subtitles]
+            self._says_flags = any([*self._subtitle_flags, *(flags for _, flags in self.flagged)])  # else ffmpeg has its own rule
+            self._attached = [stream.name or "an attached file" for stream in container.streams.attachments]
+            self.cut_off, self._attached_in = 0, None  # frames that the result leaves out at the beginning; see `read_attached`
             self.sound = [info.sound_of(stream) for stream in container.streams.audio]
             self.sound_end = max((float((stream.start_time or 0) + stream.duration) * stream.time_base for stream in container.streams.audio
                                   if stream.duration), default=0.0)
@@ -108,19 +115,50 @@ class Video:
 
     def others(self, number: int, container: str, copy: bool = True) -> list[str]:
         """Words that take over all but the pictures from input `number`."""
-        return sound_tracks(self.sound, number, container, copy) + self.rest(number, container)
+        words = sound_tracks(self.sound, number, container, copy)
+        for index, (_, flags) in enumerate(self.flagged if self._says_flags else ()):
+            words += [f"-disposition:a:{index}", flags_of(flags)]
+        return words + self.rest(number, container)
 
     def rest(self, number: int, container: str) -> list[str]:
-        """Subtitles, chapters and metadata."""
+        """Subtitles, attached files, chapters and metadata."""
         words, kept = ["-map_metadata", str(number), "-map_chapters", str(number)], 0
+        if self._attached and container != ATTACHES:
+            logger.warning("%s: %s cannot be held by %s and %s left out; .mkv holds all", self.path.name,
+                           ", ".join(map(printable, self._attached)), container, "are" if len(self._attached) > 1 else "is")
+        words += self.timecode(container)
         for index, codec in enumerate(self.subtitles):
             coder = encoders.subtitle_words(kept, codec, container)
             if coder is None:
                 logger.warning("%s: subtitles %d cannot be held by %s and are left out; .mkv holds all", self.path.name, index, container)
             else:
                 words += ["-map", f"{number}:s:{index}", *coder]
+                words += [f"-disposition:s:{kept}", flags_of(self._subtitle_flags[index])] * self._says_flags
+                self.flagged.append(("subtitle", self._subtitle_flags[index]))
                 kept += 1
+        if self._attached and container == ATTACHES:  # last: ffmpeg mistakes a track behind them for one
+            words += ["-map", f"{self._attached_in or number}:t", "-c:t", "copy"]
         return words
+
+
+    def read_attached(self, number: int) -> list[str]:
+        """Words by which attached files are read in an input of their own, which gets this number: where a piece is cut out they would be
+        sought in vain."""
+        if not self._attached:
+            return []
+        self._attached_in = number
+        return ffmpeg.reading(self.file)
+
+    def timecode(self, container: str) -> list[str]:
+        """Words by which the pictures get the time code of the file, `cut_off` frames later."""
+        known = self.source.words.get("timecode")
+        if known is None:
+            return []
+        moved = later(known, self.steady_rate, self.cut_off)
+        if moved is None or container not in HELD:
+            logger.warning("%s: its time code %s cannot be held by %s; .mov, .mp4 and .mkv hold it", self.path.name, printable(known), container)
+            return []
+        return ["-metadata:s:v:0", f"timecode={moved}"]
 
 
 def sound_tracks(tracks: Sequence[dict], number: int, container: str, copy: bool) -> list[str]:
@@ -194,6 +232,8 @@ class Output:
         with ffmpeg.whole(self.path) as part:
             complaints = ffmpeg.run([*words, f"file:{part}"], what, len(expected.seconds), stdin)
             frames = self._check(part, expected, complaints)
+            if inputs:
+                tell_lost_flags(inputs[0].path.name, inputs[0].flagged, part, self.container)
         losses = [loss for video in inputs for loss in video.source.losses]
         if frames < len(expected.seconds) - expected.slack:
             losses.append(f"only {frames} of {len(expected.seconds)} frames could be read")

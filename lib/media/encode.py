@@ -25,10 +25,11 @@ from lib.files.writing import (create, disk_errors, make_folder, make_work_folde
 from lib.media import segments
 from lib.media.base import LARGE, PQ, FrameSink, FrameSource
 from lib.media.coded import BICUBIC, EXACT, FULL, LIMITED, CodedFrame, coded
-from lib.media.files import VIDEO_FORMATS
+from lib.media.files import VIDEO_FORMATS, printable
 from lib.media.segments import Description, SegmentWriter
 from lib.media.sink import check_output
 from lib.media.others import EDIT_LISTS, Others
+from lib.media.timecode import HELD, later
 from lib.media.video import BT601, BT709, Colours, VideoSource
 from lib.types import Frame, Patch, Shard, with_alpha
 
@@ -423,6 +424,7 @@ class VideoSink(FrameSink):
                 self._set_up(stream.codec_context, tuple(next(iter(there.values())).size))
                 stream.time_base = self._time_base
                 tracks = self._others(container)
+                self._describe(stream)
                 if self.mark:
                     self._tell(container.metadata, self.mark.comment())
                 packets = (packet for path in files for packet in segments.packets(path))
@@ -445,6 +447,8 @@ class VideoSink(FrameSink):
                 raise file.error
             if self.mark:
                 self.mark.sign(whole, self.path)
+            if tracks:
+                tracks.tell_lost_flags(whole)
             publish(whole, self.path)
         finally:
             file.close()
@@ -461,6 +465,23 @@ class VideoSink(FrameSink):
         for known in [known for known in metadata if known.lower() == key]:
             del metadata[known]
         metadata[key] = comment
+
+    def _describe(self, stream: av.video.stream.VideoStream) -> None:
+        """Says of the pictures what the input says of its own."""
+        if self._video is None:
+            return
+        words = self._video.words
+        stream.metadata.update({key: value for key, value in words.items() if key in ("language", "title")})
+        stream.disposition = self._video.disposition
+        if "timecode" in words:
+            zero = Fraction(next(self._video.frames(0, 1)).time) if self._first else Fraction(0)
+            passed = round((self._begins - zero) * (self._video.steady_rate or self._rate)) if self._first else 0
+            timecode = later(words["timecode"], self._video.steady_rate or self._rate, passed)
+            if timecode and self._format in HELD:
+                stream.metadata["timecode"] = timecode
+            else:
+                logger.warning("%s: its time code %s cannot be held by %s; .mov, .mp4 and .mkv hold it", self._video.path.name,
+                               printable(words["timecode"]), self.path.suffix)
 
     def _others(self, container: av.container.OutputContainer) -> Others | None:
         if self._video is None:

@@ -6,19 +6,23 @@ Packets go over as they are where the container holds them; sound is else encode
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.stream import Discard
+from av.stream import Discard, Disposition
 
+from lib.media.files import printable
 from lib.media.stitching import Stitcher, may_jump
 from lib.media.opening import open_container, packets_of
 
 logger = logging.getLogger(__name__)
 
 EDIT_LISTS = ("mp4", "mov", "3gp")  # containers in which a stream may begin before time 0
+ATTACHES = "matroska"  # the container that holds attached files
+TOLD = (Disposition.default | Disposition.dub | Disposition.original | Disposition.comment | Disposition.lyrics | Disposition.karaoke
+        | Disposition.forced | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.captions | Disposition.descriptions)
 OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration")  # said of the input itself
 SOUND = {"webm": "libopus", "avi": "libmp3lame", "flv": "aac", "mpeg": "mp2", "asf": "wmav2"}  # where copying is impossible; else AAC
 
@@ -38,6 +42,8 @@ class Others:
         self._lead_in = format in EDIT_LISTS
         self._input = open_container(path)
         self._tracks = {}
+        self._flagged: list[tuple[str, Disposition]] = []  # kind and flags of the tracks, in their order
+        self._name, self._format = path.name, format
         for stream in self._input.streams:
             track = None
             if stream.type == "audio" and sound:
@@ -56,6 +62,9 @@ class Others:
             else:
                 self._tracks[stream.index] = track
                 track.stream.metadata.update(stream.metadata)
+                track.stream.disposition = stream.disposition
+                self._flagged.append((stream.type, stream.disposition))
+        self._attach(format)
         output.metadata.update({key: value for key, value in self._input.metadata.items() if key.lower() not in OF_THE_FILE})
         if chapters := self._chapters():
             output.set_chapters(chapters)
@@ -67,6 +76,20 @@ class Others:
                 self._input.seek(int((start - 1) * av.time_base))
             self._packets = packets_of(self._input, streams) if streams else iter(())
         self._waiting: av.Packet | None = None
+
+    def _attach(self, format: str) -> None:
+        """Takes over attached files, such as the fonts of subtitles."""
+        attached = self._input.streams.attachments
+        for stream in attached if format == ATTACHES else ():
+            self._output.add_attachment(stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data)
+        if attached and format != ATTACHES:
+            logger.warning("%s: %s cannot be held by %s and %s left out; .mkv holds all", self._name,
+                           ", ".join(printable(stream.name or "an attached file") for stream in attached), format,
+                           "are" if len(attached) > 1 else "is")
+
+    def tell_lost_flags(self, made: Path) -> None:
+        """Warns where the finished file `made` does not say of a track what the input does: that it is a comment, forced ..."""
+        tell_lost_flags(self._name, self._flagged, made, self._format)
 
     def write_until(self, second: float) -> None:
         """Writes the packets that begin before `second` of the output."""
@@ -124,6 +147,23 @@ def _copied(stream, output, format: str) -> _Copied | None:
 def _rounded(value: Fraction) -> int:
     """As FFmpeg rounds times: halves away from 0."""
     return int(value + Fraction(1, 2)) if value >= 0 else -int(-value + Fraction(1, 2))
+
+
+def tell_lost_flags(name: str, flagged: Sequence[tuple[str, Disposition]], made: Path, format: str) -> None:
+    """Warns where the file `made`, of that format, does not have the flags of the tracks of `name`: kind and flags of each, in their order."""
+    with open_container(made) as container:
+        for kind, streams in (("audio", container.streams.audio), ("subtitle", container.streams.subtitles)):
+            lost, before = Disposition(0), [flags for of_kind, flags in flagged if of_kind == kind]
+            for number, (flags, stream) in enumerate(zip(before, streams)):
+                lost |= flags & ~stream.disposition & (TOLD if number else TOLD & ~Disposition.default)  # the first is it anyway
+            if lost:
+                logger.warning("%s: that %s tracks are flagged as %s cannot be held by %s; .mkv holds all", name, kind,
+                               ", ".join(flag.name.replace("_", " ") for flag in Disposition if flag & lost), format)
+
+
+def flags_of(disposition: Disposition) -> str:
+    """As ffmpeg's -disposition takes them."""
+    return "+".join(flag.name for flag in TOLD if flag in disposition) or "0"
 
 
 class _Track:

@@ -109,6 +109,9 @@ class VideoSource(FrameSource):
             self.rate = stream.average_rate or stream.guessed_rate
             self.steady_rate = stream.guessed_rate or self.rate  # of which the times of a variable rate are usually multiples
             self.time_base: Fraction = stream.time_base
+            # what the file says of the track: its language, a time code
+            self.words: dict[str, str] = {key.lower(): value for key, value in stream.metadata.items()}
+            self.disposition = stream.disposition
             self.turn = turn  # see `Conversion`
             self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
             self.begins = Fraction(container.start_time or 0, av.time_base)  # seconds: of whichever stream comes first

@@ -101,7 +101,11 @@ def test_turned_stretched_and_odd_video_is_seen_alike(shared, tmp_path, name):
     command("extract", "-i", path, "-o", tmp_path / "frames")
     files = extracted(tmp_path / "frames")
     assert len(files) == VideoSource(path).count
-    assert all(np.array_equal(pictures.read(file), image) for file, image in zip(files, images(path, 3)))
+    pairs = list(zip(files, images(path, 3)))
+    if "interlaced" in name:  # of the first frame, which has none before it, versions of ffmpeg make different pictures
+        file, image = pairs.pop(0)
+        assert np.abs(pictures.read(file) - image.astype(float)).mean() < 0.1
+    assert all(np.array_equal(pictures.read(file), image) for file, image in pairs)
 
 
 def test_deep_video_becomes_pictures_of_16_bits(shared, tmp_path):
