@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 PICTURE_ENDINGS = frozenset((".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .jp2 .j2k .jpx .ppm .pgm .pbm .pnm"
-                             " .avif .heic .heif .tga .apng").split())
+                             " .avif .heic .heif .tga .jxl .apng").split())
 VIDEO_FORMATS = {  # ending of a video we write -> name of the container format
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi", ".ts": "mpegts", ".mts": "mpegts",
     ".m2ts": "mpegts", ".flv": "flv", ".3gp": "3gp", ".mpg": "mpeg", ".mpeg": "mpeg", ".wmv": "asf", ".nut": "nut"}

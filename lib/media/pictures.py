@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from lib.errors import FaceswapError
-from lib.files.reading import NotRegular, opened
+from lib.files.reading import NotRegular, opened, read_bytes
 from lib.files.writing import disk_errors, write_bytes
 from lib.media import deep
 from lib.media.base import FrameSource
@@ -42,6 +42,7 @@ WITH_EXIF = ("JPEG", "PNG", "WEBP", "TIFF")  # Pillow's formats that hold it
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes without colours
 XMP_CHUNK, XMP_TAG = "XML:com.adobe.xmp", 700  # where PNG and TIFF keep XMP
 AFTER_HEADER = 33  # bytes of a PNG file before its second chunk
+MOST_JPEG = 1 << 28  # bytes of a file that is looked at again where its end is missing
 READERS = 2  # pictures decoded ahead of the consumer, who has the other cores
 
 
@@ -76,13 +77,34 @@ def pixels(path: Path) -> Pixels:
     except UnidentifiedImageError:
         if (kind := content(path)) == "heic":
             return _read_heic(path)
+        if kind == "picture" and (told := _of_floats(path)):
+            raise FaceswapError(told) from None
         raise FaceswapError(_not_a_picture(path, kind)) from None
     except Image.DecompressionBombError:
         raise FaceswapError(f"{path} is larger than 178 million pixels. Scale it down first.") from None
     except FileNotFoundError:
         raise FaceswapError(f"{path} does not exist. Check the name.") from None
     except Exception as error:  # decoders of damaged files raise anything: OSError, SyntaxError, struct.error, ValueError ...
+        if (whole := _without_its_end(path)) is not None:
+            return _pixels(_upright(whole))
         raise FaceswapError(f"{path} is damaged and cannot be read: {_one_line(error)}. Replace it or take it away.") from error
+
+
+def _without_its_end(path: Path) -> Image.Image | None:
+    """The JPEG at `path` where it lacks its end marker alone, as some cameras and downloads leave it; None where pixels are missing, too.
+
+    A decoder fills in what is missing, and says nothing: where all pixels are there, it makes the same of whatever follows them.
+    """
+    data = read_bytes(path, MOST_JPEG) if path.stat().st_size <= MOST_JPEG else b""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    try:
+        first, *others = (open_picture(io.BytesIO(data.removesuffix(b"\xff") + more * 64 + b"\xff\xd9")) for more in (b"", b"\x55", b"\xaa"))
+        for picture in first, *others:
+            picture.load()
+    except Exception:  # see above
+        return None
+    return first if all(picture.tobytes() == first.tobytes() for picture in others) else None
 
 
 def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tuple[int, int] | None = None, mark: Mark | None = None,
@@ -187,7 +209,7 @@ def told_in(path: Path) -> Told:
 
 
 def content(path: Path) -> str:
-    """What the first bytes of a file say it is: "picture", "heic", "video", "empty" or "other"."""
+    """What the first bytes of a file say it is: "picture", "heic", "jxl", "video", "empty" or "other"."""
     try:
         with opened(path) as file:
             head = file.read(32)
@@ -195,6 +217,8 @@ def content(path: Path) -> str:
         return "other"
     if not head:
         return "empty"
+    if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "jxl"
     if head[4:8] == b"ftyp":
         brand = head[8:12]
         if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
@@ -425,9 +449,23 @@ def _not_a_picture(path: Path, kind: str) -> str:
     if path.is_dir():
         return f"{path} is a folder, not a picture."
     return {"empty": f"{path} is empty (0 bytes). Replace it or take it away.",
+            "jxl": f"{path} is a JPEG XL picture, which is not read. Convert it to PNG or JPEG first: djxl and ImageMagick do.",
             "video": f"{path} holds a video, not a picture. Give it a video's ending.",
             "picture": f"{path} is damaged: not even its size can be read. Replace it or take it away."}.get(
                 kind, f"{path} is not a picture. Replace it or take it away.")
+
+
+def _of_floats(path: Path) -> str | None:
+    """What to say of a TIFF whose values are numbers with a fraction; None of any other file."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            kind = tiff.pages[0].dtype
+    except Exception:  # see read()
+        return None
+    return (f"{path} is a TIFF of {8 * kind.itemsize}-bit floating-point values, which is not read: what they mean as colours it does not "
+            "say. Save it as 16-bit TIFF or PNG.") if kind is not None and kind.kind == "f" else None
 
 
 def _one_line(error: Exception) -> str:

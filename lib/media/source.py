@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 from lib.errors import FaceswapError
 from lib.media.animated import is_animated
@@ -25,11 +26,14 @@ def open_source(path: Path, exact: bool = True) -> FrameSource:
     if path.is_dir():
         return PictureSource(path)
     if not path.exists():
+        if (address := str(path)).startswith("file:/"):
+            there = "/" + unquote(address.removeprefix("file:").lstrip("/").removeprefix("localhost/"))
+            raise FaceswapError(f"{path} is an address. Name the file by its path: {there}")
         if "://" in str(path) or ":/" in str(path)[2:]:
             raise FaceswapError(f"{path} is an address, not a file. Download it first, and name the file.")
         raise FaceswapError(f"{path} does not exist. Check the name, or name a video, a picture or a folder of pictures.")
     ending = path.suffix.lower()
-    is_picture = ending in PICTURE_ENDINGS or ending not in VIDEO_ENDINGS and content(path) in ("picture", "heic")
+    is_picture = ending in PICTURE_ENDINGS or ending not in VIDEO_ENDINGS and content(path) in ("picture", "heic", "jxl")
     if not is_picture or is_animated(path):
         return VideoSource(path, exact)
     read(path)  # a single picture is checked now, where a folder would only lose one

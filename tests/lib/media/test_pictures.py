@@ -153,3 +153,42 @@ def test_some_frames_of_a_folder(tmp_path, astronaut, wanted):
     found = {frame.index: frame.image for frame in open_source(tmp_path).at(wanted)}
     assert list(found) == [index for index in wanted if index != 5]
     assert all(np.array_equal(image, astronaut[:8, :8] // (index + 1)) for index, image in found.items())
+
+
+@pytest.mark.parametrize("kind", [{}, {"progressive": True}, {"restart_marker_blocks": 3}, {"subsampling": 0}], ids=str)
+def test_a_jpeg_that_lacks_its_end_marker_alone_is_read(tmp_path, astronaut, kind):
+    whole, cut = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
+    Image.fromarray(astronaut).save(whole, quality=90, **kind)
+    data = whole.read_bytes()
+    for missing in 1, 2:
+        cut.write_bytes(data[:-missing])
+        assert np.array_equal(pictures.read(cut), pictures.read(whole))
+    for missing in 4, 100, len(data) // 2:
+        cut.write_bytes(data[:-missing])
+        with pytest.raises(FaceswapError, match="is damaged and cannot be read"):
+            pictures.read(cut)
+
+
+@pytest.mark.parametrize("beginning", [b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"])
+def test_jpeg_xl_is_told(tmp_path, beginning):
+    for name in "a.jxl", "b.jpg", "c":
+        (tmp_path / name).write_bytes(beginning + bytes(200))
+        with pytest.raises(FaceswapError, match="is a JPEG XL picture, which is not read. Convert it to PNG"):
+            open_source(tmp_path / name)
+    source = open_source(tmp_path)
+    assert not list(source) and any(loss.startswith("a.jxl: is a JPEG XL") for loss in source.losses)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_tiff_of_floats_is_told(tmp_path, astronaut, kind):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "a.tif", (astronaut / 255).astype(kind), photometric="rgb")
+    with pytest.raises(FaceswapError, match=f"{kind[5:]}-bit floating-point values, which is not read.*Save it as 16-bit"):
+        open_source(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("address", ["file:///some%20where/a.jpg", "file://localhost/some%20where/a.jpg", "file:/some%20where/a.jpg"])
+def test_a_file_named_as_an_address_is_told_by_its_path(address):
+    with pytest.raises(FaceswapError, match="is an address. Name the file by its path: /some where/a.jpg$"):
+        open_source(Path(address))
