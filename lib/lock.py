@@ -128,6 +128,22 @@ def held(path: Path) -> bool:
         os.close(file)
 
 
+def locks_bytes(folder: Path) -> bool:
+    """Whether the disk of `folder` knows locks of parts of files, which SQLite needs; also where no file can be made there to try it."""
+    if sys.platform == "win32":
+        return True
+    probe = part_beside(folder / "locks")
+    try:
+        with create(probe) as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in NO_LOCKS
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    return True
+
+
 def _take(file: int, shared: bool = False) -> None:
     if sys.platform == "win32":
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)

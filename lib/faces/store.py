@@ -38,12 +38,13 @@ from lib.faces import schema
 from lib.faces.quality import check_landmarks
 from lib.files.reading import check_regular
 from lib.files.writing import make_folder, part_beside, publish
-from lib.lock import Lock, Locked
+from lib.lock import Lock, Locked, locks_bytes
 from lib.media.files import printable
 from lib.types import Detection, Face
 
 APPLICATION = 0x46535750
 FORMAT = 4
+ENDING, LONGEST = ".alignments.db", 200  # of the name of a store; bytes of a source's name in one that is shortened
 SECONDS_BETWEEN_COMMITS = 1.0
 SCHEMA = """
 CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -118,8 +119,14 @@ class StoredFace:
 
 
 def default_store(source: Path) -> Path:
-    """Where the store of a video or of a folder of pictures lies: beside it, since the folder itself may be read-only."""
-    return Path(os.path.abspath(source) + ".alignments.db")
+    """Where the store of a video or of a folder of pictures lies: beside it, since the folder itself may be read-only.
+
+    The name is shortened where file systems, which take 255 bytes, would not take it with what SQLite adds.
+    """
+    path = Path(os.path.abspath(source) + ENDING)
+    if len(os.fsencode(path.name + "-journal")) > 255:  # a letter takes up to 4 bytes
+        path = path.with_name(f"{path.name[:LONGEST // 4]}~{zlib.crc32(os.fsencode(path.name)):08x}{ENDING}")
+    return path
 
 
 @contextmanager
@@ -171,7 +178,11 @@ class AlignmentStore:
         lock = None if read_only else _lock(path)
         store = None
         try:
-            uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}"
+            lockless = not locks_bytes(path.parent)
+            if lockless and not read_only:
+                raise FaceswapError(f"The disk of {path} knows no file locks, as some network shares do not, and an alignments file needs "
+                                    "them while it is written. Name a file on another disk with -p.")
+            uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}{'&nolock=1' if lockless else ''}"
             # a reader may be asked from any thread; isolation_level None: transactions are begun here alone
             store = cls(path, schema.connect(uri, check_same_thread=not read_only), lock)
             store._check_format(read_only)
@@ -693,6 +704,8 @@ def _trouble(path: Path, error: sqlite3.Error) -> FaceswapError:
         return _damaged(path, error)
     if code == sqlite3.SQLITE_FULL:
         return FaceswapError(f"The disk is full: {path} could not be written. Make room and run the same command again.")
+    if code == sqlite3.SQLITE_BUSY:
+        return FaceswapError(f"The alignments file {path} is in use by another program. Wait for it to end, or name another file with -p.")
     return FaceswapError(f"The alignments file {path} cannot be used: {error}. Check that it and its folder can be written, "
                          "or name another file with -p.")
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import sqlite3
 import subprocess
@@ -253,3 +254,29 @@ def test_default_place_is_beside_the_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "photos")
     for name in (".", "../photos/", str(tmp_path / "photos") + os.sep):
         assert default_store(name) == tmp_path / "photos.alignments.db"
+
+
+def test_a_long_name_has_a_store_that_fits_the_disk(tmp_path):
+    source = tmp_path / ("x" * 240 + ".mp4")
+    store = default_store(source)
+    assert store != default_store(tmp_path / ("x" * 241 + ".mp4")) and store.parent == tmp_path and store.name.endswith(".alignments.db")
+    with AlignmentStore.open(store) as opened:
+        opened.add(0, "", 0.0, [])
+    assert default_store(tmp_path / "a.mp4").name == "a.mp4.alignments.db"
+    short = tmp_path / ("x" * 229 + ".mp4")
+    assert default_store(short).name == short.name + ".alignments.db"
+
+
+def test_a_disk_without_file_locks_is_told_at_once_and_read_all_the_same(path, monkeypatch):
+    with AlignmentStore.open(path) as store:
+        store.add(0, "", None, [face(1)])
+
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("lib.lock.fcntl.lockf", refuse)
+    with pytest.raises(FaceswapError, match="knows no file locks.* -p"):
+        AlignmentStore.open(path)
+    with AlignmentStore.open(path, read_only=True) as store:
+        assert same(store.faces(0)[0], face(1))
+    assert list(path.parent.iterdir()) == [path]
