@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import html
-import logging
 import os
 import re
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +14,6 @@ from lib.media import pictures
 from lib.media.files import VIDEO_FORMATS
 from lib.media.opening import open_container, open_picture
 
-logger = logging.getLogger(__name__)
 HEAD = 1 << 16  # bytes by which a web page is known
 PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
                    "AVIF": ".avif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # by Pillow's names
@@ -26,7 +23,6 @@ UNTOLD = 0xFFFFFF00  # lengths in an AVI from here on mean that it was not known
 ICON = b"\0\0\1\0"  # it begins as some videos do
 STRANGERS = ((b"%PDF", "a PDF"), (b"PK\3\4", "a ZIP archive"), (b"\x1f\x8b", "an archive (gzip)"), (b"Rar!", "an archive (RAR)"),
              (b"7z\xbc\xaf", "an archive (7z)"), (b"ID3", "sound"), (b"fLaC", "sound"), (b"RIFF", "sound"))
-_one_at_a_time = threading.Lock()  # a large picture takes half a gigabyte
 
 
 class Refused(Exception):
@@ -98,16 +94,14 @@ def kind_of(path: Path) -> str:
 def examine(path: Path) -> Content:
     """What the whole file holds: a picture is decoded, a video opened. Raises Refused or Damaged."""
     kind = kind_of(path)
-    with _one_at_a_time:
-        try:
-            return _picture(path) if kind == "picture" else _video(path)
-        except FaceswapError as error:
-            said = str(error).replace(str(path), "the file")
-            without_advice = re.sub(r"\. (Replace|Scale|Get|Name|Choose) .*", "", said)  # it is for those who have the file already
-            raise Damaged(without_advice.rstrip(".")) from None
-        except Exception as error:  # of a library that a crafted file leads astray
-            logger.debug("%s", path, exc_info=True)
-            raise Damaged(f"the file is damaged and cannot be read ({type(error).__name__})") from None
+    try:
+        return _picture(path) if kind == "picture" else _video(path)
+    except FaceswapError as error:
+        said = str(error).replace(str(path), "the file")
+        without_advice = re.sub(r"\. (Replace|Scale|Get|Name|Choose) .*", "", said)  # it is for those who have the file already
+        raise Damaged(without_advice.rstrip(".")) from None
+    except Exception as error:  # of a library that a crafted file leads astray
+        raise Damaged(f"the file is damaged and cannot be read ({type(error).__name__})") from None
 
 
 def _picture(path: Path) -> Content:

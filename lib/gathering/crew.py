@@ -14,7 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lib.errors import FaceswapError
-from lib.gathering.checking import Damaged, Refused, Unwanted, Wishes, examine
+from lib.gathering.apart import examiner
+from lib.gathering.checking import Damaged, Refused, Unwanted, Wishes
 from lib.gathering.fetching import Fetcher
 from lib.gathering.names import safe_name
 from lib.gathering.parts import Part
@@ -115,7 +116,7 @@ class Crew:
         finally:
             task.seconds += time.monotonic() - began
         try:
-            content = examine(part.path)
+            content = examiner().examine(part.path)
         except Damaged as error:
             if is_of_one_piece:
                 raise
