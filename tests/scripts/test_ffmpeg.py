@@ -111,7 +111,7 @@ def test_turned_stretched_and_odd_video_is_seen_alike(shared, tmp_path, name):
 def test_deep_video_becomes_pictures_of_16_bits(shared, tmp_path):
     path = shared("videos/formats/hevc_10bit.mov")
     command("extract", "-i", path, "-o", tmp_path / "frames")
-    picture = pictures.read_deep(extracted(tmp_path / "frames")[0])
+    picture = pictures.pixels(extracted(tmp_path / "frames")[0]).image
     assert picture.dtype == np.uint16
     assert np.abs(picture / 257 - images(path, 1)[0]).max() <= 0.51
 
@@ -149,7 +149,7 @@ def test_16_bits_come_back_exactly(shared, tmp_path):
     again = lossless(path, tmp_path, ".mkv")
     with av.open(str(again)) as made:
         frame = next(made.decode(video=0)).to_ndarray(format="gbrp16le")
-    assert np.array_equal(frame, pictures.read_deep(extracted(tmp_path / "frames")[0]))
+    assert np.array_equal(frame, pictures.pixels(extracted(tmp_path / "frames")[0]).image)
 
 
 def test_deep_pictures_become_video_of_10_bits_as_bright_as_they_are(shared, tmp_path):

@@ -209,7 +209,7 @@ def test_pictures_of_16_bits_are_marked_too(mark, original, astronaut, tmp_path,
     path = tmp_path / f"deep{ending}"
     pictures.write(path, astronaut.astype(np.uint16) * 257, mark=mark, original=original)
     found = provenance_of(path)
-    assert found.state == INTACT and found.statement and pictures.read_deep(path).dtype == np.uint16
+    assert found.state == INTACT and found.statement and pictures.pixels(path).image.dtype == np.uint16
 
 
 def test_masks_are_not_marked(mark, astronaut, tmp_path):
