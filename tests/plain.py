@@ -12,7 +12,7 @@ from lib.media import ffmpeg
 def plain(*words: object, check: bool = True) -> str:
     """Runs ffmpeg with `words`; returns what it says."""
     line = [ffmpeg.executable(), "-hide_banner", "-nostdin", "-y", *map(str, words)]
-    done = subprocess.run(line, capture_output=True, text=True, errors="replace", timeout=120)
+    done = subprocess.run(line, capture_output=True, text=True, errors="replace", timeout=600)
     assert done.returncode == 0 or not check, done.stderr[-2000:]
     return done.stderr
 

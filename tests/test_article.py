@@ -60,7 +60,7 @@ def trained(extracted) -> Path:
             if line.startswith("iteration ") and int(line.split()[1]) >= ENOUGH:
                 break
         process.send_signal(signal.SIGINT)
-        log += process.communicate(timeout=300)[1]
+        log += process.communicate(timeout=600)[1]
     finally:
         process.kill()
     assert process.returncode == 130 and "InitializeLog" not in log, log

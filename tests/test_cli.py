@@ -106,7 +106,7 @@ def test_a_signal_saves_and_exits_130(number):
     process = subprocess.Popen([sys.executable, "-c", COMMAND.format(root=str(ROOT), saving=0)], stdout=-1, stderr=-1, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=600)
     assert out == "saved\n"
     assert err == "interrupted: Run the same command again to go on.\n"
     assert process.returncode == 130
@@ -118,7 +118,7 @@ def test_a_second_signal_ends_at_once():
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == -signal.SIGTERM
+    assert process.wait(600) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("error, answer", [

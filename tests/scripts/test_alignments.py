@@ -215,7 +215,7 @@ def killed(arguments: list, folder: Path, wait: float) -> bool:
     before = unfinished(folder)
     run = subprocess.Popen([sys.executable, ROOT / "faceswap.py", "alignments", *map(str, arguments)], stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while run.poll() is None and unfinished(folder) == before:
         assert time.monotonic() < deadline, "it did not begin to write"
     time.sleep(wait)

@@ -324,7 +324,7 @@ def interrupted(clip, model, output, number, own_plugins) -> int:
         time.sleep(0.02)
     time.sleep(0.3)  # into the search for faces, or the swap
     process.send_signal(number)
-    return process.wait(60)
+    return process.wait(600)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
@@ -377,7 +377,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_result(searched, whole, con
     while not (tmp_path / "out.mp4.part" / "000000").exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
-    assert process.wait(60) == -9
+    assert process.wait(600) == -9
     there = {file.name for file in (tmp_path / "out.mp4.part").iterdir() if file.name.isdecimal()}
     assert there and not (tmp_path / "out.mp4").exists()
     said = convert(searched, tmp_path / "out.mp4", "--no-provenance")

@@ -105,7 +105,7 @@ def test_killed_it_goes_on_where_it_was(faceswap, clip, own_plugins):
         database.close()
         return count
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not made():
         assert run.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)

@@ -210,7 +210,7 @@ def _killed_when(ready, *arguments) -> None:
     """Runs `sort`, and kills it once `ready()`, if it has not ended by then."""
     run = subprocess.Popen([sys.executable, str(ROOT / "faceswap.py"), "sort", *map(str, arguments)], stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while run.poll() is None and not ready():
         assert time.monotonic() < deadline
     run.send_signal(signal.SIGKILL)

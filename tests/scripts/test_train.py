@@ -131,7 +131,7 @@ def test_minutes_of_training_are_counted_over_all_runs(faceswap, own_plugins, li
     for minutes in (0.02, 0.05):
         faceswap(*line, "-m", tmp_path / "model", "--minutes", minutes, **own_plugins)
         _, state = checkpoint.newest(tmp_path / "model")
-        assert 60 * minutes <= state.seconds < 60 * minutes + 1
+        assert 60 * minutes <= state.seconds < 60 * minutes + 60  # an iteration more at most, however busy the machine is
 
 
 def test_videos_are_extracted_first(faceswap, own_plugins, clips, tmp_path):
@@ -150,7 +150,7 @@ def test_a_signal_saves_and_ends(endless, number):
     before = endless.newest()
     time.sleep(0.3)
     process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == INTERRUPTED and "Stopping: saving first" in said and "Traceback" not in said
     assert endless.newest() >= max(before, rows(endless.folder)[-1]["iteration"])  # all that it trained
 
@@ -382,7 +382,7 @@ def test_two_workers_on_two_machines_train_as_one(faceswap, own_plugins, face_fo
                                 text=True, env=os.environ | own_plugins | {"TF_CONFIG": json.dumps(task)})
                for task in (cluster | {"task": {"type": "worker", "index": number}} for number in range(2))]
     try:
-        said = [worker.communicate(timeout=240)[1] for worker in workers]
+        said = [worker.communicate(timeout=600)[1] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

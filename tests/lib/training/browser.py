@@ -79,7 +79,7 @@ class Browser:
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters} | ({"sessionId": self._session} if self._session else {})
         self._out.write(json.dumps(message).encode() + b"\0")
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while time.monotonic() < end:
             head, found, rest = self._buffer.partition(b"\0")
             if found:
