@@ -116,13 +116,9 @@ def load_generator(folder: Path, save: str | None = None) -> Generator:
     if model.swaps:
         raise FaceswapError(f"The model in {folder} is of the kind {options['model']!r}, which draws no new faces. Train one that does: "
                             "faceswap.py train -t stylegan -A FACES -m MODEL")
-    found = checkpoint.newest(folder) if save is None else checkpoint.find(folder, save, "--save")
-    if found is None:
-        raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
-    path, state = found
     every = model.networks()
     networks = {name: every[name] for name in ("mapping", "synthesis")}
-    checkpoint.load_networks(path, networks, averaged=checkpoint.has_averages(path))
+    _, state = checkpoint.load_newest(folder, networks, save)
     digest = hashlib.sha256(json.dumps([options["model"], options["options"], state.files], sort_keys=True).encode()).hexdigest()
     taught = options.get("faces", {}).get("a", {})
     return Generator(folder.resolve().name, networks["mapping"], networks["synthesis"], mean_of(networks["mapping"]), model.size,

@@ -25,7 +25,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -278,10 +278,36 @@ def newest(folder: Path) -> tuple[Path, State] | None:
         except PermissionError as error:
             raise FaceswapError(f"Cannot read the save {path}: {error.strerror}. Nothing was changed.") from error
         except (OSError, ValueError, KeyError, TypeError, FaceswapError) as error:
+            if _is_replaced(folder, found):
+                return newest(folder)
             logger.warning("The save %s is damaged (%s); trying the one before it.", path, error)
     if found:
         raise FaceswapError(f"Every save in {folder / 'saves'} is damaged. Restore the folder from a copy, or train anew in another.")
     return None
+
+
+def load_newest(folder: Path, networks: dict[str, keras.Model], which: str | None = None) -> tuple[Path, State]:
+    """Reads the weights of the newest good save into `networks`, or those of the save called `which` (see `find`), averaged where they are.
+
+    A training that goes on may remove the save meanwhile, since it keeps only some: then the newer one is read. Raises FaceswapError
+    where there is none, or it is damaged.
+    """
+    while True:
+        there = saves(folder)
+        found = newest(folder) if which is None else find(folder, which, "--save")
+        if found is None:
+            raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
+        try:
+            load_networks(found[0], networks, averaged=has_averages(found[0]))
+            return found
+        except (FaceswapError, OSError):
+            if which is not None or not _is_replaced(folder, there):
+                raise
+
+
+def _is_replaced(folder: Path, before: Sequence[Path]) -> bool:
+    """Whether another save is the newest now."""
+    return saves(folder)[:1] not in ([], before[:1])
 
 
 def set_aside_newer(folder: Path, iteration: int, why: str = "damaged") -> None:

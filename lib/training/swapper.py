@@ -116,13 +116,12 @@ def _loaded(folder: Path, options: dict[str, Any], model: FaceModel, save: str |
     """The networks of its newest good save, or of that called `save`, averaged where they are; and what stands for this save alone."""
     from lib.training import backend  # imports Keras, which takes seconds
 
-    found = checkpoint.newest(folder) if save is None else checkpoint.find(folder, save, "--save")
-    if found is None:
+    if save is None and not checkpoint.saves(folder):  # before the networks are made
         raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
     backend.set_up(options.get("precision", "float32"))
     networks = model.networks()
-    checkpoint.load_networks(found[0], networks, averaged=checkpoint.has_averages(found[0]))
-    told = [options["model"], options["options"], found[1].files, *_exemplars(folder)]
+    _, state = checkpoint.load_newest(folder, networks, save)
+    told = [options["model"], options["options"], state.files, *_exemplars(folder)]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return networks, digest
 

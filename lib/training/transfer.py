@@ -24,14 +24,11 @@ def load_weights(source: Path, networks: dict[str, keras.Model], parts: Sequence
     `source` holds no model, a damaged one, none of the parts, or nothing fits.
     """
     options = checkpoint.read_options(source)
-    found = checkpoint.newest(source)
-    if found is None:
-        raise FaceswapError(f"The model in {source} was never saved. Train it first: faceswap.py train -m {source} ...")
     others = MODELS.create(options["model"], **options["options"]).networks()
     if unknown := set(parts) - (set(others) & set(networks)):
         raise FaceswapError(f"--parts: not both models have a network {sorted(unknown)[0]!r}. "
                             f"Both have: {', '.join(name for name in networks if name in others) or 'none'}.")
-    checkpoint.load_networks(found[0], others, averaged=checkpoint.has_averages(found[0]))
+    found = checkpoint.load_newest(source, others)
     taken = {name: _copied(others[name], network) for name, network in networks.items() if name in others and name in (parts or networks)}
     if not any(count for count, _ in taken.values()):
         raise FaceswapError(f"Nothing of the model in {source} fits this one. Train a model of the same kind and options, or leave "

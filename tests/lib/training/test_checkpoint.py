@@ -379,3 +379,24 @@ def test_options_that_came_later_are_what_older_models_had(tmp_path, given, upsc
 def test_there_is_no_folder(tmp_path):
     with pytest.raises(FaceswapError, match="There is no model folder .*Train one first"):
         checkpoint.read_options(tmp_path / "model")
+
+
+@pytest.mark.parametrize("moment", ["state", "weights"])
+def test_a_save_that_training_removes_while_it_is_read_gives_way_to_the_newer_one(trained, tmp_path, monkeypatch, moment):
+    """As `train --keep 1` does beside convert."""
+    old, newer, into = Trained(2), Trained(3), Trained(4)
+    old.save(tmp_path, 10)
+    name = {"state": "_checked_state", "weights": "load_networks"}[moment]
+    read = getattr(checkpoint, name)
+
+    def read_slowly(save, *arguments, **options):
+        if save.name.endswith("10"):
+            newer.save(tmp_path, 20, keep=1)
+            assert not save.exists()
+        return read(save, *arguments, **options)
+
+    monkeypatch.setattr(checkpoint, name, read_slowly)
+    _, state = checkpoint.load_newest(tmp_path, into.networks)
+    assert state.iteration == 20
+    for wanted, there in zip(newer.averages["encoder"].get_weights(), into.networks["encoder"].get_weights(), strict=True):
+        assert np.array_equal(wanted, there)
