@@ -41,6 +41,7 @@ class Generator:
     coverage: str  # of the crops that it was taught with
     digest: str = ""  # of the weights
     faces: tuple[Path, ...] = field(default=())  # what it was taught with
+    published: bool = False  # a seed means the face that the reference programs draw for it
 
     @property
     def latent(self) -> int:
@@ -59,7 +60,7 @@ class Generator:
 
         "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019.
         """
-        return self.mean + np.float32(truncation) * (self.w(z_of(seeds, self.latent)) - self.mean)
+        return self.mean + np.float32(truncation) * (self.w(z_of(seeds, self.latent, self.published)) - self.mean)
 
     def styles(self, w: np.ndarray) -> np.ndarray:
         """(N, L, latent): the same w (N, latent) for every layer."""
@@ -93,8 +94,11 @@ class Generator:
         return np.concatenate([self.w(part) for part in np.split(z, 10)])
 
 
-def z_of(seeds: Sequence[int], latent: int) -> np.ndarray:
-    """(N, latent) float32, standard normal: a seed gives the same whatever else is asked."""
+def z_of(seeds: Sequence[int], latent: int, published: bool = False) -> np.ndarray:
+    """(N, latent) float32, standard normal: a seed gives the same whatever else is asked; with `published`, as the reference programs
+    draw it, such as generate.py of stylegan2-ada-pytorch."""
+    if published:
+        return np.concatenate([np.random.RandomState(seed).randn(1, latent) for seed in seeds]).astype(np.float32)
     return np.stack([np.random.default_rng(seed).standard_normal(latent, np.float32) for seed in seeds])
 
 

@@ -94,6 +94,8 @@ def _of_tensorflow(network: Any) -> dict[str, np.ndarray]:
 
 def _translated(name: str, array: np.ndarray) -> tuple[str, np.ndarray] | None:
     """None for what the other layout has no place for, such as the constant `lod`."""
+    if name == "mapping/LabelConcat/weight":
+        return "mapping.embed.weight", array
     if found := re.fullmatch(r"mapping/Dense(\d{1,2})/(weight|bias)", name):
         return f"mapping.fc{found[1]}.{found[2]}", array.T
     if name == "synthesis/4x4/Const/const":
@@ -118,6 +120,8 @@ def _translated(name: str, array: np.ndarray) -> tuple[str, np.ndarray] | None:
 def load_published(path: Path) -> Generator:
     """The generator in the file `path`. Raises FaceswapError where there is none of the design of 2020."""
     named = read_published(path)
+    if other := _other_kind(named):
+        raise FaceswapError(f"{path} holds {other}, which is not read. Those of StyleGAN2 are that draw colour pictures without classes.")
     from lib.training import backend  # imports Keras, which takes seconds
 
     backend.set_up("float32")
@@ -130,7 +134,22 @@ def load_published(path: Path) -> Generator:
                             "without classes, of 32 to 1024 pixels.") from error
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Generator(path.stem, networks["mapping"], networks["synthesis"], named["mapping.w_avg"], model.size, COVERAGE, digest)
+    return Generator(path.stem, networks["mapping"], networks["synthesis"], named["mapping.w_avg"], model.size, COVERAGE, digest,
+                     published=True)
+
+
+def _other_kind(named: dict[str, np.ndarray]) -> str | None:
+    """What kind of generator these arrays are of, where it is one that `_fill` cannot read; None where none is known by its arrays."""
+    if any(name.startswith("synthesis.input.") for name in named):
+        return "a generator of StyleGAN3"
+    if any(name.startswith("mapping.embed.") for name in named):
+        return "a generator that draws classes (conditional)"
+    if any(name.endswith(".skip.weight") for name in named):
+        return "a generator with residual connections"
+    channels = {len(array) for name, array in named.items() if name.endswith(".torgb.weight")}
+    if channels == {1}:
+        return "a generator of grey pictures"
+    return f"a generator of pictures with {max(channels)} channels" if channels and channels != {3} else None
 
 
 def _options(named: dict[str, np.ndarray]) -> dict[str, int]:

@@ -126,6 +126,8 @@ def test_a_generator_of_the_torch_layout_draws_what_it_drew(modules, networks, n
         pickle.dump({"G": None, "D": None, "G_ema": torch_module(modules, named)}, file)
     generator = published.load_published(tmp_path / "net.pkl")
     assert (generator.size, generator.latent, generator.layers) == (SIZE, LATENT, 8)
+    z = np.float32(np.random.RandomState(85).randn(1, LATENT))
+    assert np.allclose(generator.of_seeds([85]), networks["mapping"].predict_on_batch(z), atol=1e-4)
     wanted = pictures_of(networks["mapping"], networks["synthesis"])
     assert np.allclose(pictures_of(generator.mapping, generator.synthesis), wanted, atol=1e-4)
     assert np.allclose(generator.mean, named["mapping.w_avg"])
@@ -162,6 +164,25 @@ def test_a_generator_of_the_tensorflow_layout_draws_what_it_drew(modules, networ
     generator = published.load_published(tmp_path / "net.pkl")
     wanted = pictures_of(networks["mapping"], networks["synthesis"])
     assert np.allclose(pictures_of(generator.mapping, generator.synthesis), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("changed, words", [
+    (lambda named: {"mapping.embed.weight": np.ones((8, 5))}, "draws classes"),
+    (lambda named: {name: array[:1] for name, array in named.items() if ".torgb.weight" in name}, "grey pictures"),
+    (lambda named: {name: array[[0, 1, 2, 2]] for name, array in named.items() if ".torgb.weight" in name}, "4 channels"),
+    (lambda named: {"synthesis.b8.skip.weight": np.ones((16, 16, 1, 1))}, "residual connections"),
+    (lambda named: {"synthesis.input.weight": np.ones((16, 16))}, "StyleGAN3")], ids=["classes", "grey", "alpha", "residual", "3"])
+def test_generators_of_other_kinds_are_told_in_words(named, tmp_path, monkeypatch, changed, words):
+    monkeypatch.setattr(published, "read_published", lambda path: named | changed(named))
+    with pytest.raises(FaceswapError, match=f"holds a generator .*{words}.*, which is not read. Those of StyleGAN2 are"):
+        published.load_published(tmp_path / "net.pkl")
+
+
+def test_a_seed_means_the_face_that_the_published_program_draws():
+    """`generate.py` of stylegan2-ada-pytorch: z = torch.from_numpy(np.random.RandomState(seed).randn(1, G.z_dim))."""
+    wanted = [np.random.RandomState(seed).randn(1, 512)[0] for seed in (85, 6600)]
+    assert np.array_equal(z_of([85, 6600], 512, published=True), np.float32(wanted))
+    assert not np.array_equal(z_of([85], 512), z_of([85], 512, published=True))
 
 
 class Call:
