@@ -18,10 +18,13 @@ from PIL import Image
 
 from lib.errors import FaceswapError
 from lib.media import pictures
+from lib.media.source import open_source
+from lib.plugin import WRITERS
 from lib.provenance import keys
 from lib.provenance.marking import Mark, consent_of, file_hash
 from lib.provenance.reading import CHANGED, INTACT, UNMARKED, provenance_of
 from lib.provenance.xmp import COMPOSITE
+from lib.types import Patch
 from tests.leftovers import unfinished
 from tests.lib.provenance.test_keys import own_certificate
 
@@ -212,9 +215,20 @@ def test_pictures_of_16_bits_are_marked_too(mark, original, astronaut, tmp_path,
     assert found.state == INTACT and found.statement and pictures.pixels(path).image.dtype == np.uint16
 
 
-def test_masks_are_not_marked(mark, astronaut, tmp_path):
-    pictures.write(tmp_path / "mask.png", astronaut[..., 0], mark=mark)
-    assert provenance_of(tmp_path / "mask.png").state == UNMARKED
+def test_grey_pictures_are_marked_and_masks_are_not(mark, astronaut, tmp_path):
+    (tmp_path / "in").mkdir()
+    pictures.write(tmp_path / "in" / "grey.png", astronaut[:100, :120, 0])
+    source = open_source(tmp_path / "in")
+    rows, columns = slice(20, 60), slice(30, 80)
+    face = np.full((40, 50, 3), 90, np.uint8)
+    patch = Patch(rows, columns, face, astronaut[rows, columns], face, np.ones((40, 50), np.float32), (face, np.eye(2, 3)))
+    with WRITERS.create("images", mask="separate").open(tmp_path / "out", source) as sink:
+        sink.mark = mark
+        for frame in source:
+            sink.patch(frame, [patch])
+    assert Image.open(tmp_path / "out" / "grey.png").mode == "L"
+    assert provenance_of(tmp_path / "out" / "grey.png").state == INTACT
+    assert provenance_of(tmp_path / "out" / "grey_mask.png").state == UNMARKED
 
 
 def test_a_consent_record_is_named_by_its_hash_alone(mark, original, tmp_path):
