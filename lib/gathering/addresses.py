@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urldefrag, urlsplit
+from urllib.parse import urlsplit
 
 from lib.errors import FaceswapError
+from lib.files.reading import Unreadable, read_text
 
 SHOWN = 60  # characters of a line that a message shows
 
@@ -26,14 +27,16 @@ def read_list(path: Path) -> list[Listed]:
     Raises FaceswapError where the file cannot be read, is no text or names nothing.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise FaceswapError(f"{path} does not exist. Name a text file with one address a line with -i.") from None
     except IsADirectoryError:
         raise FaceswapError(f"{path} is a folder. Name a text file with one address a line with -i.") from None
     except OSError as error:
         raise FaceswapError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
-    except UnicodeDecodeError:
+    except Unreadable as error:
+        if str(error).startswith("it has "):
+            raise FaceswapError(f"{path} is too long: {error}. Cut it into several lists.") from None
         text = "\0"
     if "\0" in text:
         raise FaceswapError(f"{path} is no text in UTF-8. Save the list as plain text in UTF-8, one address a line.")
@@ -41,7 +44,7 @@ def read_list(path: Path) -> list[Listed]:
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if line and not line.startswith("#"):
-            found.setdefault(urldefrag(line).url if "://" in line else line, number)  # what stands after # no server is told
+            found.setdefault(line.partition("#")[0] if "://" in line else line, number)  # what stands after # no server is told
     if not found:
         raise FaceswapError(f"{path} names no address. Write one address (https://...) a line into it.")
     return [Listed(number, address, _problem(address)) for address, number in found.items()]
