@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import time
@@ -22,7 +23,8 @@ from lib.files.reading import as_json
 from lib.faces.cut import Cut
 from lib.faces.extraction import check_source, extract
 from lib.faces.faceset import FaceFolder
-from lib.faces.identity import Wanted, embeddings_of, faces_wanted, recognize
+from lib.faces.geometry import crop
+from lib.faces.identity import Wanted, embeddings_of, faces_wanted, likeness, recognize
 from lib.faces.masking import MaskedFace, check_stored, usable
 from lib.faces.quality import is_face
 from lib.faces.removal import faces_shown
@@ -67,6 +69,7 @@ FAINT = 0.1  # share of the faces of which nothing is to be seen, from which on 
 ELSEWHERE = ("input", "output", "model_dir", "save", "alignments", "shard", "detector", "aligner")
 TRIED = ("color", "blender", "mask", "erosion", "erosion_top", "erosion_right", "erosion_bottom", "erosion_left", "feather", "match_detail",
          "sharpen", "face_scale", "follow_eyes", "exemplars")
+COMPARED = 3  # faces that are compared with the model's people, where none is yet
 TRIED_ON = 4  # frames, where --preview does not say how many
 MUTE = (".mpg", ".mpeg", ".bmp", ".dib")  # endings of formats that hold no words
 LOOKED_AT = 500  # faces' frames, by which the label's corner in a video is chosen
@@ -103,6 +106,7 @@ def run(options: Convert) -> int:
             roles = _roles(options, source, store, models, enhancer, compositor)
             planning.callback(lambda: [role.exemplars.close() for role in roles if isinstance(role.exemplars, Planned)])
             check_stored(store, compositor.maskers, source.path)
+            _tell_own_face(options, source, store, models)
             key, before = _key(options, source, store, models, enhancer), record.before()
             record.note(models={str(folder): swapper.digest for folder, swapper in models.items()}, key=key)
             again, failed = record.failed_before(key), set()
@@ -215,6 +219,31 @@ def marked(sink: FrameSink | FaceFolder, record: Record, mark: Mark | None, opti
         from lib.provenance.marking import file_hash
 
         record.note(output_sha256=file_hash(options.output))
+
+
+def _tell_own_face(options: Convert, source: FrameSource, store: AlignmentStore, models: dict[Path, Swapper]) -> None:
+    """A warning where the faces of `source` are already those of the person whose face the model puts there."""
+    swapper = next(iter(models.values()))
+    to, other = ("a", "b") if options.swap_model else ("b", "a")
+    if options.swap or not {"a", "b"} <= swapper.identity.keys():
+        return
+    recognizer = RECOGNIZERS.create(swapper.recognizer)
+    embeddings = [embedding for _, _, embedding in itertools.islice(store.embeddings(swapper.recognizer), LOOKED_AT)]
+    if not embeddings:
+        with_face = [index for index, _, _, faces in store.frame_counts() if faces]
+        faces = []
+        for frame in source.at(spread(with_face, COMPARED)):
+            with suppress(ValueError, cv2.error):  # what makes no face is told when the frame is converted
+                faces.append(crop(frame.image, store.faces(frame.index)[0].fitted))
+        embeddings = list(recognizer.embed(faces))
+    if not embeddings:
+        return
+    to_new, to_old = (likeness(np.array(embeddings), swapper.identity[identity][None], recognizer)[:, 0] for identity in (to, other))
+    alike = (to_new >= recognizer.same) & (to_new > to_old)
+    if alike.mean() > 0.5:
+        way = "Leave -s out" if options.swap_model else "Add -s/--swap-model"
+        logger.warning("The faces of %s look like %s, whose face the model puts there: there is nothing to swap. %s to put the other "
+                       "person's face on them, or choose another input.", source.path, to.upper(), way)
 
 
 def _corner(label: Label | None, source: FrameSource, store: AlignmentStore) -> str | None:

@@ -63,6 +63,7 @@ FEWEST_FACES = 10  # below this nothing can be learnt
 FEW_FACES = 100  # below this the swap will look alike whatever A does
 FEW_PICTURES = 1000  # below this an adversarial model of all kinds of people or pictures learns them by heart
 EMBEDDED_FACES = 16  # enough for a steady mean
+COMPARED, MIXED_UP, CLEARLY = 40, 0.08, 0.1  # faces of each person; the share that is told; by how much they are more like the other
 MOST_FACES = 4096  # of each person in a batch
 WARM_UP = 100  # iterations, for models whose learning rate changes
 CLIP_AT = {"value": 1.0, "norm": 1.0, "global": 1.0, "adaptive": 10.0}
@@ -542,6 +543,8 @@ def _write_description(folder: Path, settings: dict[str, Any], folders: dict[str
         if identity in known:
             _tell_other_person(identity, np.array(known[identity], np.float32), mean, folder, recognizer())
         known[identity] = mean.astype(float).round(6).tolist()
+    if changed and known.keys() == {"a", "b"}:
+        _tell_mixed_up(files, {identity: np.array(mean, np.float32) for identity, mean in known.items()}, folders, recognizer())
     try:
         checkpoint.write_options(folder, settings | {"faces": now})
         if changed:
@@ -590,10 +593,27 @@ def _tell_other_person(identity: str, before: np.ndarray, now: np.ndarray, folde
                        alike, recognizer.same, folder, kept)
 
 
+def _tell_mixed_up(files: dict[str, list[list]], means: dict[str, np.ndarray], folders: dict[str, list[Path]],
+                   recognizer: Recognizer) -> None:
+    """A warning where some of the faces of one person are rather the other's."""
+    for own, other in ("a", "b"), ("b", "a"):
+        faces = _evenly(list(itertools.chain(*files[own])), COMPARED)
+        embeddings = recognizer.embed([file.aligned for file in faces])
+        to_own, to_other = (likeness(embeddings, means[identity][None], recognizer)[:, 0] for identity in (own, other))
+        count = int(((to_other >= recognizer.same) & (to_other > to_own + CLEARLY)).sum())
+        if count >= max(2, MIXED_UP * len(faces)):
+            logger.warning("About %.0f %% of %s's faces are %s's (%d of %d that were compared): the model would learn to draw them, too. "
+                           "Take them out: faceswap.py sort -i %s --by identity --group 2.", 100 * count / len(faces), own.upper(),
+                           other.upper(), count, len(faces), folders[own][0])
+
+
+def _evenly(files: list[FaceFile], most: int) -> list[FaceFile]:
+    return [files[index] for index in np.linspace(0, len(files) - 1, min(most, len(files))).astype(int)]
+
+
 def _embedding(files: list[FaceFile], recognizer: Recognizer) -> np.ndarray:
     """The mean of some faces' embeddings."""
-    chosen = [files[index] for index in np.linspace(0, len(files) - 1, min(EMBEDDED_FACES, len(files))).astype(int)]
-    return recognizer.embed([file.aligned for file in chosen]).mean(0)
+    return recognizer.embed([file.aligned for file in _evenly(files, EMBEDDED_FACES)]).mean(0)
 
 
 @dataclass(kw_only=True)

@@ -537,3 +537,9 @@ def test_an_input_without_faces_is_told(convert, tmp_path):
     pictures.write(tmp_path / "in" / "grey.png", np.full((256, 256, 3), 90, np.uint8))
     assert "No faces found in" in convert(tmp_path / "in", tmp_path / "out.mp4", code=1)
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_converting_the_clip_of_the_person_to_be_put_there_is_told(clips, convert, tmp_path):
+    own = Path(shutil.copy(clips[1], tmp_path / "own.mp4"))
+    assert f"The faces of {own} look like B, whose face the model puts there" in convert(own, tmp_path / "out.mp4", "--frames", "1-4")
+    assert "look like" not in convert(own, tmp_path / "out.mp4", "--frames", "1-4", "-s")

@@ -476,3 +476,16 @@ def test_a_backend_that_is_none(faceswap, own_plugins, line, tmp_path, name, wor
 ])
 def test_options_that_do_not_go_together(faceswap, own_plugins, line, tmp_path, given, words):
     assert words in faceswap(*line, "-m", tmp_path / "model", *given, code=2, **own_plugins).stderr
+
+
+def test_faces_of_a_among_those_of_b_are_told_at_the_start(faceswap, own_plugins, line, face_folders, tmp_path):
+    """A quarter of B's faces."""
+    shutil.copytree(face_folders["b"], tmp_path / "b")
+    for path in sorted(face_folders["a"].glob("*.png"))[::3]:
+        shutil.copy(path, tmp_path / "b" / f"x{path.name}")
+    said = faceswap("train", "-A", face_folders["a"], "-B", tmp_path / "b", *line[5:], "-m", tmp_path / "model", "-i", 1, **own_plugins).stderr
+    assert "About 25 % of B's faces are A's (4 of 16" in said and f"sort -i {tmp_path / 'b'} --by identity" in said and "A's faces are" not in said
+
+
+def test_faces_of_two_people_are_not_taken_for_mixed_up(whole):
+    assert "of B's faces are" not in (whole.parent / "said.txt").read_text() and "Take them out" not in (whole.parent / "said.txt").read_text()
