@@ -93,7 +93,7 @@ def run(options: Convert) -> int:
         device.give_blocks_back()
     compositor, follow = compositing(options, source.path)
     sink, mark_of = sink_of(options, source), marking(options)
-    label = None if options.label is None else Label(options.label, source.hdr_coded and source.hdr_coded[1])
+    label = None if options.label is None else Label(options.label)
     if label and sink.aligned:
         raise UsageError("--label is written into frames, and -w patch writes faces apart from them. Leave one of them out.")
     models, enhancer = _models(options), options.enhance and Enhancer(options.enhance)

@@ -16,7 +16,7 @@ import av
 
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.files.writing import (disk_errors, make_folder, make_work_folder, MARK, publish,
+from lib.files.writing import (disk_errors, make_folder, make_work_folder, MARK, publish, write_bytes,
                                publish_work_folder, remove_work_folder, work_folder_of)
 from lib.logs import counted
 from lib.media import encoders, ffmpeg, info, pictures
@@ -592,7 +592,7 @@ def _thumbnail(options: Ffmpeg) -> int:
         wanted = sorted({round((number + 0.5) * len(video.ticks) / shown - 0.5) for number in range(shown)})
         size = wanted_size(options.size, size) if options.size else _within(size, TILE_WIDTH)
         select = ["select=" + "+".join(f"eq(n\\,{index})" for index in wanted)]
-        after = [f"tile={across}x{down}"]
+        after = ["format=gbrp16le"] * (video.source.tone is not None) + [f"tile={across}x{down}"]
         made = size[0] * across, size[1] * down
     else:
         if options.at is not None:
@@ -613,9 +613,12 @@ def _thumbnail(options: Ffmpeg) -> int:
             select = ["thumbnail=100"]  # of a hundred, the one that is most like all of them
         size = wanted_size(options.size, size) if options.size else size
         after, made = [], size
-    filters = [*video.made_alike(), *select, *encoders.to_rgb(video.source, "rgb24"), f"scale={size[0]}:{size[1]}:flags=lanczos+{encoders.EXACT}", *after]
+    hdr = video.source.tone is not None  # which is made SDR at the end
+    filters = [*video.made_alike(), *select, *encoders.to_rgb(video.source, "rgb48" if hdr else "rgb24"),
+               f"scale={size[0]}:{size[1]}:flags=lanczos+{encoders.EXACT}", *after]
     coder = {"png": ["-c:v", "png"], "jpg": ["-c:v", "mjpeg", "-q:v", "2"], "webp": ["-c:v", "libwebp", "-quality", "90"]}[kind]
-    filters += ["scale=out_color_matrix=bt601:out_range=full,format=yuvj444p"] * (kind == "jpg")
+    coder = ["-c:v", "png"] if hdr else coder
+    filters += ["scale=out_color_matrix=bt601:out_range=full,format=yuvj444p"] * (kind == "jpg" and not hdr)
     words = [*ffmpeg.reading(video.file, "-noautorotate", *reading), "-map", f"0:{video.stream}", "-vf", ",".join(filters), "-frames:v", "1",
              "-fps_mode", "passthrough", *coder, "-f", "image2", "-update", "1"]
     if options.dry_run:
@@ -626,6 +629,9 @@ def _thumbnail(options: Ffmpeg) -> int:
         with open_picture(part) as picture:
             if picture.size != made:
                 raise FaceswapError(f"ffmpeg made {picture.size[0]}x{picture.size[1]} pixels instead of {made[0]}x{made[1]}.")
+        if hdr:
+            with disk_errors(path):
+                write_bytes(part, pictures.encoded(pictures.as_sdr(pictures.pixels(part).image, video.source.tone), f".{kind}"))
     logger.info("Wrote %s, %dx%d: %s", "a sheet of " + counted(shown, "frame") if options.tiles else "a thumbnail", *made, path)
     tell_lost_marks([video.path], path)
     return DONE

@@ -15,6 +15,7 @@ import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
+from lib.media.tone import Tone
 from lib.types import Frame, Patch, Samples, on_white
 
 UNSPECIFIED, RESERVED = 2, 3  # matrices as ISO/IEC 23091-2 and FFmpeg number them; 0 is RGB itself
@@ -48,13 +49,20 @@ class Conversion:
     size: tuple[int, int]  # (width, height) before it is turned
     turn: tuple[int, int, int, int] = (1, 0, 0, 1)  # a, b, c, d of x' = a x + c y, y' = b x + d y, each -1, 0 or 1
     exact: bool = True  # False: a level too dark on average, in a tenth of the time
+    tone: Tone | None = None  # of HDR video: how RGB is made SDR, which it is in all but the samples and `raw`
     transparent: bool = False  # whether pictures are transparent somewhere; those in RGB are then seen on white
 
     def rgb(self, picture: av.VideoFrame) -> np.ndarray:
         """(H, W, 3) uint8."""
+        if self.tone:
+            return self.tone.sdr(self.raw(picture))
         if self.transparent and picture.format.is_rgb:
             return on_white(self.rgba(picture))
         return upright(self._reformatted(picture, self.size, "rgb24", self._flags(picture)).to_ndarray(), self.turn)
+
+    def raw(self, picture: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint16, 256 times as much: code values of RGB as they are."""
+        return upright(self._reformatted(picture, self.size, "gbrp16le", self._flags(picture)).to_ndarray(), self.turn)
 
     def rgba(self, picture: av.VideoFrame) -> np.ndarray:
         """(H, W, 4) uint8, colours as they are, whatever alpha."""
@@ -72,6 +80,11 @@ class Conversion:
 
     def part(self, picture: av.VideoFrame, rows: slice, columns: slice, deep: bool) -> np.ndarray:
         """(H, W, 3) of these rows and columns: uint8, or uint16, 256 times as much, as FFmpeg has it."""
+        if self.tone:
+            return self.tone.sdr(self._raw_part(picture, rows, columns, True), deep)
+        return self._raw_part(picture, rows, columns, deep)
+
+    def _raw_part(self, picture: av.VideoFrame, rows: slice, columns: slice, deep: bool) -> np.ndarray:
         box = _around(picture, rows, columns)
         cut = self._cut(picture, *box)
         rgb = self._reformatted(cut, (cut.width, cut.height), "gbrp16le" if deep else "rgb24", BILINEAR | EXACT).to_ndarray()
@@ -83,7 +96,7 @@ class Conversion:
         Where colours lie is not told, so it is taken to be where most videos have it: half a pixel that no network sees.
         """
         weights = WEIGHTS.get(self._matrix_of(picture))
-        if weights is None or not self.cuts(picture):
+        if weights is None or self.tone or not self.cuts(picture):
             return None
         across, down = LAYOUTS[picture.format.name]
         full = range_of(picture) == FULL
@@ -101,7 +114,10 @@ class Conversion:
             changed = cv2.convertScaleAbs(cv2.absdiff(patch.pixels, patch.before), alpha=255)  # 0, or at least 1 before it is grey
             changed = cv2.compare(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY), 0, cv2.CMP_GT)
             coarse = cv2.dilate(changed, np.ones((1 << down, 1 << across), np.uint8), anchor=(0, 0))[::1 << down, ::1 << across]
-            new = planes(self._coded(patch.pixels, picture))
+            pixels = patch.pixels
+            if self.tone:
+                pixels = self.tone.hdr(pixels, self._raw_part(picture, rows, columns, True), patch.mask)
+            new = planes(self._coded(pixels, picture))
             for number, (plane, samples) in enumerate(zip(planes(result)[:3], new[:3], strict=True)):  # transparency stays
                 there, top, left = (coarse, rows.start >> down, columns.start >> across) if number else (changed, rows.start, columns.start)
                 part = plane[top:top + len(samples), left:left + samples.shape[1]]
@@ -181,6 +197,23 @@ class CodedFrame(Frame):
             object.__setattr__(self, "_part", known)
         top, left = rows.start - known[0].start, columns.start - known[1].start
         return known[3][top:top + rows.stop - rows.start, left:left + columns.stop - columns.start]
+
+    def raw_with(self, seen: np.ndarray | Sequence[Patch]) -> np.ndarray:
+        """(H, W, 3) uint16, 256 times as much: code values of HDR video where the frame shows the picture `seen`, or patches."""
+        tone, code = self.conversion.tone, self.conversion.raw(self.coded)
+        if isinstance(seen, np.ndarray):
+            return tone.hdr(seen, code)
+        whole = code.copy()
+        for patch in seen:
+            there = whole[patch.rows, patch.columns]
+            changed = (patch.pixels != patch.before).any(2)[..., None]
+            np.copyto(there, tone.hdr(patch.pixels, code[patch.rows, patch.columns], patch.mask), where=changed)
+        return whole
+
+    def with_patches(self, patches: Sequence[Patch], deep: bool = False) -> np.ndarray:
+        if deep and self.conversion.tone:  # HDR it stays
+            return self.raw_with(patches)
+        return super().with_patches(patches, deep)
 
     def samples(self) -> Samples | None:
         return self.conversion.samples(self.coded)

@@ -97,6 +97,8 @@ class VideoSink(FrameSink):
         if self._keeps_fields and (self._encoder != "libx264" or not self._video.cuts or self._video.layout != self._layout(source.size)):
             raise FaceswapError(f"The fields of {source.path} cannot be kept: that is done as H.264, of video in 4:2:0 that is neither turned "
                                 "nor stretched. Choose --writer.codec h264, or leave out --keep-interlaced.")
+        if self._video and self._video.tone and not self._layout(source.size).startswith(YUV):
+            logger.warning("%s is HDR video, which %s does not keep: it becomes SDR, tone-mapped.", source.path.name, codec)
         self._transparent = self._video is not None and self._video.transparent
         if self._transparent and codec not in TRANSPARENT:
             logger.warning("%s is transparent in places, which %s does not keep: there it is seen %s. ffv1 (.mkv) and prores (.mov) keep it.",
@@ -386,6 +388,8 @@ class VideoSink(FrameSink):
                     picture, format=layout, src_colorspace=matrix, dst_colorspace=matrix, src_color_range=color_range,
                     dst_color_range=color_range, interpolation=BICUBIC | EXACT, threads=1)
         else:
+            if isinstance(frame, CodedFrame) and frame.conversion.tone and layout.startswith(YUV):
+                return self._of_code_values(frame.raw_with(seen), layout)
             image = frame.with_patches(seen) if patched else seen
             image, kind = (with_alpha(frame, image), "rgba") if self._transparent and frame.rgba is not None else (image, "rgb24")
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=kind)
@@ -393,6 +397,16 @@ class VideoSink(FrameSink):
                 picture.color_range = FULL
                 return self._reformatter.reformat(picture, format=layout, threads=1)
             picture = coded(picture, layout, self._colours.assumed_matrix(image.shape[1::-1]), self._colours.range or LIMITED)
+        picture.colorspace, picture.color_range = self._colours.matrix, self._colours.range
+        picture.color_primaries, picture.color_trc = self._colours.primaries, self._colours.transfer
+        return picture
+
+    def _of_code_values(self, code: np.ndarray, layout: str) -> av.VideoFrame:
+        """The frame for the encoder of HDR whose samples are not to be taken over one by one; see `CodedFrame.raw_with`."""
+        picture = av.VideoFrame(code.shape[1], code.shape[0], "rgb48le")
+        plane = picture.planes[0]
+        np.frombuffer(plane, np.uint16).reshape(-1, plane.line_size // 2)[:, :3 * code.shape[1]] = code.reshape(len(code), -1)
+        picture = coded(picture, layout, self._colours.assumed_matrix(code.shape[1::-1]), self._colours.range or LIMITED)
         picture.colorspace, picture.color_range = self._colours.matrix, self._colours.range
         picture.color_primaries, picture.color_trc = self._colours.primaries, self._colours.transfer
         return picture

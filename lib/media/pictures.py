@@ -23,6 +23,7 @@ from lib.media import deep
 from lib.media.base import FrameSource
 from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key, printable
 from lib.media.opening import FULL, TooLarge, check_memory, open_picture
+from lib.media.tone import Tone
 from lib.parallel import ordered_map
 from lib.types import Frame, Patch, as_bytes, as_deep
 
@@ -142,6 +143,14 @@ def write(path: Path, image: np.ndarray, profile: bytes | None = None, coded: tu
         write_bytes(path, data, durable=False)  # flushing would cost more than the encoding
 
 
+def encoded(image: np.ndarray, ending: str) -> bytes:
+    """`image` (H, W, 3) uint8 RGB as a file of the format that `ending` names."""
+    kind, settings = WRITTEN[ending]
+    memory = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings)
+    return memory.getvalue()
+
+
 def with_xmp(kind: str, xmp: bytes) -> dict[str, object]:
     """What Pillow has to be told for a picture of that kind to carry it; BMP cannot."""
     if kind == "PNG":
@@ -242,6 +251,11 @@ class TransparentPicture(Frame):
     @property
     def rgba(self) -> np.ndarray:
         return self._rgba
+
+
+def as_sdr(image: np.ndarray, tone: Tone) -> np.ndarray:
+    """(H, W, 3) uint8 of a frame of HDR video (H, W, 3) uint16, up to 65535, as pictures have it."""
+    return tone.sdr(_as_video(image))
 
 
 class DeepPicture(Frame):

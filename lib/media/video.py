@@ -26,6 +26,7 @@ from lib.media.base import HLG, PQ, FrameSource
 from lib.media.coded import UNSPECIFIED, CodedFrame, Conversion, is_transparent, plain
 from lib.media.opening import check_video, open_container, packets_of
 from lib.media.stitching import Jumps, Stitcher, may_jump
+from lib.media.tone import Tone
 from lib.types import Frame
 
 logger = logging.getLogger(__name__)
@@ -118,13 +119,14 @@ class VideoSource(FrameSource):
             self.colours = Colours(first.colorspace, first.color_range, first.color_primaries, first.color_trc)
             self.matrix = self.colours.assumed_matrix(stored)  # with which RGB is calculated
             self.transparent = is_transparent(first)
-            self._conversion = Conversion(self.matrix, scaled, turn, exact, self.transparent)
+            self.tone = Tone(self.colours.transfer, self.colours.primaries) if self.colours.transfer in (PQ, HLG) else None
+            self._conversion = Conversion(self.matrix, scaled, turn, exact, self.tone, self.transparent)
             self.layout = plain(first.format.name)
             self.hdr = Hdr.of(first)
             self.hdr_coded = (self.colours.primaries, self.colours.transfer) if self.colours.transfer in (PQ, HLG) else None
             self.on_white = self.transparent and first.format.is_rgb  # where it is transparent
             self.cuts = self._conversion.cuts(first)  # whether samples beside the faces can stay as they are
-            self.depth = first.format.components[0].bits if self.cuts else 8  # bits of a sample that can be kept
+            self.depth = first.format.components[0].bits if self.cuts or self.tone else 8  # bits of a sample that can be kept
             self.interlaced = first.interlaced_frame
             self._first = first  # whose size and layout all get
             self._may_jump = may_jump(container)
@@ -141,7 +143,7 @@ class VideoSource(FrameSource):
         self.frames_read: int | None = None  # known once an iteration has come to the end
         self._losses: list[str] = []
         self._sizes: set[tuple[int, int]] = set()  # other ones that were told
-        self._told = False  # that it is interlaced
+        self._told = self._told_hdr = False  # that it is interlaced; that it is HDR
 
     @cached_property
     def count(self) -> int | None:
@@ -219,6 +221,9 @@ class VideoSource(FrameSource):
 
     def _tell(self, index: int, picture: av.VideoFrame, stored: av.VideoFrame) -> None:
         """Logs, once each, what frames are not shown as they were stored."""
+        if self.hdr_coded and not self._told_hdr:
+            self._told_hdr = True
+            logger.info("%s is HDR video: faces are seen as SDR, tone-mapped; what is written of the video itself stays HDR.", self.path.name)
         if picture is stored:
             return
         size = stored.width, stored.height

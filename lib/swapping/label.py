@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lib.errors import UsageError
-from lib.media.base import HLG, PQ
 from lib.swapping.composite import Canvas
 from lib.types import Face, Frame, Patch
 from lib.weights import package_file
@@ -19,18 +18,16 @@ WIDEST = 0.6  # share of the frame's width
 MARGIN = 0.03  # from the frame's edges, of its shorter side: television screens cut off less
 PLATE = 0.55  # how dark the plate behind the letters is
 LONGEST = 80  # letters
-WHITE = {PQ: 0.58, HLG: 0.75}  # share of the scale at which letters are 203 candela a square metre (ITU-R BT.2408)
 CORNERS = ("bottom left", "bottom right", "top left", "top right")  # in the order in which they are preferred
 
 
 class Label:
-    """`text` on a dark plate, in a corner of the frame; `transfer` is that of HDR video (`PQ`, `HLG`), which shows white otherwise.
+    """`text` on a dark plate, in a corner of the frame.
 
     Raises UsageError where the text is too long or has letters that the font (DejaVu Sans) does not.
     """
 
-    def __init__(self, text: str, transfer: int | None = None):
-        self._white = WHITE.get(transfer, 1.0)
+    def __init__(self, text: str):
         self.text = " ".join(text.split())
         if not self.text or len(self.text) > LONGEST:
             raise UsageError(f"--label takes 1 to {LONGEST} letters, such as \"AI-generated\", not {len(self.text)}.")
@@ -58,7 +55,7 @@ class Label:
         before = under.part(rows, columns)
         under.patches = list(patches)
         shown, mask = self._drawn(frame.size)
-        levels = np.float32(self._white * (255 * 256 if deep else 255))
+        levels = np.float32(255 * 256 if deep else 255)
         pixels = under.part(rows, columns) * (1 - mask[..., None]) + (shown * levels)[..., None] * mask[..., None]
         pixels = np.rint(pixels).astype(before.dtype)
         return Patch(rows, columns, pixels, before, pixels, mask)
