@@ -36,7 +36,8 @@ FARTHEST = 100_000  # pixels: no coordinate lies farther out
 SQUARE = 0.02  # by which the sides of a square box may differ, of the longer one, since they are written rounded
 NAMED = 5  # frames named in an error
 SPACE = re.compile(r"[ \t\r\n]*")
-NUMBER = re.compile(r"([0-9]+)$")
+LONGEST_NAME = 1024  # characters of a frame's name
+NUMBER = re.compile(r"([0-9]{1,12})$")
 
 
 def frame_name(stem: str, index: int) -> str:
@@ -190,6 +191,9 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
             before += place
             text, place = text[place:] + more, 0
             continue
+        if len(name) > LONGEST_NAME:
+            raise FaceswapError(f"{path} is no JSON of faces: the name of a frame has {len(name)} characters. Name a file that export or "
+                                "another program made.")
         yield name, value
     if mark != "}" or text[place:].strip() or file.read(CHUNK).strip():
         raise FaceswapError(f"{path} is no valid JSON: after the frame {name!r} stands neither a comma nor the end. Export it anew.")

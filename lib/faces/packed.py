@@ -34,7 +34,7 @@ from lib import device
 from lib.errors import FaceswapError
 from lib.files.reading import NotRegular, parse_json
 from lib.files import hdf5
-from lib.faces.faceset import (LARGEST, SIGNATURE, FaceFile, FaceFolder, face_of, is_face_folder, list_faces, origin_of, read_face,
+from lib.faces.faceset import (LARGEST, LONGEST_REASON, SIGNATURE, FaceFile, FaceFolder, face_of, is_face_folder, list_faces, origin_of, read_face,
                                read_face_and_text, write_png)
 from lib.faces.geometry import COVERAGES, resized_matrix
 from lib.faces.quality import check_landmarks, check_matrix
@@ -190,6 +190,8 @@ class PackedFaces:
         if attributes.get("kind") != KIND:
             raise FaceswapError(f"{self.path} is an HDF5 file, but no packed face set: other data is in it. Name a file that "
                                 "`faceswap.py faces pack` made.")
+        if not isinstance(attributes["format"], (int, np.integer)):
+            raise ValueError("its format is no number")
         if attributes["format"] != FORMAT:
             raise FaceswapError(f"{self.path} is a packed face set of format {attributes['format']}; this program reads {FORMAT}. Use the "
                                 "version of faceswap that made it, or pack the faces again.")
@@ -258,7 +260,8 @@ class PackedFaces:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> FaceswapError:
-        return FaceswapError(f"The packed face set {self.path} is damaged ({error}). Pack the faces again, or copy it again from where it "
+        reason = " ".join(str(error).split())[:LONGEST_REASON]
+        return FaceswapError(f"The packed face set {self.path} is damaged ({reason}). Pack the faces again, or copy it again from where it "
                              "is whole.")
 
 

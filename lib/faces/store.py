@@ -191,7 +191,7 @@ class AlignmentStore:
                 store._database.close()
             if lock is not None:
                 lock.release()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
                 raise _trouble(path, error) from error
             raise
         return store
@@ -587,7 +587,7 @@ class AlignmentStore:
             if verdict != "ok":
                 raise self._damaged(verdict)
             schema.check_values(self._database)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of its own words, too
             raise self._trouble(error) from error
         except schema.Unfit as error:
             raise self._damaged(error) from error
@@ -605,7 +605,7 @@ class AlignmentStore:
                     writer.execute(statement)
             writer.execute(f"PRAGMA user_version = {FORMAT}")
             writer.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of its own words, too
             raise self._trouble(error) from error
         finally:
             if writer is not self._database:
@@ -620,14 +620,14 @@ class AlignmentStore:
         except BaseException as error:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
                 raise self._trouble(error) from error
             raise
 
     def _rows(self, query: str, values: tuple = ()) -> list[tuple]:
         try:
             return self._database.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of its own words, too
             raise self._trouble(error) from error
 
     def _stored(self, index: int, row: Sequence, masks: dict[str, np.ndarray]) -> StoredFace:
@@ -645,7 +645,7 @@ class AlignmentStore:
             cursor = self._database.execute(query, values)
             while rows := cursor.fetchmany(500):
                 yield from rows
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of its own words, too
             raise self._trouble(error) from error
 
     def _look(self, data: bytes | None) -> np.ndarray | None:
@@ -678,7 +678,7 @@ class AlignmentStore:
         except (TypeError, ValueError, zlib.error) as error:
             raise self._damaged(f"frame {index}: {error}") from error
 
-    def _trouble(self, error: sqlite3.Error) -> BaseException:
+    def _trouble(self, error: sqlite3.Error | UnicodeDecodeError) -> BaseException:
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT and not self._watch.late:
             return KeyboardInterrupt()
         return _trouble(self.path, error)
@@ -694,7 +694,7 @@ class AlignmentStore:
             return printable(Path(os.path.abspath(folder)).as_posix())
 
 
-def _trouble(path: Path, error: sqlite3.Error) -> FaceswapError:
+def _trouble(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> FaceswapError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
         return FaceswapError(f"{path} is not an alignments file, or its beginning is damaged. Name another file with -p.")
