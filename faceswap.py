@@ -46,7 +46,8 @@ def main(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
-        message = trouble_with_machine(error)
+        options = [option.name for option in cli.declaration(argv[0]).options] if argv[0] in cli.commands() else ()
+        message = trouble_with_machine(error, options)
         if message is None:
             raise
         _report("error", message, argv)

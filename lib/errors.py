@@ -1,6 +1,7 @@
 """Errors that a user can fix, and the exit codes that batch scripts read."""
 
 import errno
+from collections.abc import Collection
 
 DONE = 0
 FIXABLE = 1  # something that the user can fix: a FaceswapError
@@ -34,11 +35,15 @@ class UsageError(FaceswapError):
     exit_code = USAGE
 
 
-def trouble_with_machine(error: Exception) -> str | None:
-    """One line about an exception that means a full disk, missing memory or missing rights; None for any other."""
+def trouble_with_machine(error: Exception, options: Collection[str] = ()) -> str | None:
+    """One line about an exception that means a full disk, missing memory or missing rights; None for any other.
+
+    `options` are the names of the options that the command has.
+    """
     kind = type(error).__name__
     if isinstance(error, MemoryError) or kind in ("ResourceExhaustedError", "OutOfMemoryError") or "RESOURCE_EXHAUSTED" in str(error):
-        return "Out of memory. Take a smaller --batch or --size, or close other programs."
+        smaller = [f"--{name}" for name in ("batch", "size") if name in options]
+        return f"Out of memory. {f'Take a smaller {smaller[0]}, or close' if smaller else 'Close'} other programs."
     if kind in ("UnavailableError", "AbortedError"):  # TensorFlow, of several machines
         return "Another machine of this training ended or cannot be reached. Its own message says why; then start all of them again."
     text = str(error)

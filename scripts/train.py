@@ -226,7 +226,7 @@ def _train(options: Train) -> int:
     logger.info("%s at iteration %d after %.1f minutes of training%s: %s. Look at %s.", "Stopped" if outcome.interrupted else "Done",
                 outcome.iteration, outcome.seconds / 60, ", since it no longer gets better" if outcome.plateau else "", folder,
                 folder / "preview.png")
-    if outcome.progress:
+    if outcome.progress and measure:
         logger.info("%s%s: %s.", f"Of {counted(len(held_out), 'face')} of A held out from training, swapped" if held_out else
                     "Of faces that it draws", "" if outcome.measured == outcome.iteration else f" (at iteration {outcome.measured})",
                     _words(outcome.progress))

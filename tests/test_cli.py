@@ -127,7 +127,7 @@ def test_a_second_signal_ends_at_once():
     (PermissionError(errno.EACCES, "Permission denied", "/root/x"),
      "Permission denied. Choose another place or change its permissions: /root/x."),
     (OSError(errno.EROFS, "Read-only file system", "/x"), "This disk is read-only"),
-    (MemoryError(), "Out of memory"),
+    (MemoryError(), "Out of memory. Close other programs"),
     (FileNotFoundError(errno.ENOENT, "No such file", "x"), None),  # a stage should have looked: our bug
     (KeyError("x"), None),
 ])
@@ -151,3 +151,9 @@ def test_a_full_disk_under_the_output_is_one_line():
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, ROOT / "faceswap.py", "devices"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1 and "The disk is full" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command, words", [("train", "Take a smaller --batch, or close other"), ("extract", "Take a smaller --size, or close other"),
+                                            ("convert", "Out of memory. Close other programs.")])
+def test_out_of_memory_names_an_option_that_the_command_has(command, words):
+    assert words in trouble_with_machine(MemoryError(), [option.name for option in cli.declaration(command).options])

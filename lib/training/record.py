@@ -82,7 +82,7 @@ class Record:
         numbers |= {f"swap/{name}": value for name, value in (progress or {}).items()}
         with unessential(self._folder / "events"):
             self._open_events().scalars(iteration, numbers)
-        line = _line(self._plan, row, self.history[-1][1] if self.history else {})
+        line = _line(self._plan, row, self.history[-1][1] if self.history and self._plan.progress_minutes else {})
         self._tell(line, row)
         if self._page:
             self._page.tell(row, line)

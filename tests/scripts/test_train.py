@@ -489,3 +489,12 @@ def test_faces_of_a_among_those_of_b_are_told_at_the_start(faceswap, own_plugins
 
 def test_faces_of_two_people_are_not_taken_for_mixed_up(whole):
     assert "of B's faces are" not in (whole.parent / "said.txt").read_text() and "Take them out" not in (whole.parent / "said.txt").read_text()
+
+
+def test_without_measurements_the_end_tells_of_none(faceswap, own_plugins, line, whole, tmp_path):
+    """Not of those that an earlier run made, either."""
+    shutil.copytree(whole, tmp_path / "model")
+    with open(tmp_path / "model" / "log.jsonl", "a") as log:
+        log.write(json.dumps({"iteration": 40, "progress": {"landmark_error": 9.5}}) + "\n")
+    said = faceswap(*line, "-m", tmp_path / "model", "-i", 41, "--progress-minutes", 0, **own_plugins).stderr
+    assert "Done at iteration 41" in said and "Of faces" not in said and "9.5" not in said and "Not good yet" not in said
