@@ -16,6 +16,9 @@ from lib.media.opening import open_picture
 FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 SEQUENCE = "avis"  # what an AVIF file says at its beginning that holds a sequence beside its first picture
 WITHOUT_INDEX = ("gif", "apng")  # formats whose pictures are drawn over those before: only from the beginning they can be read
+PNG, AFTER_HEADER = b"\x89PNG\r\n\x1a\n", 33  # how a file begins, and where its second chunk does
+LEFT_OUT = (b"caBX", b"iTXt", b"tEXt", b"zTXt", b"eXIf", b"iCCP")  # chunks of any length that pixels do not depend on
+PROBED, LONGEST_HEAD = 1500, 1 << 24  # bytes
 ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif")  # under which they are written
 
 
@@ -30,14 +33,18 @@ def is_animated(path: Path) -> bool:
 
 class Readable:
     """A file that FFmpeg's libraries of any version read: `path` itself, or, of a WebP that moves or a transparent AVIF that does, an APNG
-    with the same pixels and delays, which goes when this object does."""
+    with the same pixels and delays, and of an APNG that is signed one that they know as such; it goes when this object does."""
 
     def __init__(self, path: Path):
         self.path = path
         if _is_webp(path) or _is_transparent_avif(path):
+            made = _as_apng(path)
+        else:
+            made = _with_short_head(path)
+        if made is not None:
             self._folder = tempfile.TemporaryDirectory(prefix="faceswap-")
-            self.path = Path(self._folder.name) / f"{path.stem}.png"
-            write_bytes(self.path, _as_apng(path), durable=False)
+            self.path = Path(self._folder.name) / "moving.png"
+            write_bytes(self.path, made, durable=False)
 
 
 def _is_webp(path: Path) -> bool:
@@ -54,6 +61,24 @@ def _is_transparent_avif(path: Path) -> bool:
             return picture.mode == "RGBA"
     except Exception:  # decoders of damaged files raise anything; whoever reads it tells why
         return False
+
+
+def _with_short_head(path: Path) -> bytes | None:
+    """The APNG at `path` without signature and words, where these are so long that FFmpeg, which looks no farther than PROBED bytes, would take
+    it for a still picture. None where that is not needed."""
+    if _head(path)[:8] != PNG:
+        return None
+    with opened(path) as file:
+        data = file.read(LONGEST_HEAD)
+        kept, place, kind = [data[:AFTER_HEADER]], AFTER_HEADER, b""
+        while place + 8 <= len(data) and (kind := data[place + 4:place + 8]) != b"IDAT":
+            after = place + 12 + int.from_bytes(data[place:place + 4], "big")
+            if kind not in LEFT_OUT:
+                kept.append(data[place:after])
+            place = after
+        if kind != b"IDAT" or place < PROBED or not any(chunk[4:8] == b"acTL" for chunk in kept):
+            return None
+        return b"".join(kept) + data[place:] + file.read()
 
 
 def _head(path: Path) -> bytes:

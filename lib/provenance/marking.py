@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 FORMATS = {  # ending -> media type of the formats that carry Content Credentials, as the library knows them
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/avi", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
     ".jpe": "image/jpeg", ".jfif": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".tif": "image/tiff", ".tiff": "image/tiff",
-    ".gif": "image/gif"}
+    ".gif": "image/gif", ".apng": "image/png", ".avif": "image/avif"}
 ORIGINAL = "original"  # label of that ingredient
 ASSERTION = "org.faceswap.swap"  # what C2PA has no word for
 LARGE = 1 << 26  # bytes; larger videos are hashed in pieces of PIECE, since the library would read 256 MB at a time

@@ -1,5 +1,7 @@
 """Pictures that move are read and written as videos: with their delays, and with what is transparent."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +125,18 @@ def test_the_video_tools_take_them(ending, astronaut, tmp_path):
     command("assemble", "-i", tmp_path / "frames", "-o", tmp_path / "again.mkv", "--lossless")
     again = open_source(tmp_path / "again.mkv")
     assert again.transparent == (ending != "gif") and len(list(again)) == 6
+
+
+def test_a_signed_one_still_moves(astronaut, tmp_path):
+    """What signs a PNG puts some kilobytes before the chunk that says that it moves."""
+    data = moving(tmp_path / "m.png", astronaut).read_bytes()
+    signature = b"caBX" + bytes(20000)
+    chunk = struct.pack(">I", 20000) + signature + struct.pack(">I", zlib.crc32(signature))
+    (tmp_path / "signed.png").write_bytes(data[:33] + chunk + data[33:])
+    source = open_source(tmp_path / "signed.png")
+    assert len(list(source)) == 6 and source.path.name == "signed.png"
+    command("scale", "-i", tmp_path / "signed.png", "--size", "50%", "-o", tmp_path / "o.mp4")
+    assert len(list(open_source(tmp_path / "o.mp4"))) == 6
 
 
 def test_a_still_picture_is_no_video(astronaut, tmp_path):
