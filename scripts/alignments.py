@@ -15,6 +15,7 @@ from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces import inventory, tracking
 from lib.faces.drawing import draw as draw_faces
 from lib.faces.exchange import export_faces, import_faces
+from lib.faces.film import changed_frames
 from lib.faces.cut import Cut
 from lib.faces.extraction import check_source, follow, same_video, source_identity
 from lib.faces.joining import join
@@ -34,6 +35,7 @@ from lib.types import Frame
 
 logger = logging.getLogger(__name__)
 NAMED = 10  # frames named in a warning
+CHANGED = 0.25  # share of the compared frames that show something else, from which on a video is another
 
 # The options of each action beside -p, and those of them that it cannot do without.
 TAKES = {"report": ("input", "json"), "remove": ("input", "faces", "all", "undo"), "draw": ("input", "output", "masks"),
@@ -173,6 +175,10 @@ def _check_encoded_anew(source: FrameSource, store: AlignmentStore, force: bool)
     if not force:
         raise FaceswapError(f"{source.path} has other bytes than {recorded['path']} had: it is another video, or was encoded anew. If "
                             "every frame still shows the same, say --force; alignments draw shows whether that is so.")
+    changed, compared = changed_frames(source, store)
+    if len(changed) > CHANGED * compared:
+        raise FaceswapError(f"{source.path} is another cut or another film than {recorded['path']} was: of {counted(compared, 'frame')} that "
+                            f"were compared {len(changed)} show something else, such as number {changed[0] + 1}. Run extract anew.")
 
 
 def _merge(options: Alignments) -> int:

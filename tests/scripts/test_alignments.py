@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -265,3 +266,26 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_half_made(faceswap, la
     assert [path.name for path in tmp_path.iterdir()] == ["all.db"]
     with AlignmentStore.open(out, read_only=True) as store:
         assert store.counts() == (3000, 3000, 3000)
+
+
+def again(clip, path, change) -> None:
+    """Encodes the frames of a clip anew, `change`d as a list of pictures."""
+    images = change([frame.image for frame in open_source(clip)])
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "34"})
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image))))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("change, kept", [
+    (lambda images: images, True), (lambda images: [np.uint8(image * 0.7) for image in images], True),
+    (lambda images: images[5:] + images[:5], False), (lambda images: [image[::-1] for image in images], False),
+    (lambda images: [image[:, ::-1] for image in images], False)], ids=["coarser", "darker", "another cut", "upside down", "mirrored"])
+def test_another_cut_is_refused_even_by_force(faceswap, place, change, kept):
+    again(place / "clip.mp4", place / "new.mp4", change)
+    said = faceswap("alignments", "rename", "-i", place / "new.mp4", "-p", place / "clip.mp4.alignments.db", "--force",
+                    code=0 if kept else 1).stderr
+    assert ("belongs to" if kept else "is another cut or another film") in said
