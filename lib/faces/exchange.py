@@ -6,6 +6,7 @@ goes by its file name, a frame of a video by STEM_000001.png, counted from 1. A 
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
@@ -18,7 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.files.reading import Unreadable, json_member
+from lib.files.reading import Unreadable, json_member, opened
 from lib.faces import tracking, tracks
 from lib.faces.extraction import file_of, source_identity
 from lib.faces.quality import check_landmarks
@@ -159,7 +160,7 @@ def _names(path: Path) -> list[str]:
 def _entries(path: Path) -> Iterator[tuple[str, Any]]:
     """Key and value of each member of the object in a JSON file, one in memory at a time."""
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(opened(path), encoding="utf-8-sig") as file:
             yield from _members(path, file)
     except UnicodeDecodeError as error:
         raise FaceswapError(f"{path} is not text ({error.reason} at byte {error.start}). Name a JSON file with -o.") from None

@@ -12,6 +12,7 @@ SMALLEST_SPREAD = 2.0  # pixels: landmarks closer together than this do not tell
 FARTHEST = 0.16  # root mean square of the distance to the mean face, in its widths
 OFF_CENTRE = 0.35  # of the middle of the landmarks from that of the box, in sides of the box
 LEAST_LIKE = 0.3  # the first of these, of anything that is taken for a face: half of it is what no order of the points at all has
+THINNEST = 0.05  # how broad landmarks are across their longest extent: of profiles, a fifth
 OUTERMOST = 1e6  # pixels: no landmark lies farther out
 SCALES = (1e-4, 1e4)  # crop pixels that a frame's pixel may become
 SIZES = (0.35, 1.6)  # width of the mean face fitted to the landmarks, in sides of the box
@@ -24,6 +25,8 @@ def check_landmarks(landmarks: np.ndarray) -> None:
     points = landmarks[..., INNER, :].astype(np.float64)
     if (np.ptp(points, axis=-2).max(-1) < SMALLEST_SPREAD).any():
         raise ValueError("its landmarks lie on one spot")
+    if (_thinness(points) < THINNEST).any():
+        raise ValueError("its landmarks lie on a line")
     if (_apart(points, similarity_transform(points, MEAN_FACE)) > LEAST_LIKE).any():
         raise ValueError("its landmarks are no face's")
 
@@ -33,6 +36,14 @@ def check_matrix(matrix: np.ndarray) -> None:
     scales = np.sqrt(np.abs(np.linalg.det(matrix[..., :2].astype(np.float64))))
     if not ((scales > SCALES[0]) & (scales < SCALES[1])).all() or not (np.abs(matrix) < OUTERMOST * SCALES[1]).all():
         raise ValueError("its matrix makes no sense")
+
+
+def _thinness(points: np.ndarray) -> np.ndarray:
+    """How broad a cloud of points (..., K, 2) is across its longest extent, as a share of that."""
+    x, y = np.moveaxis(points - points.mean(-2, keepdims=True), -1, 0)
+    xx, yy, xy = (x * x).mean(-1), (y * y).mean(-1), (x * y).mean(-1)
+    half = np.sqrt((xx - yy) ** 2 / 4 + xy * xy)  # of the difference between the variances along and across
+    return np.sqrt(np.maximum((xx + yy) / 2 - half, 0) / ((xx + yy) / 2 + half))
 
 
 def _apart(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:

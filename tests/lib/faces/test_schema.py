@@ -90,7 +90,9 @@ def test_values_of_another_kind(path, statement):
 
 
 def test_landmarks_that_are_no_face(path):
-    for landmarks in np.ones((68, 2)), np.full((68, 2), np.nan), np.random.default_rng(0).uniform(0, 99, (68, 2)), np.full((68, 2), 1e30):
+    line = np.stack([np.arange(68), np.zeros(68)], 1)
+    for landmarks in (np.ones((68, 2)), np.full((68, 2), np.nan), np.random.default_rng(0).uniform(0, 99, (68, 2)), np.full((68, 2), 1e30),
+                      line, line[:, ::-1]):
         database = sqlite3.connect(path)
         database.execute("UPDATE faces SET landmarks = ? WHERE frame = 1", (landmarks.astype("<f4").tobytes(),))
         database.commit()
