@@ -366,8 +366,8 @@ class Models(Kind):
         self.folder = folder / "model"
         save = self.folder / "saves" / "00000010"
         save.mkdir(parents=True)
-        made = self._networks()
-        for name, network in made.items():
+        self.networks = self._networks()
+        for name, network in self.networks.items():
             network.save_weights(save / f"{name}.weights.h5")
         import h5py
 
@@ -410,9 +410,6 @@ class Models(Kind):
         jpeg = cv2.imencode(".jpg", picture())[1].tobytes()
         shape = np.vstack([MEAN_FACE[:17], MEAN_FACE]).astype(np.float32)[None]
         bank.write(self.folder / "exemplars_b.h5", bank.Bank([jpeg] * 3, np.repeat(shape, 3, 0), np.arange(3), "full", False), "x")
-
-    def ready(self) -> None:
-        self.networks = self._networks()
 
     def make(self, chance: random.Random, folder: Path) -> None:
         shutil.copytree(self.folder, folder / "model")

@@ -24,6 +24,7 @@ from lib.errors import FaceswapError
 
 MEMORY = 2_000_000_000  # bytes that a case may take
 SECONDS = 20.0  # of a processor that it may take
+PATIENCE = 120.0  # seconds that it may take on the busiest machine: it waits for nobody
 LONGEST = 1500  # letters of an answer
 RECORD = struct.Struct("<QI")  # of a case: its seed, and the length of what is said of it
 EACH = 500  # cases of a process
@@ -35,10 +36,7 @@ class Kind:
     memory = MEMORY
 
     def __init__(self, folder: Path):
-        """Makes what is to be damaged in `folder`."""
-
-    def ready(self) -> None:
-        """Called once in each process, before the first case and the limits."""
+        """Makes what is to be damaged in the empty `folder`; called once in each process, before the limits."""
 
     def make(self, chance: random.Random, folder: Path) -> None:
         """Writes a damaged input into the empty `folder`."""
@@ -67,12 +65,10 @@ def run(make: Callable[[Path], Kind], seeds: range, processes: int = 1, told: Ca
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="faceswap-fuzz-") as name:
         folder = Path(name)
-        (folder / "bases").mkdir()
-        kind = make(folder / "bases")
         waiting, running = list(seeds)[::-1], []
         while waiting or running:
             while waiting and len(running) < processes:
-                running.append(_Worker(kind, folder, [waiting.pop() for _ in range(min(EACH, len(waiting)))]))
+                running.append(_Worker(make, folder, [waiting.pop() for _ in range(min(EACH, len(waiting)))]))
             for worker in list(running):
                 if not worker.look(outcome):
                     running.remove(worker)
@@ -84,7 +80,7 @@ def run(make: Callable[[Path], Kind], seeds: range, processes: int = 1, told: Ca
 class _Worker:
     """A process that runs cases."""
 
-    def __init__(self, kind: Kind, folder: Path, seeds: list[int]):
+    def __init__(self, make: Callable[[Path], Kind], folder: Path, seeds: list[int]):
         self.left, self._heard = list(seeds), b""
         self._reading, writing = os.pipe()
         sys.stdout.flush()
@@ -92,7 +88,7 @@ class _Worker:
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._reading)
-            _work(kind, folder, seeds, writing)
+            _work(make, folder, seeds, writing)
         os.close(writing)
         self._process = psutil.Process(self._pid)
         self._since, self._began = self._cpu(), time.monotonic()
@@ -112,7 +108,7 @@ class _Worker:
                 return False
             self._heard += data
             self._take(outcome)
-        elif self._cpu() - self._since > SECONDS or time.monotonic() - self._began > 30 * SECONDS:
+        elif self._cpu() - self._since > SECONDS or time.monotonic() - self._began > PATIENCE:
             for child in self._process.children(recursive=True):
                 child.kill()
             self._process.kill()
@@ -147,15 +143,15 @@ class _Worker:
             return self._since if hasattr(self, "_since") else 0.0
 
 
-def _work(kind: Kind, folder: Path, seeds: list[int], pipe: int) -> None:
-    """Runs the cases and says what came of each; never returns."""
+def _work(make: Callable[[Path], Kind], folder: Path, seeds: list[int], pipe: int) -> None:
+    """Runs the cases and says what came of each; never returns. All is made here: threads of libraries do not survive a fork."""
     status = 1
     try:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in 0, 1, 2:
             os.dup2(nowhere, stream)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        kind.ready()
+        kind = make(Path(tempfile.mkdtemp(dir=folder)))
         taken = psutil.Process().memory_info().vms
         resource.setrlimit(resource.RLIMIT_AS, (taken + kind.memory, taken + kind.memory))
         place = Path(tempfile.mkdtemp(dir=folder))
