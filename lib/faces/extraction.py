@@ -396,6 +396,8 @@ def check_source(source: FrameSource, store: AlignmentStore, anew: bool = False)
         logger.info("%s has other pictures than before: those already searched keep their faces.", source.path)
         store.renumber(names)
     changed = _fit_files(source, store)
+    if not anew:
+        changed = [frame.index for frame in source.at(changed)]  # what cannot be read is told by who needs it
     if changed and not anew:
         raise FaceswapError(f"{counted(len(changed), 'picture')} of {source.path} {'is' if len(changed) == 1 else 'are'} not what was "
                             f"searched for faces, such as {names[changed[0]]}: its content is another. Run faceswap.py extract -i "
