@@ -9,14 +9,14 @@ from pathlib import Path
 
 from lib.files.reading import opened
 
-WHOLE = 1 << 19  # bytes up to which all of a file is read
-BLOCKS, BLOCK = 64, 1 << 13  # of larger ones so many blocks of so many bytes, evenly spread from the first byte to the last
+WHOLE = 1 << 18  # bytes up to which all of a file is read
+BLOCKS, BLOCK = 32, 1 << 13  # of larger ones so many blocks of so many bytes, evenly spread from the first byte to the last
 
 
 def fingerprint(path: Path) -> str:
     """SHA-256, in hex, of the length of a file and its bytes; of a large file, of evenly spread blocks. Raises OSError.
 
-    A compressed picture or video differs from its first change on. Of pixels that are stored plainly, any change that spans a sixtieth
+    A compressed picture or video differs from its first change on. Of pixels that are stored plainly, any change that spans a thirtieth
     of the file is noticed.
     """
     with opened(path) as file:
