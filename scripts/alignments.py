@@ -17,7 +17,7 @@ from lib.faces.drawing import draw as draw_faces
 from lib.faces.exchange import export_faces, import_faces
 from lib.faces.film import changed_frames
 from lib.faces.cut import Cut
-from lib.faces.extraction import check_source, follow, same_video, source_identity
+from lib.faces.extraction import ChangedPictures, check_source, follow, same_video, search_changed, source_identity
 from lib.faces.joining import join
 from lib.faces.removal import bring_back, remove_deleted
 from lib.faces.store import AlignmentStore, StoredFace, default_store, new_store
@@ -100,7 +100,11 @@ def _remove(options: Alignments) -> int:
 
 def _draw(options: Alignments) -> int:
     path, source = _store(options), open_source(options.input)
-    _check_same(source, path)
+    try:
+        _check_same(source, path)
+    except ChangedPictures:
+        with AlignmentStore.open(path) as store:
+            search_changed(source, store)
     sink = WRITERS.create(writer_for(options.output, source)).open(options.output, source)
     faces = 0
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.cli import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.faces.extraction import check_source
+from lib.faces.extraction import search_changed
 from lib.faces.geometry import crop
 from lib.faces.masking import add_masks
 from lib.faces.overlay import masks_side_by_side
@@ -41,7 +41,7 @@ def run(options: Mask) -> int:
     AlignmentStore.open(path, read_only=True).close()  # says so where there is none, instead of making one
     maskers = options.create("masker")
     with AlignmentStore.open(path) as store:
-        check_source(source, store)
+        search_changed(source, store)
         if not store.counts()[0]:
             if left_out := store.dropped_counts():
                 raise FaceswapError(f"All {sum(left_out.values())} faces of {store.path} are left out. "

@@ -369,11 +369,32 @@ def _plan(source: FrameSource, store: AlignmentStore, sink: FaceFolder | None, m
                  len(wanted) if complete or source.count is not None else None)
 
 
+class ChangedPictures(FaceswapError):
+    """Pictures show something else than when they were searched."""
+
+    def __init__(self, message: str, indices: list[int]):
+        super().__init__(message)
+        self.indices = indices
+
+
+def search_changed(source: FrameSource, store: AlignmentStore) -> None:
+    """Searches those pictures again that show something else than when they were searched, with what the store was begun with.
+
+    Raises FaceswapError as `check_source` does.
+    """
+    try:
+        check_source(source, store)
+    except ChangedPictures as changed:
+        made = {kind: store.settings.get(kind, {"name": name, "options": {}}) for kind, name in (("detector", "auto"), ("aligner", "dlib68"))}
+        extract(source, store, lambda: DETECTORS.create(made["detector"]["name"], **made["detector"]["options"]),
+                lambda: ALIGNERS.create(made["aligner"]["name"], **made["aligner"]["options"]), only=changed.indices)
+
+
 def check_source(source: FrameSource, store: AlignmentStore, anew: bool = False) -> None:
     """Raises FaceswapError if `store` was begun with another source; fits it to a folder with new pictures.
 
     A picture is known by its content: of those that are not what was searched, all is forgotten with `anew`, so that extract searches
-    them again; else FaceswapError is raised. A store that may only be read is not changed.
+    them again; else ChangedPictures is raised. A store that may only be read is not changed.
     """
     recorded = store.settings.get("source")
     if recorded is None:
@@ -399,11 +420,11 @@ def check_source(source: FrameSource, store: AlignmentStore, anew: bool = False)
     if not anew:
         changed = [frame.index for frame in source.at(changed)]  # what cannot be read is told by who needs it
     if changed and not anew:
-        raise FaceswapError(f"{counted(len(changed), 'picture')} of {source.path} {'is' if len(changed) == 1 else 'are'} not what was "
-                            f"searched for faces, such as {names[changed[0]]}: its content is another. Run faceswap.py extract -i "
-                            f"{source.path} first, which searches it again.")
+        raise ChangedPictures(f"{counted(len(changed), 'picture')} of {source.path} {'is' if len(changed) == 1 else 'are'} not what was "
+                              f"searched for faces, such as {names[changed[0]]}: its content is another. Run faceswap.py extract -i "
+                              f"{source.path} first, which searches it again.", changed)
     if changed:
-        logger.info("%s of %s changed since they were searched, such as %s: they are searched again.", counted(len(changed), "picture"),
+        logger.info("Changed since the last search, and searched again: %s of %s, such as %s.", counted(len(changed), "picture"),
                     source.path, names[changed[0]])
         store.forget(changed)
     if changed or others:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lib.errors import FaceswapError
-from lib.faces.extraction import check_source, extract
+from lib.faces.extraction import check_source, extract, search_changed
 from lib.faces.faceset import FaceFolder, list_faces, read_face
 from lib.faces.store import AlignmentStore
 from lib.media.pictures import PictureSource
@@ -114,6 +114,17 @@ def test_who_only_reads_refuses_changed_pictures(folder, path, hopper):
     run(folder, path)
     with AlignmentStore.open(path, read_only=True) as store:
         check_source(PictureSource(folder), store)
+
+
+def test_those_are_searched_again_with_what_the_store_was_begun_with(folder, path, hopper):
+    run(folder, path)
+    before = centres(path)
+    Image.fromarray(hopper).save(folder / "a.bmp")
+    with AlignmentStore.open(path) as store:
+        search_changed(PictureSource(folder), store)
+        assert store.settings["detector"]["options"]["upsample"] == 0
+    assert centres(path)["a.bmp"] not in ([], before["a.bmp"]) and centres(path)["b.bmp"] == before["b.bmp"]
+    assert run(folder, path).searched == 0
 
 
 def test_a_store_that_knows_no_files_compares_looks(folder, path, hopper):
