@@ -44,6 +44,7 @@ QUALITY = 95  # of the JPEG files
 LARGEST, MOST_BYTES = 2048, 1 << 28  # side of a picture, pixels; bytes of all: more is no bank of ours
 MOST_FILE = MOST_BYTES + (1 << 22)  # bytes of the file
 APART = 1 << 20  # frames between the moments of two sources
+SEEN = 16  # every so many-th pixel tells whether a picture is another
 KEPT = 96  # prepared pictures in memory
 OFF_BROW, OFF_COST = 4 / 160, 1e-4 * 160  # share of the face's size by which brow landmarks may lie off the brow; cost beyond, per share
 SHARP_COST = 2e-4  # of a picture half as sharp as is usual
@@ -72,9 +73,12 @@ def path_of(folder: Path, identity: str) -> Path:
 
 
 def sources_of(files: Sequence[FaceFile], bare: bool) -> str:
-    """Stands for the faces of a training set, and for what is done with them."""
-    told = "\n".join(f"{file.origin.source}|{file.origin.frame}|{file.origin.number}|{file.size}" for file in files)
-    return hashlib.sha256(f"{FORMAT} {MOST} {bare} {told}".encode()).hexdigest()
+    """Stands for the faces of a training set, also by what their pictures show, and for what is done with them."""
+    digest = hashlib.sha256(f"{FORMAT} {MOST} {bare} ".encode())
+    for file in files:
+        digest.update(f"{file.origin.source}|{file.origin.frame}|{file.origin.number}|{file.size}\n".encode("utf-8", "surrogateescape"))
+        digest.update(file.landmarks.astype(np.float32).tobytes() + file.image[::SEEN, ::SEEN].tobytes())
+    return digest.hexdigest()
 
 
 def make(files: Sequence[FaceFile], bare: bool) -> Bank:

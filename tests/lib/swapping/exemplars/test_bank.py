@@ -108,3 +108,13 @@ def test_few_prepared_pictures_stay_in_memory(made, monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         pictures = list(pool.map(lambda index: ready.prepared(index % len(made))[0], range(40)))
     assert len(ready._ready) <= 3 and (pictures[0] == pictures[len(made)]).all()
+
+
+def test_a_set_is_known_by_what_its_pictures_show(files):
+    """Faces of one place of one size: sharpened by another program, or of another picture under the name of the first."""
+    before = banks.sources_of(files, False)
+    assert banks.sources_of(list(files), False) == before != banks.sources_of(files, True)
+    darker = replace(files[0], aligned=replace(files[0].aligned, image=files[0].image // 2))
+    moved = replace(files[0], aligned=replace(files[0].aligned, matrix=files[0].aligned.matrix * [[1, 1, 0], [1, 1, 1]]))
+    for changed in darker, moved:
+        assert banks.sources_of([changed, *files[1:]], False) != before
