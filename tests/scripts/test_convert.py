@@ -20,6 +20,7 @@ import pytest
 from lib.faces.store import AlignmentStore, default_store
 from lib.media import pictures
 from lib.media.source import open_source
+from lib.record import alone
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -543,3 +544,11 @@ def test_converting_the_clip_of_the_person_to_be_put_there_is_told(clips, conver
     own = Path(shutil.copy(clips[1], tmp_path / "own.mp4"))
     assert f"The faces of {own} look like B, whose face the model puts there" in convert(own, tmp_path / "out.mp4", "--frames", "1-4")
     assert "look like" not in convert(own, tmp_path / "out.mp4", "--frames", "1-4", "-s")
+
+
+def test_a_second_run_to_one_output_is_refused(clip, convert, tmp_path):
+    with alone(tmp_path / "out.mp4"):
+        said = convert(clip, tmp_path / "out.mp4", "--frames", "1-4", code=1)
+        assert f"Another run writes {tmp_path / 'out.mp4'}. Wait until it has ended" in said
+        assert not (tmp_path / "out.mp4").exists() and not (tmp_path / "out.mp4.part").exists()
+    convert(clip, tmp_path / "out.mp4", "--frames", "1-4")
