@@ -42,7 +42,7 @@ def test_the_output_name_chooses_the_writer(clips, tmp_path):
     (tmp_path / "folder.mp4").mkdir()
     pictures.write(tmp_path / "one.png", np.zeros((8, 8, 3), np.uint8))
     film, one = open_source(clips[0]), open_source(tmp_path / "one.png")
-    assert [writer_for(name, film) for name in ("a.mp4", "b.MKV", "c.webm", "faces", "faces/", "x.png", tmp_path / "folder.mp4")] == \
+    assert [writer_for(name, film) for name in ("a.mp4", "b.MKV", "c.webm", "faces", "faces/", "x.jpg", tmp_path / "folder.mp4")] == \
         ["video"] * 3 + ["images"] * 4
-    assert [writer_for(name, film) for name in ("a.gif", "b.webp")] == ["animation"] * 2
+    assert [writer_for(name, film) for name in ("a.gif", "b.webp", "c.png", "d.avif")] == ["animation"] * 4
     assert [writer_for(name, one) for name in ("a.png", "b.webp", "c.mp4")] == ["images", "images", "video"]
