@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import struct
 import warnings
@@ -30,11 +31,13 @@ from lib.types import Frame, Patch, as_bytes, as_deep
 if TYPE_CHECKING:
     from lib.provenance.marking import Mark
 
+logger = logging.getLogger(__name__)
 WRITTEN = {  # ending -> Pillow's format and its settings
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}), ".webp": ("WEBP", {"quality": 95}), ".bmp": ("BMP", {}),
     ".png": ("PNG", {"compress_level": 1}), ".tif": ("TIFF", {"compression": "tiff_lzw"})}
 WRITTEN |= {other: WRITTEN[known] for other, known in
             {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".dib": ".bmp"}.items()}
+MOVING = ("GIF", "WEBP", "PNG", "AVIF")  # Pillow's formats of pictures that may move
 ORIENTATION = 0x0112  # EXIF tag
 # Tags of what is seen: words, who, when and with what; and where EXIF's own and those of the place are
 OF_THE_PICTURE = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F)
@@ -60,6 +63,7 @@ def read(path: Path) -> np.ndarray:
 class Pixels(NamedTuple):
     image: np.ndarray  # (H, W, 3) RGB as it is seen on white: uint8, or of files of 16 bits a channel uint16, up to 65535
     rgba: np.ndarray | None = None  # (H, W, 4) of the same type, where it is transparent somewhere
+    moves: bool = False  # whether it is the first of several pictures
 
 
 def pixels(path: Path) -> Pixels:
@@ -72,7 +76,8 @@ def pixels(path: Path) -> Pixels:
                 is_deep = deep.is_deep(picture)
                 if not is_deep or picture.format == "PNG":
                     picture.load()  # which tells damage
-                return _deep_pixels(deep.read(path, picture)) if is_deep else _pixels(_upright(picture))
+                found = _deep_pixels(deep.read(path, picture)) if is_deep else _pixels(_upright(picture))
+                return found._replace(moves=picture.format in MOVING and bool(getattr(picture, "is_animated", False)))
     except FaceswapError:
         raise
     except UnidentifiedImageError:
@@ -319,6 +324,7 @@ class PictureSource(FrameSource):
             raise FaceswapError(f"There is no picture in {self.path}.{_what_instead(self.path)}")
         self.count = len(self.files)
         self._losses: list[str] = []
+        self._told = False  # that a picture moves
 
     @cached_property
     def names(self) -> list[str]:
@@ -343,6 +349,10 @@ class PictureSource(FrameSource):
         self._losses = []
         files = self.files[start:stop]
         for index, (file, found) in enumerate(zip(files, ordered_map(_read_or_error, files, READERS)), start):
+            if not isinstance(found, FaceswapError) and found.moves and not self._told:
+                self._told = True
+                logger.warning("%s moves: in a folder its first picture alone is taken, as of all such. Name it itself for all.",
+                               printable(file.name))
             if isinstance(found, FaceswapError):
                 self._losses.append(f"{file.name}: {_relative(found, file)}")
             elif found.image.dtype == np.uint16:

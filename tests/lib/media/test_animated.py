@@ -139,6 +139,14 @@ def test_a_signed_one_still_moves(astronaut, tmp_path):
     assert len(list(open_source(tmp_path / "o.mp4"))) == 6
 
 
+def test_of_those_in_a_folder_the_first_picture_is_taken_and_that_is_told(astronaut, tmp_path, caplog):
+    (tmp_path / "in").mkdir()
+    for name in ("a.gif", "b.webp"):
+        moving(tmp_path / "in" / name, astronaut)
+    assert len(list(open_source(tmp_path / "in"))) == 2
+    assert caplog.text.count("a.gif moves: in a folder its first picture alone is taken") == 1
+
+
 def test_a_still_picture_is_no_video(astronaut, tmp_path):
     for ending in ENDINGS:
         Image.fromarray(astronaut).save(tmp_path / f"still.{ending}")
