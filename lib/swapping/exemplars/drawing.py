@@ -19,7 +19,8 @@ from lib.swapping.exemplars.skin import LEFT_BROW, OUTER_LIPS, RIGHT_BROW, face_
 BANDS = (1.5 / 160, 3 / 160, 6 / 160, 12 / 160)  # sigma: between two lies a band
 PARTS = ((RIGHT_EYE, 8 / 160, 4 / 160), (LEFT_EYE, 8 / 160, 4 / 160), (OUTER_LIPS, 9 / 160, 6 / 160))  # how far each reaches, its soft edge
 BROW, BROW_EDGE = 10 / 160, 4 / 160  # half of the width of the band that holds a brow, its soft edge
-BROW_EDGES, BROW_ROOM = 9 / 160, 0.4  # from a brow's middle to points that move with it; at most this share of the way to the eye
+BROW_EDGES, BROW_ROOM = 6 / 160, 0.3  # from a brow's middle to points that move with it; at most this share of the way to the eye
+THICKER = 1.2  # times at most that a bend makes a brow thicker
 AROUND = 3.0  # soft edges beyond which a part has no share
 GAIN = 0.6, 1.6  # of the colours of a part, so that it suits the skin around it
 LIGHT = 15 / 160  # sigma of the light that is taken from the drawing
@@ -28,7 +29,7 @@ TRUST = 0.25  # difference of low frequencies at which the exemplar counts for 1
 PART_TRUST = 2.5  # times that of eyes and mouth, which were chosen for what the original shows
 SOFTENED = 2  # bands that are made as soft as the original
 EDGE = 2.5 / 160  # sigma of the edge between face and hair
-JAW = 4 / 160, 16 / 160  # inwards from the landmarks of the jaw: B's face may end so far before them; surely B's face
+JAW = 0.0, 6 / 160  # inwards from the landmarks of the jaw: B's face may end so far before them; surely B's face
 SIDE = 12 / 160  # so much more at the sides, where ears are, and where landmarks of turned heads lie beside the head
 
 
@@ -40,10 +41,10 @@ class Bent:
         side = self.side = exemplars.side
         self.points = (wanted * side - 0.5).astype(np.float32)
         self.size = face_size(self.points)
-        bend = Bend(with_brow_edges(wanted))
-        self.opposite = bend.of(with_brow_edges(wanted[MIRRORED]))  # as `Bend.of` has it: where the same place of the other half of the face lies
+        bend = Bend(with_brow_edges(wanted, wanted))
+        self.opposite = bend.of(with_brow_edges(wanted[MIRRORED], wanted))  # as `Bend.of` has it: where the same place of the other half of the face lies
         self._exemplars, self._places = exemplars, {
-            index: spread(bend.of(with_brow_edges(exemplars.features.shapes[index].astype(np.float64))), side) + grid(side)
+            index: spread(bend.of(with_brow_edges(exemplars.features.shapes[index].astype(np.float64), wanted)), side) + grid(side)
             for index in {picture for mix in choice for picture, _ in mix}}
         whole = slice(0, side), slice(0, side)
         self.image = self._mixed(choice.skin, whole)  # (S, S, 3) float32 RGB in [0, 1]
@@ -90,16 +91,23 @@ class Bent:
                          borderMode=cv2.BORDER_REPLICATE)
 
 
-def with_brow_edges(points: np.ndarray) -> np.ndarray:
-    """(88, 2): landmarks (68, 2) and points above and below the brows, so that a brow is moved by a bend and not made thicker."""
+def with_brow_edges(points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(88, 2): landmarks (68, 2) and points above and below the brows, for a bend onto `wanted` (68, 2) that moves a raised brow and makes
+    it no more than THICKER times as thick."""
+    rooms, sides = _rooms_below_brows(wanted)[0], []
+    own_rooms, upwards = _rooms_below_brows(points)
+    for brow, room, own in zip((RIGHT_BROW, LEFT_BROW), rooms, own_rooms):
+        reach = min(BROW_ROOM * room, BROW_EDGES * face_size(wanted)) / np.clip(room / own, 1 / THICKER, THICKER)
+        sides += [points[brow] + reach * upwards, points[brow] - reach * upwards]
+    return np.vstack([points, *sides])
+
+
+def _rooms_below_brows(points: np.ndarray) -> tuple[list[float], np.ndarray]:
+    """How far each brow is above its eye, the right one first, of landmarks (68, 2), and (2,) which way is up, of length 1."""
     upwards = points[27] - points[30]
     upwards = upwards / (np.linalg.norm(upwards) + 1e-9)
-    edges = []
-    for brow, eye in ((points[RIGHT_BROW], points[RIGHT_EYE]), (points[LEFT_BROW], points[LEFT_EYE])):
-        room = BROW_ROOM * float((brow.mean(0) - eye.mean(0)) @ upwards)
-        reach = np.clip(room, 0, BROW_EDGES * face_size(points)) * upwards
-        edges += [brow + reach, brow - reach]
-    return np.vstack([points, *edges])
+    pairs = (RIGHT_BROW, RIGHT_EYE), (LEFT_BROW, LEFT_EYE)
+    return [max(float((points[brow].mean(0) - points[eye].mean(0)) @ upwards), 1e-3) for brow, eye in pairs], upwards
 
 
 def with_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float], original: np.ndarray) -> np.ndarray:
