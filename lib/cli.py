@@ -13,7 +13,7 @@ from typing import Any
 
 from lib.errors import UsageError
 from lib.files.reading import NotRegular, read_toml
-from lib.options import REQUIRED, Declaration, Option, declarations, expanded, nearest
+from lib.options import REQUIRED, Declaration, Option, cut, declarations, expanded, nearest
 from lib.plugin import REGISTRIES
 from lib.registry import Registry
 
@@ -176,8 +176,8 @@ def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[
     """What to say about arguments that no option took."""
     flag = next((item for item in unknown if item.startswith("-")), None)
     if flag is None:
-        return f"{unknown[0]!r} belongs to no option. See: {parser.prog} --help"
-    flag = flag.partition("=")[0]
+        return f"{cut(repr(unknown[0]))} belongs to no option. See: {parser.prog} --help"
+    flag = cut(flag.partition("=")[0])
     known = [name for action in parser._actions for name in action.option_strings]
     selector, dot, _ = flag.removeprefix("--").partition(".")
     if dot and selector in chosen and not chosen[selector]:

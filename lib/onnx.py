@@ -20,10 +20,11 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.files.reading import opened, read_bytes, read_toml
-from lib.options import REQUIRED, nearest
+from lib.options import REQUIRED, cut, nearest
 
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")  # the best first
 LARGEST_SIZE = 4096
+LONGEST_REASON = 400  # letters of what an error says of a value
 MEMORY = 1_500_000_000  # bytes that the tensors of users' networks may take in all ...
 OWN_WEIGHT = 500_000_000  # ... unless a network's file has more than these, and cannot be meant to fill the memory unseen
 LOADING = 6.0  # seconds of a processor to load a network and half a gigabyte of its weights
@@ -56,7 +57,7 @@ class Table:
         try:
             return convert(self._values[key])
         except (TypeError, ValueError):
-            raise self.wrong(key, f"must be {needs}, not {self._values[key]!r}") from None
+            raise self.wrong(key, f"must be {needs}, not {cut(repr(self._values[key]))}") from None
 
     def choice(self, key: str, choices: Sequence[str], default: Any = REQUIRED) -> str:
         """The value of `key`, one of `choices`."""
@@ -64,13 +65,14 @@ class Table:
 
     def wrong(self, key: str, why: str) -> FaceswapError:
         """The error of a key whose value does not fit."""
-        return FaceswapError(f"{self.path}: {key} in [{self.name}] {why}. See docs/onnx.md.")
+        shown = why if len(why) <= LONGEST_REASON else why[:LONGEST_REASON] + "..."
+        return FaceswapError(f"{self.path}: {key} in [{self.name}] {shown}. See docs/onnx.md.")
 
     def finish(self) -> None:
         """Raises FaceswapError where the table has a key that nobody asked for."""
         for key in self._values:
             if key not in self._taken:
-                raise FaceswapError(f"{self.path}: there is no {key!r} in [{self.name}].{nearest(key, self._taken)} "
+                raise FaceswapError(f"{self.path}: there is no {cut(repr(key))} in [{self.name}].{nearest(key, self._taken)} "
                                     f"There are: {', '.join(self._taken)}.")
 
 

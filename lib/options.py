@@ -78,14 +78,14 @@ class Option:
             value = _CONVERTERS[self.kind](given)
         except (TypeError, ValueError, OverflowError):
             several = isinstance(given, list) and all(isinstance(one, str) for one in given)
-            shown = f"{_cut(repr(' '.join(given)))}; separate them by blanks" if several else _cut(repr(given))
+            shown = f"{cut(repr(' '.join(given)))}; separate them by blanks" if several else cut(repr(given))
             raise UsageError(f"{label} needs {_NAMES[self.kind]}, not {shown}.") from None
         if self.choices is not None and value not in self.choices:
             raise UsageError(f"{label} must be one of {', '.join(map(str, self.choices))}, not {value!r}."
                              + nearest(str(value), map(str, self.choices)))
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, (int, float)) and not self._farthest(False) <= one <= self._farthest(True):
-                raise UsageError(f"{label} must be at {'most' if one > 0 else 'least'} {self._farthest(one > 0)}, not {_cut(str(one))}.")
+                raise UsageError(f"{label} must be at {'most' if one > 0 else 'least'} {self._farthest(one > 0)}, not {cut(str(one))}.")
             if (self.low is not None and not one >= self.low) or (self.high is not None and not one <= self.high) \
                     or (self.step and one % self.step):
                 raise UsageError(f"{label} must be {self.bounds}, not {one}.")
@@ -214,7 +214,8 @@ def _path(given: Any) -> Path:
     return expanded(Path(given))
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """`text` as far as a message shows it."""
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 

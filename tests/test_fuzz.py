@@ -11,14 +11,29 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = {"models": 12, "onnx": 8}
-KINDS = ("pictures", "faces", "stores", "packed", "models", "json", "toml", "options", "pickles", "onnx", "addresses", "videos")
+KINDS = (
+    "pictures",
+    "faces",
+    "stores",
+    "packed",
+    "models",
+    "json",
+    "toml",
+    "options",
+    "pickles",
+    "onnx",
+    "addresses",
+    "videos",
+)
 
 if not hasattr(os, "fork"):
     pytest.skip("cases are run in forked processes", allow_module_level=True)
 
 
 def fuzz(*words: str | int) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "tests.fuzz", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", *map(str, words)], cwd=ROOT, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,5 @@
-"""What an alignments store may hold: stores are exchanged, so tables, types and values are checked before the first other query.
+"""What an alignments store may hold: stores are exchanged, so tables, types and values are checked before the first
+other query.
 
 SQLite's own types bind nobody: a view may never end, a text may stand where a number is expected.
 """
@@ -30,17 +31,20 @@ TABLES: dict[str, tuple[tuple[str, str, str, int], ...]] = {
     "frames": (("frame", "INTEGER", FRAME, 1), ("name", "TEXT", TEXT, 1), ("time", "REAL", OR_NULL + REAL + ")", 1),
                ("look", "BLOB", OR_NULL + BLOB + "<= 1000000)", 2), ("stamp", "TEXT", OR_NULL + TEXT + ")", 4),
                ("content", "TEXT", OR_NULL + TEXT + ")", 4)),
-    "faces": (("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 1), ("box", "BLOB", BLOB + "= 16", 1), ("score", "REAL", REAL, 1),
+    "faces": (("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 1), ("box", "BLOB", BLOB + "= 16", 1),
+              ("score", "REAL", REAL, 1),
               ("landmarks", "BLOB", BLOB + "IN (0, 544)", 1), ("smooth", "BLOB", OR_NULL + BLOB + "= 544)", 2),
               ("track", "INTEGER", OR_NULL + COUNT + ")", 2), ("filled", "INTEGER", NUMBER, 2),
               ("person", "INTEGER", OR_NULL + COUNT + ")", 2),
               ("embedding", "BLOB", OR_NULL + BLOB + "BETWEEN 4 AND 65536 AND length({0}) % 4 = 0)", 2),
               ("dropped", "TEXT", OR_NULL + TEXT + ")", 2), ("recognizer", "TEXT", OR_NULL + TEXT + ")", 4)),
-    "masks": (("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 1), ("name", "TEXT", TEXT, 1), ("size", "INTEGER", COUNT, 1),
+    "masks": (("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 1), ("name", "TEXT", TEXT, 1),
+              ("size", "INTEGER", COUNT, 1),
               ("pixels", "BLOB", BLOB + "> 0", 1)),
     "written": (("folder", "TEXT", TEXT, 1), ("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 3))}
 # None of these stands in the description of a table of ours.
-FOREIGN = re.compile(r"\b(check|generated|always|as|virtual|using|references|foreign|collate|strict|trigger|view|select)\b|default\s*\(", re.I)
+FOREIGN = re.compile(r"\b(check|generated|always|as|virtual|using|references|foreign|collate|strict|trigger|view|select)\b"
+                     r"|default\s*\(", re.I)
 
 
 class Unfit(ValueError):
@@ -48,12 +52,15 @@ class Unfit(ValueError):
 
 
 class Watch:
-    """Lets Ctrl-C, and a limit of time where there is one, end what SQLite does: the query fails with SQLITE_INTERRUPT."""
+    """Lets Ctrl-C, and a limit of time where there is one, end what SQLite does: the query fails with
+    SQLITE_INTERRUPT.
+    """
 
     def __init__(self, database: sqlite3.Connection):
         self.deadline: float | None = None
         self.late = False  # it was the limit
-        database.set_progress_handler(self._is_late, OFTEN)  # being called at all lets Python see signals; SQLite swallows what they raise
+        # being called at all lets Python see signals; SQLite swallows what they raise
+        database.set_progress_handler(self._is_late, OFTEN)
 
     def _is_late(self) -> bool:
         self.late = self.deadline is not None and time.monotonic() > self.deadline
@@ -74,7 +81,9 @@ def connect(uri: str, **options: Any) -> sqlite3.Connection:
 
 
 def check_schema(database: sqlite3.Connection, version: int) -> None:
-    """Raises Unfit where `database` has anything but the tables and columns of the format `version`; sqlite3.Error where it is damaged."""
+    """Raises Unfit where `database` has anything but the tables and columns of the format `version`; sqlite3.Error
+    where it is damaged.
+    """
     found = database.execute(f"SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT {MOST_TABLES + 1}").fetchall()
     if len(found) > MOST_TABLES:
         raise Unfit("it has too many tables")
@@ -90,8 +99,10 @@ def check_schema(database: sqlite3.Connection, version: int) -> None:
     for table, columns in TABLES.items():
         if table not in tables:
             raise Unfit(f"it has no table {table}")
-        there = {(name, kind, hidden) for _, name, kind, _, _, _, hidden in database.execute(f"PRAGMA table_xinfo({table})")}
-        known, needed = ({(column, kind, 0) for column, kind, _, since in columns if since <= last} for last in (LATEST, version))
+        told = database.execute(f"PRAGMA table_xinfo({table})")
+        there = {(name, kind, hidden) for _, name, kind, _, _, _, hidden in told}
+        known, needed = ({(column, kind, 0) for column, kind, _, since in columns if since <= last}
+                         for last in (LATEST, version))
         if not needed <= there <= known:
             raise Unfit(f"its table {table} has other columns")
 
@@ -140,26 +151,33 @@ def _source(value: Any) -> bool:
             or not {"video", "pictures"} <= value.keys():
         return False
     video, pictures = value["video"], value["pictures"]
-    return (pictures is None or _whole(pictures)) and (video is None or isinstance(video, dict) and _wholes(video.get("size", []))
-                                                       and (video.get("bytes") is None or _whole(video["bytes"])))
+    return (pictures is None or _whole(pictures)) and (
+        video is None or isinstance(video, dict) and _wholes(video.get("size", []))
+        and (video.get("bytes") is None or _whole(video["bytes"])))
 
 
 def _embeddings(value: Any) -> bool:
     return value is None or isinstance(value, list) and all(
-        isinstance(row, list) and len(row) == len(value[0]) and all(type(item) in (int, float) for item in row) for row in value)
+        isinstance(row, list) and len(row) == len(value[0]) and all(type(item) in (int, float) for item in row)
+        for row in value)
 
 
 def _wanted(value: Any) -> bool:
-    return isinstance(value, dict) and {"keep", "drop", "people", "threshold"} <= value.keys() and _embeddings(value["keep"]) \
-        and _embeddings(value["drop"]) and (value["threshold"] is None or type(value["threshold"]) in (int, float)) \
+    if not isinstance(value, dict) or not {"keep", "drop", "people", "threshold"} <= value.keys():
+        return False
+    if value["threshold"] is not None and type(value["threshold"]) not in (int, float):
+        return False
+    return _embeddings(value["keep"]) and _embeddings(value["drop"]) \
         and (value["people"] is None or _wholes(value["people"]))
 
 
 _SETTINGS = {
     "source": _source, "detector": _plugin, "aligner": _plugin, "smooth": lambda value: isinstance(value, bool | None),
     "maskers": lambda value: isinstance(value, dict) and all(isinstance(options, dict) for options in value.values()),
-    "complete": _wholes, "losses": lambda value: isinstance(value, list) and all(isinstance(loss, str) for loss in value),
-    "followed": lambda value: value is None or _whole(value), "recognized": lambda value: value is None or _whole(value),
+    "complete": _wholes,
+    "losses": lambda value: isinstance(value, list) and all(isinstance(loss, str) for loss in value),
+    "followed": lambda value: value is None or _whole(value),
+    "recognized": lambda value: value is None or _whole(value),
     "recognizer": lambda value: value is None or isinstance(value, str), "min_face": _whole, "rotate": _wholes,
     "shard": lambda value: value is None or _wholes(value) and len(value) == 2 and 1 <= value[0] <= value[1],
     "imported": lambda value: isinstance(value, dict) and isinstance(value.get("file"), str), "wanted": _wanted,

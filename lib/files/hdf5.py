@@ -1,6 +1,8 @@
-"""HDF5 files that others made: all that is read lies in the very file, as plain numbers, and takes no more memory than the file has bytes.
+"""HDF5 files that others made: all that is read lies in the very file, as plain numbers, and takes no more memory
+than the file has bytes.
 
-HDF5 itself follows links into other files, reads raw bytes of files that a dataset names, and makes a terabyte of nothing.
+HDF5 itself follows links into other files, reads raw bytes of files that a dataset names, and makes a terabyte of
+nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MOST_PARTS, DEEPEST = 100_000, 32  # groups and datasets in all, and within each other
 NUMBERS = "fiub"  # kinds of NumPy's that are read
-DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, OverflowError)  # as h5py says it
+# as h5py says it
+DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, OverflowError)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -50,7 +53,9 @@ def dataset(group: h5py.Group, name: str) -> h5py.Dataset:
 
 
 def numbers(group: h5py.Group, name: str, most: int | None = None) -> Any:
-    """The whole dataset as an array. Raises Unreadable where it is not plain numbers that are all there, of `most` bytes at most."""
+    """The whole dataset as an array. Raises Unreadable where it is not plain numbers that are all there, of `most`
+    bytes at most.
+    """
     data = dataset(group, name)
     _check_stored(data, name)
     if most is not None and data.nbytes > most:
@@ -59,7 +64,8 @@ def numbers(group: h5py.Group, name: str, most: int | None = None) -> Any:
 
 
 def check_numbers(path: Path, named: bool = True) -> None:
-    """Raises Unreadable where a file holds, anywhere, a link to another, or what is not plain numbers that are all there.
+    """Raises Unreadable where a file holds, anywhere, a link to another, or what is not plain numbers that are all
+    there.
 
     For files that another library reads as a whole. Raises what h5py raises where it is damaged, too.
     """

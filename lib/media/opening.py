@@ -1,4 +1,6 @@
-"""Pictures and videos are opened here: regular files of the formats that are meant, whose size in the header fits a budget of memory."""
+"""Pictures and videos are opened here: regular files of the formats that are meant, whose size in the header fits a
+budget of memory.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     import av
     import numpy as np
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA")  # of Pillow: PostScript runs programs
+# of Pillow: PostScript runs programs
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA")
 MOST_PIXELS = 178_956_970  # of a picture: Pillow's own limit
 LARGEST_SIDE = 32768  # pixels of a video's picture, as shown
 PLAIN, FULL = 10, 30  # bytes a pixel while a picture is read: of plain RGB or grey, of any other
@@ -27,8 +30,9 @@ OF_VIDEO = 20  # bytes a pixel for the pictures that decoding keeps
 SHARE = 0.7  # of the free memory that one picture may take
 SMALL, PACKED = 1_800_000_000, 30  # bytes that any file may ask for, and how many times its own size it may
 # They open other files or devices, or never end: what is named must hold the video itself.
-ELSEWHERE = frozenset("alias_pix alsa brender_pix concat dash dvdvideo fbdev ffmetadata hls image2pipe imf kmsgrab lavfi mpjpeg rtp rtsp"
-                      " sap sdp svg_pipe tty v4l2 vapoursynth video4linux2 vobsub webm_dash_manifest x11grab".split())
+ELSEWHERE = frozenset("alias_pix alsa brender_pix concat dash dvdvideo fbdev ffmetadata hls image2pipe imf kmsgrab"
+                      " lavfi mpjpeg rtp rtsp sap sdp svg_pipe tty v4l2 vapoursynth video4linux2 vobsub"
+                      " webm_dash_manifest x11grab".split())
 
 
 class TooLarge(FaceswapError):
@@ -36,7 +40,9 @@ class TooLarge(FaceswapError):
 
 
 def open_picture(path: Path | BinaryIO) -> Image.Image:
-    """Pillow's picture of the file at `path`, not decoded yet; close it. Raises TooLarge, NotRegular, and what Pillow raises."""
+    """Pillow's picture of the file at `path`, not decoded yet; close it. Raises TooLarge, NotRegular, and what Pillow
+    raises.
+    """
     if isinstance(path, Path):
         check_regular(path)
         with opened(path) as file:
@@ -73,37 +79,44 @@ def decoded(data: bytes) -> np.ndarray | None:
 
 
 def check_memory(path: Path | str, width: int, height: int, of_pixel: int, file_size: int) -> None:
-    """Raises TooLarge where a picture of that size, which takes `of_pixel` bytes a pixel, does not fit: a small file may not ask for all
-    of the memory."""
+    """Raises TooLarge where a picture of that size, which takes `of_pixel` bytes a pixel, does not fit: a small file
+    may not ask for all of the memory.
+    """
     needed = width * height * of_pixel
     if width * height > MOST_PIXELS:
-        raise TooLarge(f"{path} is larger than {MOST_PIXELS // 10 ** 6} million pixels ({width}x{height}). Scale it down first.")
+        raise TooLarge(f"{path} is larger than {MOST_PIXELS // 10 ** 6} million pixels ({width}x{height}). Scale it "
+                       "down first.")
     if needed > max(SMALL, PACKED * file_size):
-        raise TooLarge(f"{path} has {file_size} bytes and claims {width}x{height} pixels, which take {needed / 1e9:.1f} GB of memory. Scale it "
-                       "down first, if it is a picture at all.")
+        raise TooLarge(f"{path} has {file_size} bytes and claims {width}x{height} pixels, which take "
+                       f"{needed / 1e9:.1f} GB of memory. Scale it down first, if it is a picture at all.")
     if needed > SMALL / 10 and needed > SHARE * (free := device.memory()[0]):
-        raise TooLarge(f"{path} has {width}x{height} pixels, which take {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free. "
-                       "Scale it down first, or close other programs.")
+        raise TooLarge(f"{path} has {width}x{height} pixels, which take {needed / 1e9:.1f} GB of memory, and "
+                       f"{free / 1e9:.1f} GB are free. Scale it down first, or close other programs.")
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """FFmpeg's container of the file at `path`. Raises NotRegular, FaceswapError where it only names other files, and FFmpegError."""
+    """FFmpeg's container of the file at `path`. Raises NotRegular, FaceswapError where it only names other files, and
+    FFmpegError.
+    """
     import av
 
     check_regular(path)
     try:
-        # "file:" and the white lists: no name and no playlist inside the file may reach for the network, or for other files
+        # "file:" and the white lists: no name and no playlist inside the file may reach for the network, or for other
+        # files
         return av.open(f"file:{path}", metadata_errors="replace", container_options={
-            "protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none"})  # no other pictures, by number
+            # no other pictures, by number
+            "protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none"})
     except av.error.FFmpegError:
         if _is_list(path):
             raise FaceswapError(f"{path} holds no video, but the names of other files. Name one of them.") from None
         raise
 
 
-def packets_of(container: av.container.InputContainer, *streams: av.stream.Stream | list[av.stream.Stream]) -> Iterator[av.Packet]:
-    """The packets of `streams`, or of all. A stream that begins only later, as FLV allows, is passed over: PyAV ends at its first packet
-    with an IndexError, and goes on after it if asked again.
+def packets_of(container: av.container.InputContainer,
+               *streams: av.stream.Stream | list[av.stream.Stream]) -> Iterator[av.Packet]:
+    """The packets of `streams`, or of all. A stream that begins only later, as FLV allows, is passed over: PyAV ends
+    at its first packet with an IndexError, and goes on after it if asked again.
     """
     while True:
         try:
@@ -116,7 +129,8 @@ def packets_of(container: av.container.InputContainer, *streams: av.stream.Strea
 def check_video(path: Path, width: int, height: int) -> None:
     """Raises TooLarge where frames of that size cannot be worked on."""
     if max(width, height) > LARGEST_SIDE:
-        raise TooLarge(f"{path} has frames of {width}x{height} pixels; sides of up to {LARGEST_SIDE} can be read. Scale it down first.")
+        raise TooLarge(f"{path} has frames of {width}x{height} pixels; sides of up to {LARGEST_SIDE} can be read. "
+                       "Scale it down first.")
     check_memory(path, width, height, OF_VIDEO, path.stat().st_size)
 
 

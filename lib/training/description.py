@@ -1,4 +1,6 @@
-"""What the JSON files of a model folder may say: folders are exchanged, so each value is checked before anything is made of it."""
+"""What the JSON files of a model folder may say: folders are exchanged, so each value is checked before anything is
+made of it.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,11 @@ FARTHEST = 10 ** 12  # iterations, seconds
 
 
 def check_options(options: Any) -> None:
-    """Raises ValueError where `options.json` does not describe a model; options of the model itself are checked where it is made."""
-    if not isinstance(options, dict) or not isinstance(options.get("model"), str) or not isinstance(options.get("options"), dict):
+    """Raises ValueError where `options.json` does not describe a model; options of the model itself are checked where
+    it is made.
+    """
+    if not (isinstance(options, dict) and isinstance(options.get("model"), str)
+            and isinstance(options.get("options"), dict)):
         raise ValueError("it is not the description of a model")
     for key, check in _OPTIONS.items():
         if key in options:
@@ -38,12 +43,15 @@ def check_identities(means: Any) -> None:
     if not isinstance(means, dict):
         raise ValueError("it holds no embeddings")
     for identity, mean in means.items():
-        good = isinstance(mean, list) and 0 < len(mean) <= LONGEST and all(_number(item, -1e6, 1e6) for item in mean)
-        _require(good and identity in ("a", "b"), "the embedding of " + identity[:20], "something else")
+        if not (isinstance(mean, list) and 0 < len(mean) <= LONGEST and all(_number(item, -1e6, 1e6) for item in mean)
+                and identity in ("a", "b")):
+            raise ValueError(f"the embedding of {identity[:20]!r} is no list of numbers")
 
 
 def good_row(row: Any) -> dict[str, Any] | None:
-    """A line of `log.jsonl` without what is neither a number nor a table of numbers; None where it tells of no iteration."""
+    """A line of `log.jsonl` without what is neither a number nor a table of numbers; None where it tells of no
+    iteration.
+    """
     if not isinstance(row, dict) or not _whole(row.get("iteration"), 0, FARTHEST):
         return None
     kept = {name: value for name, value in row.items() if type(value) in (int, float)}
@@ -78,8 +86,9 @@ def _losses(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     criteria = value.get("criteria", {})
-    return (all(_number(value[name], 0, 1000) for name in value if name != "criteria") and value.keys() <= {*LOSS_SETTINGS, "criteria"}
-            and isinstance(criteria, dict) and all(_number(weight, 0, 1e9) and weight > 0 for weight in criteria.values()))
+    return (value.keys() <= {*LOSS_SETTINGS, "criteria"} and isinstance(criteria, dict)
+            and all(_number(value[name], 0, 1000) for name in value if name != "criteria")
+            and all(_number(weight, 0, 1e9) and weight > 0 for weight in criteria.values()))
 
 
 def _faces(value: Any) -> bool:
@@ -91,7 +100,8 @@ def _faces(value: Any) -> bool:
 _OPTIONS = {
     "format": lambda value: _whole(value, 1, FARTHEST), "size": lambda value: _whole(value, 1, LARGEST_SIZE),
     "coverage": lambda value: isinstance(value, str) and value in COVERAGES,
-    "precision": lambda value: isinstance(value, str) and value in PRECISIONS, "seed": lambda value: _whole(value, 0, LARGEST_SEED),
+    "precision": lambda value: isinstance(value, str) and value in PRECISIONS,
+    "seed": lambda value: _whole(value, 0, LARGEST_SEED),
     "averaged": lambda value: _number(value, 0, 0.99999), "whole_pictures": lambda value: isinstance(value, bool),
     "gan": lambda value: _number(value, 0, 10), "exemplars": lambda value: isinstance(value, bool), "losses": _losses,
     "held_out": _texts, "recognizer": _text, "faces": _faces}

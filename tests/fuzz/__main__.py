@@ -30,10 +30,17 @@ def main(argv: list[str]) -> int:
     for name in names:
         cases = max(1, round(count * shares[name] / sum(shares.values())))
         began = time.monotonic()
-        outcome = run(KINDS[name], range(first, first + cases), processes=min(os.cpu_count() or 1, 2), told=lambda outcome: _progress(
-            name, outcome, cases))
-        print(f"\r{name:10} {outcome.cases} cases in {time.monotonic() - began:.0f} s, {outcome.refused} refused, the slowest "
-              f"{outcome.slowest:.1f} s, {sum(map(len, outcome.faults.values()))} faults", flush=True)
+        outcome = run(
+            KINDS[name],
+            range(first, first + cases),
+            processes=min(os.cpu_count() or 1, 2),
+            told=lambda outcome: _progress(name, outcome, cases),
+        )
+        print(
+            f"\r{name:10} {outcome.cases} cases in {time.monotonic() - began:.0f} s, {outcome.refused} refused, the slowest "
+            f"{outcome.slowest:.1f} s, {sum(map(len, outcome.faults.values()))} faults",
+            flush=True,
+        )
         for fault, seeds in sorted(outcome.faults.items(), key=lambda item: -len(item[1])):
             print(f"  {len(seeds):5}  {fault}  seeds {', '.join(map(str, seeds[:SHOWN]))}", flush=True)
         faults += len(outcome.faults)

@@ -6,10 +6,53 @@ import json
 import random
 from typing import Any
 
-NUMBERS = (0, 1, -1, 2, 127, 128, 255, 256, 32767, 65535, 65536, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 53, 1 << 63, 10 ** 30,
-           -(1 << 63), -0.0, 0.5, 1e-320, 1e38, 1e300, float("inf"), float("nan"))
-TEXTS = ("", "\0", "..", "../../x", "/etc/passwd", "a" * 5000, "\ud800", "\U0001f600", "\x1b[2J", "nan", "1e999", "%d", "\n\n", "CON", "~",
-         "{}", "[]", "-")
+NUMBERS = (
+    0,
+    1,
+    -1,
+    2,
+    127,
+    128,
+    255,
+    256,
+    32767,
+    65535,
+    65536,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 53,
+    1 << 63,
+    10**30,
+    -(1 << 63),
+    -0.0,
+    0.5,
+    1e-320,
+    1e38,
+    1e300,
+    float("inf"),
+    float("nan"),
+)
+TEXTS = (
+    "",
+    "\0",
+    "..",
+    "../../x",
+    "/etc/passwd",
+    "a" * 5000,
+    "\ud800",
+    "\U0001f600",
+    "\x1b[2J",
+    "nan",
+    "1e999",
+    "%d",
+    "\n\n",
+    "CON",
+    "~",
+    "{}",
+    "[]",
+    "-",
+)
 DEPTHS = (2, 65, 900, 5000)
 
 
@@ -26,13 +69,13 @@ def bytes_of(data: bytes, chance: random.Random) -> bytes:
             changed[place] ^= 1 << chance.randrange(8)
         elif way == 3:
             number = chance.choice((0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF))
-            changed[place:place + 4] = number.to_bytes(4, chance.choice(("big", "little")))
+            changed[place : place + 4] = number.to_bytes(4, chance.choice(("big", "little")))
         elif way == 4:
-            del changed[place:place + length]
+            del changed[place : place + length]
         elif way == 5:
-            changed[place:place] = changed[place:place + length]
+            changed[place:place] = changed[place : place + length]
         elif way == 6:
-            changed[place:place + length] = chance.randbytes(length)
+            changed[place : place + length] = chance.randbytes(length)
         else:
             del changed[place:]
     return bytes(changed)
@@ -80,10 +123,10 @@ def _changed(said: Any, chance: random.Random) -> Any:
         place = chance.randrange(len(said))
         way = chance.randrange(6)
         if way == 0:
-            return said[:place] + said[place + 1:]
+            return said[:place] + said[place + 1 :]
         if way == 1:
             return said[:place] + [said[place]] + said[place:]
-        return said[:place] + [_changed(said[place], chance)] + said[place + 1:]
+        return said[:place] + [_changed(said[place], chance)] + said[place + 1 :]
     key, way = chance.choice(list(said)), chance.randrange(8)
     if way == 0:
         return {name: item for name, item in said.items() if name != key}

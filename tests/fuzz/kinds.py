@@ -40,7 +40,7 @@ def picture() -> np.ndarray:
     """(SIDE, SIDE, 3) uint8 RGB."""
     from skimage import data
 
-    return np.ascontiguousarray(data.astronaut()[60:60 + 2 * SIDE:2, 190:190 + 2 * SIDE:2])
+    return np.ascontiguousarray(data.astronaut()[60 : 60 + 2 * SIDE : 2, 190 : 190 + 2 * SIDE : 2])
 
 
 class Files(Kind):
@@ -74,8 +74,20 @@ class Pictures(Files):
 
         image, deep = picture(), picture().astype(np.uint16) * 257
         whole = Image.fromarray(image)
-        for name, more in (("a.jpg", {}), ("b.png", {}), ("c.webp", {}), ("d.gif", {}), ("e.bmp", {}), ("f.tif", {}), ("g.jp2", {}),
-                           ("h.ppm", {}), ("i.tga", {}), ("j.avif", {}), ("k.webp", {"lossless": True}), ("l.tiff", {"compression": "tiff_lzw"})):
+        for name, more in (
+            ("a.jpg", {}),
+            ("b.png", {}),
+            ("c.webp", {}),
+            ("d.gif", {}),
+            ("e.bmp", {}),
+            ("f.tif", {}),
+            ("g.jp2", {}),
+            ("h.ppm", {}),
+            ("i.tga", {}),
+            ("j.avif", {}),
+            ("k.webp", {"lossless": True}),
+            ("l.tiff", {"compression": "tiff_lzw"}),
+        ):
             whole.save(folder / name, **more)
         exif = Image.Exif()
         exif[0x0112] = 6
@@ -108,7 +120,7 @@ class Pictures(Files):
         path = self.one(folder)
         pictures.content(path)
         source = open_source(path)
-        assert source.size is None or all(0 < side < 1 << 16 for side in source.size)
+        assert source.size is None or min(source.size) > 0
         for frame, _ in zip(source, range(3)):
             assert frame.image.ndim == 3 and frame.image.dtype == np.uint8
 
@@ -117,8 +129,8 @@ def png_chunks(data: bytes, chance: random.Random) -> bytes:
     """A PNG whose chunks are changed, moved or doubled, with sums that are right."""
     chunks, place = [], 8
     while place + 12 <= len(data):
-        length, kind = struct.unpack(">I4s", data[place:place + 8])
-        chunks.append((kind, data[place + 8:place + 8 + length]))
+        length, kind = struct.unpack(">I4s", data[place : place + 8])
+        chunks.append((kind, data[place + 8 : place + 8 + length]))
         place += 12 + length
     for _ in range(chance.choice((1, 2, 4))):
         number = chance.randrange(len(chunks))
@@ -130,16 +142,32 @@ def png_chunks(data: bytes, chance: random.Random) -> bytes:
             chunks.insert(number, chunks[number])
         elif way == 2 and kind == b"IHDR":
             sides = (chance.choice((0, 1, 63, 65, 5000, 13000, 30000, 1 << 31, (1 << 32) - 1)) for _ in range(2))
-            chunks[number] = kind, struct.pack(">IIBBBBB", *sides, chance.choice((1, 2, 4, 8, 16, 7)), chance.choice((0, 2, 3, 4, 6, 5)), 0, 0,
-                                               chance.choice((0, 0, 1, 2)))
+            chunks[number] = (
+                kind,
+                struct.pack(
+                    ">IIBBBBB",
+                    *sides,
+                    chance.choice((1, 2, 4, 8, 16, 7)),
+                    chance.choice((0, 2, 3, 4, 6, 5)),
+                    0,
+                    0,
+                    chance.choice((0, 0, 1, 2)),
+                ),
+            )
         elif way == 3 and kind == b"IDAT":
             chunks[number] = kind, zlib.compress(bytes(chance.choice((0, 100, 10_000_000))))
         elif way == 4:
-            chunks[number] = chance.choice((b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"iCCP", b"acTL", b"fcTL", b"tRNS", b"PLTE", b"cICP")), body
+            chunks[number] = (
+                chance.choice(
+                    (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"iCCP", b"acTL", b"fcTL", b"tRNS", b"PLTE", b"cICP")
+                ),
+                body,
+            )
         else:
             chunks[number] = kind, damage.bytes_of(body, chance) if body else chance.randbytes(8)
-    return data[:8] + b"".join(struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-                               for kind, body in chunks)
+    return data[:8] + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
 
 
 def tiff_entries(data: bytes, chance: random.Random) -> bytes:
@@ -149,13 +177,13 @@ def tiff_entries(data: bytes, chance: random.Random) -> bytes:
     start = struct.unpack(order + "I", data[4:8])[0]
     if start + 2 > len(data):
         return damage.bytes_of(data, chance)
-    count = struct.unpack(order + "H", data[start:start + 2])[0]
+    count = struct.unpack(order + "H", data[start : start + 2])[0]
     for _ in range(chance.choice((1, 2, 4))):
         entry = start + 2 + 12 * chance.randrange(max(count, 1))
         part, size = chance.choice(((0, "H"), (2, "H"), (4, "I"), (8, "I"), (8, "I")))
         number = chance.choice((0, 1, 2, 3, 8, 16, 32, 64, 255, 65535, chance.randrange(65536)))
         number = chance.choice((number, 13000, 1 << 30, (1 << 32) - 1)) if size == "I" else number
-        changed[entry + part:entry + part + struct.calcsize(size)] = struct.pack(order + size, number)
+        changed[entry + part : entry + part + struct.calcsize(size)] = struct.pack(order + size, number)
     return bytes(changed)
 
 
@@ -164,11 +192,13 @@ def jpeg_segments(data: bytes, chance: random.Random) -> bytes:
     changed, place, starts = bytearray(data), 2, []
     while place + 4 < len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
         starts.append(place)
-        place += 2 + struct.unpack(">H", data[place + 2:place + 4])[0]
+        place += 2 + struct.unpack(">H", data[place + 2 : place + 4])[0]
     for _ in range(chance.choice((1, 2))):
         start = chance.choice(starts)
         if changed[start + 1] in range(0xC0, 0xD0) and chance.random() < 0.7:
-            changed[start + 5:start + 9] = struct.pack(">HH", *(chance.choice((0, 1, 500, 13000, 65535)) for _ in range(2)))
+            changed[start + 5 : start + 9] = struct.pack(
+                ">HH", *(chance.choice((0, 1, 500, 13000, 65535)) for _ in range(2))
+            )
         else:
             changed[start + chance.choice((1, 2, 3, 4, 6))] = chance.randrange(256)
     return bytes(changed)
@@ -185,12 +215,18 @@ class Faces(Files):
 
     def changed(self, name: str, data: bytes, chance: random.Random) -> bytes:
         start = data.index(b"tEXt") - 4
-        length = struct.unpack(">I", data[start:start + 4])[0]
-        text = data[start + 8:start + 8 + length].partition(b"\0")[2]
+        length = struct.unpack(">I", data[start : start + 4])[0]
+        text = data[start + 8 : start + 8 + length].partition(b"\0")[2]
         said = damage.json_text(json.loads(text), chance).encode("latin-1", "replace")
         body = b"faceswap\0" + said
-        return (data[:start] + struct.pack(">I", len(body)) + b"tEXt" + body + struct.pack(">I", zlib.crc32(b"tEXt" + body))
-                + data[start + 12 + length:])
+        return (
+            data[:start]
+            + struct.pack(">I", len(body))
+            + b"tEXt"
+            + body
+            + struct.pack(">I", zlib.crc32(b"tEXt" + body))
+            + data[start + 12 + length :]
+        )
 
     def use(self, folder: Path) -> None:
         from lib.faces import faceset, packed
@@ -206,36 +242,107 @@ class Faces(Files):
 
 
 class Stores(Kind):
-    TABLES = {"settings": ("key", "value"), "frames": ("frame", "name", "time", "look", "stamp", "content"),
-              "faces": ("frame", "number", "box", "score", "landmarks", "smooth", "track", "filled", "person", "embedding", "dropped",
-                        "recognizer"),
-              "masks": ("frame", "number", "name", "size", "pixels"), "written": ("folder", "frame", "number")}
-    VALUES = ("NULL", "0", "-1", "1.5", "9e999", "1 << 62", "'x'", "''", "x''", "x'00'", "x'ff'", "CAST(x'ff' AS TEXT)", "char(0)",
-              "zeroblob(16)", "zeroblob(544)", "zeroblob(1728)", "randomblob(544)", "zeroblob(30000000)", "'person'", "1000000",
-              "{0} + 1", "-{0}", "{0} || 'x'", "CAST({0} AS TEXT)", "CAST({0} AS BLOB)")
-    SCHEMAS = ("CREATE VIEW more AS SELECT 1", "CREATE TABLE more(x)", "CREATE TRIGGER more AFTER INSERT ON frames BEGIN SELECT 1; END",
-               "DROP TABLE masks", "ALTER TABLE frames ADD COLUMN more TEXT", "ALTER TABLE faces DROP COLUMN filled",
-               "CREATE INDEX more ON faces(score)", "PRAGMA user_version = 1", "PRAGMA user_version = 3", "PRAGMA user_version = 9",
-               "PRAGMA application_id = 5", "DELETE FROM frames", "CREATE VIRTUAL TABLE more USING fts5(x)",
-               "ALTER TABLE masks ADD COLUMN more GENERATED ALWAYS AS (zeroblob(size * 1000000)) VIRTUAL")
+    TABLES = {
+        "settings": ("key", "value"),
+        "frames": ("frame", "name", "time", "look", "stamp", "content"),
+        "faces": (
+            "frame",
+            "number",
+            "box",
+            "score",
+            "landmarks",
+            "smooth",
+            "track",
+            "filled",
+            "person",
+            "embedding",
+            "dropped",
+            "recognizer",
+        ),
+        "masks": ("frame", "number", "name", "size", "pixels"),
+        "written": ("folder", "frame", "number"),
+    }
+    VALUES = (
+        "NULL",
+        "0",
+        "-1",
+        "1.5",
+        "9e999",
+        "1 << 62",
+        "'x'",
+        "''",
+        "x''",
+        "x'00'",
+        "x'ff'",
+        "CAST(x'ff' AS TEXT)",
+        "char(0)",
+        "zeroblob(16)",
+        "zeroblob(544)",
+        "zeroblob(1728)",
+        "randomblob(544)",
+        "zeroblob(30000000)",
+        "'person'",
+        "1000000",
+        "{0} + 1",
+        "-{0}",
+        "{0} || 'x'",
+        "CAST({0} AS TEXT)",
+        "CAST({0} AS BLOB)",
+    )
+    SCHEMAS = (
+        "CREATE VIEW more AS SELECT 1",
+        "CREATE TABLE more(x)",
+        "CREATE TRIGGER more AFTER INSERT ON frames BEGIN SELECT 1; END",
+        "DROP TABLE masks",
+        "ALTER TABLE frames ADD COLUMN more TEXT",
+        "ALTER TABLE faces DROP COLUMN filled",
+        "CREATE INDEX more ON faces(score)",
+        "PRAGMA user_version = 1",
+        "PRAGMA user_version = 3",
+        "PRAGMA user_version = 9",
+        "PRAGMA application_id = 5",
+        "DELETE FROM frames",
+        "CREATE VIRTUAL TABLE more USING fts5(x)",
+        "ALTER TABLE masks ADD COLUMN more GENERATED ALWAYS AS (zeroblob(size * 1000000)) VIRTUAL",
+    )
 
     def __init__(self, folder: Path):
         from lib.faces.store import AlignmentStore, StoredFace
 
         self.path = folder / "x.db"
-        face = StoredFace(Face(Detection(np.float32([20, 20, 120, 120]), 0.9), landmarks()), {"hull": np.ones((16, 16, 1), np.float32)},
-                          raw=landmarks() + 1, track=0, person=1)
+        face = StoredFace(
+            Face(Detection(np.float32([20, 20, 120, 120]), 0.9), landmarks()),
+            {"hull": np.ones((16, 16, 1), np.float32)},
+            raw=landmarks() + 1,
+            track=0,
+            person=1,
+        )
         with AlignmentStore.open(self.path) as store:
             for index in range(4):
                 store.add(index, "", index / 25, [face], np.zeros((18, 32, 3), np.uint8))
                 store.add_written(folder / "faces", index, [0])
             for index in range(4):
                 store.add_embedding(index, 0, np.ones(128, np.float32), "dlib_resnet")
-            self.settings = {"source": {"path": "/x.mp4", "video": {"bytes": 5, "size": [64, 64], "content": None}, "pictures": None},
-                             "complete": [1], "losses": [], "smooth": True, "followed": 4, "min_face": 0, "rotate": [],
-                             "detector": {"name": "hog", "options": {"search": 640}}, "aligner": {"name": "dlib68", "options": {}},
-                             "maskers": {"hull": {"dilation": 0.0}}, "recognizer": "dlib_resnet", "recognized": 4, "shard": [1, 2],
-                             "wanted": {"keep": None, "drop": None, "people": [], "threshold": None}}
+            self.settings = {
+                "source": {
+                    "path": "/x.mp4",
+                    "video": {"bytes": 5, "size": [64, 64], "content": None},
+                    "pictures": None,
+                },
+                "complete": [1],
+                "losses": [],
+                "smooth": True,
+                "followed": 4,
+                "min_face": 0,
+                "rotate": [],
+                "detector": {"name": "hog", "options": {"search": 640}},
+                "aligner": {"name": "dlib68", "options": {}},
+                "maskers": {"hull": {"dilation": 0.0}},
+                "recognizer": "dlib_resnet",
+                "recognized": 4,
+                "shard": [1, 2],
+                "wanted": {"keep": None, "drop": None, "people": [], "threshold": None},
+            }
             store.update(self.settings)
 
     def make(self, chance: random.Random, folder: Path) -> None:
@@ -252,12 +359,17 @@ class Stores(Kind):
                     database.execute(chance.choice(self.SCHEMAS))
                 elif way < 0.5:
                     key = chance.choice(list(self.settings))
-                    database.execute("UPDATE settings SET value = ? WHERE key = ?", (damage.json_text(self.settings[key], chance), key))
+                    database.execute(
+                        "UPDATE settings SET value = ? WHERE key = ?",
+                        (damage.json_text(self.settings[key], chance), key),
+                    )
                 else:
                     table = chance.choice(list(self.TABLES))
                     column = chance.choice(self.TABLES[table])
                     where = chance.choice(("", " WHERE rowid = 2" if table in ("frames", "masks") else ""))
-                    database.execute(f"UPDATE {table} SET {column} = {chance.choice(self.VALUES).format(column)}{where}")
+                    database.execute(
+                        f"UPDATE {table} SET {column} = {chance.choice(self.VALUES).format(column)}{where}"
+                    )
             except (sqlite3.Error, UnicodeError):
                 continue
         database.commit()
@@ -280,7 +392,15 @@ class Stores(Kind):
             list(store.boxes())
             list(store.looks())
             list(store.embeddings("dlib_resnet"))
-            store.names(), store.tracks(), store.people(), store.whose(), store.folders(), store.digest(), store.counts()
+            (
+                store.names(),
+                store.tracks(),
+                store.people(),
+                store.whose(),
+                store.folders(),
+                store.digest(),
+                store.counts(),
+            )
             export_faces(store, "x", folder / "x.json")
         with AlignmentStore.open(path) as store:
             store.renumber(["a", "b"])
@@ -323,7 +443,9 @@ def hdf5_changed(path: Path, chance: random.Random) -> None:
         for _ in range(chance.choice((1, 1, 2))):
             if not places or chance.random() < 0.2:
                 name = chance.choice(list(file.attrs) or ["x"])
-                file.attrs[name] = chance.choice((0, -1, 1 << 40, "x", b"\xff", np.zeros(5), "a" * 3000, np.nan, "full", 2))
+                file.attrs[name] = chance.choice(
+                    (0, -1, 1 << 40, "x", b"\xff", np.zeros(5), "a" * 3000, np.nan, "full", 2)
+                )
                 continue
             name = places.pop(chance.randrange(len(places)))
             shape, kind = file[name].shape, file[name].dtype
@@ -338,7 +460,12 @@ def hdf5_changed(path: Path, chance: random.Random) -> None:
             elif way == 3:
                 file.create_dataset(name, shape, kind, external=[("/etc/hostname", 0, h5py.h5f.UNLIMITED)])
             elif way == 4:
-                file.create_dataset(name, tuple(1 << 20 for _ in shape) or (1 << 40,), kind, chunks=tuple(1 << 4 for _ in shape) or (1024,))
+                file.create_dataset(
+                    name,
+                    tuple(1 << 20 for _ in shape) or (1 << 40,),
+                    kind,
+                    chunks=tuple(1 << 4 for _ in shape) or (1024,),
+                )
             elif way == 5:
                 file[name] = np.asarray(values).astype(chance.choice(("u1", "i8", "f8", "S3")))
             elif way == 6:
@@ -348,7 +475,9 @@ def hdf5_changed(path: Path, chance: random.Random) -> None:
             else:
                 flat = np.array(values)
                 if flat.size and flat.dtype.kind in "iuf":
-                    flat.flat[chance.randrange(flat.size)] = chance.choice((0, 1, 255 if flat.dtype.kind == "u" else -1))
+                    flat.flat[chance.randrange(flat.size)] = chance.choice(
+                        (0, 1, 255 if flat.dtype.kind == "u" else -1)
+                    )
                     if flat.dtype.kind == "f":
                         flat.flat[chance.randrange(flat.size)] = chance.choice((np.nan, np.inf, 1e30, -1e6))
                 file[name] = flat
@@ -377,17 +506,47 @@ class Models(Kind):
 
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in save.iterdir()}
         self.texts = {
-            "options.json": {"format": 1, "model": "tiny", "options": {"width": 8}, "size": 32, "coverage": "whole", "precision": "float32",
-                             "seed": 5, "averaged": 0.0, "whole_pictures": False, "gan": 0.0, "exemplars": True, "held_out": ["a.png"],
-                             "losses": {"eyes": 1.0, "criteria": {"ssim": 1.0}},
-                             "faces": {"a": {"folder": "/a", "folders": ["/a"], "count": 5}, "b": {"folder": "/b", "count": 5}}},
-            "saves/00000010/state.json": {"iteration": 10, "seconds": 5.5, "files": files, "scores": {"swap": 0.5, "loss": 0.1}, "cut": 1.0,
-                                          "optimizer": "{}"},
-            "identities.json": {"a": [0.5] * 8, "b": [0.25] * 8}}
+            "options.json": {
+                "format": 1,
+                "model": "tiny",
+                "options": {"width": 8},
+                "size": 32,
+                "coverage": "whole",
+                "precision": "float32",
+                "seed": 5,
+                "averaged": 0.0,
+                "whole_pictures": False,
+                "gan": 0.0,
+                "exemplars": True,
+                "held_out": ["a.png"],
+                "losses": {"eyes": 1.0, "criteria": {"ssim": 1.0}},
+                "faces": {"a": {"folder": "/a", "folders": ["/a"], "count": 5}, "b": {"folder": "/b", "count": 5}},
+            },
+            "saves/00000010/state.json": {
+                "iteration": 10,
+                "seconds": 5.5,
+                "files": files,
+                "scores": {"swap": 0.5, "loss": 0.1},
+                "cut": 1.0,
+                "optimizer": "{}",
+            },
+            "identities.json": {"a": [0.5] * 8, "b": [0.25] * 8},
+        }
         for name, said in self.texts.items():
             (self.folder / name).write_text(json.dumps(said))
-        self.rows = [{"iteration": number, "seconds": 1.5, "a": 0.5, "b": 0.25, "rate": 1e-4, "speed": 5.5, "images": 50.0,
-                      "progress": {"distance_b": 0.5}} for number in range(1, 6)]
+        self.rows = [
+            {
+                "iteration": number,
+                "seconds": 1.5,
+                "a": 0.5,
+                "b": 0.25,
+                "rate": 1e-4,
+                "speed": 5.5,
+                "images": 50.0,
+                "progress": {"distance_b": 0.5},
+            }
+            for number in range(1, 6)
+        ]
         (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.rows))
         pictures.write(self.folder / "preview.png", picture())
         (self.folder / "timelapse").mkdir()
@@ -409,7 +568,11 @@ class Models(Kind):
         assert COVERAGES
         jpeg = cv2.imencode(".jpg", picture())[1].tobytes()
         shape = np.vstack([MEAN_FACE[:17], MEAN_FACE]).astype(np.float32)[None]
-        bank.write(self.folder / "exemplars_b.h5", bank.Bank([jpeg] * 3, np.repeat(shape, 3, 0), np.arange(3), "full", False), "x")
+        bank.write(
+            self.folder / "exemplars_b.h5",
+            bank.Bank([jpeg] * 3, np.repeat(shape, 3, 0), np.arange(3), "full", False),
+            "x",
+        )
 
     def make(self, chance: random.Random, folder: Path) -> None:
         shutil.copytree(self.folder, folder / "model")
@@ -420,14 +583,23 @@ class Models(Kind):
             way = chance.random()
             if way < 0.08:
                 path.unlink(missing_ok=True)
-                chance.choice((lambda: os.mkfifo(path), lambda: path.symlink_to("/dev/zero"), lambda: path.symlink_to(self.folder / name),
-                               lambda: path.mkdir(), lambda: None))()
+                chance.choice(
+                    (
+                        lambda: os.mkfifo(path),
+                        lambda: path.symlink_to("/dev/zero"),
+                        lambda: path.symlink_to(self.folder / name),
+                        lambda: path.mkdir(),
+                        lambda: None,
+                    )
+                )()
             elif not path.is_file() or path.is_symlink():
                 continue
             elif name in self.texts and way < 0.8:
                 path.write_text(damage.json_text(self.texts[name], chance), errors="surrogatepass")
             elif name == "log.jsonl" and way < 0.8:
-                path.write_text("".join(damage.json_text(row, chance) + "\n" for row in self.rows), errors="surrogatepass")
+                path.write_text(
+                    "".join(damage.json_text(row, chance) + "\n" for row in self.rows), errors="surrogatepass"
+                )
             elif name.endswith(".h5") and way < 0.5:
                 hdf5_changed(path, chance)
             else:
@@ -465,11 +637,24 @@ class Models(Kind):
             MODELS.create(options["model"], **options["options"])
 
         refused = None
-        for step in (described, lambda: report.write(model), newest, lambda: checkpoint.best(model), learnt,
-                     lambda: checkpoint._load_variables(model / "saves" / "00000010" / "all.optimizer.h5", [Variable(3, 4), Variable()]),
-                     lambda: checkpoint.read_json(model / "identities.json", check_identities), lambda: bank.read(model / "exemplars_b.h5"),
-                     lambda: preview.plot(preview.read_log(model / "log.jsonl"), model / "loss.png") if False else
-                     preview.forget_after(model / "log.jsonl", 3), lambda: bank.sources_in(model / "exemplars_b.h5")):
+        for step in (
+            described,
+            lambda: report.write(model),
+            newest,
+            lambda: checkpoint.best(model),
+            learnt,
+            lambda: checkpoint._load_variables(
+                model / "saves" / "00000010" / "all.optimizer.h5", [Variable(3, 4), Variable()]
+            ),
+            lambda: checkpoint.read_json(model / "identities.json", check_identities),
+            lambda: bank.read(model / "exemplars_b.h5"),
+            lambda: (
+                preview.plot(preview.read_log(model / "log.jsonl"), model / "loss.png")
+                if False
+                else preview.forget_after(model / "log.jsonl", 3)
+            ),
+            lambda: bank.sources_in(model / "exemplars_b.h5"),
+        ):
             try:
                 step()
             except FaceswapError as error:
@@ -484,17 +669,54 @@ class Json(Kind):
     FACE = {"detected": [20, 20, 120, 120], "landmarks_2d": landmarks().round(2).tolist()}
     SAID = {
         "exchange.json": {"x_000001.png": [FACE], "x_000002.png": [], "x_000003.png": [FACE, FACE]},
-        "frames.json": {"source": "x.mp4", "time_base": "1/12800", "length": 512, "colours": [1, 1, 1], "times": {"x_1.png": 0, "x_2.png": 512},
-                        "statement": ""},
-        "gather.json": {"addresses": [{"address": "http://x/a.jpg", "status": "done", "file": "a.jpg", "bytes": 5, "sha256": "0" * 64,
-                                       "type": "picture", "width": 5, "height": 5},
-                                      {"address": "http://x/b.jpg", "status": "failed", "error": "404"}]},
-        ".parts/x.json": {"address": "http://x/a.jpg", "name": "a", "etag": None, "modified": None, "total": 5, "can_go_on": True,
-                          "outcome": {"address": "http://x/a.jpg", "status": "done", "file": "a.jpg", "sha256": "0" * 64}},
-        "out.mp4.run.json": {"format": 1, "command": "convert", "key": "x", "failures": ["x"], "finished": True, "output_sha256": "0",
-                             "files": ["a"]},
-        "sort-undo-1.jsonl": {"format": 1, "by": "blur", "folders": ["a"]}, "keras.json": {"backend": "tensorflow"},
-        "swap.json": {"inputs": {"A": {"name": "a", "files": 1, "bytes": 5}}, "steps": {"extract": {"options": {}, "code": 0, "seconds": 5.5}}}}
+        "frames.json": {
+            "source": "x.mp4",
+            "time_base": "1/12800",
+            "length": 512,
+            "colours": [1, 1, 1],
+            "times": {"x_1.png": 0, "x_2.png": 512},
+            "statement": "",
+        },
+        "gather.json": {
+            "addresses": [
+                {
+                    "address": "http://x/a.jpg",
+                    "status": "done",
+                    "file": "a.jpg",
+                    "bytes": 5,
+                    "sha256": "0" * 64,
+                    "type": "picture",
+                    "width": 5,
+                    "height": 5,
+                },
+                {"address": "http://x/b.jpg", "status": "failed", "error": "404"},
+            ]
+        },
+        ".parts/x.json": {
+            "address": "http://x/a.jpg",
+            "name": "a",
+            "etag": None,
+            "modified": None,
+            "total": 5,
+            "can_go_on": True,
+            "outcome": {"address": "http://x/a.jpg", "status": "done", "file": "a.jpg", "sha256": "0" * 64},
+        },
+        "out.mp4.run.json": {
+            "format": 1,
+            "command": "convert",
+            "key": "x",
+            "failures": ["x"],
+            "finished": True,
+            "output_sha256": "0",
+            "files": ["a"],
+        },
+        "sort-undo-1.jsonl": {"format": 1, "by": "blur", "folders": ["a"]},
+        "keras.json": {"backend": "tensorflow"},
+        "swap.json": {
+            "inputs": {"A": {"name": "a", "files": 1, "bytes": 5}},
+            "steps": {"extract": {"options": {}, "code": 0, "seconds": 5.5}},
+        },
+    }
 
     def make(self, chance: random.Random, folder: Path) -> None:
         (folder / ".parts").mkdir()
@@ -533,7 +755,9 @@ class Json(Kind):
             from scripts import swap
 
             made = swap._Work if hasattr(swap, "_Work") else None
-            reader = next((item for item in vars(swap).values() if isinstance(item, type) and hasattr(item, "_read")), made)
+            reader = next(
+                (item for item in vars(swap).values() if isinstance(item, type) and hasattr(item, "_read")), made
+            )
             reader(folder / "swap.json", {"A": {"name": "a", "files": 1, "bytes": 5}})
         for path in folder.glob("*.json"):
             try:
@@ -543,10 +767,14 @@ class Json(Kind):
 
 
 class Toml(Kind):
-    TEXT = ('[extract]\nsize = 256\nmasker = ["hull"]\n[detector.hog]\nupsample = 1\nmin_score = 0.5\n[train]\nlearning_rate = 1e-4\n'
-            'seed = 5\n[writer.video]\ncrf = 18\n')
-    NETWORK = ('[network]\nfile = "x.onnx"\nsize = 64\nlayout = "nchw"\ncolor = "rgb"\nscale = 0.00392\nmean = [0, 0, 0]\n'
-               'std = [1.0, 1.0, 1.0]\noutput = 0\n[mask]\nvalues = "logits"\nface = [1, 2]\n')
+    TEXT = (
+        '[extract]\nsize = 256\nmasker = ["hull"]\n[detector.hog]\nupsample = 1\nmin_score = 0.5\n[train]\nlearning_rate = 1e-4\n'
+        "seed = 5\n[writer.video]\ncrf = 18\n"
+    )
+    NETWORK = (
+        '[network]\nfile = "x.onnx"\nsize = 64\nlayout = "nchw"\ncolor = "rgb"\nscale = 0.00392\nmean = [0, 0, 0]\n'
+        'std = [1.0, 1.0, 1.0]\noutput = 0\n[mask]\nvalues = "logits"\nface = [1, 2]\n'
+    )
 
     def make(self, chance: random.Random, folder: Path) -> None:
         for name, text in (("x.toml", self.TEXT), ("network.toml", self.NETWORK)):
@@ -557,9 +785,24 @@ class Toml(Kind):
                 if way < 3:
                     lines[place] = f"{key} = {chance.choice(self._values())}"
                 elif way == 3:
-                    lines.insert(place, chance.choice(("[a" + ".a" * chance.choice((3, 90, 5000)) + "]", "a" + ".a" * 90_000 + " = 1",
-                                                       "[[extract]]", "[extract.x]", "= 1", "\0", '"' + "k" * 9000 + '" = 1', "é = 1",
-                                                       "a.b = 1", "[extract]", "[detector.hog.x]")))
+                    lines.insert(
+                        place,
+                        chance.choice(
+                            (
+                                "[a" + ".a" * chance.choice((3, 90, 5000)) + "]",
+                                "a" + ".a" * 90_000 + " = 1",
+                                "[[extract]]",
+                                "[extract.x]",
+                                "= 1",
+                                "\0",
+                                '"' + "k" * 9000 + '" = 1',
+                                "é = 1",
+                                "a.b = 1",
+                                "[extract]",
+                                "[detector.hog.x]",
+                            )
+                        ),
+                    )
                 elif way == 4:
                     del lines[place]
                     lines = lines or ["x = 1"]
@@ -572,18 +815,48 @@ class Toml(Kind):
             (folder / name).write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
 
     def _values(self) -> tuple[str, ...]:
-        return ("0", "-1", "1" + "0" * 30, "9" * 5000, "0x" + "f" * 9000, "inf", "nan", "1e400", '"x"', '""', "[]", "[[[[1]]]]", "[" * 5000,
-                "{}", "{a = {b = 1}}", "true", "1979-05-27", '"\\u0000"', '"' + "x" * 9000 + '"', "[1, 2, 3]", '["hull", "hull"]',
-                '"~nosuchuser/x"', "1.5", "1e300", "'''x\ny'''", "[" + "1," * 9000 + "]", "-9223372036854775808")
+        return (
+            "0",
+            "-1",
+            "1" + "0" * 30,
+            "9" * 5000,
+            "0x" + "f" * 9000,
+            "inf",
+            "nan",
+            "1e400",
+            '"x"',
+            '""',
+            "[]",
+            "[[[[1]]]]",
+            "[" * 5000,
+            "{}",
+            "{a = {b = 1}}",
+            "true",
+            "1979-05-27",
+            '"\\u0000"',
+            '"' + "x" * 9000 + '"',
+            "[1, 2, 3]",
+            '["hull", "hull"]',
+            '"~nosuchuser/x"',
+            "1.5",
+            "1e300",
+            "'''x\ny'''",
+            "[" + "1," * 9000 + "]",
+            "-9223372036854775808",
+        )
 
     def use(self, folder: Path) -> None:
         from lib import cli
         from lib.onnx import Network
 
         refused = None
-        for step in (lambda: cli.parse("extract", cli.declaration("extract"), ["-i", "x", "--config", str(folder / "x.toml")]),
-                     lambda: cli.parse("train", cli.declaration("train"), ["-A", "x", "-B", "y", "-m", "z", "--config", str(folder / "x.toml")]),
-                     lambda: Network(folder / "network.toml")):
+        for step in (
+            lambda: cli.parse("extract", cli.declaration("extract"), ["-i", "x", "--config", str(folder / "x.toml")]),
+            lambda: cli.parse(
+                "train", cli.declaration("train"), ["-A", "x", "-B", "y", "-m", "z", "--config", str(folder / "x.toml")]
+            ),
+            lambda: Network(folder / "network.toml"),
+        ):
             try:
                 step()
             except FaceswapError as error:
@@ -593,8 +866,37 @@ class Toml(Kind):
 
 
 class Options(Kind):
-    VALUES = ("1" + "0" * 100, "-1" + "0" * 100, "9" * 5000, "nan", "inf", "-inf", "1e400", "1e300", "~nosuchuser/x", "", "4294967296", "-1",
-              "0x10", "1_000", "\uff11\uff12", "\u00b2", "a=b", "=", "-", "1", "0.5", "x" * 300, "\udcff", "\n", "[", "%s", "../..", "hog", "3/4")
+    VALUES = (
+        "1" + "0" * 100,
+        "-1" + "0" * 100,
+        "9" * 5000,
+        "nan",
+        "inf",
+        "-inf",
+        "1e400",
+        "1e300",
+        "~nosuchuser/x",
+        "",
+        "4294967296",
+        "-1",
+        "0x10",
+        "1_000",
+        "\uff11\uff12",
+        "\u00b2",
+        "a=b",
+        "=",
+        "-",
+        "1",
+        "0.5",
+        "x" * 300,
+        "\udcff",
+        "\n",
+        "[",
+        "%s",
+        "../..",
+        "hog",
+        "3/4",
+    )
 
     def make(self, chance: random.Random, folder: Path) -> None:
         from lib import cli
@@ -637,18 +939,31 @@ class Pickles(Kind):
         array = self._array()
         stub = b"ctorch\nModule\n)R"
         inner = b"}(X\x0b\0\0\0_parameters}X\x06\0\0\0weight" + array + b"sX\x08\0\0\0_buffers}X\x08\0\0\0_modules}u"
-        outer = (b"}(X\x0b\0\0\0_parameters}X\x08\0\0\0_buffers}X\x08\0\0\0_modules}X\x07\0\0\0mapping" + stub + inner + b"b" + b"su")
+        outer = (
+            b"}(X\x0b\0\0\0_parameters}X\x08\0\0\0_buffers}X\x08\0\0\0_modules}X\x07\0\0\0mapping"
+            + stub
+            + inner
+            + b"b"
+            + b"su"
+        )
         return b"\x80\x02}X\x05\0\0\0G_ema" + stub + outer + b"bs."
 
     def _array(self) -> bytes:
         data = np.arange(6, dtype="<f4").tobytes()
-        return (b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\x01btR(K\x01K\x02K\x03\x86cnumpy\ndtype\nX\x02\0\0\0f4K\0K\x01"
-                b"\x87R(K\x03X\x01\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89U" + bytes([len(data)]) + data + b"tb")
+        return (
+            b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\x01btR(K\x01K\x02K\x03\x86cnumpy\ndtype\nX\x02\0\0\0f4K\0K\x01"
+            b"\x87R(K\x03X\x01\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89U"
+            + bytes([len(data)])
+            + data
+            + b"tb"
+        )
 
     def _plain(self, protocol: int) -> bytes:
         import pickle
 
-        return pickle.dumps({"G_ema": ({"a": [1, (2, 3.5), None, b"\xff", "x" * 20, {1, 2}, 1 << 70]}, ("b", ("c", ("d",))))}, protocol)
+        return pickle.dumps(
+            {"G_ema": ({"a": [1, (2, 3.5), None, b"\xff", "x" * 20, {1, 2}, 1 << 70]}, ("b", ("c", ("d",))))}, protocol
+        )
 
     def make(self, chance: random.Random, folder: Path) -> None:
         data = chance.choice(self.bases)
@@ -670,9 +985,34 @@ class Pickles(Kind):
                 elif way == 4:
                     parts[number] = parts[number][:1] + damage.bytes_of(parts[number][1:], chance)
                 else:
-                    parts.insert(number, chance.choice((b"2\x86" * 60, b")\x85" * 1000, b"}", b"]", b"(", b"0", b"q\0", b"h\0", b"R", b"b",
-                                                        b"ctorch\nx\n", b"cos\nsystem\n", b"c__builtin__\nset\n", b"\x82\x01", b"Q", b"s",
-                                                        b"r\xff\xff\xff\x7f", b"X\xff\xff\xff\x7f", b"L" + b"9" * 5000 + b"L\n", b"N", b"t")))
+                    parts.insert(
+                        number,
+                        chance.choice(
+                            (
+                                b"2\x86" * 60,
+                                b")\x85" * 1000,
+                                b"}",
+                                b"]",
+                                b"(",
+                                b"0",
+                                b"q\0",
+                                b"h\0",
+                                b"R",
+                                b"b",
+                                b"ctorch\nx\n",
+                                b"cos\nsystem\n",
+                                b"c__builtin__\nset\n",
+                                b"\x82\x01",
+                                b"Q",
+                                b"s",
+                                b"r\xff\xff\xff\x7f",
+                                b"X\xff\xff\xff\x7f",
+                                b"L" + b"9" * 5000 + b"L\n",
+                                b"N",
+                                b"t",
+                            )
+                        ),
+                    )
                 parts = parts or [b"."]
             data = b"".join(parts)
         (folder / "x.pkl").write_bytes(data)
@@ -701,7 +1041,9 @@ class Onnx(Kind):
         scales = graph.constant(np.ones(4, np.float32))
         second = graph.add("Resize", [graph.add("Relu", [first]), "", scales])
         shape = graph.constant(np.array([1, 1, 1, 1], np.int64))
-        self.base = graph.model(graph.add("Add", [second, graph.add("Expand", [graph.constant(np.zeros((1, 1, 1, 1), np.float32)), shape])]))
+        self.base = graph.model(
+            graph.add("Add", [second, graph.add("Expand", [graph.constant(np.zeros((1, 1, 1, 1), np.float32)), shape])])
+        )
 
     def make(self, chance: random.Random, folder: Path) -> None:
         data = self.base
@@ -727,7 +1069,21 @@ def message_changed(data: bytes, chance: random.Random, depth: int = 0) -> bytes
     if way < 4 and isinstance(body, bytes) and depth < 6:
         text = body.isascii() and body.decode().isprintable()
         if text and chance.random() < 0.5:
-            body = chance.choice((b"Loop", b"If", b"Scan", b"Tile", b"ConstantOfShape", b"MatMul", b"NonZero", b"Identity", b"Gather", b"", b"x"))
+            body = chance.choice(
+                (
+                    b"Loop",
+                    b"If",
+                    b"Scan",
+                    b"Tile",
+                    b"ConstantOfShape",
+                    b"MatMul",
+                    b"NonZero",
+                    b"Identity",
+                    b"Gather",
+                    b"",
+                    b"x",
+                )
+            )
         elif len(body) in (16, 32) and chance.random() < 0.7:
             body = np.full(len(body) // 8, chance.choice((0, -1, 1 << 20, 1 << 40, 5)), "<i8").tobytes()
         else:
@@ -741,8 +1097,10 @@ def message_changed(data: bytes, chance: random.Random, depth: int = 0) -> bytes
         fields.insert(chance.randrange(len(fields) + 1), fields[number])
     else:
         fields.insert(chance.randrange(len(fields)), fields.pop(number))
-    return b"".join(_varint(key) + (_varint(body) if isinstance(body, int) else _varint(len(body)) * (key & 7 == 2) + body)
-                    for key, body in fields)
+    return b"".join(
+        _varint(key) + (_varint(body) if isinstance(body, int) else _varint(len(body)) * (key & 7 == 2) + body)
+        for key, body in fields
+    )
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
@@ -756,10 +1114,10 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
                 body, place = _read_varint(data, place)
             elif kind in (1, 5):
                 size = 8 if kind == 1 else 4
-                body, place = data[place:place + size], place + size
+                body, place = data[place : place + size], place + size
             elif kind == 2:
                 size, place = _read_varint(data, place)
-                body, place = data[place:place + size], place + size
+                body, place = data[place : place + size], place + size
             else:
                 return
             if place > len(data):
@@ -788,13 +1146,59 @@ def _varint(value: int) -> bytes:
 
 
 class Addresses(Kind):
-    PARTS = ("http://", "https://", "file://", "ftp://", "//", "localhost", "127.0.0.1", "[::1]", "[", "@", "user:pass@", ":99999", ":x", "/",
-             "/a.jpg", "?q=%", "%00", "%41", "\u202e", " ", "\t", "#x", "\\", "..", "\0", "\ufeff", "a" * 3000, "xn--", "\u00e9", "\ud800", "*")
-    HEADERS = ("attachment; filename=", "filename*=undefined''%41", "filename*=utf-8''%ff%fe", 'filename="', "filename*=", ";", "=", "\\",
-               "filename*=utf-16''%00", "'" * 50, '"' * 50, "inline")
+    PARTS = (
+        "http://",
+        "https://",
+        "file://",
+        "ftp://",
+        "//",
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+        "[",
+        "@",
+        "user:pass@",
+        ":99999",
+        ":x",
+        "/",
+        "/a.jpg",
+        "?q=%",
+        "%00",
+        "%41",
+        "\u202e",
+        " ",
+        "\t",
+        "#x",
+        "\\",
+        "..",
+        "\0",
+        "\ufeff",
+        "a" * 3000,
+        "xn--",
+        "\u00e9",
+        "\ud800",
+        "*",
+    )
+    HEADERS = (
+        "attachment; filename=",
+        "filename*=undefined''%41",
+        "filename*=utf-8''%ff%fe",
+        'filename="',
+        "filename*=",
+        ";",
+        "=",
+        "\\",
+        "filename*=utf-16''%00",
+        "'" * 50,
+        '"' * 50,
+        "inline",
+    )
 
     def make(self, chance: random.Random, folder: Path) -> None:
-        lines = ["".join(chance.choice(self.PARTS) for _ in range(chance.choice((1, 3, 6)))) for _ in range(chance.choice((1, 5, 20)))]
+        lines = [
+            "".join(chance.choice(self.PARTS) for _ in range(chance.choice((1, 3, 6))))
+            for _ in range(chance.choice((1, 5, 20)))
+        ]
         data = "\n".join(lines).encode("utf-8", "surrogatepass")
         (folder / "list.txt").write_bytes(damage.bytes_of(data, chance) if chance.random() < 0.3 else data)
         (folder / "header").write_text("".join(chance.choice(self.HEADERS) for _ in range(chance.choice((1, 2, 4)))))
@@ -818,16 +1222,26 @@ class Videos(Files):
         import av
 
         image = picture()
-        for name, codec, layout in (("a.mp4", "libx264", "yuv420p"), ("b.mkv", "libx264", "yuv420p"), ("c.avi", "mpeg4", "yuv420p"),
-                                    ("d.ts", "libx264", "yuv420p"), ("e.webm", "libvpx", "yuv420p"), ("f.mov", "mjpeg", "yuvj420p"),
-                                    ("g.gif", "gif", "rgb8"), ("h.mpg", "mpeg2video", "yuv420p"), ("i.flv", "flv1", "yuv420p")):
+        for name, codec, layout in (
+            ("a.mp4", "libx264", "yuv420p"),
+            ("b.mkv", "libx264", "yuv420p"),
+            ("c.avi", "mpeg4", "yuv420p"),
+            ("d.ts", "libx264", "yuv420p"),
+            ("e.webm", "libvpx", "yuv420p"),
+            ("f.mov", "mjpeg", "yuvj420p"),
+            ("g.gif", "gif", "rgb8"),
+            ("h.mpg", "mpeg2video", "yuv420p"),
+            ("i.flv", "flv1", "yuv420p"),
+        ):
             try:
                 with av.open(str(folder / name), "w") as container:
                     stream = container.add_stream(codec, Fraction(25))
                     stream.width = stream.height = SIDE
                     stream.pix_fmt = layout
                     for number in range(6):
-                        frame = av.VideoFrame.from_ndarray(np.roll(image, 4 * number, 1), "rgb24").reformat(format=layout)
+                        frame = av.VideoFrame.from_ndarray(np.roll(image, 4 * number, 1), "rgb24").reformat(
+                            format=layout
+                        )
                         container.mux(stream.encode(frame))
                     container.mux(stream.encode())
             except (av.error.FFmpegError, ValueError):  # this build lacks it
@@ -859,18 +1273,50 @@ class Videos(Files):
 def boxes_changed(data: bytes, chance: random.Random) -> bytes:
     """An MP4 with numbers changed in its boxes."""
     changed = bytearray(data)
-    kinds = (b"moov", b"mvhd", b"tkhd", b"mdhd", b"stsd", b"avc1", b"avcC", b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stco", b"elst",
-             b"hdlr", b"dref", b"ftyp", b"mdat", b"trak", b"mp4v", b"pasp")
+    kinds = (
+        b"moov",
+        b"mvhd",
+        b"tkhd",
+        b"mdhd",
+        b"stsd",
+        b"avc1",
+        b"avcC",
+        b"stts",
+        b"ctts",
+        b"stss",
+        b"stsc",
+        b"stsz",
+        b"stco",
+        b"elst",
+        b"hdlr",
+        b"dref",
+        b"ftyp",
+        b"mdat",
+        b"trak",
+        b"mp4v",
+        b"pasp",
+    )
     places = [place for kind in kinds if (place := data.find(kind)) >= 4]
     for _ in range(chance.choice((1, 2, 4))):
         place = chance.choice(places) + chance.choice((-4, 0, 4, 8, 12, 16, 20, 24, 28, 32, 76))
         number = chance.choice((0, 1, 2, 255, 16000, 65535, 1 << 31, (1 << 32) - 1, chance.randrange(1 << 32)))
         size = chance.choice((1, 2, 4, 4))
-        changed[max(place, 0):max(place, 0) + size] = (number & (1 << 8 * size) - 1).to_bytes(size, "big")
+        changed[max(place, 0) : max(place, 0) + size] = (number & (1 << 8 * size) - 1).to_bytes(size, "big")
     return bytes(changed)
 
 
 KINDS: dict[str, type[Kind]] = {
-    "pictures": Pictures, "faces": Faces, "stores": Stores, "packed": Packed, "models": Models, "json": Json, "toml": Toml,
-    "options": Options, "pickles": Pickles, "onnx": Onnx, "addresses": Addresses, "videos": Videos}
+    "pictures": Pictures,
+    "faces": Faces,
+    "stores": Stores,
+    "packed": Packed,
+    "models": Models,
+    "json": Json,
+    "toml": Toml,
+    "options": Options,
+    "pickles": Pickles,
+    "onnx": Onnx,
+    "addresses": Addresses,
+    "videos": Videos,
+}
 SLOW = {"onnx": 20, "models": 3, "videos": 2}  # how many times as long as others a case takes

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from lib.errors import FaceswapError
+from lib.words import escaped
 
 MEMORY = 2_000_000_000  # bytes that a case may take
 SECONDS = 20.0  # of a processor that it may take
@@ -60,7 +61,12 @@ class Outcome:
         self.faults.setdefault(fault, []).append(seed)
 
 
-def run(make: Callable[[Path], Kind], seeds: range, processes: int = 1, told: Callable[[Outcome], None] = lambda outcome: None) -> Outcome:
+def run(
+    make: Callable[[Path], Kind],
+    seeds: range,
+    processes: int = 1,
+    told: Callable[[Outcome], None] = lambda outcome: None,
+) -> Outcome:
     """Runs a case for each of `seeds`."""
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="faceswap-fuzz-") as name:
@@ -104,7 +110,9 @@ class _Worker:
                 if self.left and status:
                     number = os.waitstatus_to_exitcode(status)
                     outcome.cases += 1
-                    outcome.add(self.left.pop(0), f"crash: {signal.Signals(-number).name if number < 0 else f'exit {number}'}")
+                    outcome.add(
+                        self.left.pop(0), f"crash: {signal.Signals(-number).name if number < 0 else f'exit {number}'}"
+                    )
                 return False
             self._heard += data
             self._take(outcome)
@@ -121,11 +129,11 @@ class _Worker:
 
     def _take(self, outcome: Outcome) -> None:
         while len(self._heard) >= RECORD.size:
-            seed, length = RECORD.unpack(self._heard[:RECORD.size])
+            seed, length = RECORD.unpack(self._heard[: RECORD.size])
             if len(self._heard) < RECORD.size + length:
                 return
-            said = self._heard[RECORD.size:RECORD.size + length].decode("utf-8", "replace")
-            self._heard = self._heard[RECORD.size + length:]
+            said = self._heard[RECORD.size : RECORD.size + length].decode("utf-8", "replace")
+            self._heard = self._heard[RECORD.size + length :]
             assert self.left.pop(0) == seed
             now = self._cpu()
             outcome.cases, outcome.slowest = outcome.cases + 1, max(outcome.slowest, now - self._since)
@@ -193,6 +201,7 @@ def case(kind: Kind, seed: int, place: Path) -> str:
 
 
 def _of_answer(text: str) -> str:
+    text = escaped(text)  # as faceswap.py prints it
     if "\n" in text or "\r" in text:
         return f"several lines: {text[:60]!r}"
     return f"too long: {text[:60]!r}" if len(text) > LONGEST else "refused"
@@ -201,6 +210,12 @@ def _of_answer(text: str) -> str:
 def _where(error: BaseException) -> str:
     """The last line of ours that was at work."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "/lib/" in frame.filename and "site-packages" not in frame.filename
-            and "/tests/" not in frame.filename and "python3" not in frame.filename] or list(frames)
+    ours = [
+        frame
+        for frame in frames
+        if "/lib/" in frame.filename
+        and "site-packages" not in frame.filename
+        and "/tests/" not in frame.filename
+        and "python3" not in frame.filename
+    ] or list(frames)
     return f"{Path(ours[-1].filename).name}:{ours[-1].lineno} ({frames[-1].name}) {str(error)[:100]!r}" if ours else ""

@@ -32,17 +32,30 @@ def summed(*nodes) -> list:
     """Nodes that make "large", whose sum is added to the pictures."""
     from onnx import helper
 
-    return [*nodes, helper.make_node("ReduceSum", ["large"], ["sum"], keepdims=0), helper.make_node("Add", ["pictures", "sum"], ["answer"])]
+    return [
+        *nodes,
+        helper.make_node("ReduceSum", ["large"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["pictures", "sum"], ["answer"]),
+    ]
 
 
 def endless():
     from onnx import TensorProto, helper
 
-    values = {"number": (TensorProto.INT64, []), "go": (TensorProto.BOOL, []), "x": (TensorProto.FLOAT, None), "on": (TensorProto.BOOL, []),
-              "y": (TensorProto.FLOAT, None)}
+    values = {
+        "number": (TensorProto.INT64, []),
+        "go": (TensorProto.BOOL, []),
+        "x": (TensorProto.FLOAT, None),
+        "on": (TensorProto.BOOL, []),
+        "y": (TensorProto.FLOAT, None),
+    }
     given = {name: helper.make_tensor_value_info(name, *kind) for name, kind in values.items()}
-    body = helper.make_graph([helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Neg", ["x"], ["y"])], "body",
-                             [given[name] for name in ("number", "go", "x")], [given[name] for name in ("on", "y")])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Neg", ["x"], ["y"])],
+        "body",
+        [given[name] for name in ("number", "go", "x")],
+        [given[name] for name in ("on", "y")],
+    )
     return [helper.make_node("Loop", ["times", "true", "pictures"], ["answer"], body=body)]
 
 
@@ -52,10 +65,16 @@ FOREVER = {"times": np.int64(1 << 62), "true": np.bool_(True)}
 def test_tensors_beyond_the_memory(network):
     from onnx import helper
 
-    cases = {"ConstantOfShape": (summed(helper.make_node("ConstantOfShape", ["shape"], ["large"])),
-                                 {"shape": np.array([1600, 1000, 1000], np.int64)}),
-             "Resize": (summed(helper.make_node("Resize", ["pictures", "", "scales"], ["large"], mode="nearest")),
-                        {"scales": np.array([1, 1, 1500, 1500], np.float32)})}
+    cases = {
+        "ConstantOfShape": (
+            summed(helper.make_node("ConstantOfShape", ["shape"], ["large"])),
+            {"shape": np.array([1600, 1000, 1000], np.int64)},
+        ),
+        "Resize": (
+            summed(helper.make_node("Resize", ["pictures", "", "scales"], ["large"], mode="nearest")),
+            {"scales": np.array([1, 1, 1500, 1500], np.float32)},
+        ),
+    }
     for nodes, constants in cases.values():
         with pytest.raises(FaceswapError, match="takes more than 1.5 GB of memory"):
             network(nodes, constants)(BLACK)
@@ -73,7 +92,9 @@ def test_constants_that_take_for_ever_are_found_before_they_are_computed_here(ne
     from onnx import helper
 
     monkeypatch.setattr(onnx, "LOADING", 1.0)
-    nodes = summed(helper.make_node("Expand", ["one", "shape"], ["wide"]), helper.make_node("MatMul", ["wide", "wide"], ["large"]))
+    nodes = summed(
+        helper.make_node("Expand", ["one", "shape"], ["wide"]), helper.make_node("MatMul", ["wide", "wide"], ["large"])
+    )
     with pytest.raises(FaceswapError, match="too much time or memory before"):
         network(nodes, {"one": np.ones(1, np.float32), "shape": np.array([9000, 9000], np.int64)})
 
@@ -100,10 +121,17 @@ def test_a_batch_beyond_the_memory(network):
         network([helper.make_node("Identity", ["pictures"], ["answer"])], {}, batch=1 << 40)
 
 
-@pytest.mark.parametrize("text, words", [("a" + ".a" * 100_000 + " = 1", "dots"), ("size = 1" + "0" * 400, "64 bits"),
-                                         ("size = " + "[" * 9999, "deep"), ("scale = 1" + "0" * 400 + ".0", "scale")],
-                         ids=lambda value: value[:8])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("a" + ".a" * 100_000 + " = 1", "dots"),
+        ("size = 1" + "0" * 400, "64 bits"),
+        ("size = " + "[" * 9999, "deep"),
+        ("scale = 1" + "0" * 400 + ".0", "scale"),
+    ],
+    ids=lambda value: value[:8],
+)
 def test_a_description_that_goes_beyond_the_limits(tmp_path, text, words):
-    (tmp_path / "x.toml").write_text(f'[network]\nfile = "x.onnx"\n{text}\n' + 'size = 16\n' * ("size" not in text))
+    (tmp_path / "x.toml").write_text(f'[network]\nfile = "x.onnx"\n{text}\n' + "size = 16\n" * ("size" not in text))
     with pytest.raises(FaceswapError, match=words):
         Network(tmp_path / "x.toml")

@@ -17,21 +17,25 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 LISTS = reading.MOST_PARTS + 1
 
 
-@pytest.mark.parametrize("text, words", [
-    ("[" * 100_000, "deep"),
-    ("[" * 900 + "]" * 900, "deep"),
-    ("[" * 66 + "]" * 66, "deep"),
-    ('{"a":' * 100_000, "deep"),
-    ("1" * 5000, "64 bits"),
-    ("[9223372036854775808]", "64 bits"),
-    ("[-1e999]", "too large"),
-    ("[NaN]", "NaN is no number"),
-    ("[-Infinity]", "-Infinity is no number"),
-    (b"\xff\xfe", "not text in UTF-8"),
-    ("[1,", "Expecting value"),
-    ("", "Expecting value"),
-    ("[" + "[]," * LISTS + "1]", "lists and objects"),
-], ids=lambda value: str(value[:12]))
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[" * 100_000, "deep"),
+        ("[" * 900 + "]" * 900, "deep"),
+        ("[" * 66 + "]" * 66, "deep"),
+        ('{"a":' * 100_000, "deep"),
+        ("1" * 5000, "64 bits"),
+        ("[9223372036854775808]", "64 bits"),
+        ("[-1e999]", "too large"),
+        ("[NaN]", "NaN is no number"),
+        ("[-Infinity]", "-Infinity is no number"),
+        (b"\xff\xfe", "not text in UTF-8"),
+        ("[1,", "Expecting value"),
+        ("", "Expecting value"),
+        ("[" + "[]," * LISTS + "1]", "lists and objects"),
+    ],
+    ids=lambda value: str(value[:12]),
+)
 def test_json_that_goes_beyond_the_limits(text, words):
     with pytest.raises(Unreadable, match=words) as told:
         reading.parse_json(text)
@@ -47,18 +51,22 @@ def test_json_as_it_is_usually_written():
     assert reading.as_json({"a": (1, Path("x"))}, str) == {"a": [1, "x"]}
 
 
-@pytest.mark.parametrize("text, words", [
-    ("a" + ".a" * 100_000 + " = 1", "dots"),
-    ("a . " * 200 + "b = 1", "dots"),
-    ("[a" + ".a" * 200 + "]", "dots"),
-    ("a = " + "[" * 100_000, "deep"),
-    ("a = " + "{a = " * 1000, "deep"),
-    ("a." * 70 + "a = 1", "deep"),
-    ("a = 0x" + "f" * 100_000, "64 bits"),
-    ("a = " + "1" * 5000, "digits"),
-    ("a = '" + "x" * reading.MOST_TOML, "characters"),
-    ("a = ", "Invalid value"),
-], ids=lambda value: value[:12])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("a" + ".a" * 100_000 + " = 1", "dots"),
+        ("a . " * 200 + "b = 1", "dots"),
+        ("[a" + ".a" * 200 + "]", "dots"),
+        ("a = " + "[" * 100_000, "deep"),
+        ("a = " + "{a = " * 1000, "deep"),
+        ("a." * 70 + "a = 1", "deep"),
+        ("a = 0x" + "f" * 100_000, "64 bits"),
+        ("a = " + "1" * 5000, "digits"),
+        ("a = '" + "x" * reading.MOST_TOML, "characters"),
+        ("a = ", "Invalid value"),
+    ],
+    ids=lambda value: value[:12],
+)
 def test_toml_that_goes_beyond_the_limits(text, words):
     with pytest.raises(Unreadable, match=words) as told:
         reading.parse_toml(text)
@@ -106,12 +114,21 @@ def test_no_more_is_read_than_the_limit(tmp_path):
 
 def test_nothing_else_parses_json_or_toml():
     parsers = re.compile(r"\bjson\.loads?\b|\btomllib\b|\btomli\b|\bJSONDecoder\b|from json import")
-    files = [path for folder in ("lib", "plugins", "scripts") for path in (ROOT / folder).rglob("*.py")] + [ROOT / "faceswap.py"]
-    others = [f"{path.relative_to(ROOT)}:{number}" for path in files if path != Path(reading.__file__)
-              for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if parsers.search(line)]
+    files = [path for folder in ("lib", "plugins", "scripts") for path in (ROOT / folder).rglob("*.py")] + [
+        ROOT / "faceswap.py"
+    ]
+    others = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        if path != Path(reading.__file__)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if parsers.search(line)
+    ]
     assert not others
 
 
 def test_reading_imports_errors_alone():
     tree = ast.parse(Path(reading.__file__).read_text(encoding="utf-8"))
-    assert {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.startswith("lib")} == {"lib.errors"}
+    assert {
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.startswith("lib")
+    } == {"lib.errors"}

@@ -38,9 +38,16 @@ HOSTILE = {
     "nested tuples from memory": b"\x80\x02)q\0" + b"0h\0h\0\x86q\0" * 60 + b"0}h\0K\x01s.",
     "operations": b"\x80\x02" + b"]0" * 600_000 + b"N.",
     "classes": b"\x80\x02" + b"".join(b"ctorch\nx%d\n0" % number for number in range(1001)) + b"N.",
-    "copies": b"\x80\x02c_codecs\nencode\nq\0X\xa0\x86\x01\0" + b"a" * 100_000 + b"q\x01X\x06\0\0\0latin1\x86q\x02"
-              + b"h\0h\x02R0" * 50_000 + b"N.",
-    "sets": b"\x80\x02c__builtin__\nset\nq\0(" + b"K\x01" * 10_000 + b"lq\x01\x85q\x02" + b"h\0h\x02R0" * 50_000 + b"N.",
+    "copies": b"\x80\x02c_codecs\nencode\nq\0X\xa0\x86\x01\0"
+    + b"a" * 100_000
+    + b"q\x01X\x06\0\0\0latin1\x86q\x02"
+    + b"h\0h\x02R0" * 50_000
+    + b"N.",
+    "sets": b"\x80\x02c__builtin__\nset\nq\0("
+    + b"K\x01" * 10_000
+    + b"lq\x01\x85q\x02"
+    + b"h\0h\x02R0" * 50_000
+    + b"N.",
     "modules without an end": modules(100, False),
     "modules by the power of two": modules(60, True),
     "a long number": b"L" + b"1" * 5000 + b"L\n.",
@@ -60,15 +67,24 @@ def test_is_refused_in_one_line(tmp_path, name):
 
 def test_no_depth_of_other_objects_ends_the_process(tmp_path):
     """Lists, dictionaries and stubs within each other are read, looked at and thrown away again."""
-    deep = {"lists": b"\x80\x02" + b"]" * 400_000 + b"a" * 399_999 + b".",
-            "stubs": b"\x80\x02N" + (b"\x85q\0" + b"0" + STUB + b"h\0R") * 150_000 + b"."}
+    deep = {
+        "lists": b"\x80\x02" + b"]" * 400_000 + b"a" * 399_999 + b".",
+        "stubs": b"\x80\x02N" + (b"\x85q\0" + b"0" + STUB + b"h\0R") * 150_000 + b".",
+    }
     for name, data in deep.items():
         (tmp_path / f"{name}.pkl").write_bytes(data)
-    code = ("import sys\nfrom pathlib import Path\nfrom lib.errors import FaceswapError\nfrom lib.generating import published\n"
-            "for name in sys.argv[1:]:\n    try:\n        published.read_published(Path(name))\n    except FaceswapError as error:\n"
-            "        print(error)\n")
-    done = subprocess.run([sys.executable, "-c", code, *(str(tmp_path / f"{name}.pkl") for name in deep)], cwd=ROOT, text=True,
-                          capture_output=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)))
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom lib.errors import FaceswapError\nfrom lib.generating import published\n"
+        "for name in sys.argv[1:]:\n    try:\n        published.read_published(Path(name))\n    except FaceswapError as error:\n"
+        "        print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *(str(tmp_path / f"{name}.pkl") for name in deep)],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)),
+    )
     assert done.returncode == 0 and done.stdout.count("\n") == len(deep), done.stderr
 
 

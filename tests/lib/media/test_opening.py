@@ -18,23 +18,41 @@ from lib.media.source import open_source
 
 def png(width: int, height: int, bits: int, kind: int) -> bytes:
     """The head of a PNG file, and data that breaks off."""
-    parts = (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0" * 100)),
+        (b"IEND", b""),
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts)
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
 
 
 def webp(kind: bytes, width: int, height: int) -> bytes:
     if kind == b"VP8L":
         body = struct.pack("<IB", 13, 0x2F) + struct.pack("<I", width - 1 | height - 1 << 14) + bytes(8)
     else:
-        body = struct.pack("<I", 10) + b"\x02\0\0\0" + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        body = (
+            struct.pack("<I", 10)
+            + b"\x02\0\0\0"
+            + (width - 1).to_bytes(3, "little")
+            + (height - 1).to_bytes(3, "little")
+        )
     return b"RIFF" + struct.pack("<I", len(body) + 8) + b"WEBP" + kind + body
 
 
-@pytest.mark.parametrize("name, data", [
-    ("deep.png", png(13000, 13000, 16, 2)), ("transparent.png", png(13000, 13000, 8, 6)), ("grey.png", png(60000, 60000, 8, 0)),
-    ("lossless.webp", webp(b"VP8L", 16383, 16383)), ("animated.webp", webp(b"VP8X", 16383, 16383)), ("small.webp", webp(b"VP8X", 9000, 9000)),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("deep.png", png(13000, 13000, 16, 2)),
+        ("transparent.png", png(13000, 13000, 8, 6)),
+        ("grey.png", png(60000, 60000, 8, 0)),
+        ("lossless.webp", webp(b"VP8L", 16383, 16383)),
+        ("animated.webp", webp(b"VP8X", 16383, 16383)),
+        ("small.webp", webp(b"VP8X", 9000, 9000)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_a_small_file_may_not_ask_for_all_of_the_memory(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(FaceswapError, match="million pixels|GB of memory"):
@@ -58,7 +76,9 @@ def test_large_files_may_ask_for_more(monkeypatch):
 
 
 def test_postscript_is_no_picture(tmp_path):
-    (tmp_path / "photo.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n%%EndComments\nshowpage\n")
+    (tmp_path / "photo.jpg").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n%%EndComments\nshowpage\n"
+    )
     with Image.open(tmp_path / "photo.jpg") as picture:
         assert picture.format == "EPS"  # as which Pillow would have it drawn
     with pytest.raises(FaceswapError, match="is not a picture"):
@@ -77,7 +97,11 @@ def test_usual_formats_are_read_as_before(tmp_path, astronaut, ending):
 
 @pytest.mark.parametrize("name", ["live.m3u8", "live.mp4", "list.mp4"])
 def test_lists_of_other_files_are_no_videos(tmp_path, name):
-    text = "ffconcat version 1.0\nfile other.mp4\n" if name == "list.mp4" else "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nother.ts\n"
+    text = (
+        "ffconcat version 1.0\nfile other.mp4\n"
+        if name == "list.mp4"
+        else "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nother.ts\n"
+    )
     (tmp_path / name).write_text(text)
     with pytest.raises(FaceswapError, match="names of other files"):
         open_source(tmp_path / name)
@@ -111,14 +135,17 @@ def test_frames_of_no_usual_size_are_refused_before_they_are_decoded(tmp_path):
         container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((96, 64), np.uint8), "yuv420p")))
     data = (tmp_path / "x.avi").read_bytes()
     place = data.index(b"strf") + 8
-    (tmp_path / "y.avi").write_bytes(data[:place + 4] + struct.pack("<ii", 16000, 16000) + data[place + 12:])
+    (tmp_path / "y.avi").write_bytes(data[: place + 4] + struct.pack("<ii", 16000, 16000) + data[place + 12 :])
     with pytest.raises(TooLarge, match="16000x16000"):
         open_source(tmp_path / "y.avi")
 
 
 def test_a_stream_that_begins_later_ends_nothing(tmp_path):
     """In FLV any packet may be the first of a stream that nothing has told of."""
-    for name, words in (("sight", ["testsrc=s=64x64:d=15", "-c:v", "flv1"]), ("sound", ["sine=d=1", "-c:a", "pcm_s16le", "-ar", "44100"])):
+    for name, words in (
+        ("sight", ["testsrc=s=64x64:d=15", "-c:v", "flv1"]),
+        ("sound", ["sine=d=1", "-c:a", "pcm_s16le", "-ar", "44100"]),
+    ):
         ffmpeg.run(["-f", "lavfi", "-i", *words, str(tmp_path / f"{name}.flv")], "make it")
     sight, sound = ((tmp_path / f"{name}.flv").read_bytes() for name in ("sight", "sound"))
     path = tmp_path / "late.flv"
@@ -127,5 +154,7 @@ def test_a_stream_that_begins_later_ends_nothing(tmp_path):
         list(container.demux(container.streams.video[0]))
     with open_container(path) as container, open_container(tmp_path / "sight.flv") as alone:
         count = sum(1 for packet in alone.demux() if packet.size)
-        assert sum(1 for packet in opening.packets_of(container, container.streams.video[0]) if packet.size) == 2 * count
+        assert (
+            sum(1 for packet in opening.packets_of(container, container.streams.video[0]) if packet.size) == 2 * count
+        )
     assert sum(1 for _ in open_source(path)) > count
