@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,6 +27,7 @@ from lib.media.video import VideoSource, pick_stream
 logger = logging.getLogger(__name__)
 NEAR = 0.0011  # seconds by which the coarsest of clocks, of .mkv and .flv, may round a time
 DAMAGE = re.compile(r"decoding|Invalid data|corrupt|partial file|conceal|damaged|truncated", re.I)  # what ffmpeg complains of in its input
+MIXED = 6  # frames that are looked at for fields
 LOOKED_AT = 20  # pieces of a joined file of which the size is looked at
 SPARE = 0.1  # seconds of sound beyond the last frame that belong to a sound packet rather than to the film
 
@@ -37,6 +39,7 @@ class Video:
         self.path = path
         self.source = VideoSource(path)
         self.file = self.source.file  # what ffmpeg reads
+        deque(self.source.frames(0, MIXED), maxlen=0)  # the first of a film may be whole, and the next interlaced, which is noticed so
         with open_container(self.file) as container:
             streams = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
             picked = pick_stream(container)

@@ -83,6 +83,8 @@ def _of_frames(source: VideoSource, quick: bool) -> dict[str, Any]:
     if times:
         found |= {"first_s": round(float(times[0] * source.time_base), 4), "last_s": round(float(times[-1] * source.time_base), 4),
                   "vfr": is_variable(times, source.time_base)}
+    if source.moves and times and source.last_length:
+        found["duration_s"] = round(float(times[-1] * source.time_base) + source.last_length, 3)
     if jumps and times:
         found["duration_s"] = round(max(float(times[-1] * source.time_base) + 1 / float(source.rate or 25), source.sound_end)
                                     - source.origin, 3)

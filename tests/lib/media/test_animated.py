@@ -10,6 +10,7 @@ from PIL import Image
 
 from lib import cli
 from lib.errors import FaceswapError
+from lib.media import info
 from lib.media.sink import writer_for
 from lib.media.source import open_source
 from lib.plugin import WRITERS
@@ -52,6 +53,7 @@ def test_frames_are_shown_as_long_as_the_file_says(ending, astronaut, tmp_path):
     assert source.last_length == pytest.approx(0.5, abs=0.0015)
     for number, frame in enumerate(frames):
         assert np.abs(frame.image - astronaut[40:120, 160 + 4 * number:256 + 4 * number].astype(float)).mean() < 6
+    assert info.facts(source.path)["duration_s"] == pytest.approx(0.91, abs=0.0015)
     assert np.array_equal(next(source.frames(4, 5)).image, frames[4].image)
     if ending in ("gif", "png"):  # older ffmpegs read no WebP that moves, and of AVIF the first picture
         assert [frame.time for frame in frames] == pytest.approx(plain_times(source.path), abs=0.0015)
