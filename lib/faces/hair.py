@@ -5,6 +5,7 @@ A strand that hangs over the temple of one person would be drawn, as a dark patc
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from lib.faces.masks import BROWS, SHIFT, with_whole_brows
 # Indices into the 68 landmarks
 RIGHT_BROW, LEFT_BROW = slice(17, 22), slice(22, 27)
 NOSE_AND_CHEEKS = [1, 3, 31, 35, 13, 15, 27]
+CHEEKS = [1, 2, 3, 31, 36], [15, 14, 13, 35, 45]
 NOSE_TIP = 33
 
 CHEEKS_AND_NOSE = [1, 2, 3, 4, 31, 33, 35, 12, 13, 14, 15, 45, 42, 27, 39, 36]
@@ -27,7 +29,7 @@ UNLIKE_SKIN, BARE = 3.0, 2.2  # deviations of the colours of nose and cheeks: ha
 LEAST_DEVIATION = (10, 4, 4)  # of them, in 8-bit Lab
 
 # In distances between the eyes
-EYE_MARGIN, BROW_WIDTH, RIM, HAIR_MARGIN, AROUND, SKIN_BLUR, EDGE = 0.12, 0.16, 0.04, 0.14, 0.4, 0.2, 0.05
+EYE_MARGIN, BROW_WIDTH, RIM, HAIR_MARGIN, AROUND, SKIN_BLUR, EDGE = 0.12, 0.16, 0.04, 0.14, 0.1, 0.2, 0.05
 HIDDEN_MARGIN = 0.3  # of the distance between two landmarks of a brow
 BROW_MARGIN = 0.06  # around a brow that is seen
 FAR, ABOVE_BROW = 0.75, 0.1  # around the face, where hair is learnt; above a brow, where hair over it is looked for
@@ -41,6 +43,7 @@ FAR_BLUR, FAR_SHARE = 0.7, 0.02  # of skin that is farther away, in distances be
 APART = 21  # pixels between the eyes at which hair is looked for: strands still show, and it takes a sixth of the time
 SMOOTHED = 0.6  # sigma in such pixels: colours are compared without the grain
 SPECK = np.ones((2, 2), np.uint8)  # of such pixels; what is thinner is no strand
+DARKER, SMOOTH = 20, 4.0  # levels of lightness: skin is darker than nose and cheeks by less, and has finer structure
 ENOUGH = 200  # faces that tell what is usual
 
 _centres = np.zeros((3, 68), np.float32)
@@ -69,41 +72,53 @@ def hidden_brow_points(images: Sequence[np.ndarray], landmarks: Sequence[np.ndar
     """Indices of the brow landmarks over which hair hangs in most `images` of one person, while their counterparts are bare.
 
     `images` (S, S, 3) uint8 RGB, `landmarks` (68, 2) in their pixels. Of many faces some are asked, evenly chosen.
+    Where the cheek is unlike skin, too, that side of the face is lit in another colour, and no landmark of it is hidden.
     """
-    above = []
+    above, cheeks = [], []
     for index in chosen(len(images)):
         view = _view(images[index], landmarks[index])
         unlike = _unlike_skin(view, _eyes(view) | _brows(view))
         places = view.points[BROWS] + BROW_WIDTH * view.apart * _upwards(view)
         x, y = np.clip(places.round().astype(int), 0, (unlike.shape[1] - 1, unlike.shape[0] - 1)).T
         above.append(unlike[y, x])
+        cheeks.append([_usual(unlike, _polygon(view, view.points[cheek])) for cheek in CHEEKS])
     usual = np.zeros(68)
     usual[BROWS] = np.median(above, axis=0)
-    return [index for index in range(BROWS.start, BROWS.stop) if usual[index] > UNLIKE_SKIN and usual[MIRRORED[index]] < BARE]
+    for brow, cheek in zip((RIGHT_BROW, LEFT_BROW), np.median(cheeks, axis=0)):
+        if cheek > BARE:
+            usual[brow] = 0
+    hidden = (usual > UNLIKE_SKIN) & (usual[MIRRORED] < BARE)
+    # Hair hangs in from the side. Where the outer end of a brow is bare, so is the rest; where it is hidden on both sides,
+    # there is no end to be mirrored.
+    right = list(itertools.takewhile(hidden.__getitem__, range(RIGHT_BROW.start, RIGHT_BROW.stop)))
+    left = list(itertools.takewhile(hidden.__getitem__, range(LEFT_BROW.stop - 1, LEFT_BROW.start - 1, -1)))
+    return right + left[::-1]
 
 
 def painted_over(image: np.ndarray, landmarks: np.ndarray, hidden: Collection[int] = ()) -> np.ndarray:
     """`image` (S, S, 3) uint8 RGB with skin where hair hangs over brow and temples; `landmarks` (68, 2) in its pixels.
 
     Hair is what has other colours than nose and cheeks and is joined to the rim of the face. Eyes and brows are the face's,
-    and so is a beard: nothing is looked for below the middle of the nose. Where no hair is found, `image` itself comes back.
+    and so is a beard: nothing is looked for below the middle of the nose. Hair and background beside the face stay, but
+    for a narrow margin. Where no hair is found, `image` itself comes back.
     Around the brow landmarks `hidden`, the other brow's mirror image is drawn.
     """
     view = _view(image, landmarks)
     eyes, face, brows = _eyes(view), _face(view), find_brows(image, landmarks)
     features = eyes | _seen_brows(view, image, brows)
     unlike = _unlike_skin(view, features)
-    other = (unlike > UNLIKE_SKIN).view(np.uint8)
+    bare = _bare(view, features)
+    other = (unlike > UNLIKE_SKIN).view(np.uint8) & (1 - bare)
     upper = other & _above_the_cheeks(view)
-    cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
+    cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view) & (1 - bare)
     features = eyes | _seen_brows(view, image, brows, cut, hidden)
 
     over = _over_face(view, upper | cut, features, face)
     if not over.any() and not hidden:
         return image
-    near = cv2.dilate(face, _disc(AROUND * view.apart))  # this face, bent, may become wider
-    hair = _grown(view, over | (upper | cut) & (near - face) & (1 - features), unlike, near, features)
-    hair = cv2.dilate(hair, _disc(HAIR_MARGIN * view.apart)) & (1 - features)
+    near = cv2.dilate(face, _disc(AROUND * view.apart))
+    hair = _grown(view, over | (upper | cut) & (near - face) & (1 - features), unlike * (1 - bare), near, features)
+    hair = cv2.dilate(hair, _disc(HAIR_MARGIN * view.apart)) & near & (1 - features)
     hair |= _around_brow(view, hidden) & (1 - eyes)
 
     skin = (face & (1 - other) & (1 - hair) & (1 - features)).astype(np.float32)
@@ -332,6 +347,22 @@ def _unlike_skin(view: _View, features: np.ndarray) -> np.ndarray:
     deviation = np.maximum(1.48 * np.median(np.abs(lab[skin] - usual), 0), LEAST_DEVIATION).astype(np.float32)
     apart = (lab - usual) / deviation
     return np.sqrt(np.einsum("yxc,yxc->yx", apart, apart))
+
+
+def _bare(view: _View, features: np.ndarray) -> np.ndarray:
+    """(h, w) uint8, 1 = about as light as nose and cheeks, or lighter, and smooth: skin in another light, such as a bald
+    forehead. Hair is darker, or shows its strands."""
+    lightness = cv2.cvtColor(view.image, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
+    strands = cv2.blur(np.abs(lightness - cv2.GaussianBlur(lightness, (0, 0), 1)), (3, 3))
+    skin = _polygon(view, view.points[CHEEKS_AND_NOSE]) > features
+    if not skin.any():
+        return np.zeros(features.shape, np.uint8)
+    darker = np.median(lightness[skin]) - lightness
+    return ((darker < DARKER) & (strands < SMOOTH)).view(np.uint8)
+
+
+def _usual(unlike: np.ndarray, mask: np.ndarray) -> float:
+    return float(np.median(unlike[mask > 0])) if mask.any() else 0.0
 
 
 def _above_the_cheeks(view: _View) -> np.ndarray:
