@@ -146,9 +146,10 @@ def over_face(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     eyes, face, brows = _eyes(view), _face(view), find_brows(image, landmarks)
     features = eyes | _seen_brows(view, image, brows)
     unlike = _unlike_skin(view, features)
-    cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view)
+    bare = _bare(view, features)
+    cut = _cut_out(view, features, unlike, face) & _above_the_cheeks(view) & (1 - bare)
     features = eyes | _seen_brows(view, image, brows, cut)
-    hair = _grown(view, _over_face(view, cut, features, face), unlike, face, features)
+    hair = _grown(view, _over_face(view, cut, features, face), unlike * (1 - bare), face, features)
     found = np.zeros(image.shape[:2], np.float32)
     height, width = view.factor * np.array(hair.shape)
     if hair.any():

@@ -114,6 +114,7 @@ def test_a_bare_forehead_is_left_alone(shared, cropped, photo):
     forehead = cv2.fillConvexPoly(np.zeros((SIDE, SIDE), np.uint8), np.rint(outline).astype(np.int32), 1) > 0
     changed = np.abs(hair.painted_over(image, points).astype(int) - image).max(-1) > 10
     assert changed[forehead].mean() < 0.3
+    assert (hair.over_face(image, points) > 0.5)[forehead].mean() < 0.3  # nor does it stay in front of a swapped face
 
 
 def test_a_side_that_is_lit_in_another_colour_is_not_taken_for_hair(shared, cropped):
