@@ -109,7 +109,9 @@ def run(options: Convert) -> int:
             _tell_own_face(options, source, store, models)
             key, before = _key(options, source, store, models, enhancer), record.before()
             record.note(models={str(folder): swapper.digest for folder, swapper in models.items()}, key=key)
-            again, failed = record.failed_before(key), set()
+            again = record.failed_before(key)
+            failed = dict.fromkeys(again)  # until they are done: a run that is killed leaves them to the next
+            record.note(failed=again)
             stretches = sink.missing(key, stretch.start, stretch.stop, shard, again)
             if again and not (before.get("finished") and stretches == [(stretch.start, stretch.stop)]):
                 logger.info("%s that an earlier run could not do: tried again.", counted(len(again), "frame"))
@@ -133,11 +135,14 @@ def run(options: Convert) -> int:
                 if done.failure:
                     name = done.frame.name or f"Frame {done.frame.index + 1}"
                     troubles[f"{name} was passed through as it was: {done.failure}."] = None
-                    failed.add(done.frame.index)
-                    record.note(failures=list(troubles), failed=sorted(failed))
+                    failed[done.frame.index] = None
+                    record.note(failures=list(troubles), failed=list(failed))
+                elif done.frame.index in failed:
+                    del failed[done.frame.index]
+                    record.note(failed=list(failed))
                 record.keep()
             troubles |= dict.fromkeys(f"{LOST}{loss}" for loss in source.losses)
-            record.note(frames=frames, frames_swapped=touched, faces=faces, failures=list(troubles), failed=sorted(failed))
+            record.note(frames=frames, frames_swapped=touched, faces=faces, failures=list(troubles), failed=list(failed))
 
     logger.info("Swapped %s in %d of %s in %.0f s: %s%s", counted(faces, "face"), touched, counted(frames, "frame"),
                 time.monotonic() - began, options.output, " (a folder of pictures)" if options.output.is_dir() else "")

@@ -280,6 +280,10 @@ def test_what_an_earlier_run_could_not_do_is_tried_again(clip, model, faceswap, 
     said = convert(clip, tmp_path / "out", code=3)
     assert "Frame 7 was" in said and "1 of 2 frames " in said and "Used besides: 14 frames of an earlier run" in said
     assert json.loads(record.read_text())["failures"] == ["Frame 7 was passed through as it was: the face is too small."]
+    assert json.loads(record.read_text())["failed"] == [6]
+    (plugins / "maskers" / "picky.py").write_text(PICKY.replace("< 40", "< 4"))  # the reason is gone
+    assert "in 1 of 1 frame " in convert(clip, tmp_path / "out") and json.loads(record.read_text())["failed"] == []
+    assert "was there already" in convert(clip, tmp_path / "out")
     assert "Frame 7" not in convert(clip, tmp_path / "out", "--frames", "1-3")
 
 
