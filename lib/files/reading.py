@@ -6,6 +6,7 @@ named this very file, so that it may not be a link: it was found in a folder, wh
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -48,7 +49,7 @@ def opened(path: Path, named: bool = True) -> BinaryIO:
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
-            raise IsADirectoryError(21, os.strerror(21), str(path))
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
             raise _not_regular(path)
         return open(descriptor, "rb")
