@@ -20,7 +20,7 @@ class Decoded(NamedTuple):
 
 
 def progressive(frames: Iterator[tuple[int | None, av.VideoFrame]]) -> Iterator[Decoded]:
-    """`frames`; those of two fields, which were filmed one after the other, become whole pictures of the time of the first field.
+    """`frames`; those of two fields, filmed one after the other, become whole pictures of the time of the first field.
 
     What is made of one depends on the frames before and after it.
     """
@@ -68,7 +68,9 @@ def is_top_first(frame: av.VideoFrame) -> bool:
 
 def fitted(size: tuple[int, int]) -> list[str]:
     """Filters that leave pictures of this size (width, height) as they are, and set others into it."""
-    return [f"scale={size[0]}:{size[1]}:force_original_aspect_ratio=decrease:flags=bicubic+accurate_rnd", f"pad={size[0]}:{size[1]}:-1:-1"]
+    width, height = size
+    return [f"scale={width}:{height}:force_original_aspect_ratio=decrease:flags=bicubic+accurate_rnd",
+            f"pad={width}:{height}:-1:-1"]
 
 
 class _Graph:
@@ -77,8 +79,8 @@ class _Graph:
     def __init__(self, like: av.VideoFrame, *filters: str):
         self._kind = like.width, like.height, like.format.name
         self._graph = av.filter.Graph()
-        buffer = self._graph.add("buffer", f"video_size={like.width}x{like.height}:pix_fmt={like.format.name}:time_base=1/1000000"
-                                           f":colorspace={int(like.colorspace)}:range={int(like.color_range)}")
+        buffer = self._graph.add("buffer", f"video_size={like.width}x{like.height}:pix_fmt={like.format.name}"
+                                           f":time_base=1/1000000:colorspace={int(like.colorspace)}:range={int(like.color_range)}")
         last = buffer
         for words in filters:
             name, _, arguments = words.partition("=")

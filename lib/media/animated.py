@@ -15,7 +15,7 @@ from lib.media.opening import open_picture
 
 FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 SEQUENCE = "avis"  # what an AVIF file says at its beginning that holds a sequence beside its first picture
-WITHOUT_INDEX = ("gif", "apng")  # formats whose pictures are drawn over those before: only from the beginning they can be read
+WITHOUT_INDEX = ("gif", "apng")  # formats that are read from the beginning: pictures are drawn over those before
 PNG, AFTER_HEADER = b"\x89PNG\r\n\x1a\n", 33  # how a file begins, and where its second chunk does
 LEFT_OUT = (b"caBX", b"iTXt", b"tEXt", b"zTXt", b"eXIf", b"iCCP")  # chunks of any length that pixels do not depend on
 PROBED, LONGEST_HEAD = 1500, 1 << 24  # bytes
@@ -32,8 +32,9 @@ def is_animated(path: Path) -> bool:
 
 
 class Readable:
-    """A file that FFmpeg's libraries of any version read: `path` itself, or, of a WebP that moves or a transparent AVIF that does, an APNG
-    with the same pixels and delays, and of an APNG that is signed one that they know as such; it goes when this object does."""
+    """A file that FFmpeg's libraries of any version read: `path` itself, or, of a WebP that moves or a transparent AVIF
+    that does, an APNG with the same pixels and delays, and of a signed APNG one that they know as such. What was made
+    goes when this object does."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -64,8 +65,8 @@ def _is_transparent_avif(path: Path) -> bool:
 
 
 def _with_short_head(path: Path) -> bytes | None:
-    """The APNG at `path` without signature and words, where these are so long that FFmpeg, which looks no farther than PROBED bytes, would take
-    it for a still picture. None where that is not needed."""
+    """The APNG at `path` without signature and words, where these are so long that FFmpeg, which looks no farther than
+    PROBED bytes, would take it for a still picture. None where that is not needed."""
     if _head(path)[:8] != PNG:
         return None
     with opened(path) as file:
@@ -102,10 +103,10 @@ def _as_apng(path: Path) -> bytes:
     except FaceswapError:
         raise
     except Exception as error:  # decoders of damaged files raise anything
-        raise FaceswapError(f"{path} is damaged and cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}. "
-                            "Get a whole copy.") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise FaceswapError(f"{path} is damaged and cannot be read: {reason}. Get a whole copy.") from error
     if len({image.mode for image in images}) > 1:
         images = [image.convert("RGBA") for image in images]
     first, *others = images
-    first.save(memory, "PNG", save_all=True, append_images=others, duration=lengths, compress_level=1, default_image=False)
+    first.save(memory, "PNG", save_all=True, append_images=others, duration=lengths, compress_level=1)
     return memory.getvalue()

@@ -31,8 +31,8 @@ def is_deep(picture: Image.Image) -> bool:
 
 
 def read(path: Path, picture: Image.Image) -> np.ndarray:
-    """(H, W, 3) RGB or (H, W, 4) with alpha, uint16 up to 65535, upright, of the file at `path`, which `picture` was opened from. Raises
-    what the decoders raise."""
+    """(H, W, 3) RGB or (H, W, 4) with alpha, uint16 up to 65535, upright, of the file at `path`, which `picture` was
+    opened from. Raises what the decoders raise."""
     if picture.format == "PNG":
         image, turn = _by_opencv(path, np.frombuffer(_bytes(path), np.uint8)), picture.getexif().get(ORIENTATION, 1)
     else:
@@ -64,13 +64,14 @@ def _tiff(path: Path) -> tuple[np.ndarray, int]:
             if "imagecodecs" not in str(error):
                 raise
             if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
-                raise FaceswapError(f"{path} is a TIFF of separate planes of 16 bits with {page.compression.name} compression, which cannot be "
-                                    "read. Save it without compression, or with ZIP.") from None
+                raise FaceswapError(f"{path} is a TIFF of separate planes of 16 bits with {page.compression.name} compression, "
+                                    "which cannot be read. Save it without compression, or with ZIP.") from None
             return _by_opencv(path, _without_turn(data, page, tiff.byteorder)), turn
         image = np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image
         image = image[..., None] if image.ndim == 2 else image
         if image.ndim != 3 or image.dtype.kind != "u":
-            raise FaceswapError(f"{path} is a TIFF of {page.axes} in {image.dtype}, which is no picture that can be read. Save it as RGB.")
+            raise FaceswapError(f"{path} is a TIFF of {page.axes} in {image.dtype}, which is no picture that can be read. "
+                                "Save it as RGB.")
         colours = 3 if page.photometric == RGB else 1
         if page.photometric == BLACK_AT_MOST:
             image = np.concatenate([SCALE - image[..., :1], image[..., 1:]], 2)

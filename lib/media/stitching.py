@@ -1,4 +1,4 @@
-"""One clock for files whose own clock jumps, such as joined transport streams: by the rules of the ffmpeg command, for all streams alike."""
+"""One clock for files whose own clock jumps, such as joined transport streams, by the rules of the ffmpeg command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def may_jump(container: av.container.InputContainer) -> bool:
 class Jumps:
     """What has to be added to the times of packets from some places of a file on."""
 
-    steps: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # by stream: (byte in the file, microseconds), rising bytes
+    # by stream: (byte in the file, microseconds), rising bytes
+    steps: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(self.steps.values())
@@ -61,7 +62,7 @@ class Stitcher:
         self.sound_end = 0.0  # second at which what was read of the sound ends
 
     def move(self, packet: av.Packet) -> None:
-        """Puts `packet`, of any stream, on the one clock. Packets of sound and pictures must all be given, in the order of the file."""
+        """Puts `packet` on the one clock. Packets of sound and pictures must all be given, in the order of the file."""
         if not packet.size:  # tells decoders that this is the end
             return
         index, stream = packet.stream_index, packet.stream

@@ -1,4 +1,4 @@
-"""HDR colours as an SDR screen shows them, and back: for people, who look at pictures of faces, and for networks, which learnt from such."""
+"""HDR colours as an SDR screen shows them, and back: for people who look at faces, and for networks, which learnt from SDR."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ TO_709 = {9: ((1.660491, -0.587641, -0.072850), (-0.124550, 1.132900, -0.008349)
 class Tone:
     """The way from the code values of an HDR video, RGB, to those of SDR (sRGB), and back.
 
-    Light up to KNEE stays; what is brighter is pressed together so that PEAK becomes white. Each channel by itself, so that the way leads
-    back; colours that SDR does not have are clipped.
+    Light up to KNEE stays; what is brighter is pressed together so that PEAK becomes white. Each channel by itself, so
+    that the way leads back; colours that SDR does not have are clipped.
     """
 
     transfer: int
@@ -37,8 +37,8 @@ class Tone:
         return _looked_up(_DEEP if deep else _BYTES, (place * STEPS + 0.5).astype(np.uint16))
 
     def hdr(self, shown: np.ndarray, code: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """(H, W, 3) uint16: the code values of what is `shown`, (H, W, 3) as `sdr` gives it, in place of `code`. What SDR cannot show of
-        `code` stays as far as it is not covered: `mask` (H, W) in [0, 1] is 1 where nothing of it is seen."""
+        """(H, W, 3) uint16: the code values of what is `shown`, (H, W, 3) as `sdr` gives it, in place of `code`. What SDR
+        cannot show of `code` stays as far as it is not covered: `mask` (H, W) in [0, 1] is 1 where nothing of it is seen."""
         rest = code.astype(np.float32) - self._code(self.sdr(code, shown.dtype == np.uint16))
         if mask is not None:
             rest *= 1 - mask[..., None]
@@ -89,7 +89,7 @@ def _nits(signal: np.ndarray, transfer: int) -> np.ndarray:
 
 
 def _pressed(light: np.ndarray) -> np.ndarray:
-    """Linear light, 1 = REFERENCE, so that PEAK becomes 1: a straight line up to KNEE, then a Moebius transform that goes on smoothly."""
+    """Linear light, 1 = REFERENCE, so that PEAK becomes 1: a straight line up to KNEE, then a Moebius transform."""
     peak, knee = PEAK / REFERENCE, KNEE
     a = -knee ** 2 * (peak - 1) / (knee ** 2 - 2 * knee + peak)
     b = (knee ** 2 - 2 * knee * peak + peak) / (peak - 1)
@@ -107,5 +107,6 @@ def _linear(values: np.ndarray) -> np.ndarray:
 
 
 _SEEN = _srgb((np.arange(STEPS + 1) / STEPS) ** 2)
-_BYTES, _DEEP = np.rint(255 * _SEEN).astype(np.uint8), np.rint(WHITE * _SEEN).astype(np.uint16)  # by the root of the light
+_BYTES = np.rint(255 * _SEEN).astype(np.uint8)  # by the root of the light
+_DEEP = np.rint(WHITE * _SEEN).astype(np.uint16)
 _LINEAR = _linear(np.minimum(np.arange(65536) / WHITE, 1.0)).astype(np.float32)

@@ -20,17 +20,17 @@ from lib.plugin import WRITERS, Writer
 from lib.types import Frame, Patch, with_alpha
 
 KINDS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avif": "AVIF"}  # Pillow's
-HUNDREDTHS, LEAST = 10, 2  # milliseconds of a tick of GIF, and the fewest for which viewers show a frame; of less they make 10
+HUNDREDTHS, LEAST = 10, 2  # milliseconds of a tick of GIF; the fewest ticks for which viewers show a frame
 WIDTH = 480  # pixels of what is made of videos
 
 
 @WRITERS.register
 @dataclass
 class Animation(Writer):
-    """A GIF, WebP, APNG (.png) or AVIF that moves, for clips of some seconds: all of it is kept in memory until the end."""
+    """A GIF, WebP, APNG (.png) or AVIF that moves, for clips of some seconds: it is kept in memory until the end."""
 
-    width: int | None = option(None, "Scale down to this many pixels across; by default 480, and of an input of this kind as wide as it is.",
-                               low=16, high=16384)
+    width: int | None = option(None, "Scale down to this many pixels across; by default 480, and of an input of this kind "
+                                     "as wide as it is.", low=16, high=16384)
     rate: float = option(25.0, "Frames a second where the input is a folder of pictures.", low=0.1, high=50.0)
     quality: int = option(80, "Of WebP and AVIF.", low=1, high=100)
 
@@ -39,8 +39,8 @@ class Animation(Writer):
 
 
 class AnimationSink(FrameSink):
-    """The file appears whole or not at all. Frames are shown when they are in the source, to the tick of the format; GIF leaves out those that
-    would be shown for less than LEAST ticks. What is transparent stays so."""
+    """The file appears whole or not at all. Frames are shown when they are in the source, to the tick of the format; GIF
+    leaves out those that would be shown for less than LEAST ticks. What is transparent stays so."""
 
     def __init__(self, path: Path, source: FrameSource, width: int | None, rate: float, quality: int):
         self.path = Path(path)
@@ -50,7 +50,8 @@ class AnimationSink(FrameSink):
         Image.init()  # so that Pillow knows what it writes
         self._kind = KINDS[self.path.suffix.lower()]
         if self._kind not in SAVE_ALL:
-            raise FaceswapError(f"This Pillow writes no {self._kind} that moves. Choose another ending, or update it: pip install -U pillow.")
+            raise FaceswapError(f"This Pillow writes no {self._kind} that moves. Choose another ending, or update it: "
+                                "pip install -U pillow.")
         refuse_hdr(source, "an animation")
         self._width = width or (None if getattr(source, "moves", False) else WIDTH)
         self._quality = quality
@@ -69,10 +70,11 @@ class AnimationSink(FrameSink):
         image = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
         picture = Image.fromarray(np.ascontiguousarray(image))
         if self._width and picture.width > self._width:
-            picture = picture.resize((self._width, max(1, round(picture.height * self._width / picture.width))), Image.Resampling.LANCZOS)
+            height = max(1, round(picture.height * self._width / picture.width))
+            picture = picture.resize((self._width, height), Image.Resampling.LANCZOS)
         if self._images and picture.size != self._images[0].size:
-            raise FaceswapError(f"{frame.name or f'Frame {frame.index}'} has another shape than the frames before it. Write pictures "
-                                "instead: name a folder as the output.")
+            raise FaceswapError(f"{frame.name or f'Frame {frame.index}'} has another shape than the frames before it. "
+                                "Write pictures instead: name a folder as the output.")
         self._images.append(_with_palette(picture) if self._kind == "GIF" else picture)
         self._times.append(frame.time if frame.time is not None else len(self._times) / self._rate)
 
@@ -91,7 +93,7 @@ class AnimationSink(FrameSink):
                 self.mark.sign(part, self.path)
 
     def _shown(self) -> tuple[list[Image.Image], list[int]]:
-        """Pictures, and for how many milliseconds each is shown: rounded from the beginning, so that no error adds up."""
+        """Pictures, and for how many milliseconds each is shown: rounded from the beginning; no error adds up."""
         tick, least = (HUNDREDTHS, LEAST) if self._kind == "GIF" else (1, 1)
         end = self._times[-1] + (self._last or 1 / self._rate)
         *ticks, end = (round(1000 * (second - self._times[0]) / tick) for second in (*self._times, end))
@@ -100,13 +102,15 @@ class AnimationSink(FrameSink):
             if not kept or at - ticks[kept[-1]] >= least:
                 kept.append(number)
         ends = [*(ticks[number] for number in kept[1:]), max(end, ticks[kept[-1]] + least)]
-        return [self._images[number] for number in kept], [(after - ticks[number]) * tick for number, after in zip(kept, ends)]
+        lengths = [(after - ticks[number]) * tick for number, after in zip(kept, ends)]
+        return [self._images[number] for number in kept], lengths
 
     def _settings(self, first: Image.Image) -> dict[str, object]:
         match self._kind:
             case "GIF":
                 transparent = {"transparency": CLEAR, "disposal": 2} if "transparency" in first.info else {}
-                return {"loop": 0, "optimize": False} | transparent | ({"comment": self.mark.comment()} if self.mark else {})
+                comment = {"comment": self.mark.comment()} if self.mark else {}
+                return {"loop": 0, "optimize": False} | transparent | comment
             case "PNG":
                 return {"loop": 0, "compress_level": 6} | (with_xmp("PNG", self.mark.xmp) if self.mark else {})
             case "WEBP":
