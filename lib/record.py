@@ -37,7 +37,7 @@ def record_of(output: Path) -> Path:
 
 
 def identity(path: Path, files: Sequence[Path] | None = None, known: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What tells the content of a file, or of a folder's `files` under their names, from other content, on another machine too; JSON values.
+    """What tells the content of a file, or of a folder's `files` under their names, from other content; JSON values, alike on all machines.
 
     None for `files`: all in the folder but hidden ones. `known` are fingerprints by the name of the file, of those that are not read.
     Raises OSError.

@@ -385,7 +385,8 @@ def search_changed(source: FrameSource, store: AlignmentStore) -> None:
     try:
         check_source(source, store)
     except ChangedPictures as changed:
-        made = {kind: store.settings.get(kind, {"name": name, "options": {}}) for kind, name in (("detector", "auto"), ("aligner", "dlib68"))}
+        made = {kind: store.settings.get(kind, {"name": name, "options": {}})
+                for kind, name in (("detector", "auto"), ("aligner", "dlib68"))}
         extract(source, store, lambda: DETECTORS.create(made["detector"]["name"], **made["detector"]["options"]),
                 lambda: ALIGNERS.create(made["aligner"]["name"], **made["aligner"]["options"]), only=changed.indices)
 

@@ -40,7 +40,8 @@ def run(folder, path, sink=None):
 
 def centres(path) -> dict[str, list[int]]:
     with AlignmentStore.open(path, read_only=True) as store:
-        return {name: [round(float(stored.face.landmarks.mean())) for stored in store.faces(index)] for index, name in store.names().items()}
+        return {name: [round(float(stored.face.landmarks.mean())) for stored in store.faces(index)]
+                for index, name in store.names().items()}
 
 
 def test_pictures_that_exchange_their_names_are_searched_again(folder, path):
@@ -149,9 +150,11 @@ def test_another_video_of_the_same_length_in_bytes_is_refused(tmp_path):
         (tmp_path / "v.y4m").write_bytes(b"YUV4MPEG2 W64 H64 F25:1 Ip C420jpeg\n" + b"".join(b"FRAME\n" + one.tobytes() for one in pixels))
         return open_source(tmp_path / "v.y4m", exact=False)
 
-    run_of = lambda source, store: extract(source, store, lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"))  # noqa: E731
-    with AlignmentStore.open(tmp_path / "v.db") as store:
-        run_of(plain(0), store)
-        run_of(plain(0), store)
-        with pytest.raises(FaceswapError, match="not the same .* alignments rename --force"):
-            run_of(plain(1), store)
+    def search(source) -> None:
+        with AlignmentStore.open(tmp_path / "v.db") as store:
+            extract(source, store, lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"))
+
+    search(plain(0))
+    search(plain(0))
+    with pytest.raises(FaceswapError, match="not the same .* alignments rename --force"):
+        search(plain(1))
