@@ -143,7 +143,7 @@ def test_the_same_folder_for_input_and_output(faceswap, astronaut, model, tmp_pa
     assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == ["a.png"]
 
 
-@pytest.mark.parametrize("name, words", [("out.png", "one picture"), ("out.ogv", ".mp4"), ("photos.mp4/out.mp4", "photos.mp4")])
+@pytest.mark.parametrize("name, words", [("out.jpg", "one picture"), ("out.ogv", ".mp4"), ("photos.mp4/out.mp4", "photos.mp4")])
 def test_an_output_that_cannot_be_is_told_before_the_work_begins(faceswap, own_plugins, place, clips, model, tmp_path, name, words):
     (tmp_path / "photos.mp4").touch()
     swap = faceswap("swap", "-A", clips[0], "-B", clips[1], "-o", tmp_path / name, "-t", "tiny", "-i", 1, code=1, **own_plugins)
