@@ -6,7 +6,6 @@ import io
 import tempfile
 from pathlib import Path
 
-from PIL import Image
 
 from lib.errors import FaceswapError
 from lib.files.reading import NotRegular, opened
