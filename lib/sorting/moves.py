@@ -153,7 +153,7 @@ def read_undo(folder: Path) -> Undo:
     except OSError as error:
         raise FaceswapError(f"Cannot read {log}: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError) as error:
-        raise FaceswapError(f"{log} is damaged ({error}), so this sort cannot be taken back. Take that file away.") from error
+        raise FaceswapError(f"{log} is damaged ({str(error)[:200]}), so this sort cannot be taken back. Take that file away.") from error
     done, gone, blocked = [], [], []
     for move in said:
         before, after = (folder / move.before).exists(), (folder / move.after).exists()
@@ -215,5 +215,5 @@ def _inside(name: str) -> str:
     """`name`, if it leads to a place in the folder: a log from elsewhere may not move files of other folders."""
     path = Path(name)
     if path.anchor or ".." in path.parts or len(path.parts) not in (1, 2):
-        raise ValueError(f"{name!r} leads out of the folder")
+        raise ValueError(f"{name[:100]!r} leads out of the folder")
     return name

@@ -25,6 +25,7 @@ from lib.words import escaped_html
 MOST_BYTES = 64 << 20  # of a picture that is shown
 POINTS = 600  # most of a curve: longer ones are averaged
 FRAMES = 24  # most of the time-lapse
+LEAST = 1e-300  # that a logarithmic chart shows
 LATEST = 10  # reports whose mean is told as the loss of now
 WIDTH, HEIGHT = 420, 240  # of a chart
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 10, 22  # its margins
@@ -133,7 +134,7 @@ def _titled(key: str) -> str:
 
 def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -> str:
     """A plot over the iterations of `curves`, each a name and its points; with `log`, of those above 0. Nothing without two points."""
-    drawn = [(name, _thinned(np.array([point for point in points if point[1] > 0 or not log], float))) for name, points in curves]
+    drawn = [(name, _thinned(np.array([point for point in points if point[1] > LEAST or not log], float))) for name, points in curves]
     drawn = [(name, points) for name, points in drawn if len(points) > 1]
     if not drawn:
         return ""

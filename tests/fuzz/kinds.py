@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -601,7 +602,8 @@ class Models(Kind):
                     "".join(damage.json_text(row, chance) + "\n" for row in self.rows), errors="surrogatepass"
                 )
             elif name.endswith(".h5") and way < 0.5:
-                hdf5_changed(path, chance)
+                with contextlib.suppress(OSError):  # damaged already
+                    hdf5_changed(path, chance)
             else:
                 path.write_bytes(damage.bytes_of(path.read_bytes(), chance))
         if chance.random() < 0.1:
