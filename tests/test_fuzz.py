@@ -74,7 +74,7 @@ def test_faults_of_every_sort_are_found():
             if way == 0:
                 raise FaceswapError("as it should be")
             if way == 1:
-                raise FaceswapError("a line\nand another")
+                raise FaceswapError("a word " * 5000)
             if way == 2:
                 raise KeyError("x")
             if way == 3:
@@ -94,5 +94,5 @@ def test_faults_of_every_sort_are_found():
         running.SECONDS = before
     found = " ".join(outcome.faults)
     assert outcome.cases == 40 and outcome.refused
-    for words in "several lines", "KeyError", "crash: SIGKILL", "memory", "hang", "something else was changed":
+    for words in "too long", "KeyError", "crash: SIGKILL", "memory", "hang", "something else was changed":
         assert words in found, found

@@ -470,9 +470,9 @@ def test_the_system_s_ffmpeg_is_taken_if_it_is_new_enough(tmp_path, monkeypatch,
 def test_a_killed_run_takes_its_ffmpeg_with_it(film, tmp_path):
     words = ["scale", "-i", film, "-o", tmp_path / "out.mp4", "--size", "1200%", "--preset", "veryslow"]
     run = subprocess.Popen([sys.executable, ROOT / "faceswap.py", "ffmpeg", *map(str, words)], stderr=subprocess.DEVNULL)
-    while not unfinished(tmp_path):
+    while not (children := psutil.Process(run.pid).children()):
         time.sleep(0.02)
-    child, = psutil.Process(run.pid).children()
+    child, = children
     run.kill()
     run.wait()
     child.wait(600)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lib.errors import FaceswapError
 from lib.training.events import Events, crc32c
 
 pytest.importorskip("tensorflow")
@@ -130,5 +131,5 @@ def test_a_full_disk_harms_no_other_record(tmp_path):
 
 def test_what_the_disk_refuses_is_told(tmp_path):
     (tmp_path / "events").write_text("a file")
-    with pytest.raises(OSError):
+    with pytest.raises(FaceswapError, match="is a file where a folder belongs"):
         Events(tmp_path / "events", 0)
