@@ -7,6 +7,8 @@ import ctypes
 import math
 import os
 import platform
+import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,3 +186,17 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
+
+
+def end_beyond(child: subprocess.Popen, most: float) -> None:
+    """Waits until the process `child` ends, and ends it where it takes more than `most` bytes of memory."""
+    import psutil
+
+    try:
+        process = psutil.Process(child.pid)
+        while child.poll() is None:
+            if process.memory_info().rss > most:
+                child.kill()
+            time.sleep(0.02)
+    except psutil.NoSuchProcess:
+        pass

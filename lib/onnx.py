@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from lib import device
 from lib.errors import FaceswapError
 from lib.files.reading import opened, read_bytes, read_toml
 from lib.options import REQUIRED, cut, nearest
@@ -250,21 +251,13 @@ def _try_out(file: Path, changed: int) -> None:
 
     Raises FaceswapError where it cannot be loaded. `changed` tells one file under a name from another.
     """
-    import psutil
-
     _package()
     size = file.stat().st_size
     most, seconds = MEMORY + ROOM + 3 * size, math.ceil(LOADING * (1 + 2 * size / 1e9))
     with subprocess.Popen([sys.executable, "-m", "lib.onnx", os.path.abspath(file), str(seconds)], cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True, errors="replace", env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
         try:
-            process = psutil.Process(child.pid)
-            while child.poll() is None:
-                if process.memory_info().rss > most:
-                    child.kill()
-                time.sleep(0.02)
-        except psutil.NoSuchProcess:
-            pass
+            device.end_beyond(child, most)
         except BaseException:
             child.kill()
             raise

@@ -138,14 +138,12 @@ def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
     Raises FileExistsError where `link` is asked for and `target` exists.
     """
     if link:
-        with suppress(PermissionError, NotImplementedError):
-            try:
-                return os.link(source, target, follow_symlinks=False)
-            except FileExistsError:
-                raise
-            except OSError as error:
-                if error.errno not in (errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS):
-                    raise
+        try:
+            return os.link(source, target, follow_symlinks=False)
+        except FileExistsError:
+            raise
+        except (OSError, NotImplementedError):
+            pass  # a disk without hard links
     with new_file(target) as part:
         shutil.copyfile(source, part)
         shutil.copystat(source, part)
@@ -262,7 +260,7 @@ def is_work_folder(folder: Path) -> bool:
     """Whether `folder` is a folder of work in progress that carries our mark."""
     try:
         mark = folder / MARK
-        return not folder.is_symlink() and stat.S_ISREG(mark.lstat().st_mode) and mark.stat().st_size == len(MARK_TEXT)
+        return not folder.is_symlink() and stat.S_ISREG(mark.lstat().st_mode)
     except OSError:
         return False
 
@@ -275,8 +273,8 @@ def remove_work_folder(folder: Path) -> None:
 
 def publish_work_folder(folder: Path, path: Path) -> None:
     """Gives a folder of work in progress, which is complete, its final name, where nothing has that name yet. Raises OSError."""
-    (folder / MARK).unlink(missing_ok=True)
     folder.rename(path)
+    (path / MARK).unlink(missing_ok=True)  # only now: without its mark it would be in the way of the next run, had this one been killed
 
 
 def remove_inner_folder(folder: Path, ours: Callable[[str], bool]) -> None:

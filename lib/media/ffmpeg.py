@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+import psutil
 from ffmpy import FFExecutableNotFoundError, FFmpeg, FFRuntimeError
 
 from lib.errors import FaceswapError
@@ -94,6 +95,7 @@ def run(words: Sequence[str], what: str, total: int | None = None, stdin: str | 
 
     Raises FaceswapError with ffmpeg's own last words where it fails. Nothing of it runs on when this function is left.
     """
+    others = {child.pid for child in psutil.Process().children()}
     call = FFmpeg(executable(), outputs={"": [*ALWAYS, *REPORT, *words]})  # one list: ffmpy would split other options at blanks
     reader, writer = os.pipe()
     watcher = threading.Thread(target=_watch, args=(reader, what, total), name="progress", daemon=True)
@@ -109,7 +111,7 @@ def run(words: Sequence[str], what: str, total: int | None = None, stdin: str | 
     except BrokenPipeError:  # it ended before it had read its list
         raise FaceswapError(f"ffmpeg could not {what}: it ended at once. --dry-run prints its command.") from None
     finally:
-        _end(call)
+        _end(call, others)
         os.close(writer)
         watcher.join()
 
@@ -122,9 +124,16 @@ def _dying_with_us() -> Callable[[], None] | None:
     return lambda: library.prctl(DIES_WITH_PARENT, signal.SIGKILL)
 
 
-def _end(call: FFmpeg) -> None:
-    """Waits for a run that was interrupted, so that nothing is written any more."""
-    if call.process is None or call.process.poll() is not None:
+def _end(call: FFmpeg, others: Collection[int]) -> None:
+    """Waits for a run that was interrupted, so that nothing is written any more. `others` are numbers of processes that are none of it."""
+    if call.process is None:  # interrupted while it was started: nobody has its handle
+        started = [child for child in psutil.Process().children() if child.pid not in others]
+        for child in started:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(started, timeout=5)
+        return
+    if call.process.poll() is not None:
         return
     call.process.terminate()
     try:

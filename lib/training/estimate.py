@@ -130,23 +130,9 @@ def _tried(given: dict[str, Any], most: float) -> list[dict[str, Any]]:
     """What `_try_batches` prints in a process that may take `most` bytes."""
     with subprocess.Popen([sys.executable, "-m", "lib.training.estimate", json.dumps(given)], cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
-        watched = threading.Thread(target=_limit, args=(child, most), daemon=True)
+        watched = threading.Thread(target=device.end_beyond, args=(child, most), daemon=True)
         watched.start()
         return [parse_json(line) for line in child.stdout if line.startswith("{")]
-
-
-def _limit(child: subprocess.Popen, most: float) -> None:
-    """Ends `child` before it takes all of the memory."""
-    import psutil
-
-    try:
-        process = psutil.Process(child.pid)
-        while child.poll() is None:
-            if process.memory_info().rss > most:
-                child.kill()
-            time.sleep(0.05)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _made_up(model: FaceModel, batch: int) -> dict[str, Any]:

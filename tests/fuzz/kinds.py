@@ -650,11 +650,7 @@ class Models(Kind):
             ),
             lambda: checkpoint.read_json(model / "identities.json", check_identities),
             lambda: bank.read(model / "exemplars_b.h5"),
-            lambda: (
-                preview.plot(preview.read_log(model / "log.jsonl"), model / "loss.png")
-                if False
-                else preview.forget_after(model / "log.jsonl", 3)
-            ),
+            lambda: preview.forget_after(model / "log.jsonl", 3),
             lambda: bank.sources_in(model / "exemplars_b.h5"),
         ):
             try:
