@@ -124,7 +124,7 @@ def test_the_page_takes_wishes(model, faces, tmp_path, wish):
         assert outcomes[0] == (1 if wish == "save" else 0, True)
 
 
-@pytest.mark.parametrize("rate, told", [(100.0, 1), (1e-3, 0)])
+@pytest.mark.parametrize("rate, told", [(1e-12, 1), (1e-3, 0)])  # too high a rate may end in any state, by chance in a better one
 def test_networks_that_learn_nothing_are_told_once(model, faces, tmp_path, caplog, rate, told):
     loop.train(model, faces, tmp_path, plan(2 * STILL, learning_rate=rate, report_seconds=0.1, preview_seconds=None))
     assert caplog.text.count("the networks learn nothing") == told
