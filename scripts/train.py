@@ -160,7 +160,7 @@ def check_batch(given: str | None) -> None:
 
 
 def _train(options: Train) -> int:
-    from lib.training import backend, loop, transfer  # these import Keras, which takes seconds: mistakes are answered before
+    from lib.training import backend, budget, loop, transfer  # these import Keras, which takes seconds: mistakes are answered before
 
     _check_identities(options)
     folder = options.model_dir
@@ -182,6 +182,7 @@ def _train(options: Train) -> int:
     if plan.batch % devices.count:
         raise FaceswapError(f"A batch of {plan.batch} faces cannot be shared out evenly by {devices.count} devices. Choose another "
                             "-b/--batch.")
+    budget.check_networks(folder, model)
     if options.summary:
         return _summarise(options.model, model, settings["precision"], plan)
     kept = {id(file) for file in held_out}

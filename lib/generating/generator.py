@@ -15,6 +15,7 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.plugin import MODELS
 from lib.training import checkpoint
+from lib.training.budget import build_networks
 
 if TYPE_CHECKING:
     import keras
@@ -120,7 +121,7 @@ def load_generator(folder: Path, save: str | None = None) -> Generator:
     if model.swaps:
         raise FaceswapError(f"The model in {folder} is of the kind {options['model']!r}, which draws no new faces. Train one that does: "
                             "faceswap.py train -t stylegan -A FACES -m MODEL")
-    every = model.networks()
+    every = build_networks(folder, model)
     networks = {name: every[name] for name in ("mapping", "synthesis")}
     _, state = checkpoint.load_newest(folder, networks, save)
     digest = hashlib.sha256(json.dumps([options["model"], options["options"], state.files], sort_keys=True).encode()).hexdigest()

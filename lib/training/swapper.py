@@ -16,6 +16,7 @@ from lib.files.reading import read_bytes
 from lib.plugin import DEFAULT_RECOGNIZER, MODELS
 from lib.swapping.exemplars import bank
 from lib.training import checkpoint
+from lib.training.budget import build_networks
 from lib.training.description import check_identities
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _loaded(folder: Path, options: dict[str, Any], model: FaceModel, save: str |
     if save is None and not checkpoint.saves(folder):  # before the networks are made
         raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
     backend.set_up(options.get("precision", "float32"))
-    networks = model.networks()
+    networks = build_networks(folder, model)
     _, state = checkpoint.load_newest(folder, networks, save)
     told = [options["model"], options["options"], state.files, *_exemplars(folder)]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -10,6 +10,7 @@ from pathlib import Path
 from lib.errors import FaceswapError
 from lib.plugin import MODELS
 from lib.training import checkpoint
+from lib.training.budget import build_networks
 
 import keras  # isort: skip
 
@@ -24,7 +25,7 @@ def load_weights(source: Path, networks: dict[str, keras.Model], parts: Sequence
     `source` holds no model, a damaged one, none of the parts, or nothing fits.
     """
     options = checkpoint.read_options(source)
-    others = MODELS.create(options["model"], **options["options"]).networks()
+    others = build_networks(source, MODELS.create(options["model"], **options["options"]))
     if unknown := set(parts) - (set(others) & set(networks)):
         raise FaceswapError(f"--parts: not both models have a network {sorted(unknown)[0]!r}. "
                             f"Both have: {', '.join(name for name in networks if name in others) or 'none'}.")
