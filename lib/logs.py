@@ -7,8 +7,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from lib.words import escaped, escaped_lines
 
@@ -24,20 +22,6 @@ def set_up(style: str = "text", level: int = logging.INFO) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when the libraries are imported, which is later
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
-
-
-@contextmanager
-def silent_start() -> Iterator[None]:
-    """TensorFlow's libraries greet on file descriptor 2 before any log level reaches them."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def is_json() -> bool:

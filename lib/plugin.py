@@ -7,7 +7,6 @@ import dataclasses
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from lib.files.reading import as_json
 from lib.registry import Registry
 
 if TYPE_CHECKING:
@@ -73,8 +72,8 @@ class Masker(ABC):
         """(S, S, 1) float32 in [0, 1], 1 = face. Threads share a masker."""
 
     def made_with(self) -> dict[str, Any]:
-        """What its masks depend on, as JSON values: its options. Stored masks that were made with others are made again."""
-        return as_json(dataclasses.asdict(self), str)
+        """What its masks depend on: its options. Stored masks that were made with others are made again."""
+        return dataclasses.asdict(self)
 
 
 class Recognizer(ABC):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import FaceswapError, UsageError
-from lib.logs import silent_start
+from lib.silence import silent_start
 from lib.options import Declaration, declarations, expanded, nearest
 
 ROOT = Path(__file__).resolve().parent.parent

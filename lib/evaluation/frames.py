@@ -13,7 +13,7 @@ from lib.faces.masks import hull, with_whole_brows
 from lib.faces.pose import angle_between, head_rotation
 from lib.faces.traits import openings
 from lib.plugin import Aligner, Detector, Recognizer
-from lib.swapping.composite import inner_skin
+from lib.faces.masks import inner_skin
 from lib.types import AlignedFace, Face
 
 SIZE, COVERAGE = 256, "whole"  # of the crop on which pictures are compared

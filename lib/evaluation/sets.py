@@ -17,7 +17,7 @@ from lib.faces.traits import blur, openings, width, yaw_pitch
 from lib.logs import counted
 from lib.parallel import ordered_map
 from lib.plugin import Recognizer
-from lib.swapping.composite import inner_skin
+from lib.faces.masks import inner_skin
 
 FEW = 100  # faces: with fewer a swap is stiff whatever is done
 BLURRED = 0.65  # blur from here on: as if a face of 64 pixels were blown up to 256

@@ -11,6 +11,11 @@ from scipy.linalg import lu_factor, lu_solve
 
 GRID = 24  # the bend is solved at 24 x 24 points and interpolated
 STIFFNESS = 1e-3  # landmarks are noisy: the bend need not meet each exactly
+JAW = slice(0, 17)
+EYES = (slice(36, 42), slice(42, 48))
+# Where the other's face is the input, one share, so that there is one answer: less is less like B, more moves the landmarks away from
+# A's. So all of it, as long as the landmarks move by no more than this share of the distance between the eyes, on average.
+MOST_MOVED = 0.025
 
 _angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 ANCHORS = 0.5 + 0.75 * np.stack([np.cos(_angles), np.sin(_angles)], axis=1)  # a ring around the crop that stays where it is
@@ -58,3 +63,14 @@ def spread(coarse: np.ndarray, size: int) -> np.ndarray:
 def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     squares = (first[:, :1] - second[:, 0]) ** 2 + (first[:, 1:] - second[:, 1]) ** 2
     return squares * np.log(squares + 1e-9)
+
+
+def crossed_share(own: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(68, 1) float32: how much of the build `own` a face of it has that stands like one of the build `other`; both (68, 2).
+
+    The jaw is the other's alone, since a swapped face has to end where the other's ends.
+    """
+    inner = np.arange(len(own))[:, None] >= JAW.stop
+    moved = (np.linalg.norm(own - other, axis=1, keepdims=True) * inner).mean()
+    eyes = np.linalg.norm(np.subtract(*(other[eye].mean(0) for eye in EYES)))
+    return (inner * min(1.0, MOST_MOVED * eyes / max(moved, 1e-9))).astype(np.float32)

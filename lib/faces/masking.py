@@ -17,6 +17,7 @@ from lib.errors import FaceswapError, UsageError
 from lib.faces.geometry import crop, crop_matrix, invert, upsampled
 from lib.faces.faceset import FaceFile
 from lib.faces.store import AlignmentStore, StoredFace, default_store
+from lib.files.reading import as_json
 from lib.media.base import FrameSource
 from lib.options import REQUIRED
 from lib.parallel import ordered_map
@@ -80,7 +81,7 @@ def usable(name: str, store: AlignmentStore | None) -> Masker:
     """
     recorded = store.settings.get("maskers", {}).get(name) if store else None
     fresh = None if any(item.default is REQUIRED for item in MASKERS.declaration(name).options) else MASKERS.create(name)
-    if fresh and (recorded is None or fresh.from_landmarks and fresh.made_with() == recorded):
+    if fresh and (recorded is None or fresh.from_landmarks and as_json(fresh.made_with(), str) == recorded):
         return fresh
     if recorded is None:
         raise UsageError(f"The mask {name} needs options of its own. Make it beforehand: faceswap.py mask -i INPUT -M {name} ... "
@@ -137,7 +138,7 @@ def masks(image: np.ndarray, face: Face, maskers: Sequence[Masker], aligned: Ali
 
 def begin(store: AlignmentStore, maskers: Sequence[Masker]) -> None:
     """Notes how masks are made from now on; those that the same maskers made with other options are forgotten."""
-    store.begin_masks({MASKERS.name_of(masker): masker.made_with() for masker in maskers})
+    store.begin_masks({MASKERS.name_of(masker): as_json(masker.made_with(), str) for masker in maskers})
 
 
 def add_masks(source: FrameSource, store: AlignmentStore, maskers: Sequence[Masker]) -> Added:

@@ -18,6 +18,8 @@ LEAST_BROW_HEIGHT = 0.36  # ... and at least this share of the distance between 
 FOREHEAD = 0.35 * np.array([0.6, 0.8, 0.95, 1, 1, 1, 1, 0.95, 0.8, 0.6])
 SPOT = ((0.22,), (0.13,))  # standard deviations of `middle`, across and down, in sides of the mean face's unit square
 SHIFT = 4  # OpenCV draws at 1/16 of a pixel
+CHEEKS_AND_NOSE = [1, 2, 3, 4, 48, 50, 52, 54, 12, 13, 14, 15, 45, 42, 27, 39, 36]
+EYES_MOUTH_BROWS = [slice(36, 42), slice(42, 48), slice(48, 60), slice(17, 22), slice(22, 27)]
 
 
 def with_whole_brows(landmarks: np.ndarray) -> np.ndarray:
@@ -108,3 +110,23 @@ def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
         ramp = np.maximum(2 * blurred - 1, 0)
         feathered[there] = ramp * ramp * (3 - 2 * ramp)
     return feathered
+
+
+def inner_skin(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """(size, size, 1) float32: cheeks and nose without eyes, mouth and brows; `landmarks` (68, 2) in crop pixels."""
+    width = max(1, round(size / 64))
+    skin = np.zeros((size, size), np.uint8)
+    _fill(skin, landmarks[CHEEKS_AND_NOSE], 255)
+    cv2.polylines(skin, [_fixed(landmarks[CHEEKS_AND_NOSE])], True, 0, 2 * width, cv2.LINE_8, SHIFT)  # off the jaw's edge
+    for part in EYES_MOUTH_BROWS:
+        _fill(skin, landmarks[part], 0)
+        cv2.polylines(skin, [_fixed(landmarks[part])], True, 0, 2 * width, cv2.LINE_8, SHIFT)
+    return (skin * np.float32(1 / 255))[..., None]
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    return np.round(points * (1 << SHIFT)).astype(np.int32)
+
+
+def _fill(image: np.ndarray, points: np.ndarray, value: int) -> None:
+    cv2.fillPoly(image, [_fixed(points)], value, cv2.LINE_AA, SHIFT)

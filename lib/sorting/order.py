@@ -12,7 +12,7 @@ import numpy as np
 from lib.faces.faceset import FaceFile, Origin
 from lib.faces.traits import blur, openings, roll, width, yaw_pitch
 from lib.sorting.clusters import chain, clusters, people
-from lib.swapping.composite import inner_skin
+from lib.faces.masks import inner_skin
 
 BINS = 32  # of a histogram's channel
 HISTOGRAM_RANGES = ((0, 256), (80, 176), (80, 176))  # of 8-bit L*, a*, b*: skin and what is around it seldom have stronger colours

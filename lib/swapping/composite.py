@@ -14,7 +14,7 @@ import numpy as np
 
 from lib.faces import geometry
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
-from lib.faces.masks import eroded, extended, feathered, hull, trimmed
+from lib.faces.masks import eroded, extended, feathered, hull, trimmed, inner_skin
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail, tint
 from lib.swapping.steady import evened_front, evened_mask, filtered
@@ -27,11 +27,8 @@ LEAST_VISIBLE = 1 / 512  # a mask below this changes no 8-bit pixel
 SEEN = 0.3  # a mask that is nowhere above this shows next to nothing of the new face
 DARK = 0.03  # is added to brightness before logarithms are taken
 EDGE = 4  # pixels more around what is changed, from and to even ones: a video's colours are those of pixels nearby
-SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 # Landmarks of bare skin that hair, beard and glasses seldom cover: cheeks up to the eyes, nose; counted round.
-CHEEKS_AND_NOSE = [1, 2, 3, 4, 48, 50, 52, 54, 12, 13, 14, 15, 45, 42, 27, 39, 36]
-EYES_MOUTH_BROWS = [slice(36, 42), slice(42, 48), slice(48, 60), slice(17, 22), slice(22, 27)]
 
 
 def crop_face(frame: Frame, face: Face, size: int, coverage: str = DEFAULT_COVERAGE, drawn: int = 0) -> AlignedFace:
@@ -224,26 +221,6 @@ def lit(face: np.ndarray, light: np.ndarray) -> np.ndarray:
 
 def _numbers(found: np.ndarray | None) -> np.ndarray | None:
     return found if found is not None and np.isfinite(found).all() else None
-
-
-def inner_skin(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 1) float32: cheeks and nose without eyes, mouth and brows; `landmarks` (68, 2) in crop pixels."""
-    width = max(1, round(size / 64))
-    skin = np.zeros((size, size), np.uint8)
-    _fill(skin, landmarks[CHEEKS_AND_NOSE], 255)
-    cv2.polylines(skin, [_fixed(landmarks[CHEEKS_AND_NOSE])], True, 0, 2 * width, cv2.LINE_8, SHIFT)  # off the jaw's edge
-    for part in EYES_MOUTH_BROWS:
-        _fill(skin, landmarks[part], 0)
-        cv2.polylines(skin, [_fixed(landmarks[part])], True, 0, 2 * width, cv2.LINE_8, SHIFT)
-    return (skin * np.float32(1 / 255))[..., None]
-
-
-def _fixed(points: np.ndarray) -> np.ndarray:
-    return np.round(points * (1 << SHIFT)).astype(np.int32)
-
-
-def _fill(image: np.ndarray, points: np.ndarray, value: int) -> None:
-    cv2.fillPoly(image, [_fixed(points)], value, cv2.LINE_AA, SHIFT)
 
 
 def _region(mask: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:

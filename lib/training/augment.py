@@ -14,9 +14,10 @@ import numpy as np
 from keras import ops
 
 from lib.faces import bending
+from lib.faces.bending import crossed_share
 from lib.faces.geometry import MIRRORED
 from lib.training import retarget
-from lib.training.data import LIPS, WARPED_OVER, Augmentation, Draws, Faces, Side, crossed_share
+from lib.training.data import LIPS, WARPED_OVER, Augmentation, Draws, Faces, Side
 
 MOST_PIXELS = 2**31  # of one identity: their places are counted in 32 bits
 CUBIC = -0.75  # OpenCV's parameter of cubic interpolation

@@ -15,7 +15,7 @@ import numpy as np
 
 from lib import device
 from lib.errors import FaceswapError
-from lib.logs import silent_start
+from lib.silence import silent_start
 
 logger = logging.getLogger(__name__)
 

@@ -22,16 +22,12 @@ from lib.faces import bending, geometry, hair
 from lib.faces.masks import SHIFT, with_whole_brows
 from lib.training import retarget
 
-JAW = slice(0, 17)
 EYES = (slice(36, 42), slice(42, 48))
 MOUTH = slice(48, 60)
 LIPS = slice(48, 68)
 CANDIDATES = 6  # a face to be bent is one of so many that stand nearest
 # How much of the own person's build a bent face has, where the rest is the other's: the likeness lives by it.
 BUILD = (0.3, 1.0)
-# Where the other's face is the input, one share, so that there is one answer: less is less like B, more moves the landmarks away from
-# A's. So all of it, as long as the landmarks move by no more than this share of the distance between the eyes, on average.
-MOST_MOVED = 0.025
 REGIONS = 3  # channels of the region map: face, eyes, mouth
 BLOCK = 64  # faces that a thread prepares at a time, where all are
 WARPED_OVER = 1.25  # crops that the classic warp's grid spans
@@ -108,17 +104,6 @@ def draw(indices: Sequence[int], augmentation: Augmentation, size: int, faces: i
         gain.astype(np.float32), (np.repeat(uniform((count, 1)), 3, 1) * color * 128).astype(np.float32),
         random.normal(0, augmentation.warp * size * 5 / 160, (count, 5, 5, 2)).astype(np.float32), blur.astype(np.float32),
         (random.random(count) < 0.5) & augmentation.flip)
-
-
-def crossed_share(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(68, 1) float32: how much of the build `own` a face of it has that stands like one of the build `other`; both (68, 2).
-
-    The jaw is the other's alone, since a swapped face has to end where the other's ends.
-    """
-    inner = np.arange(len(own))[:, None] >= JAW.stop
-    moved = (np.linalg.norm(own - other, axis=1, keepdims=True) * inner).mean()
-    eyes = np.linalg.norm(np.subtract(*(other[eye].mean(0) for eye in EYES)))
-    return (inner * min(1.0, MOST_MOVED * eyes / max(moved, 1e-9))).astype(np.float32)
 
 
 class Faces:
@@ -249,7 +234,7 @@ class Faces:
         The input is the bent face itself (None) or, crossed, that other face: then network and loss see what a swap is to do.
         """
         size, drawn, move, other = self.size, self.drawn, draws.move, draws.other
-        share = crossed_share(self.build, others.build) if draws.crossed else draws.share
+        share = bending.crossed_share(self.build, others.build) if draws.crossed else draws.share
         wanted = others.shapes[other] + share * (self.build - others.build)
         index = retarget.nearest(self.shapes, wanted, draws.nearest)
         self._prepare(index)

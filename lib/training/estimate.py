@@ -24,7 +24,8 @@ from lib.training import backend
 from lib.training.data import CHANCE, Feed, Side
 from lib.training.model import FaceModel
 from lib.training.plan import Plan, Updates
-from lib.training.step import Parts, Step, make_step
+from lib.training.step import Parts, Step
+from lib.training.step_choice import make_step
 
 import keras  # isort: skip
 

@@ -26,7 +26,8 @@ from lib.training.model import Draw, FaceModel
 from lib.training.preview import stacked
 from lib.training.plan import Clock, Plan
 from lib.training.record import Record, unessential
-from lib.training.step import Networks, Parts, make_step
+from lib.training.step import Networks, Parts
+from lib.training.step_choice import make_step
 from lib.training.swapper import Swapper
 
 logger = logging.getLogger(__name__)

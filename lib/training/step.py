@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.training import backend
 from lib.training.backend import Devices
 from lib.training.data import Side
 from lib.training.model import FaceModel, Phase
@@ -154,21 +153,3 @@ class Step(ABC):
     def _nothing(self, place: int) -> Any:
         """The row of a phase that is not due: traced after `_row`."""
         return ops.zeros(len(self._names[place]) + 1, "float32")
-
-
-def make_step(parts: Parts) -> Step:
-    """The step of the backend that Keras runs on. Raises FaceswapError for one that has none."""
-    if backend.BACKEND == "tensorflow":
-        from lib.training.step_tensorflow import TensorFlowStep
-
-        return TensorFlowStep(parts)
-    if backend.BACKEND == "jax":
-        from lib.training.step_jax import JaxStep
-
-        return JaxStep(parts)
-    if backend.BACKEND == "torch":
-        from lib.training.step_torch import TorchStep
-
-        return TorchStep(parts)
-    raise FaceswapError(f"Training runs on the backends tensorflow, jax and torch, not on {backend.BACKEND}. Unset KERAS_BACKEND, or name "
-                        "one of them.")

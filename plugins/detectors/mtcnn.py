@@ -7,7 +7,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.faces.search import dlib_box, shrunk
-from lib.logs import silent_start
+from lib.silence import silent_start
 from lib.options import option
 from lib.plugin import DETECTORS, Detector
 from lib.types import Detection

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
-from lib.swapping.composite import inner_skin
+from lib.faces.masks import inner_skin
 
 RIGHT_BROW, LEFT_BROW, NOSE, OUTER_LIPS = slice(17, 22), slice(22, 27), slice(27, 36), slice(48, 60)
 LEAST_DEVIATION = (10.0, 3.0, 3.0)  # of skin's colours, 8-bit Lab

@@ -13,13 +13,13 @@ import numpy as np
 from scipy.signal import savgol_filter
 
 from lib.faces import hair
+from lib.faces.bending import crossed_share
 from lib.faces.geometry import similarity_transform, transform_points
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix, choose, costs
 from lib.swapping.exemplars.drawing import Bent, as_soft_as, with_detail
 from lib.swapping.exemplars.light import Skin, SkinLight
 from lib.swapping.exemplars.features import Features, Person, features_of, lids_like, openings_of, with_lids, with_seen_brows
-from lib.training.data import crossed_share
 from lib.types import AlignedFace, Face, Frame, SwappedFace
 
 WINDOW, OVERLAP = 512, 64  # frames whose exemplars are chosen together; more on either side, which are looked at, too

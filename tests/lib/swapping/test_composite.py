@@ -4,7 +4,8 @@ import pytest
 
 from lib.faces import geometry
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
-from lib.swapping.composite import Canvas, Compositor, crop_face, inner_skin, network_input
+from lib.faces.masks import inner_skin
+from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.types import Face, Frame, SwappedFace
 
 SIZES = [64, 96, 128, 256]

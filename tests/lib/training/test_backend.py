@@ -19,7 +19,8 @@ from lib.training.backend import Devices
 from lib.training.data import Augmentation, Faces
 from lib.training.model import FaceModel
 from lib.training.plan import Plan, Updates
-from lib.training.step import Parts, make_step
+from lib.training.step import Parts
+from lib.training.step_choice import make_step
 from tests.backends import answer_of
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,7 +10,8 @@ import pytest
 
 from lib.training import backend
 from lib.training.model import FaceModel, Losses, Phase
-from lib.training.step import Parts, make_step
+from lib.training.step import Parts
+from lib.training.step_choice import make_step
 
 import keras  # isort: skip
 from keras import ops  # isort: skip

@@ -10,7 +10,8 @@ from lib.faces import bending
 from lib.faces.faceset import list_faces, read_face
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.training import retarget
-from lib.training.data import MOST_MOVED, Augmentation, Faces, crossed_share, region_map
+from lib.faces.bending import MOST_MOVED, crossed_share
+from lib.training.data import Augmentation, Faces, region_map
 
 SIZE = 128
 

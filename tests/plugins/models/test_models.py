@@ -26,7 +26,8 @@ from lib.swapping.pipeline import Role, largest, swap_frames
 from lib.training import backend, checkpoint
 from lib.training.data import NONE, Faces, Side
 from lib.training.model import FaceModel
-from lib.training.step import Parts, Step, make_step
+from lib.training.step import Parts, Step
+from lib.training.step_choice import make_step
 from lib.training.swapper import Swapper
 from lib.types import Face, Frame
 

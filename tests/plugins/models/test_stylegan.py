@@ -12,7 +12,8 @@ from lib.nn import start
 from lib.plugin import MODELS
 from lib.training import backend, checkpoint
 from lib.training.data import Side
-from lib.training.step import Parts, Step, as_floats, make_step
+from lib.training.step import Parts, Step, as_floats
+from lib.training.step_choice import make_step
 from tests.backends import answer_of
 
 import keras  # isort: skip
