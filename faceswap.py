@@ -17,9 +17,10 @@ import traceback
 if sys.version_info < (3, 11):
     sys.exit("faceswap needs Python 3.11 or newer; this is " + sys.version.split()[0])
 
-from lib import cli, logs
+from lib.command import parsing
 from lib.errors import DONE, FIXABLE, INTERRUPTED, FaceswapError, UsageError, trouble_with_machine
 from lib.options import nearest
+from lib.system import logs
 from lib.words import EscapedStream, escaped, escaped_lines
 
 
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
-        options = [option.name for option in cli.declaration(argv[0]).options] if argv[0] in cli.commands() else ()
+        options = [option.name for option in parsing.declaration(argv[0]).options] if argv[0] in parsing.commands() else ()
         message = trouble_with_machine(error, options)
         if message is None:
             raise
@@ -55,11 +56,11 @@ def main(argv: list[str]) -> int:
 
 
 def _run(command: str, argv: list[str]) -> int:
-    if command not in cli.commands():
-        raise UsageError(f"There is no command {command!r}.{nearest(command, cli.commands())} "
-                         f"Commands: {', '.join(cli.commands())}.")
-    declaration = cli.declaration(command)
-    values = cli.parse(command, declaration, argv)
+    if command not in parsing.commands():
+        raise UsageError(f"There is no command {command!r}.{nearest(command, parsing.commands())} "
+                         f"Commands: {', '.join(parsing.commands())}.")
+    declaration = parsing.declaration(command)
+    values = parsing.parse(command, declaration, argv)
     logs.set_up("json" if _wants_json(argv) else "text")
     try:
         module = importlib.import_module(f"scripts.{command}")
@@ -78,7 +79,7 @@ def _is_interruption(error: BaseException | None) -> bool:
 
 
 def _overview() -> str:
-    lines = [f"  {name:11} {cli.declaration(name).summary}" for name in cli.commands()]
+    lines = [f"  {name:11} {parsing.declaration(name).summary}" for name in parsing.commands()]
     return "\n".join([__doc__.split("\n")[0], "", "usage: faceswap.py COMMAND [options]", "", *lines, "",
                       "faceswap.py COMMAND --help lists the options of a command."])
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import FaceswapError, UsageError
-from lib.silence import silent_start
 from lib.options import Declaration, declarations, expanded, nearest
+from lib.silence import silent_start
+from lib.version import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 USER_FOLDER = "FACESWAP_PLUGINS"
 logger = logging.getLogger(__name__)
 

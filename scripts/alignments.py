@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lib import device
-from lib.cli import Command
+from lib.alignments import inventory, tracking
+from lib.alignments.drawing import draw as draw_faces
+from lib.alignments.exchange import export_faces, import_faces
+from lib.alignments.extraction import ChangedPictures, check_source, follow, same_video, search_changed, source_identity
+from lib.alignments.merge import join
+from lib.alignments.removal import bring_back, remove_deleted
+from lib.alignments.same_film import changed_frames
+from lib.alignments.store import AlignmentStore, StoredFace, default_store, new_store
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.faces import inventory, tracking
-from lib.faces.drawing import draw as draw_faces
-from lib.faces.exchange import export_faces, import_faces
-from lib.faces.film import changed_frames
-from lib.faces.cut import Cut
-from lib.faces.extraction import ChangedPictures, check_source, follow, same_video, search_changed, source_identity
-from lib.faces.joining import join
-from lib.faces.removal import bring_back, remove_deleted
-from lib.faces.store import AlignmentStore, StoredFace, default_store, new_store
-from lib.logs import counted
+from lib.facesets.cutting import Cut
+from lib.files.names import same_path
 from lib.media.base import FrameSource
-from lib.media.files import same_path
-from lib.media.sink import writer_for
-from lib.media.source import open_source
+from lib.media.endpoints.sink import writer_for
+from lib.media.endpoints.source import open_source
 from lib.options import option
-from lib.parallel import ordered_map, prefetch
 from lib.plugin import ALIGNERS, WRITERS
-from lib.progress import progress
-from lib.record import alone
+from lib.provenance.run_record import alone
+from lib.system import device
+from lib.system.logs import counted
+from lib.system.parallel import ordered_map, prefetch
+from lib.system.progress import progress
 from lib.types import Frame
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE
 from lib.options import option
 

@@ -16,45 +16,45 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
-from lib import device
-from lib.cli import Command, declaration
+from lib.alignments.extraction import check_source, extract
+from lib.alignments.identity import Wanted, embeddings_of, faces_wanted, likeness, recognize
+from lib.alignments.masking import MaskedFace, check_stored, usable
+from lib.alignments.removal import faces_shown
+from lib.alignments.store import AlignmentStore, default_store
+from lib.command.parsing import Command, declaration
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.files.reading import as_json
-from lib.faces.cut import Cut
-from lib.faces.extraction import check_source, extract
-from lib.faces.faceset import FaceFolder
 from lib.faces.geometry import crop
-from lib.faces.identity import Wanted, embeddings_of, faces_wanted, likeness, recognize
-from lib.faces.masking import MaskedFace, check_stored, usable
 from lib.faces.quality import is_face
-from lib.faces.removal import faces_shown
-from lib.faces.store import AlignmentStore, default_store
+from lib.facesets.cutting import Cut
+from lib.facesets.folder import FaceFolder
+from lib.files.reading import as_json
 from lib.files.writing import disk_errors
-from lib.logs import counted
-from lib.media import pictures
 from lib.media.base import LARGE, FrameSink, FrameSource
-from lib.media.sink import writer_for
-from lib.media.source import open_source
-from lib.media.stretch import Stretch, shard_of, stretch_of
-from lib.options import nearest as nearest_name
+from lib.media.endpoints.sink import writer_for
+from lib.media.endpoints.source import open_source
+from lib.media.frame_range import Stretch, shard_of, stretch_of
+from lib.media.pictures import picture_file
 from lib.options import expanded, option
-from lib.parallel import prefetch
+from lib.options import nearest as nearest_name
 from lib.plugin import ALIGNERS, DEFAULT_RECOGNIZER, MASKERS, RECOGNIZERS, REGISTRIES, Masker, Recognizer
-from lib.progress import progress
+from lib.provenance.run_record import Record, alone, identity, named_files
 from lib.provenance.xmp import SWAPPED, Done
-from lib.record import Record, alone, identity, named_files
 from lib.swapping.composite import Compositor, crop_face
 from lib.swapping.depth import Depth
+from lib.swapping.enhance import Enhanced, Enhancer
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.features import Person
 from lib.swapping.exemplars.stage import Planned, Separate
-from lib.swapping.enhance import Enhanced, Enhancer
 from lib.swapping.eyes import EyesFollow
 from lib.swapping.label import Label
 from lib.swapping.pipeline import BATCH, Choose, Finished, Redraw, Role, Takes, everyone, largest, nearest, swap_frames
 from lib.swapping.sheet import sheet, spread
 from lib.swapping.steady import REACH
-from lib.training.swapper import Swapper, Translator, load_swapper
+from lib.system import device
+from lib.system.logs import counted
+from lib.system.parallel import prefetch
+from lib.system.progress import progress
+from lib.training.saved.swapper import Swapper, Translator, load_swapper
 from lib.types import AlignedFace, Frame
 from scripts.extract import all_left_out
 
@@ -318,12 +318,12 @@ def _preview(options: Convert, source: FrameSource, stretch: Stretch) -> int:
         its = [replace(role, compositor=replace(compositor, coverage=role.compositor.coverage)) for role in roles]
         rows.append((label, [done.frame.with_patches(done.patches) for done in swap_frames(iter(found), its, follow, depth=depth)]))
     path = options.output
-    if path.suffix.lower() not in pictures.WRITTEN:
+    if path.suffix.lower() not in picture_file.WRITTEN:
         path = path.with_name(path.name + ".preview.png")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     shown = [[face for face in faces if not face.left_out] for _, faces in found]
-    pictures.write(path, sheet(rows, shown, [_name(frame) for frame, _ in found]))
+    picture_file.write(path, sheet(rows, shown, [_name(frame) for frame, _ in found]))
     logger.info("%s, to look at: %s", counted(len(found), "frame"), path)
     return DONE
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE
 from lib.files.writing import copy_file
-from lib.media import pictures
-from lib.media.portraits import MovingCamera, Portrait, admiral, astronaut
-from lib.media.source import open_source
+from lib.media.endpoints.sample_clips import MovingCamera, Portrait, admiral, astronaut
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.options import option
 from lib.plugin import WRITERS
 from scripts import swap
@@ -41,7 +41,7 @@ def run(options: Demo) -> int:
                     "something else takes half of them.", iterations, "under a minute" if options.quick else "some five minutes")
     swap.run(swap.Swap(input_a=a, input_b=b, output=out, detector="hog", seed=1,  # hog: nothing has to be downloaded
                        iterations=iterations, minutes=options.minutes))
-    pictures.write(folder / "sheet.png", contact_sheet(a, out))
+    picture_file.write(folder / "sheet.png", contact_sheet(a, out))
     copy_file(folder / "out.faceswap" / "model" / "preview.png", folder / "training.png")
 
     logger.info("Done in %.1f minutes. To look at:", (time.monotonic() - began) / 60)

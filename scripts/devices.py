@@ -7,10 +7,10 @@ import json
 import platform
 from dataclasses import asdict, dataclass
 
-from lib import device
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE
 from lib.options import option
+from lib.system import device
 
 GIB = 1 << 30
 

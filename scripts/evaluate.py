@@ -9,25 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.cli import Command
+from lib.alignments.store import AlignmentStore
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.evaluation import lineup, page, report, set_report, sets
+from lib.evaluation import html_page, lineup, report, set_report, sets
 from lib.evaluation.clip import evaluate
 from lib.evaluation.compare import Compared, differences
 from lib.evaluation.detail import PICTURES, PartsOfB
 from lib.evaluation.distance import FEWEST, distribution
 from lib.evaluation.frames import Kit
 from lib.evaluation.set_report import SetScores
-from lib.faces import people
 from lib.faces.geometry import transform_points
-from lib.logs import counted
-from lib.faces.store import AlignmentStore
+from lib.facesets import people
+from lib.files.names import same_path
 from lib.media.base import FrameSource
-from lib.media.files import same_path
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
 from lib.options import option
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
-from lib.progress import progress
+from lib.system.logs import counted
+from lib.system.progress import progress
 from lib.words import escaped
 from scripts.convert import alignments
 
@@ -43,7 +43,7 @@ def run(options: Evaluate) -> int:
         if path and not path.exists():
             raise FaceswapError(f"{path} does not exist. Name footage, pictures or extracted faces.")
     if options.output:
-        page.check_folder(options.output)
+        html_page.check_folder(options.output)
     return _faces(options) if options.faces else _swap(options)
 
 

@@ -5,23 +5,23 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lib.cli import Command
+from lib.alignments.extraction import Summary
+from lib.alignments.extraction import extract as find_faces
+from lib.alignments.identity import Wanted, embeddings_of
+from lib.alignments.sheet import write_sheet
+from lib.alignments.store import BACK, DROPPED, AlignmentStore, default_store
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.faces.extraction import Summary
-from lib.faces.extraction import extract as find_faces
-from lib.faces.faceset import FaceFolder, foreign_faces
 from lib.faces.finding import angles_of
-from lib.faces.identity import Wanted, embeddings_of
-from lib.faces.sheet import write_sheet
-from lib.faces.store import BACK, DROPPED, AlignmentStore, default_store
-from lib.logs import counted
+from lib.facesets.folder import FaceFolder, foreign_faces
+from lib.files.names import same_path
 from lib.media.base import FrameSource
-from lib.media.files import same_path
-from lib.media.source import open_source
-from lib.media.stretch import shard_of
+from lib.media.endpoints.source import open_source
+from lib.media.frame_range import shard_of
 from lib.options import option
 from lib.plugin import Recognizer
-from lib.profile import Stages
+from lib.system.logs import counted
+from lib.system.profile import Stages
 from lib.types import Shard
 
 logger = logging.getLogger(__name__)

@@ -6,14 +6,14 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import device
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.faces import packed
-from lib.logs import counted
-from lib.media.files import same_path
+from lib.facesets import packed
+from lib.files.names import same_path
 from lib.options import option
-from lib.training import checks
+from lib.system import device
+from lib.system.logs import counted
+from lib.training.batches import checks
 from lib.words import escaped
 
 logger = logging.getLogger(__name__)

@@ -14,23 +14,33 @@ from pathlib import Path
 
 import av
 
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.files.writing import (disk_errors, make_folder, make_work_folder, MARK, publish, write_bytes,
-                               publish_work_folder, remove_work_folder, work_folder_of)
-from lib.logs import counted
-from lib.media import encoders, ffmpeg, info, pictures
-from lib.media.edits import DAMAGE, Expected, Output, Video, comment_of, sound_tracks, tell_lost_marks
-from lib.media.encoders import Encoding
-from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
+from lib.files.names import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
+from lib.files.writing import (
+    MARK,
+    disk_errors,
+    make_folder,
+    make_work_folder,
+    publish,
+    publish_work_folder,
+    remove_work_folder,
+    work_folder_of,
+    write_bytes,
+)
+from lib.media.encoding.stream_copy import flags_of
+from lib.media.endpoints.sink import refuse_hdr
+from lib.media.frame_range import stretch_of
 from lib.media.opening import open_container, open_picture
-from lib.media.others import flags_of
-from lib.media.sink import refuse_hdr
-from lib.media.stitching import jumps_in
-from lib.media.stretch import stretch_of
-from lib.media.times import SIDECAR, FrameTimes, frame_length, ticks_of
+from lib.media.pictures import picture_file
+from lib.media.video.stitching import jumps_in
 from lib.options import option
 from lib.provenance.reading import statement_in
+from lib.system.logs import counted
+from lib.videotools import encoders, ffmpeg, info
+from lib.videotools.edits import DAMAGE, Expected, Output, Video, comment_of, sound_tracks, tell_lost_marks
+from lib.videotools.encoders import Encoding
+from lib.videotools.times import SIDECAR, FrameTimes, frame_length, ticks_of
 
 logger = logging.getLogger(__name__)
 SIZE = re.compile(r"(\d{1,6})x(\d{1,6})|(\d{1,6})p|(\d{1,6}(?:\.\d{1,6})?)%")
@@ -225,7 +235,7 @@ def _assemble(options: Ffmpeg) -> int:
     if not options.input[0].is_dir():
         raise FaceswapError(f"{options.input[0]} {'is no folder' if options.input[0].exists() else 'does not exist'}. Name the folder with "
                             "the frames.")
-    source = pictures.PictureSource(options.input[0])
+    source = picture_file.PictureSource(options.input[0])
     size = _one_size(source)
     reference = Video(options.reference) if options.reference else None
     output = _output(options, [path for path in (options.reference,) if path])
@@ -256,7 +266,7 @@ class Clock:
     colours: tuple[int, int, int] | None
 
 
-def _clock(options: Ffmpeg, source: pictures.PictureSource, reference: Video | None) -> Clock:
+def _clock(options: Ffmpeg, source: picture_file.PictureSource, reference: Video | None) -> Clock:
     """When each picture is shown: as the file beside them tells, or the reference's frames were, else at a steady rate."""
     known = FrameTimes.read(source.path)
     names = [path.name for path in source.files]
@@ -278,7 +288,7 @@ def _clock(options: Ffmpeg, source: pictures.PictureSource, reference: Video | N
     return Clock([time * base for time in times], base, 1 / (length * base), colours)
 
 
-def _steady_rate(options: Ffmpeg, source: pictures.PictureSource, reference: Video | None, known: FrameTimes | None) -> Fraction:
+def _steady_rate(options: Ffmpeg, source: picture_file.PictureSource, reference: Video | None, known: FrameTimes | None) -> Fraction:
     if options.rate is not None:
         return Fraction(options.rate).limit_denominator(1001)
     if reference is None:
@@ -291,7 +301,7 @@ def _steady_rate(options: Ffmpeg, source: pictures.PictureSource, reference: Vid
     return rate
 
 
-def _one_size(source: pictures.PictureSource) -> tuple[int, int]:
+def _one_size(source: picture_file.PictureSource) -> tuple[int, int]:
     if source.size is None:
         raise FaceswapError(f"The pictures in {source.path} differ in size, or none can be read. Scale them to one size, or take out what "
                             "does not belong.")
@@ -631,7 +641,7 @@ def _thumbnail(options: Ffmpeg) -> int:
                 raise FaceswapError(f"ffmpeg made {picture.size[0]}x{picture.size[1]} pixels instead of {made[0]}x{made[1]}.")
         if hdr:
             with disk_errors(path):
-                write_bytes(part, pictures.encoded(pictures.as_sdr(pictures.pixels(part).image, video.source.tone), f".{kind}"))
+                write_bytes(part, picture_file.encoded(picture_file.as_sdr(picture_file.pixels(part).image, video.source.tone), f".{kind}"))
     logger.info("Wrote %s, %dx%d: %s", "a sheet of " + counted(shown, "frame") if options.tiles else "a thumbnail", *made, path)
     tell_lost_marks([video.path], path)
     return DONE

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError
-from lib.logs import counted
 from lib.options import option
+from lib.system.logs import counted
 
 logger = logging.getLogger(__name__)
 NAMED = 20  # failed addresses at most that are named

@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.cli import Command
+from lib.alignments.identity import likeness
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.evaluation.distance import FEWEST, distribution, diversity
-from lib.evaluation.drawn import as_drawn, standing
-from lib.faces.faceset import Origin, is_face_folder, list_faces, read_face, write_face
+from lib.evaluation.generator_progress import as_drawn, standing
 from lib.faces.geometry import crop
-from lib.faces.identity import likeness
-from lib.faces.people import read_faces
+from lib.facesets.folder import Origin, is_face_folder, list_faces, read_face, write_face
+from lib.facesets.people import read_faces
 from lib.generating import directions, faces, people, sheets
 from lib.generating.generator import Generator, load_generator
+from lib.generating.interpolation import Walk, loop
 from lib.generating.output import Output
-from lib.generating.walk import Walk, loop
-from lib.logs import counted
-from lib.media import pictures
+from lib.media.pictures import picture_file
 from lib.options import option
 from lib.plugin import WRITERS
-from lib.progress import progress
-from lib.record import Record
+from lib.provenance.run_record import Record
+from lib.system.logs import counted
+from lib.system.progress import progress
 from lib.types import AlignedFace, Face
 from scripts.convert import signature
 
@@ -269,7 +269,7 @@ class _Job:
             face = Face(file.aligned.face.detection, file.landmarks.astype(np.float32))
             aligned = crop(file.image, face, generator.size, generator.coverage)
             return aligned.image, aligned
-        image = pictures.read(path)
+        image = picture_file.read(path)
         if image.shape[:2] == (generator.size, generator.size):
             logger.info("%s is %d pixels large, as what the model draws: taken as it is.", path, generator.size)
             face = faces.face_in(image, self._tools.detector, self._tools.aligner)

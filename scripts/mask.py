@@ -9,20 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.cli import Command
+from lib.alignments.extraction import search_changed
+from lib.alignments.masking import add_masks
+from lib.alignments.overlay import masks_side_by_side
+from lib.alignments.store import BACK, AlignmentStore, default_store
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.faces.extraction import search_changed
 from lib.faces.geometry import crop
-from lib.faces.masking import add_masks
-from lib.faces.overlay import masks_side_by_side
-from lib.faces.store import BACK, AlignmentStore, default_store
+from lib.files.names import same_path
 from lib.files.writing import disk_errors, make_folder
-from lib.logs import counted
-from lib.media import pictures
 from lib.media.base import FrameSource
-from lib.media.files import same_path
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.options import option
+from lib.system.logs import counted
 
 logger = logging.getLogger(__name__)
 SHOWN = 12  # faces, where --overlay does not say
@@ -77,7 +77,7 @@ def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], co
             if stored.number in chosen[frame.index]:
                 masks = {name: stored.masks[name] for name in maskers if name in stored.masks}
                 shown = masks_side_by_side(crop(frame.image, stored.fitted).image, masks)
-                pictures.write(folder / f"{frame.name or f'{frame.index:06d}'}_{stored.number}.png", shown)
+                picture_file.write(folder / f"{frame.name or f'{frame.index:06d}'}_{stored.number}.png", shown)
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE, UsageError
 from lib.options import REQUIRED, Option, nearest, option
 from lib.plugin import REGISTRIES

@@ -9,17 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE, FIXABLE, SOME_FAILED, FaceswapError, UsageError
+from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key
 from lib.files.reading import NotRegular, read_json
-from lib.logs import counted
-from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key
 from lib.options import option
-from lib.parallel import ordered_map
-from lib.progress import progress
 from lib.provenance.marking import file_hash
 from lib.provenance.reading import CHANGED, INTACT, PARTLY, SYNTHETIC, UNMARKED, Provenance, provenance_of
-from lib.record import record_of
+from lib.provenance.run_record import record_of
+from lib.system.logs import counted
+from lib.system.parallel import ordered_map
+from lib.system.progress import progress
 from lib.words import escaped
 
 logger = logging.getLogger(__name__)

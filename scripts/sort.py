@@ -13,19 +13,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib import device
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.faces.faceset import FaceFile, NotAFace, list_faces, read_face
-from lib.logs import counted
-from lib.media.files import natural_key, same_path
+from lib.facesets.folder import FaceFile, NotAFace, list_faces, read_face
+from lib.facesets.sorting import moves
+from lib.facesets.sorting.moves import LOG, Move
+from lib.facesets.sorting.order import Group, SortedFace, arranged, measured
+from lib.files.names import natural_key, same_path
 from lib.options import option
-from lib.parallel import ordered_map
 from lib.plugin import Recognizer
-from lib.progress import progress
-from lib.sorting import moves
-from lib.sorting.moves import LOG, Move
-from lib.sorting.order import Group, SortedFace, arranged, measured
+from lib.system import device
+from lib.system.logs import counted
+from lib.system.parallel import ordered_map
+from lib.system.progress import progress
 from lib.words import escaped
 
 logger = logging.getLogger(__name__)

@@ -9,20 +9,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import device
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
+from lib.evaluation.quick_look import look_ahead
+from lib.facesets.packed import read_faces
+from lib.files.names import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
 from lib.files.reading import NotRegular, as_json, read_json
-from lib.evaluation.outlook import look_ahead
-from lib.faces.packed import read_faces
 from lib.files.writing import disk_errors, write_json
-from lib.media import pictures
-from lib.media.files import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.options import option
-from lib.record import identity
+from lib.provenance.run_record import identity
 from lib.swapping.composite import Compositor
 from lib.swapping.label import Label
+from lib.system import device
 from scripts import convert, extract, train
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def _quick_look(path: Path, faces_a: Path, faces_b: Path, compositor: Compositor
     found = look_ahead(*sets, compositor)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    pictures.write(path, found.sheet)
+    picture_file.write(path, found.sheet)
     logger.info("%s", found.verdict)
     for fault in found.faults:
         logger.info("  %s", fault)

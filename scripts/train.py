@@ -14,46 +14,47 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib import device
-from lib.cli import Command
+from lib.alignments.extraction import extract
+from lib.alignments.identity import likeness
+from lib.alignments.masking import masks_of_files
+from lib.alignments.store import AlignmentStore, default_store
+from lib.command.parsing import Command
 from lib.errors import DONE, INTERRUPTED, FaceswapError, UsageError
-from lib.evaluation import heldout
+from lib.evaluation import held_out
 from lib.evaluation.detail import PICTURES, PartsOfB
-from lib.evaluation.drawn import DrawnFaces
 from lib.evaluation.frames import Kit
+from lib.evaluation.generator_progress import DrawnFaces
+from lib.evaluation.html_page import number
 from lib.evaluation.measures import BY_KEY
 from lib.evaluation.verdict import verdict
-from lib.evaluation.page import number
-from lib.faces import packed
-from lib.faces.extraction import extract
-from lib.faces.faceset import FaceFile, FaceFolder, crop_landmarks, foreign_faces, list_faces, stem_of
 from lib.faces.geometry import COVERAGES
-from lib.faces.identity import likeness
-from lib.faces.masking import masks_of_files
-from lib.faces.store import AlignmentStore, default_store
+from lib.facesets import packed
+from lib.facesets.folder import FaceFile, FaceFolder, crop_landmarks, foreign_faces, list_faces, stem_of
+from lib.files.names import same_path
 from lib.files.writing import write_json
-from lib.logs import counted
-from lib.media.files import same_path
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
 from lib.options import nearest, option
 from lib.plugin import ALIGNERS, DEFAULT_RECOGNIZER, MASKERS, MODELS, SCHEDULES, Recognizer
-from lib.training import balance, checkpoint
-from lib.training.checks import complaints
-from lib.training.data import Faces
-from lib.training.description import check_identities
-from lib.training.model import FaceModel
-from lib.training.pictures import Pictures, read_squares
-from lib.training.plan import Plan, Updates
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.stage import Separate
+from lib.system import device
+from lib.system.logs import counted
+from lib.training.batches import balance
+from lib.training.batches.checks import complaints
+from lib.training.batches.data import Faces
+from lib.training.batches.whole_pictures import Pictures, read_squares
+from lib.training.model.contract import FaceModel
+from lib.training.plan import Plan, Updates
+from lib.training.saved import checkpoint
+from lib.training.saved.description import check_identities
 from lib.types import AlignedFace
 from lib.words import escaped
 from scripts import convert
 
 if TYPE_CHECKING:
-    from lib.training.swapper import Swapper
+    from lib.training.saved.swapper import Swapper
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +161,9 @@ def check_batch(given: str | None) -> None:
 
 
 def _train(options: Train) -> int:
-    from lib.training import backend, budget, loop, transfer  # these import Keras, which takes seconds: mistakes are answered before
+    from lib.nn import backend
+    from lib.training.run import loop
+    from lib.training.saved import budget, transfer  # these import Keras, which takes seconds: mistakes are answered before
 
     _check_identities(options)
     folder = options.model_dir
@@ -172,7 +175,7 @@ def _train(options: Train) -> int:
     recognizer = cache(lambda: replace(options, recognizer=settings["recognizer"]).create("recognizer"))
     held_out = _held_out(settings, [file for these in files["a"] for file in these]) if options.progress_minutes and swaps_faces else []
     if settings["gan"]:
-        from lib.training.finishing import Finishing
+        from lib.training.model.finishing import Finishing
 
         model = Finishing(model, settings["gan"])
     devices = backend.set_up(settings["precision"], settings["seed"] if options.seed is not None else None, options.devices)
@@ -271,7 +274,7 @@ def _settings(options: Train) -> dict[str, Any]:
 
 def _choose_losses(options: Train, model: FaceModel, settings: dict[str, Any]) -> None:
     """What the model minimises: as asked for, else as the folder says, else its own way."""
-    from lib.training.losses import LOSSES
+    from lib.training.model.losses import LOSSES
 
     given = {name: value for name in ("outside", "eyes", "mouth") if (value := getattr(options, name)) is not None}
     if options.loss:
@@ -326,7 +329,7 @@ def _plan(options: Train, model: FaceModel, settings: dict[str, Any]) -> Plan:
 
 def _summarise(name: str, model: FaceModel, precision: str, plan: Plan) -> int:
     """Prints what the model is made of and what it costs here."""
-    from lib.training import estimate, loop
+    from lib.training.run import estimate, loop
 
     parts = loop.make_parts(model, {}, replace(plan, on_device=False))
     costs = {network: estimate.cost(made, model.size) for network, made in parts.networks.items()}
@@ -345,7 +348,8 @@ def _summarise(name: str, model: FaceModel, precision: str, plan: Plan) -> int:
 
 
 def _largest_batch(options: Train, model: FaceModel, precision: str, plan: Plan, faces: dict[str, Faces]) -> int:
-    from lib.training import augment, estimate
+    from lib.training.batches import augment
+    from lib.training.run import estimate
 
     logger.info("Looking for the largest batch that fits.")
     held = augment.bytes_of(faces) if plan.on_device else 0
@@ -356,8 +360,9 @@ def _largest_batch(options: Train, model: FaceModel, precision: str, plan: Plan,
 
 def _find_rate(model: FaceModel, faces: dict[str, Faces], plan: Plan, begin, folder: Path) -> int:
     """Tries learning rates on networks that are thrown away afterwards, and says which one suits."""
-    from lib.training import estimate, loop, preview
-    from lib.training.step import make_step
+    from lib.training.run import estimate, loop
+    from lib.training.step.base import make_step
+    from lib.training.watch import preview
 
     parts = loop.make_parts(model, faces, plan, begin)
     found = checkpoint.newest(folder)
@@ -374,7 +379,8 @@ def _find_rate(model: FaceModel, faces: dict[str, Faces], plan: Plan, begin, fol
 
 def _on_device(choice: str, faces: dict[str, Faces]) -> bool:
     """Whether the device augments the faces: where it is a GPU and they fit, unless the choice is made."""
-    from lib.training import augment, backend
+    from lib.nn import backend
+    from lib.training.batches import augment
 
     if choice != "auto":
         return choice == "device"
@@ -405,24 +411,24 @@ def _weights(sets: list[list[FaceFile]], shares: list[float], evened: str | None
 def _held_out(settings: dict[str, Any], files: list[FaceFile]) -> list[FaceFile]:
     """Those of A's faces that are not trained on but swapped and measured: as in earlier runs, as far as they are still there."""
     names = [f"{stem_of(file.origin)}.png" for file in files]
-    chosen = [names.index(name) for name in settings.get("held_out", []) if name in names] or heldout.held_out(len(names))
+    chosen = [names.index(name) for name in settings.get("held_out", []) if name in names] or held_out.held_out(len(names))
     settings["held_out"] = [names[index] for index in chosen]
     return [files[index] for index in chosen]
 
 
 def _held_out_faces(faces: list[AlignedFace], folder: Path, model: FaceModel,
-                    files_b: list[list[FaceFile]], recognizer: Callable[[], Recognizer]) -> Callable[[], heldout.HeldOut]:
+                    files_b: list[list[FaceFile]], recognizer: Callable[[], Recognizer]) -> Callable[[], held_out.HeldOut]:
     """What says and shows how good the swap of the held-out `faces` is; its networks are loaded when it is first asked."""
 
     @cache
-    def made() -> heldout.HeldOut:
+    def made() -> held_out.HeldOut:
         compositor, follow = convert.compositing(convert.Convert(input=folder, output=folder, model_dir=folder))
         b = np.array(checkpoint.read_json(folder / "identities.json", check_identities)["b"], np.float32)
         all_b = list(itertools.chain(*files_b))
         some = [all_b[index] for index in np.unique(np.linspace(0, len(all_b) - 1, min(PICTURES, len(all_b))).round().astype(int))]
         kit = Kit(None, ALIGNERS.create("dlib68"), recognizer(),
                   PartsOfB.of((file.image, file.landmarks) for file in some))
-        return heldout.HeldOut(faces, b, replace(compositor, coverage=model.coverage), follow, kit, exemplars)
+        return held_out.HeldOut(faces, b, replace(compositor, coverage=model.coverage), follow, kit, exemplars)
 
     @cache
     def prepared() -> dict[str, Exemplars]:

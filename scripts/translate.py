@@ -16,26 +16,26 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lib import device
-from lib.cli import Command
+from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
-from lib.faces.faceset import FaceFile, FaceFolder, is_face, list_faces, read_face, stem_of
 from lib.faces.geometry import COVERAGES, upsampled
-from lib.faces.packed import PackedFaces, is_face_set, is_packed
-from lib.logs import counted
-from lib.media.files import same_path
-from lib.media.pictures import PictureSource, content
-from lib.media.sink import PictureSink
+from lib.facesets.folder import FaceFile, FaceFolder, is_face, list_faces, read_face, stem_of
+from lib.facesets.packed import PackedFaces, is_face_set, is_packed
+from lib.files.names import same_path
+from lib.media.endpoints.sink import PictureSink
+from lib.media.pictures.picture_file import PictureSource, content
 from lib.options import option
-from lib.parallel import ordered_map, prefetch
-from lib.progress import progress
+from lib.provenance.run_record import Record, alone, identity, named_files
 from lib.provenance.xmp import TRANSLATED
-from lib.record import Record, alone, identity, named_files
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.stage import Drawer, Separate
 from lib.swapping.label import CORNERS, Label
-from lib.training.pictures import LOADED
-from lib.training.swapper import LEAST, Translator, load_translator
+from lib.system import device
+from lib.system.logs import counted
+from lib.system.parallel import ordered_map, prefetch
+from lib.system.progress import progress
+from lib.training.batches.whole_pictures import LOADED
+from lib.training.saved.swapper import LEAST, Translator, load_translator
 from lib.types import AlignedFace, Frame, SwappedFace
 from scripts.convert import marked, marking, told_of
 

@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FACESWAP_TEST_DATA", ROOT.parent / "shared" / "data")).resolve()
-if (SHARED / "weights" / "yunet").is_dir():  # before any test imports lib.weights: no test downloads
+if (SHARED / "weights" / "yunet").is_dir():  # before any test imports lib.net.weights: no test downloads
     os.environ.setdefault("FACESWAP_WEIGHTS", str(SHARED / "weights" / "yunet"))
 if "FACESWAP_KEYS" not in os.environ:  # no test signs with the user's own key
     os.environ["FACESWAP_KEYS"] = tempfile.mkdtemp(prefix="faceswap-keys-")
@@ -87,7 +87,7 @@ def hopper() -> np.ndarray:
 @pytest.fixture(scope="session")
 def warm():
     """Where command lines run that train or convert, unless there is a GPU."""
-    from lib import device
+    from lib.system import device
 
     warm = None if device.gpus() else Warm()
     yield warm
@@ -191,7 +191,8 @@ def skin_network(make_network, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory) -> tuple[Path, Path]:
     """Two videos of 16 frames, 256 pixels wide, one person in each."""
-    from lib.media.portraits import MovingCamera, admiral, astronaut as astronaut_portrait
+    from lib.media.endpoints.sample_clips import MovingCamera, admiral
+    from lib.media.endpoints.sample_clips import astronaut as astronaut_portrait
     from lib.plugin import WRITERS
 
     folder = tmp_path_factory.mktemp("clips")
@@ -208,7 +209,8 @@ def clips(tmp_path_factory) -> tuple[Path, Path]:
 @pytest.fixture(scope="session")
 def two_people(tmp_path_factory) -> Path:
     """A video of 14 frames of the astronaut and, after a cut, 10 of the admiral, 256 pixels wide."""
-    from lib.media.portraits import MovingCamera, admiral, astronaut as astronaut_portrait
+    from lib.media.endpoints.sample_clips import MovingCamera, admiral
+    from lib.media.endpoints.sample_clips import astronaut as astronaut_portrait
     from lib.plugin import WRITERS
     from lib.types import Frame
 
@@ -224,10 +226,11 @@ def two_people(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def face_folders(tmp_path_factory) -> dict[str, Path]:
     """Face folders of two people, "a" and "b", 12 faces each."""
-    from lib.faces.extraction import extract
-    from lib.faces.faceset import FaceFolder
-    from lib.faces.store import AlignmentStore
-    from lib.media.portraits import MovingCamera, admiral, astronaut as astronaut_portrait
+    from lib.alignments.extraction import extract
+    from lib.alignments.store import AlignmentStore
+    from lib.facesets.folder import FaceFolder
+    from lib.media.endpoints.sample_clips import MovingCamera, admiral
+    from lib.media.endpoints.sample_clips import astronaut as astronaut_portrait
     from lib.plugin import ALIGNERS, DETECTORS
 
     folder = tmp_path_factory.mktemp("people")
@@ -245,7 +248,7 @@ def many_faces(face_folders):
 
     import cv2
 
-    from lib.faces.faceset import Origin, list_faces, read_face, write_face
+    from lib.facesets.folder import Origin, list_faces, read_face, write_face
 
     def make(folder: Path, count: int) -> Path:
         folder.mkdir()

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from lib.media import ffmpeg
+from lib.videotools import ffmpeg
 
 
 def plain(*words: object, check: bool = True) -> str:

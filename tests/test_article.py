@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lib.media import pictures
-from lib.media.portraits import MovingCamera, admiral, astronaut
-from lib.media.source import open_source
+from lib.media.endpoints.sample_clips import MovingCamera, admiral, astronaut
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE = 192
@@ -26,7 +26,7 @@ def project(tmp_path_factory) -> Path:
     for name, portrait, phase in (("photo/x", astronaut(), 0.0), ("photo/y", admiral(), 1.0), ("test", astronaut(), 2.5)):
         (folder / "data" / name).mkdir(parents=True)
         for frame in MovingCamera(portrait, 12 / 25, SIDE, phase):
-            pictures.write(folder / "data" / name / f"{frame.index}.png", frame.image)
+            picture_file.write(folder / "data" / name / f"{frame.index}.png", frame.image)
     return folder
 
 
@@ -81,7 +81,7 @@ def test_convert_takes_pictures_that_were_never_extracted(trained):
     finish(trained, "convert -i ./data/test/ -o ./data/output/ -m ./models/x2y/")
     names = sorted(path.name for path in (trained / "data" / "test").glob("*.png"))
     assert sorted(path.name for path in (trained / "data" / "output").glob("[!.]*")) == names
-    before, after = (pictures.read(trained / "data" / folder / "0.png") for folder in ("test", "output"))
+    before, after = (picture_file.read(trained / "data" / folder / "0.png") for folder in ("test", "output"))
     assert (before != after).any() and (before[:8] == after[:8]).all()  # the face, and nothing above it
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from lib import cli
+from lib.command import parsing
 from lib.errors import trouble_with_machine
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"numpy", "cv2", "av", "dlib", "h5py", "PIL", "matplotlib", "keras", "tensorflow", "tqdm"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in cli.commands())], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in parsing.commands())], ids=" ".join)
 def test_help_imports_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-X", "importtime", ROOT / "faceswap.py", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -33,7 +33,7 @@ def test_help_imports_nothing_heavy(arguments):
 def test_overview_lists_every_command_with_a_line(faceswap):
     lines = faceswap().stdout.splitlines()
     assert faceswap("--help").stdout.splitlines() == lines
-    for name in cli.commands():
+    for name in parsing.commands():
         assert any(line.split()[:1] == [name] and len(line.split()) > 3 for line in lines), name
 
 
@@ -156,4 +156,4 @@ def test_a_full_disk_under_the_output_is_one_line():
 @pytest.mark.parametrize("command, words", [("train", "Take a smaller --batch, or close other"), ("extract", "Take a smaller --size, or close other"),
                                             ("convert", "Out of memory. Close other programs.")])
 def test_out_of_memory_names_an_option_that_the_command_has(command, words):
-    assert words in trouble_with_machine(MemoryError(), [option.name for option in cli.declaration(command).options])
+    assert words in trouble_with_machine(MemoryError(), [option.name for option in parsing.declaration(command).options])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lib.media import pictures
+from lib.media.pictures import picture_file
 
 HARMFUL = "\x1b\x9b\u202e\r"
 NAME = f"a{HARMFUL}[2J\nerror: b.png"
@@ -40,6 +40,6 @@ def test_an_error_is_one_line_whatever_the_name(faceswap, tmp_path, monkeypatch,
 
 
 def test_results_are_shown_escaped(faceswap, tmp_path):
-    pictures.write(tmp_path / NAME, np.zeros((8, 8, 3), np.uint8))
+    picture_file.write(tmp_path / NAME, np.zeros((8, 8, 3), np.uint8))
     told = faceswap("provenance", "--inspect", tmp_path).stdout
     assert told == "unmarked  a" + r"\u001b\u009b\u202e\r[2J\nerror: b.png  no mark" + "\n"

@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from lib.media import pictures
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,7 +30,7 @@ def place(clips, tmp_path_factory) -> Path:
     (folder / "no_pictures" / "notes.txt").write_text("notes")
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 256, axis=1).repeat(3, axis=2)
     for number in range(3):
-        pictures.write(folder / "nothing_seen" / f"{number}.png", np.roll(ramp, 40 * number, 0))
+        picture_file.write(folder / "nothing_seen" / f"{number}.png", np.roll(ramp, 40 * number, 0))
     (folder / "no_index.mp4").write_bytes(clips[0].read_bytes()[:20_000])  # its index stood at the end
     (folder / "a_file").write_text("in the way")
     return folder
@@ -136,7 +136,7 @@ def test_the_same_path_for_input_and_output(faceswap, clips, model, tmp_path, co
 
 def test_the_same_folder_for_input_and_output(faceswap, astronaut, model, tmp_path):
     (tmp_path / "photos").mkdir()
-    pictures.write(tmp_path / "photos" / "a.png", astronaut)
+    picture_file.write(tmp_path / "photos" / "a.png", astronaut)
     for command, more in (("extract", []), ("convert", ["-m", model])):
         done = faceswap(command, "-i", tmp_path / "photos", "-o", f"{tmp_path}/photos/", *more, code=None)
         assert done.returncode in (1, 2) and "output" in answer(done)

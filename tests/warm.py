@@ -45,12 +45,13 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")  # a command line's own output goes to its files
     import gc
 
-    import lib.training.backend  # noqa: F401
+    import skimage.measure._blur_effect  # noqa: F401
+    import skimage.metrics  # noqa: F401
+
+    import lib.nn.backend  # noqa: F401
     import scripts.convert  # noqa: F401
     import scripts.swap  # noqa: F401
     import scripts.train  # noqa: F401
-    import skimage.measure._blur_effect  # noqa: F401
-    import skimage.metrics  # noqa: F401
 
     gc.freeze()
     for line in sys.stdin:

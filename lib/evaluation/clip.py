@@ -10,13 +10,13 @@ from itertools import zip_longest
 
 import numpy as np
 
-from lib import device
 from lib.errors import FaceswapError
 from lib.evaluation.frames import FrameScores, Kit, Pair, between_eyes, measured
 from lib.evaluation.measures import MEASURES
 from lib.media.base import FrameSource
-from lib.parallel import ordered_map
-from lib.progress import progress
+from lib.system import device
+from lib.system.parallel import ordered_map
+from lib.system.progress import progress
 from lib.types import Face
 
 SHOWN = 4  # best and worst frames that are shown

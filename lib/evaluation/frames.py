@@ -9,11 +9,10 @@ import numpy as np
 
 from lib.evaluation.detail import PartsOfB, brow_heights, detail
 from lib.faces.geometry import COVERAGES, LEFT_EYE, RIGHT_EYE, crop_matrix, transform_points, warp
-from lib.faces.masks import hull, with_whole_brows
+from lib.faces.masks import hull, inner_skin, with_whole_brows
 from lib.faces.pose import angle_between, head_rotation
 from lib.faces.traits import openings
 from lib.plugin import Aligner, Detector, Recognizer
-from lib.faces.masks import inner_skin
 from lib.types import AlignedFace, Face
 
 SIZE, COVERAGE = 256, "whole"  # of the crop on which pictures are compared

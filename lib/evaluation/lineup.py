@@ -11,8 +11,8 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, write_json
-from lib.media import pictures
 from lib.media.base import FrameSource
+from lib.media.pictures import picture_file
 from lib.types import Face
 
 COUNT = 20  # pictures
@@ -49,7 +49,7 @@ def write(folder: Path, original: FrameSource, swapped: FrameSource, faces_of: C
             frame = next(iter(source.frames(index, index + 1)))
             face = max(faces_of(index), key=lambda face: float(np.prod(np.ptp(face.landmarks, axis=0))))
             path = folder / f"{number:02d}.png"
-            pictures.write(path, _cut(frame.image, face))
+            picture_file.write(path, _cut(frame.image, face))
             written.append(path)
             rows.append({"picture": path.name, "frame": index, "swapped": fake})
         key = folder.with_name(f"{folder.name}.key.json")

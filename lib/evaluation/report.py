@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from lib.evaluation import page
+from lib.evaluation import html_page
 from lib.evaluation.clip import MEDIANS, ClipScores
 from lib.evaluation.compare import Compared, Difference
 from lib.evaluation.frames import FrameScores
+from lib.evaluation.html_page import number
 from lib.evaluation.measures import BY_KEY, MEASURES, Measure
-from lib.evaluation.page import number
 from lib.evaluation.verdict import verdict
-from lib.logs import counted
+from lib.system.logs import counted
 from lib.words import escaped, escaped_html
 
 FORMAT = 1
@@ -114,7 +114,7 @@ def write(folder: Path, names: Sequence[str], clip: ClipScores, other: Compared 
     totals = as_json(clip)
     if other:
         totals["compared"] = as_json(other.clip) | {"differences": {key: asdict(found) for key, found in other.differences.items()}}
-    return page.write_all(folder, {"report.json": json.dumps(totals, indent=1, allow_nan=False), "frames.csv": _csv(clip),
+    return html_page.write_all(folder, {"report.json": json.dumps(totals, indent=1, allow_nan=False), "frames.csv": _csv(clip),
                                    "report.html": _page(names, clip, other)})
 
 
@@ -168,14 +168,14 @@ def _page(names: Sequence[str], clip: ClipScores, other: Compared | None) -> str
     plots = "".join(_plot(measure, clip.frames, others) for measure in MEASURES)
     openings = "".join(_openings(clip.frames, others, row, title) for row, title in enumerate(("Eye opening", "Mouth opening")))
     owners = [f"{whose}: {name}" for whose, name in zip(("original", "swapped", "second swap"), names)]
-    return page.document(f"{names[1]} against {names[0]}", (
+    return html_page.document(f"{names[1]} against {names[0]}", (
         f"<p><b>{escaped_html(conclusion(clip))}</b></p>"
         "<p>Original and swapped; worst and best by likeness to B (where B is known), landmarks and pose together.</p>"
         f"<h3>Worst frames</h3>{_pictures(clip.worst)}<h3>Best frames</h3>{_pictures(clip.best)}"
         f"<h2>Measures</h2><p>{len(clip.frames)} of {clip.frame_count} frames show a face.</p>{failures}<table>{''.join(rows)}</table>"
         f"{_beside(names, other.differences) if other else ''}"
         f"{f'<h3>Worst of the second swap</h3>{_pictures(other.clip.worst)}' if other else ''}"
-        f"<h2>Over time</h2>{page.key(owners)}{openings}{plots}{_flicker(clip.frames, others)}"))
+        f"<h2>Over time</h2>{html_page.key(owners)}{openings}{plots}{_flicker(clip.frames, others)}"))
 
 
 def _beside(names: Sequence[str], differences: dict[str, Difference]) -> str:
@@ -194,7 +194,7 @@ def _pictures(frames: Sequence[FrameScores]) -> str:
                 if key in scores.values]
         said += ["not swapped"] * (not scores.swapped) + ["no face found"] * (not scores.found)
         title = scores.name or f"Frame {scores.index}"
-        figures.append(page.figure(np.hstack(list(scores.thumbnails)), f"{title}: {', '.join(said)}", f"{title}, original and swapped"))
+        figures.append(html_page.figure(np.hstack(list(scores.thumbnails)), f"{title}: {', '.join(said)}", f"{title}, original and swapped"))
     return f"<div class=pairs>{''.join(figures)}</div>" if figures else "<p>None.</p>"
 
 
@@ -219,6 +219,6 @@ def _flicker(frames: Sequence[FrameScores], others: Sequence[FrameScores]) -> st
 def _over_time(title: str, frames: Sequence[FrameScores], others: Sequence[FrameScores],
                of: Callable[[FrameScores, bool], float | None]) -> str:
     """A plot of `of(scores, original)` for the original, the swap, and the other swap."""
-    parts = zip(page.COLORS, (True, False, False), (frames, frames, others))
-    return page.chart(title, [(color, [(scores.index, value) for scores in these if (value := of(scores, original)) is not None])
+    parts = zip(html_page.COLORS, (True, False, False), (frames, frames, others))
+    return html_page.chart(title, [(color, [(scores.index, value) for scores in these if (value := of(scores, original)) is not None])
                               for color, original, these in parts])

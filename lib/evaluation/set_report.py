@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from lib.evaluation import page
+from lib.evaluation import html_page
 from lib.evaluation.distance import Distribution
-from lib.evaluation.page import number
+from lib.evaluation.html_page import number
 from lib.evaluation.sets import ALIKE, GROUPS, QUALITIES, FaceSet, advice
-from lib.logs import counted
+from lib.system.logs import counted
 from lib.words import escaped, escaped_html
 
 FORMAT = 1
@@ -60,7 +60,7 @@ def table(scores: SetScores) -> str:
 
 def write(folder: Path, scores: SetScores) -> list[Path]:
     """`faces.json`, `faces.csv` and `faces.html` in `folder`. Raises FaceswapError where they cannot be written."""
-    return page.write_all(folder, {"faces.json": json.dumps(as_json(scores), indent=1, allow_nan=False), "faces.csv": _csv(scores.faces),
+    return html_page.write_all(folder, {"faces.json": json.dumps(as_json(scores), indent=1, allow_nan=False), "faces.csv": _csv(scores.faces),
                                    "faces.html": _page(scores)})
 
 
@@ -117,32 +117,32 @@ def _page(scores: SetScores) -> str:
                     zip(_counts(faces).items(), ("By the bound above.", f"As an earlier face, to {ALIKE} of 255 levels at 32 pixels.",
                                                  f"Farther than {faces.apart:.2g} from the set's median embedding.")))
     columns = (faces, needed) if needed else (faces,)
-    colors = page.COLORS[1:]
-    plots = "".join(page.histogram(f"{quality.title} ({quality.unit})",
+    colors = html_page.COLORS[1:]
+    plots = "".join(html_page.histogram(f"{quality.title} ({quality.unit})",
                                    [(color, part.column(quality.key)) for color, part in zip(colors, columns)]) for quality in QUALITIES)
-    poses = page.scatter("Head turned (from left to right) and raised (from the bottom to the top), degrees",
+    poses = html_page.scatter("Head turned (from left to right) and raised (from the bottom to the top), degrees",
                          [(color, np.stack([part.column("yaw"), part.column("pitch")], 1)) for color, part in zip(colors, columns)])
     shares = "".join(f"<p>{group.capitalize()}: {share:.0f} % of the faces in {escaped_html(needed.name)} have one like them here.</p>"
                      f"{_pictures(needed, faces.lacking(needed, group))}" for group, share in scores.covered().items())
     far = "".join(f"<tr><td>{title}</td><td class=n>{value}</td><td>{meaning}</td></tr>"
                   for title, value, meaning in _distances(scores.distribution)) if scores.distribution else ""
-    twins = "".join(page.figure(np.hstack([one.thumbnail for one in pair]), " and ".join(one.name for one in pair), "two faces")
+    twins = "".join(html_page.figure(np.hstack([one.thumbnail for one in pair]), " and ".join(one.name for one in pair), "two faces")
                     for pair in [[faces.faces[place] for place in places] for places in _spread(faces.duplicates)])
-    blurry = "".join(page.figure(face.thumbnail, f"{face.name}: {number(face.values['blur'])}", "a face")
+    blurry = "".join(html_page.figure(face.thumbnail, f"{face.name}: {number(face.values['blur'])}", "a face")
                      for face in [faces.faces[index] for index in np.argsort(-faces.column("blur"))[:SHOWN]])
-    return page.document(f"{counted(len(faces), 'face')} in {faces.name}", (
+    return html_page.document(f"{counted(len(faces), 'face')} in {faces.name}", (
         f"<h2>Advice</h2><ul>{sentences or f'<li>{NO_ADVICE}</li>'}</ul>"
         f"<table><tr><th></th><th>5 %</th><th>median</th><th>95 %</th><th></th></tr>{rows}</table>"
         f"{f'<h2>Faces that are lacking</h2>{shares}' if needed else ''}"
         f"{f'<h2>Distance from the reference</h2><table>{far}</table>' if far else ''}"
-        f"<h2>How the faces are spread</h2>{page.key([part.name for part in columns], colors)}{poses}{plots}"
+        f"<h2>How the faces are spread</h2>{html_page.key([part.name for part in columns], colors)}{poses}{plots}"
         f"<h2>Somebody else?</h2>{_pictures(faces, faces.strangers())}<h2>Most blurred</h2>"
         f"{blurry}<h2>Nearly the same</h2>{twins or '<p>None.</p>'}"))
 
 
 def _pictures(faces: FaceSet, indices: Sequence[int]) -> str:
     shown = [faces.faces[index] for index in _spread(indices)]
-    return "".join(page.figure(face.thumbnail, face.name, "a face") for face in shown) or "<p>None.</p>"
+    return "".join(html_page.figure(face.thumbnail, face.name, "a face") for face in shown) or "<p>None.</p>"
 
 
 def _spread(items: Sequence) -> list:

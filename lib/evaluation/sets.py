@@ -10,14 +10,14 @@ from functools import cached_property, partial
 import cv2
 import numpy as np
 
-from lib import device
 from lib.faces.geometry import transform_points
-from lib.faces.people import NamedFace
-from lib.faces.traits import blur, openings, width, yaw_pitch
-from lib.logs import counted
-from lib.parallel import ordered_map
-from lib.plugin import Recognizer
 from lib.faces.masks import inner_skin
+from lib.faces.traits import blur, openings, width, yaw_pitch
+from lib.facesets.people import NamedFace
+from lib.plugin import Recognizer
+from lib.system import device
+from lib.system.logs import counted
+from lib.system.parallel import ordered_map
 
 FEW = 100  # faces: with fewer a swap is stiff whatever is done
 BLURRED = 0.65  # blur from here on: as if a face of 64 pixels were blown up to 256

@@ -1,0 +1,4 @@
+"""A face in a picture, by its landmarks: geometry, crops, pose, masks, brows, hair, quality; and where faces are looked for.
+
+Imports: lib.system.
+"""

@@ -11,7 +11,7 @@ from lib.errors import UsageError
 from lib.faces.geometry import invert, transform_points
 from lib.faces.search import closer, distinct, farther, search, shrunk
 from lib.plugin import Aligner, Detector
-from lib.profile import Stages
+from lib.system.profile import Stages
 from lib.types import Detection, Face
 
 ON, OFF = "on", "off"

@@ -1,4 +1,5 @@
-"""Files in and out: the one place that writes files (`writing`) and the one that reads what others made (`reading`).
+"""Files, whoever made them: the one place that writes files (`writing`), the one that reads what others made (`reading`),
+HDF5 within bounds, names, and what tells one content from another.
 
-Imports `lib.errors` and `lib.words` alone, so that every other room may import it.
+Imports: nothing of lib but its ground.
 """

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lib.errors import FaceswapError
-from lib.media import pictures
-from lib.media.files import VIDEO_FORMATS
+from lib.files.names import VIDEO_FORMATS
 from lib.media.opening import open_container, open_picture
+from lib.media.pictures import picture_file
 
 HEAD = 1 << 16  # bytes by which a web page is known
 PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
@@ -79,7 +79,7 @@ class Content:
 
 def kind_of(path: Path) -> str:
     """ "picture" or "video", as the first bytes say. Raises Refused where they say anything else."""
-    found = pictures.content(path)
+    found = picture_file.content(path)
     if found in ("picture", "heic"):
         return "picture"
     with open(path, "rb") as file:
@@ -106,8 +106,8 @@ def examine(path: Path) -> Content:
 
 def _picture(path: Path) -> Content:
 
-    height, width = pictures.read(path).shape[:2]
-    if pictures.content(path) == "heic":
+    height, width = picture_file.read(path).shape[:2]
+    if picture_file.content(path) == "heic":
         return Content("picture", ".heic", width, height)
     with open_picture(path) as opened:
         known = opened.format
@@ -118,7 +118,7 @@ def _picture(path: Path) -> Content:
 
 def _video(path: Path) -> Content:
 
-    from lib.media.video import VideoSource
+    from lib.media.video.video_source import VideoSource
 
     if missing := _missing(path):
         raise FaceswapError(f"{path} is cut off: {missing} bytes at least are missing")

@@ -13,7 +13,7 @@ from lib.files.writing import disk_errors, open_append
 from lib.gathering.checking import HEAD, Refused, Wishes, kind_of
 from lib.gathering.names import offered_name
 from lib.gathering.parts import Note, Part
-from lib.web import Failed, Network, TryAgain, Web, body_length, is_coded
+from lib.net.web import Failed, Network, TryAgain, Web, body_length, is_coded
 
 ANSWER = 3  # times the time-out between two bytes, until an answer must have begun
 

@@ -13,13 +13,13 @@ from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, publish
 from lib.gathering.addresses import Listed
 from lib.gathering.checking import Wishes
-from lib.gathering.crew import Crew
 from lib.gathering.names import folded, free_name
 from lib.gathering.parts import FOLDER, Note, Part, finished, make_parts_folder, remove_parts_folder
 from lib.gathering.report import DONE, DUPLICATE, FAILED, LEFT_OUT, Entry, Report
-from lib.lock import Lock, Locked
-from lib.progress import progress
-from lib.web import Network
+from lib.gathering.workers import Crew
+from lib.net.web import Network
+from lib.system.lock import Lock, Locked
+from lib.system.progress import progress
 
 
 def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, retries: int, again: bool,

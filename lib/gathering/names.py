@@ -6,7 +6,7 @@ import re
 import unicodedata
 from urllib.parse import unquote, urlsplit
 
-from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS
+from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS
 
 BYTES = 150  # of a whole name in UTF-8; file systems take 255, and other commands append to names
 NUMBER = 8  # bytes kept free for "-2" and the like

@@ -8,15 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib import device
 from lib.errors import FaceswapError
-from lib.faces import packed
 from lib.faces.finding import find
 from lib.faces.geometry import crop
+from lib.facesets import packed
 from lib.generating.generator import Generator
-from lib.parallel import ordered_map
 from lib.plugin import Aligner, Detector, Recognizer
-from lib.progress import progress
+from lib.system import device
+from lib.system.parallel import ordered_map
+from lib.system.progress import progress
 from lib.types import AlignedFace, Detection, Face
 
 SEARCHED = 256  # pixels a side that drawn pictures are enlarged to, to be searched

@@ -14,8 +14,8 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.plugin import MODELS
-from lib.training import checkpoint
-from lib.training.budget import build_networks
+from lib.training.saved import checkpoint
+from lib.training.saved.budget import build_networks
 
 if TYPE_CHECKING:
     import keras
@@ -114,7 +114,7 @@ def load_generator(folder: Path, save: str | None = None) -> Generator:
     Raises FaceswapError where the folder holds no such model, an unfinished or a damaged one.
     """
     options = checkpoint.read_options(folder)
-    from lib.training import backend  # imports Keras, which takes seconds
+    from lib.nn import backend  # imports Keras, which takes seconds
 
     backend.set_up("float32")  # what training spares with fewer bits is nothing here, and fine tones would be lost
     model = MODELS.create(options["model"], **options["options"])

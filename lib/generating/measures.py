@@ -8,9 +8,9 @@ import numpy as np
 from keras import ops
 
 from lib.generating.generator import Generator
-from lib.progress import progress
-from lib.training import backend
-from lib.training.losses import features
+from lib.nn import backend
+from lib.system.progress import progress
+from lib.training.model.losses import features
 
 EPSILON = 1e-4  # of the way from one w to another
 PAIRS = 64

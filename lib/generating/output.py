@@ -9,8 +9,8 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, make_inner_folder
-from lib.media import pictures
-from lib.record import Record
+from lib.media.pictures import picture_file
+from lib.provenance.run_record import Record
 
 if TYPE_CHECKING:
     from lib.provenance.marking import Mark
@@ -50,7 +50,7 @@ class Output:
 
     def picture(self, name: str, image: np.ndarray, mark: Mark | None) -> None:
         """Writes `image` (H, W, 3) uint8 RGB."""
-        pictures.write(self.path(name), image, mark=mark)
+        picture_file.write(self.path(name), image, mark=mark)
         self.wrote(name)
 
     def check_empty(self, *names: str) -> None:

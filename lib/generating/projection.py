@@ -9,9 +9,9 @@ import numpy as np
 from keras import ops
 
 from lib.generating.generator import Generator, as_bytes
-from lib.progress import progress
-from lib.training import backend
-from lib.training.losses import perceptual
+from lib.nn import backend
+from lib.system.progress import progress
+from lib.training.model.losses import perceptual
 
 RATE, WARM, COOL = 0.1, 0.05, 0.25  # of Adam; shares of the steps in which it rises, and falls
 STRAY, STRAYS = 0.05, 0.75  # of w's spread: random shifts that keep the search from the nearest hollow; share of the steps with such

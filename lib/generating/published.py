@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.names import natural_key
 from lib.generating import pickles
 from lib.generating.generator import Generator
 from lib.generating.pickles import Stub, is_called
-from lib.media.files import natural_key
 from lib.plugin import MODELS
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def load_published(path: Path) -> Generator:
     named = read_published(path)
     if other := _other_kind(named):
         raise FaceswapError(f"{path} holds {other}, which is not read. Those of StyleGAN2 are that draw colour pictures without classes.")
-    from lib.training import backend  # imports Keras, which takes seconds
+    from lib.nn import backend  # imports Keras, which takes seconds
 
     backend.set_up("float32")
     try:

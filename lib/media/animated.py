@@ -6,7 +6,6 @@ import io
 import tempfile
 from pathlib import Path
 
-
 from lib.errors import FaceswapError
 from lib.files.reading import NotRegular, opened
 from lib.files.writing import write_bytes

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image
 
-from lib import device
 from lib.errors import FaceswapError
 from lib.files.reading import check_regular, opened
+from lib.system import device
 
 if TYPE_CHECKING:
     import av

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 from keras import ops
 
+from lib.dlib.recognition import MEAN, SCALE, SIDE, Convolution, blocks, network_file, read
 from lib.errors import FaceswapError
-from lib.faces.dlib_network import MEAN, SCALE, SIDE, Convolution, blocks, network_file, read
 
 
 def features(faces) -> list:

@@ -1,1 +1,4 @@
-"""What is made is marked as synthetic: signed Content Credentials (C2PA), the IPTC digital source type, and a label to be seen."""
+"""The mark of the synthetic: C2PA manifests, XMP, keys, and the record of a run.
+
+Imports: lib.files, lib.media, lib.media.pictures, lib.system.
+"""

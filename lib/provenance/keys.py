@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lib.errors import FaceswapError
-from lib.options import expanded
 from lib.files.writing import write_new
+from lib.options import expanded
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 import c2pa
 
 from lib.errors import FaceswapError
+from lib.files.names import VIDEO_ENDINGS, printable
 from lib.files.writing import create, disk_errors, part_beside, publish
-from lib.media.files import VIDEO_ENDINGS, printable
 from lib.provenance.keys import Identity
 from lib.provenance.xmp import SWAPPED, WHOLE, Done, packet, statement
 from lib.version import VERSION

@@ -16,7 +16,7 @@ import c2pa
 from lib.errors import FaceswapError
 from lib.files.reading import parse_json
 from lib.media.opening import open_container, open_picture
-from lib.media.pictures import content
+from lib.media.pictures.picture_file import content
 from lib.provenance.keys import known_anchor
 from lib.provenance.marking import ALONE, ASSERTION, FORMATS
 from lib.provenance.xmp import BEGINS, COMPOSITE, statement

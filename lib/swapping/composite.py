@@ -14,7 +14,7 @@ import numpy as np
 
 from lib.faces import geometry
 from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
-from lib.faces.masks import eroded, extended, feathered, hull, trimmed, inner_skin
+from lib.faces.masks import eroded, extended, feathered, hull, inner_skin, trimmed
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail, tint
 from lib.swapping.steady import evened_front, evened_mask, filtered

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lib.faces.store import AlignmentStore
+from lib.alignments.store import AlignmentStore
 from lib.types import Detection, Face, SwappedFace
 
 SURE = 2.0  # weight of the difference of scores beside the logarithm of the ratio of sizes: a covered face scores less

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lib.errors import UsageError
+from lib.net.weights import package_file
 from lib.swapping.composite import Canvas
 from lib.types import Face, Frame, Patch
-from lib.weights import package_file
 
 HEIGHT, LEAST = 0.04, 10  # of its letters: share of the frame's shorter side; pixels
 WIDEST = 0.6  # share of the frame's width

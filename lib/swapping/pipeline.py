@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lib import device
 from lib.faces.geometry import scale_of
-from lib.parallel import opencv_on_one_thread, ordered_map
 from lib.plugin import Recognizer
 from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.swapping.depth import Depth, far_to_near
 from lib.swapping.failure import failure_of
 from lib.swapping.steady import steadied
+from lib.system import device
+from lib.system.parallel import opencv_on_one_thread, ordered_map
 from lib.types import AlignedFace, Face, Frame, Patch, SwappedFace
 
 BATCH = 8  # faces a call of the network; also frames that are shown to it together, from a multiple of it on

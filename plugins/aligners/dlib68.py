@@ -6,10 +6,10 @@ from functools import cache
 
 import numpy as np
 
-from lib.faces.regression_trees import RegressionTrees, read
+from lib.dlib.landmarks import RegressionTrees, read
+from lib.net.weights import package_file
 from lib.options import option
 from lib.plugin import ALIGNERS, Aligner
-from lib.weights import package_file
 
 MOVED, RESIZED = 0.03, 0.02  # how far the boxes of further fits are moved and how much wider each side is, of the box's width
 

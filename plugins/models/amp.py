@@ -10,7 +10,7 @@ from keras import layers
 from lib.nn.saehd import Blocks, Mixed, RootMeanSquare
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.saehd import Saehd
+from lib.training.model.saehd import Saehd
 
 
 @MODELS.register

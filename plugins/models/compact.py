@@ -12,8 +12,8 @@ from lib.faces.geometry import MEAN_FACE, template_matrix, transform_points
 from lib.nn.blocks import DepthToSpace, Even, SpaceToDepth, relu_upscale, residual
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.data import Augmentation
-from lib.training.even_colors import EvenColors
+from lib.training.batches.data import Augmentation
+from lib.training.model.compact_losses import EvenColors
 
 STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution costs a sixteenth
 MOST_FILTERS = 160

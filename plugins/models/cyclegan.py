@@ -13,11 +13,12 @@ from keras import ops
 from lib.nn.patch import patch_discriminator, translator
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training import pool, preview
-from lib.training.adversarial import LOSSES
-from lib.training.data import Augmentation
-from lib.training.losses import mean_absolute
-from lib.training.model import FaceModel, Losses
+from lib.training.batches.data import Augmentation
+from lib.training.model import image_pool
+from lib.training.model.adversarial import LOSSES
+from lib.training.model.contract import FaceModel, Losses
+from lib.training.model.losses import mean_absolute
+from lib.training.watch import preview
 
 OTHER = {"a": "b", "b": "a"}
 
@@ -68,7 +69,7 @@ class CycleGAN(FaceModel):
             made[f"discriminator_{identity}"] = patch_discriminator(self.discriminator_width, f"discriminator_{identity}", self.depth,
                                                                     spectral=self.norm == "spectral")
         for identity in "ab" if self.pool else "":
-            made[f"pool_{identity}"] = pool.ImagePool(self.pool, self.size, f"pool_{identity}")
+            made[f"pool_{identity}"] = image_pool.ImagePool(self.pool, self.size, f"pool_{identity}")
         return made
 
     def groups(self) -> dict[str, list[str]]:
@@ -79,7 +80,7 @@ class CycleGAN(FaceModel):
         return keras.optimizers.Adam(learning_rate, beta_1=0.5)
 
     def chance(self, count: int, random: np.random.Generator) -> Pooled | None:
-        return Pooled(*pool.chance(self.pool, count, random), *pool.chance(self.pool, count, random)) if self.pool else None
+        return Pooled(*image_pool.chance(self.pool, count, random), *image_pool.chance(self.pool, count, random)) if self.pool else None
 
     def losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
         """All networks learn from the same translations at once, as they do in the paper's order: G first, by discriminators of before."""

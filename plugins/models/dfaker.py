@@ -9,7 +9,7 @@ import keras
 from lib.nn.blocks import dense_grid, downscale, picture, picture_and_mask, plain_mask, sharp_upscale, upscale
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.autoencoder import Autoencoder
+from lib.training.model.autoencoder import Autoencoder
 
 
 @MODELS.register

@@ -10,7 +10,7 @@ from keras import layers
 from lib.nn.blocks import downscale, fast_upscale, hybrid_upscale, leaky_residual, picture, picture_and_mask, upscale
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.autoencoder import Autoencoder
+from lib.training.model.autoencoder import Autoencoder
 
 MOMENTUM = 0.9  # of what batches look like on average; with Keras's 0.99 hundreds of iterations pass until swaps are drawn as in training
 FEATURES = {"lowmem": (48, 512 + 128), "fair": (64, 1024 + 128), "best": (64, 1536 + 128)}  # encoder's filters, code

@@ -9,12 +9,24 @@ import numpy as np
 from keras import layers, ops
 
 from lib.errors import UsageError
-from lib.nn.blocks import (Restyled, downscale, evened, fast_upscale, hybrid_upscale, leaky_residual, picture, picture_and_mask, plain_mask,
-                           resize_upscale, smooth_upscale, upscale)
+from lib.nn.blocks import (
+    Restyled,
+    downscale,
+    evened,
+    fast_upscale,
+    hybrid_upscale,
+    leaky_residual,
+    picture,
+    picture_and_mask,
+    plain_mask,
+    resize_upscale,
+    smooth_upscale,
+    upscale,
+)
 from lib.nn.encoders import ENCODERS, applied
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.autoencoder import Autoencoder
+from lib.training.model.autoencoder import Autoencoder
 
 UPSCALES = {"subpixel": upscale, "resize": resize_upscale, "hybrid": hybrid_upscale, "fast": fast_upscale, "dny": smooth_upscale}
 STYLE = 512  # numbers that say how the G-block is to change a face

@@ -10,7 +10,7 @@ from keras import layers
 from lib.nn.blocks import dense_grid, downscale, leaky_residual, picture, picture_and_mask, upscale
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.autoencoder import Autoencoder
+from lib.training.model.autoencoder import Autoencoder
 
 SMALLER = 1.5  # A's decoder has so many times fewer filters
 

@@ -13,7 +13,7 @@ from lib.nn.blocks import dense_grid
 from lib.nn.saehd import Blocks, RootMeanSquare, code_discriminator
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.saehd import Saehd, style_losses, true_face_losses
+from lib.training.model.saehd import Saehd, style_losses, true_face_losses
 
 
 @MODELS.register

@@ -13,10 +13,11 @@ from keras import ops
 from lib.nn import stylegan
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training import ada, preview
-from lib.training.adversarial import LOSSES, gradient_penalty, path_lengths, r1
-from lib.training.data import Augmentation
-from lib.training.model import Draw, FaceModel, Losses, Phase
+from lib.training.batches.data import Augmentation
+from lib.training.model import ada
+from lib.training.model.adversarial import LOSSES, gradient_penalty, path_lengths, r1
+from lib.training.model.contract import Draw, FaceModel, Losses, Phase
+from lib.training.watch import preview
 
 RARELY, SELDOM = 16, 4  # iterations between two penalties of the discriminator's gradient, and of the generator's path lengths
 DECAY = 0.01  # of the running mean of path lengths

@@ -11,7 +11,7 @@ from keras.initializers import RandomNormal
 from lib.nn.blocks import JointNorm, dense_grid, downscale, picture, picture_and_mask, plain_mask, sharp_upscale, upscale
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.autoencoder import Autoencoder
+from lib.training.model.autoencoder import Autoencoder
 
 START = RandomNormal(stddev=0.02)
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import keras
 
-from lib.nn.optimizers import AdaBelief as KerasAdaBelief
 from lib.nn.optimizers import UNDECAYED
+from lib.nn.optimizers import AdaBelief as KerasAdaBelief
 from lib.options import option
 from lib.plugin import OPTIMIZERS, Optimizer
 

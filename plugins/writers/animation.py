@@ -13,8 +13,8 @@ from PIL.Image import SAVE_ALL
 from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, new_file
 from lib.media.base import FrameSink, FrameSource
-from lib.media.pictures import with_xmp
-from lib.media.sink import check_output, refuse_hdr
+from lib.media.endpoints.sink import check_output, refuse_hdr
+from lib.media.pictures.picture_file import with_xmp
 from lib.options import option
 from lib.plugin import WRITERS, Writer
 from lib.types import Frame, Patch, with_alpha

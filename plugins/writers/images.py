@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.media.base import FrameSource
-from lib.media.sink import PictureSink
+from lib.media.endpoints.sink import PictureSink
 from lib.options import option
 from lib.plugin import WRITERS, Writer
 

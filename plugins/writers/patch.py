@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from lib.errors import FaceswapError
+from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS
 from lib.files.writing import disk_errors, write_text
-from lib.media import pictures
 from lib.media.base import FrameSource
-from lib.media.files import PICTURE_ENDINGS, VIDEO_ENDINGS
-from lib.media.sink import PictureSink, refuse_hdr
+from lib.media.endpoints.sink import PictureSink, refuse_hdr
+from lib.media.pictures import picture_file
 from lib.plugin import WRITERS, Writer
 from lib.types import Frame, Patch
 
@@ -53,7 +53,7 @@ class PatchSink(PictureSink):
         for number, patch in enumerate(patches, 1):
             face, matrix = patch.aligned
             name = f"{file.stem}_face{number}.png"
-            pictures.write(file.with_name(name), face, mark=self.mark, original=self._origin(frame))
+            picture_file.write(file.with_name(name), face, mark=self.mark, original=self._origin(frame))
             told.append({"file": name, "matrix": matrix.round(6).tolist()})
         with disk_errors(file):
             text = json.dumps({"frame": frame.index, "time": frame.time, "size": frame.size, "faces": told}, indent=1)

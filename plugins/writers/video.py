@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.media.base import FrameSource
-from lib.media.encode import VideoSink
+from lib.media.encoding.video_sink import VideoSink
 from lib.options import option
 from lib.plugin import WRITERS, Writer
 

@@ -13,18 +13,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lib.alignments.extraction import extract
+from lib.alignments.store import AlignmentStore
 from lib.faces import geometry
-from lib.faces.extraction import extract
-from lib.faces.store import AlignmentStore
 from lib.media.base import FrameSource
-from lib.media.source import open_source
-from lib.parallel import opencv_on_one_thread, prefetch
+from lib.media.endpoints.source import open_source
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, WRITERS
 from lib.provenance import keys
 from lib.provenance.marking import Mark, file_hash
 from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.swapping.eyes import EyesFollow
 from lib.swapping.pipeline import BATCH, Role, swap_frames
+from lib.system.parallel import opencv_on_one_thread, prefetch
 from lib.types import Face, Frame, SwappedFace
 from scripts.benchmarks import Figure
 

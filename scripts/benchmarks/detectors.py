@@ -17,15 +17,15 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.files.reading import read_json
 from lib.faces.finding import find
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lib.faces.search import dlib_box
-from lib.media import pictures
-from lib.media.source import open_source
-from lib.parallel import opencv_on_one_thread
+from lib.files.reading import read_json
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS, Aligner, Detector
-from lib.progress import progress
+from lib.system.parallel import opencv_on_one_thread
+from lib.system.progress import progress
 from lib.types import Face
 from scripts.benchmarks import Figure
 
@@ -80,7 +80,7 @@ def _photographs(name: str, detector: Detector, aligner: Aligner) -> Iterator[Fi
     chosen = [file for file in counts if file.split("/")[0] in GROUPS]
     for file in progress(chosen, f"{name}, photographs", len(chosen), unit="photo"):
         low, high = counts[file]["accept"]
-        found = len(find([pictures.read(DATA / "photos" / file)], detector, aligner, again=True)[0])
+        found = len(find([picture_file.read(DATA / "photos" / file)], detector, aligner, again=True)[0])
         totals[file.split("/")[0]] += low, min(found, low), max(found - high, 0), found
     for group in GROUPS[:-1]:
         yield Figure(f"{name}: recall, {group}", totals[group][1] / totals[group][0], f"of {totals[group][0]}")
@@ -94,7 +94,7 @@ def _annotated(name: str, detector: Detector, aligner: Aligner) -> Iterator[Figu
     images = read_json(DATA / "annotated" / "annotations.json")["images"]
     errors, faces, extra = [], 0, 0
     for entry in images:
-        image = pictures.read(DATA / "annotated" / entry["file"])
+        image = picture_file.read(DATA / "annotated" / entry["file"])
         found = find([image], detector, aligner, again=True)[0]
         marked = [np.array(face["landmarks_68"], float) for face in entry["faces"]]
         errors += [error for points in marked if (error := _error(points, found)) is not None]
@@ -120,7 +120,7 @@ def _smallest(detector: Detector) -> float:
     """The side in pixels from which on nine in ten of the single portraits are found, when they are shrunk."""
     faces = []
     for path in sorted((DATA / "photos" / "single").iterdir())[::3]:
-        image = pictures.read(path)
+        image = picture_file.read(path)
         if row := detector.detect([image])[0]:
             faces.append((image, row[0].box))
     for side in SIDES:

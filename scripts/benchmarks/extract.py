@@ -18,21 +18,21 @@ import imageio_ffmpeg
 import numpy as np
 import psutil
 
-from lib import device
+from lib.alignments.extraction import BATCH, extract
+from lib.alignments.masking import masks
+from lib.alignments.store import AlignmentStore
+from lib.alignments.tracks import look, smoothed
 from lib.errors import DONE, FaceswapError
-from lib.faces.cut import Cut
-from lib.faces.extraction import BATCH, extract
-from lib.faces.faceset import FaceFolder
 from lib.faces.finding import find
-from lib.faces.masking import masks
-from lib.faces.store import AlignmentStore
-from lib.faces.tracks import look, smoothed
-from lib.media.portraits import MovingCamera, astronaut
-from lib.media.source import open_source
-from lib.parallel import opencv_on_one_thread
+from lib.facesets.cutting import Cut
+from lib.facesets.folder import FaceFolder
+from lib.media.endpoints.sample_clips import MovingCamera, astronaut
+from lib.media.endpoints.source import open_source
+from lib.net.weights import package_file
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS, RECOGNIZERS, WRITERS
+from lib.system import device
+from lib.system.parallel import opencv_on_one_thread
 from lib.types import Frame
-from lib.weights import package_file
 from scripts.benchmarks import Figure
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib import cli
-from lib.progress import progress
+from lib.command import parsing
+from lib.system.progress import progress
 from scripts.benchmarks import Figure
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ OVERVIEW_SECONDS, COMMAND_SECONDS = 0.15, 0.3
 
 
 def measure(options: Bench) -> list[Figure]:
-    lines = [["--help"], *([name, "--help"] for name in cli.commands())]
+    lines = [["--help"], *([name, "--help"] for name in parsing.commands())]
     seconds: dict[str, list[float]] = {" ".join(line): [] for line in lines}
     bare = []
     for _ in progress(range(options.repeats), "startup", options.repeats, unit="round"):  # in turn, so that noise meets all alike

@@ -26,16 +26,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib import device
 from lib.errors import FaceswapError
 from lib.files.reading import parse_json
 from lib.plugin import MODELS
+from lib.system import device
 from scripts.benchmarks import Figure
 
 if TYPE_CHECKING:
-    from lib.training.data import Faces
-    from lib.training.model import FaceModel
-    from lib.training.step import Fed, Step
+    from lib.training.batches.data import Faces
+    from lib.training.model.contract import FaceModel
+    from lib.training.step.base import Fed, Step
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 16.0  # that each is timed for, after its first iterations
@@ -89,13 +89,14 @@ def _in_its_own_process(way: str, model: str, given: str) -> dict[str, Any]:
 
 def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> dict[str, Any]:
     """`trained` and `bare`: images/s in each turn."""
-    from lib.plugin import SCHEDULES
-    from lib.training import backend, estimate, loop
-    from lib.training.plan import Plan
-    from lib.training.step import make_step
-
     import keras
     from keras import ops
+
+    from lib.nn import backend
+    from lib.plugin import SCHEDULES
+    from lib.training.plan import Plan
+    from lib.training.run import estimate, loop
+    from lib.training.step.base import make_step
 
     backend.set_up(device.default_precision())
     model = MODELS.create(name, **settings)
@@ -128,7 +129,7 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
 
 def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float, on_device: bool) -> Callable[[], float]:
     """Times a turn: iterations a second of `step` on what `take` gives, as many a call as the trainer would ask for."""
-    from lib.training import loop
+    from lib.training.run import loop
 
     number = 0
 
@@ -187,7 +188,7 @@ def _utilization() -> Iterator[list[int]]:
 def _keras(name: str, settings: dict, batch: int | None, precision: str) -> dict[str, float]:
     import keras
 
-    from lib.training import backend
+    from lib.nn import backend
 
     backend.set_up(precision)
     model = MODELS.create(name, **settings)
@@ -217,13 +218,13 @@ def _per_second(call: Callable[[], object], wait: Callable[[], object] = lambda:
 
 def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
     """The faces of `folder`, for all people; without one, of two portraits seen by a moving camera."""
-    from lib.faces import packed
-    from lib.faces.extraction import extract
-    from lib.faces.faceset import FaceFolder, crop_landmarks
-    from lib.faces.store import AlignmentStore
-    from lib.media.portraits import MovingCamera, admiral, astronaut
+    from lib.alignments.extraction import extract
+    from lib.alignments.store import AlignmentStore
+    from lib.facesets import packed
+    from lib.facesets.folder import FaceFolder, crop_landmarks
+    from lib.media.endpoints.sample_clips import MovingCamera, admiral, astronaut
     from lib.plugin import ALIGNERS, DETECTORS
-    from lib.training.data import Faces
+    from lib.training.batches.data import Faces
 
     faces = {}
     with tempfile.TemporaryDirectory() as made:

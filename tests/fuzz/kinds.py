@@ -115,11 +115,11 @@ class Pictures(Files):
         return damage.bytes_of(data, chance)
 
     def use(self, folder: Path) -> None:
-        from lib.media import pictures
-        from lib.media.source import open_source
+        from lib.media.endpoints.source import open_source
+        from lib.media.pictures import picture_file
 
         path = self.one(folder)
-        pictures.content(path)
+        picture_file.content(path)
         source = open_source(path)
         assert source.size is None or min(source.size) > 0
         for frame, _ in zip(source, range(3)):
@@ -207,8 +207,8 @@ def jpeg_segments(data: bytes, chance: random.Random) -> bytes:
 
 class Faces(Files):
     def write(self, folder: Path) -> list[Path]:
-        from lib.faces.faceset import Origin, write_face
         from lib.faces.geometry import crop
+        from lib.facesets.folder import Origin, write_face
 
         frame = np.ascontiguousarray(np.tile(picture(), (3, 3, 1)))
         face = Face(Detection(np.float32([20, 20, 120, 120]), 0.9), landmarks())
@@ -230,12 +230,12 @@ class Faces(Files):
         )
 
     def use(self, folder: Path) -> None:
-        from lib.faces import faceset, packed
+        from lib.facesets import folder, packed
 
         path = self.one(folder)
-        faceset.is_face_folder(folder)
-        faceset.read_origin(path)
-        face = faceset.read_face(path)
+        folder.is_face_folder(folder)
+        folder.read_origin(path)
+        face = folder.read_face(path)
         face.seen(32, "full")
         assert face.landmarks.shape == (68, 2)
         packed.pack([folder], folder / "x.h5")
@@ -308,7 +308,7 @@ class Stores(Kind):
     )
 
     def __init__(self, folder: Path):
-        from lib.faces.store import AlignmentStore, StoredFace
+        from lib.alignments.store import AlignmentStore, StoredFace
 
         self.path = folder / "x.db"
         face = StoredFace(
@@ -377,9 +377,9 @@ class Stores(Kind):
         database.close()
 
     def use(self, folder: Path) -> None:
-        from lib.faces import inventory
-        from lib.faces.exchange import export_faces
-        from lib.faces.store import AlignmentStore
+        from lib.alignments import inventory
+        from lib.alignments.exchange import export_faces
+        from lib.alignments.store import AlignmentStore
 
         path = folder / "x.db"
         with AlignmentStore.open(path, read_only=True) as store:
@@ -410,7 +410,7 @@ class Stores(Kind):
 
 class Packed(Kind):
     def __init__(self, folder: Path):
-        from lib.faces import packed
+        from lib.facesets import packed
 
         faces = Faces(folder / "faces") if (folder / "faces").mkdir() is None else None
         assert faces
@@ -427,7 +427,7 @@ class Packed(Kind):
             hdf5_changed(path, chance)
 
     def use(self, folder: Path) -> None:
-        from lib.faces import packed
+        from lib.facesets import packed
 
         path = folder / "x.h5"
         packed.read_faces(path, 1)
@@ -491,7 +491,7 @@ class Models(Kind):
 
     def __init__(self, folder: Path):
         os.environ.setdefault("FACESWAP_PLUGINS", str(Path(__file__).resolve().parent.parent / "own_plugins"))
-        from lib.media import pictures
+        from lib.media.pictures import picture_file
 
         self.folder = folder / "model"
         save = self.folder / "saves" / "00000010"
@@ -549,9 +549,9 @@ class Models(Kind):
             for number in range(1, 6)
         ]
         (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.rows))
-        pictures.write(self.folder / "preview.png", picture())
+        picture_file.write(self.folder / "preview.png", picture())
         (self.folder / "timelapse").mkdir()
-        pictures.write(self.folder / "timelapse" / "00000010.jpg", picture())
+        picture_file.write(self.folder / "timelapse" / "00000010.jpg", picture())
         self._write_bank()
 
     def _networks(self):
@@ -612,8 +612,9 @@ class Models(Kind):
     def use(self, folder: Path) -> None:
         from lib.plugin import MODELS
         from lib.swapping.exemplars import bank
-        from lib.training import checkpoint, preview, report
-        from lib.training.description import check_identities
+        from lib.training.saved import checkpoint
+        from lib.training.saved.description import check_identities
+        from lib.training.watch import preview, report
 
         model = folder / "model"
 
@@ -725,15 +726,15 @@ class Json(Kind):
         (folder / name).write_text(text, errors="surrogatepass")
 
     def use(self, folder: Path) -> None:
-        from lib import device
-        from lib.faces import exchange
+        from lib.alignments import exchange
+        from lib.facesets.sorting import moves
         from lib.files import reading
         from lib.gathering import parts
         from lib.gathering.report import Report
         from lib.generating.output import Output  # noqa: F401
-        from lib.media.times import FrameTimes
-        from lib.record import Record
-        from lib.sorting import moves
+        from lib.provenance.run_record import Record
+        from lib.system import device
+        from lib.videotools.times import FrameTimes
         from scripts.provenance import _recorded
 
         os.environ["KERAS_HOME"] = str(folder)
@@ -844,14 +845,14 @@ class Toml(Kind):
         )
 
     def use(self, folder: Path) -> None:
-        from lib import cli
-        from lib.onnx import Network
+        from lib.command import parsing
+        from lib.onnx.onnx_network import Network
 
         refused = None
         for step in (
-            lambda: cli.parse("extract", cli.declaration("extract"), ["-i", "x", "--config", str(folder / "x.toml")]),
-            lambda: cli.parse(
-                "train", cli.declaration("train"), ["-A", "x", "-B", "y", "-m", "z", "--config", str(folder / "x.toml")]
+            lambda: parsing.parse("extract", parsing.declaration("extract"), ["-i", "x", "--config", str(folder / "x.toml")]),
+            lambda: parsing.parse(
+                "train", parsing.declaration("train"), ["-A", "x", "-B", "y", "-m", "z", "--config", str(folder / "x.toml")]
             ),
             lambda: Network(folder / "network.toml"),
         ):
@@ -897,11 +898,11 @@ class Options(Kind):
     )
 
     def make(self, chance: random.Random, folder: Path) -> None:
-        from lib import cli
+        from lib.command import parsing
         from lib.plugin import REGISTRIES
 
-        command = chance.choice(cli.commands())
-        declared, words = cli.declaration(command).options, []
+        command = chance.choice(parsing.commands())
+        declared, words = parsing.declaration(command).options, []
         for _ in range(chance.choice((1, 2, 3))):
             item, text = chance.choice(declared), chance.choice(self.VALUES)
             if item.plugin and chance.random() < 0.7:
@@ -917,11 +918,11 @@ class Options(Kind):
         (folder / "words").write_text(json.dumps([command, *words]))
 
     def use(self, folder: Path) -> None:
-        from lib import cli
-        from lib.media.stretch import shard_of
+        from lib.command import parsing
+        from lib.media.frame_range import shard_of
 
         command, *words = json.loads((folder / "words").read_text())
-        values = cli.parse(command, cli.declaration(command), words)
+        values = parsing.parse(command, parsing.declaration(command), words)
         if "shard" in values:
             shard_of(values["shard"])
 
@@ -1031,7 +1032,7 @@ class Onnx(Kind):
     memory = 4_000_000_000
 
     def __init__(self, folder: Path):
-        from lib.onnx_graph import Graph
+        from lib.onnx.graph import Graph
 
         graph = Graph("pictures", ["N", 3, 16, 16])
         weights = graph.constant(np.zeros((2, 3, 3, 3), np.float32))
@@ -1051,7 +1052,7 @@ class Onnx(Kind):
         (folder / "x.toml").write_text('[network]\nfile = "x.onnx"\nsize = 16\n')
 
     def use(self, folder: Path) -> None:
-        from lib.onnx import Network
+        from lib.onnx.onnx_network import Network
 
         network = Network(folder / "x.toml")
         network([np.zeros((16, 16, 3), np.uint8)] * 2)
@@ -1256,8 +1257,8 @@ class Videos(Files):
     def use(self, folder: Path) -> None:
         import av
 
-        from lib.media import info
-        from lib.media.source import open_source
+        from lib.media.endpoints.source import open_source
+        from lib.videotools import info
 
         av.logging.set_level(None)
         path = self.one(folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import cli
+from lib.command import parsing
 from lib.errors import FaceswapError, UsageError
 from lib.options import declarations, option
 from lib.plugin import REGISTRIES
@@ -46,7 +46,7 @@ def parse(tmp_path):
     script = tmp_path / "sample.py"
     script.write_text(SCRIPT)
     declared = declarations(script)[-1]
-    return lambda *argv: cli.parse("sample", declared, ["-i", "in", *argv])
+    return lambda *argv: parsing.parse("sample", declared, ["-i", "in", *argv])
 
 
 def test_command_line_wins_over_default_and_has_the_declared_types(parse):
@@ -87,7 +87,7 @@ def test_options_that_one_plugin_alone_has_choose_it(parse, argv, plugin, settin
 
 def test_several_plugins_are_created_with_their_options():
     @dataclass(kw_only=True)
-    class Sample(cli.Command):
+    class Sample(parsing.Command):
         masker: list[str] = option(["hull"], "Masks.", plugin="maskers")
 
     made = Sample(masker=["extended", "hull"], settings={"masker.hull": {"feather": 0.1}, "masker.extended": {"dilation": -0.1}})
@@ -132,7 +132,7 @@ def test_all_that_is_required_and_missing_is_named(tmp_path):
     script = tmp_path / "sample.py"
     script.write_text(SCRIPT)
     with pytest.raises(UsageError, match="sample needs -i/--input"):
-        cli.parse("sample", declarations(script)[-1], [])
+        parsing.parse("sample", declarations(script)[-1], [])
 
 
 def test_help_tells_defaults_bounds_choices_and_options_of_the_chosen_plugin(parse, capsys):
@@ -149,7 +149,7 @@ class TestConfig:
     def values(self, tmp_path, text: str, *argv) -> dict:
         config = tmp_path / "faceswap.toml"
         config.write_text(text)
-        return cli.parse("extract", cli.declaration("extract"), ["-i", "in", "--config", str(config), *argv])
+        return parsing.parse("extract", parsing.declaration("extract"), ["-i", "in", "--config", str(config), *argv])
 
     def test_file_over_default_and_command_line_over_file(self, tmp_path):
         text = '[extract]\nsize = 300\nmin-face = 20\ndetector = "hog"\n[detector.hog]\nupsample = 0\nmin_score = 0.7\n'
@@ -203,7 +203,7 @@ BEYOND = ("1" + "0" * 100, "-1" + "0" * 100, "9" * 5000, "nan", "inf", "-inf", "
 
 def test_numbers_beyond_all_measure_are_wrong_usage():
     """Of every option that is a number, of commands and of plugins."""
-    declared = [cli.declaration(command) for command in cli.commands()]
+    declared = [parsing.declaration(command) for command in parsing.commands()]
     declared += [registry.declaration(name) for registry in REGISTRIES.values() for name in registry.names()]
     numbers = [item for declaration in declared for item in declaration.options
                if item.kind.removeprefix("list[").rstrip("]") in ("int", "float")]
@@ -225,7 +225,7 @@ def test_numbers_beyond_all_measure_are_wrong_usage():
 ])
 def test_values_that_cannot_be(arguments, words):
     with pytest.raises(UsageError, match=words):
-        cli.parse(arguments[0], cli.declaration(arguments[0]), arguments[1:])
+        parsing.parse(arguments[0], parsing.declaration(arguments[0]), arguments[1:])
 
 
 @pytest.mark.parametrize("text, words", [
@@ -238,4 +238,4 @@ def test_values_that_cannot_be(arguments, words):
 def test_a_configuration_file_that_goes_beyond_the_limits(tmp_path, text, words):
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(UsageError, match=words):
-        cli.parse("extract", cli.declaration("extract"), ["--config", str(tmp_path / "x.toml")])
+        parsing.parse("extract", parsing.declaration("extract"), ["--config", str(tmp_path / "x.toml")])

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from lib import logs
+from lib.system import logs
 from lib.words import EscapedStream, escaped, escaped_html, escaped_lines
 
 INVISIBLE = [

@@ -11,15 +11,15 @@ import av
 import numpy as np
 import pytest
 
-from lib import cli
+from lib.alignments.store import AlignmentStore, StoredFace
+from lib.command import parsing
 from lib.errors import FaceswapError, UsageError
-from lib.faces.faceset import list_faces
 from lib.faces.geometry import MEAN_FACE
-from lib.faces.store import AlignmentStore, StoredFace
-from lib.media.source import open_source
+from lib.facesets.folder import list_faces
+from lib.media.endpoints.source import open_source
 from lib.types import Detection, Face
-from tests.leftovers import unfinished
 from scripts.alignments import Alignments, run
+from tests.leftovers import unfinished
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -40,8 +40,8 @@ def place(searched, tmp_path) -> Path:
 
 def command(*arguments) -> int:
     """`faceswap.py alignments` within this process."""
-    declared = cli.declaration("alignments")
-    return run(Alignments(**cli.parse("alignments", declared, list(map(str, arguments)))))
+    declared = parsing.declaration("alignments")
+    return run(Alignments(**parsing.parse("alignments", declared, list(map(str, arguments)))))
 
 
 def landmarks(path: Path) -> np.ndarray:

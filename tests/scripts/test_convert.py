@@ -17,10 +17,10 @@ import av
 import numpy as np
 import pytest
 
-from lib.faces.store import AlignmentStore, default_store
-from lib.media import pictures
-from lib.media.source import open_source
-from lib.record import alone
+from lib.alignments.store import AlignmentStore, default_store
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
+from lib.provenance.run_record import alone
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,7 +98,7 @@ def test_a_video_keeps_its_sound_frames_and_times_and_changes_in_the_face_alone(
     convert(talking, tmp_path / "pictures")  # lossless, so that pixels can be compared one by one
     with AlignmentStore.open(default_store(talking), read_only=True) as store:
         for frame, file in zip(before, sorted((tmp_path / "pictures").glob("*.png")), strict=True):
-            changed = (pictures.read(file) != frame.image).any(-1)
+            changed = (picture_file.read(file) != frame.image).any(-1)
             faces = store.faces(frame.index)
             if not faces:
                 assert not changed.any()
@@ -131,7 +131,7 @@ def changed_by(convert, clip, output, *mask) -> np.ndarray:
     """(frames, H, W): by how many levels a convert with -M `mask` changes the clip."""
     convert(clip, output, "-M", *mask, "--feather", 0)
     files = sorted(output.glob("*.png"))
-    return np.stack([np.abs(pictures.read(file) - frame.image.astype(int)).max(-1)
+    return np.stack([np.abs(picture_file.read(file) - frame.image.astype(int)).max(-1)
                      for file, frame in zip(files, open_source(clip), strict=True)])
 
 
@@ -162,7 +162,7 @@ def test_pictures_never_extracted_before_keep_their_names_as_the_article_has_it(
     (tmp_path / "data" / "test").mkdir(parents=True)
     shutil.copytree(model, tmp_path / "models" / "x2y")
     for frame in open_source(clips[0]).frames(0, 11):
-        pictures.write(tmp_path / "data" / "test" / f"video-{frame.index + 1}.png", frame.image)
+        picture_file.write(tmp_path / "data" / "test" / f"video-{frame.index + 1}.png", frame.image)
     arguments = ["-i", "./data/test/", "-o", "./data/output/", "-m", "./models/x2y/"]
     done = subprocess.run([sys.executable, ROOT / "faceswap.py", "convert", *arguments],
                           cwd=tmp_path, env=os.environ | own_plugins, capture_output=True, text=True)
@@ -170,7 +170,7 @@ def test_pictures_never_extracted_before_keep_their_names_as_the_article_has_it(
     names = {f"video-{number}.png" for number in range(1, 12)}
     assert {file.name for file in (tmp_path / "data" / "output").glob("[!.]*")} == names
     for name in names:
-        before, after = (pictures.read(tmp_path / "data" / folder / name) for folder in ("test", "output"))
+        before, after = (picture_file.read(tmp_path / "data" / folder / name) for folder in ("test", "output"))
         assert 0.02 < (before != after).any(-1).mean() < 0.6
     with AlignmentStore.open(default_store(tmp_path / "data" / "test"), read_only=True) as store:
         assert store.names()[1] == "video-2.png" and store.names()[9] == "video-10.png"
@@ -183,7 +183,7 @@ def couple(clips, tmp_path_factory) -> Path:
     left, right = (next(iter(open_source(path))).image for path in clips)
     image = np.zeros((512, 512 + 256, 3), np.uint8)
     image[:256, :256], image[:, 256:] = left, np.kron(right, np.ones((2, 2, 1), np.uint8))
-    pictures.write(folder / "couple.png", image)
+    picture_file.write(folder / "couple.png", image)
     return folder
 
 
@@ -192,21 +192,21 @@ def couple(clips, tmp_path_factory) -> Path:
     (["--faces", "nearest-a"], True, False), (["--faces", "nearest-a", "-s"], False, True)], ids=spoken)
 def test_faces_are_chosen(couple, convert, tmp_path, choice, left, right):
     convert(couple, tmp_path / "out", *choice)
-    changed = (pictures.read(tmp_path / "out" / "couple.png") != pictures.read(couple / "couple.png")).any(-1)
+    changed = (picture_file.read(tmp_path / "out" / "couple.png") != picture_file.read(couple / "couple.png")).any(-1)
     assert (changed[:, :256].any(), changed[:, 256:].any()) == (left, right)
 
 
 def test_swapped_both_ways_differs(couple, convert, tmp_path):
     convert(couple, tmp_path / "b")
     convert(couple, tmp_path / "a", "--swap-model")
-    assert (pictures.read(tmp_path / "a" / "couple.png") != pictures.read(tmp_path / "b" / "couple.png")).any()
+    assert (picture_file.read(tmp_path / "a" / "couple.png") != picture_file.read(tmp_path / "b" / "couple.png")).any()
 
 
 def test_a_picture_that_cannot_be_read_is_told_and_the_others_are_converted(clips, convert, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     for frame in open_source(clips[0]).frames(0, 3):
-        pictures.write(folder / f"{frame.index}.png", frame.image)
+        picture_file.write(folder / f"{frame.index}.png", frame.image)
     whole = (folder / "1.png").read_bytes()
     (folder / "1.png").write_bytes(whole[:len(whole) // 2])
     said = convert(folder, tmp_path / "out", code=3)
@@ -219,24 +219,24 @@ def test_pictures_that_exchange_their_names_are_converted_again(clips, convert, 
     folder = tmp_path / "in"
     folder.mkdir()
     for clip, name in zip(clips, ("1.bmp", "2.bmp")):
-        pictures.write(folder / name, next(iter(open_source(clip))).image)
+        picture_file.write(folder / name, next(iter(open_source(clip))).image)
         os.utime(folder / name, ns=(10 ** 18,) * 2)
     convert(folder, tmp_path / "out")
-    before = {name: pictures.read(tmp_path / "out" / name) for name in ("1.bmp", "2.bmp")}
+    before = {name: picture_file.read(tmp_path / "out" / name) for name in ("1.bmp", "2.bmp")}
     (folder / "1.bmp").rename(folder / "x")
     (folder / "2.bmp").rename(folder / "1.bmp")
     (folder / "x").rename(folder / "2.bmp")
     assert "searched again: 2 pictures of" in (said := convert(folder, tmp_path / "out"))
     assert "was there already" not in said
     for new, old in ("1.bmp", "2.bmp"), ("2.bmp", "1.bmp"):
-        assert np.abs(pictures.read(tmp_path / "out" / new) - before[old].astype(float)).mean() < 1
+        assert np.abs(picture_file.read(tmp_path / "out" / new) - before[old].astype(float)).mean() < 1
     assert "was there already" in convert(folder, tmp_path / "out")
 
 
 def test_another_photo_under_the_name_of_one_that_says_who_is_meant_counts(clip, clips, convert, tmp_path):
     photo = tmp_path / "who.png"
     for source, swapped in zip(clips, ("in 16 of 16 frames", "Nobody in")):
-        pictures.write(photo, next(iter(open_source(source))).image)
+        picture_file.write(photo, next(iter(open_source(source))).image)
         assert swapped in convert(clip, tmp_path / "out", "-f", photo, code=None)
 
 
@@ -448,7 +448,7 @@ def test_a_preview_shows_choices_and_writes_nothing_else(clip, convert, tmp_path
     (tmp_path / "new").mkdir()
     said = convert(clip, tmp_path / "new" / "out.mp4", "--preview", 3, "--try", "colors=none,reinhard", "erosion=0,0.1")
     assert "3 frames, to look at: " in said and os.listdir(tmp_path / "new") == ["out.mp4.preview.png"]
-    sheet = pictures.read(tmp_path / "new" / "out.mp4.preview.png")
+    sheet = picture_file.read(tmp_path / "new" / "out.mp4.preview.png")
     assert sheet.shape == (26 + 5 * (26 + 320), 3 * 320, 3)
     rows = [sheet[26 + row * 346 + 26:26 + (row + 1) * 346].astype(int) for row in range(5)]
     differences = [[np.abs(one - other).mean() for other in rows] for one in rows]
@@ -456,7 +456,7 @@ def test_a_preview_shows_choices_and_writes_nothing_else(clip, convert, tmp_path
     with AlignmentStore.open(default_store(clip), read_only=True) as store:
         assert len(store.done()) == 9, "no more frames are searched than may be shown"
     convert(clip, tmp_path / "new" / "two.jpg", "--preview", 2, "--frames", "7-9")
-    assert pictures.read(tmp_path / "new" / "two.jpg").shape == (26 + 2 * 346, 2 * 320, 3)
+    assert picture_file.read(tmp_path / "new" / "two.jpg").shape == (26 + 2 * 346, 2 * 320, 3)
 
 
 def test_several_people_get_a_face_each_from_a_model_of_their_own(couple, convert, clips, model, tmp_path):
@@ -465,11 +465,11 @@ def test_several_people_get_a_face_each_from_a_model_of_their_own(couple, conver
     photos = []
     for clip, name in zip(clips, ("left.png", "right.png")):
         photos.append(tmp_path / name)
-        pictures.write(photos[-1], next(open_source(clip).frames(9, 10)).image)
+        picture_file.write(photos[-1], next(open_source(clip).frames(9, 10)).image)
 
     def changed(output, *arguments) -> tuple[bool, bool]:
         convert(couple, tmp_path / output, *arguments, model=None)
-        difference = (pictures.read(tmp_path / output / "couple.png") != pictures.read(couple / "couple.png")).any(-1)
+        difference = (picture_file.read(tmp_path / output / "couple.png") != picture_file.read(couple / "couple.png")).any(-1)
         return difference[:, :256].any(), difference[:, 256:].any()
 
     assert changed("both", "--swap", f"{photos[0]}={model}", f"{photos[1]}={other}") == (True, True)
@@ -539,7 +539,7 @@ def test_mistakes_are_told_in_a_line_and_nothing_is_written(clip, convert, monke
 
 def test_an_input_without_faces_is_told(convert, tmp_path):
     (tmp_path / "in").mkdir()
-    pictures.write(tmp_path / "in" / "grey.png", np.full((256, 256, 3), 90, np.uint8))
+    picture_file.write(tmp_path / "in" / "grey.png", np.full((256, 256, 3), 90, np.uint8))
     assert "No faces found in" in convert(tmp_path / "in", tmp_path / "out.mp4", code=1)
     assert not (tmp_path / "out.mp4").exists()
 

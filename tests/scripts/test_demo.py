@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.media import pictures
-from lib.media.portraits import MovingCamera, admiral, astronaut
-from lib.media.source import open_source
+from lib.media.endpoints.sample_clips import MovingCamera, admiral, astronaut
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.plugin import DETECTORS
 
 
@@ -35,7 +35,7 @@ def test_demo_leaves_video_sheet_and_preview_and_says_where(faceswap, tmp_path):
         assert (folder / name).stat().st_size > 1000
         assert str(folder / name) in done.stderr
     assert sum(1 for _ in open_source(folder / "out.mp4")) == 25
-    sheet = pictures.read(folder / "sheet.png")
+    sheet = picture_file.read(folder / "sheet.png")
     assert sheet.shape == (512, 6 * 256, 3)
     frame = next(open_source(folder / "a.mp4").frames(0, 1)).image
     assert np.abs(sheet[128:256, :256] - frame[256::2, ::2].astype(float)).mean() < 8  # the original's first frame, above

@@ -13,8 +13,8 @@ import pytest
 
 from lib.evaluation.report import ranges
 from lib.faces.masks import hull
-from lib.media import pictures
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS, WRITERS
 
 
@@ -39,8 +39,8 @@ def softened(clips, tmp_path_factory) -> Path:
 
 def test_a_swap_gets_a_table_and_a_report(faceswap, astronaut, clip, clips, softened, tmp_path):
     (tmp_path / "others").mkdir()
-    pictures.write(tmp_path / "others" / "someone.png", astronaut)
-    pictures.write(tmp_path / "others" / "nobody.png", np.zeros_like(astronaut))
+    picture_file.write(tmp_path / "others" / "someone.png", astronaut)
+    picture_file.write(tmp_path / "others" / "nobody.png", np.zeros_like(astronaut))
     done = faceswap("evaluate", clip, softened, "--reference", clips[1], "--gallery", tmp_path / "others",
                     "-o", tmp_path / "report", "-D", "hog")
     assert "Distance to B" in done.stdout and "Taken for B" in done.stdout
@@ -81,7 +81,7 @@ def test_unswapped_frames_do_not_make_a_swap_look_better(faceswap, clip, softene
     for name, source in ("before", clip), ("after", softened), ("half", softened):
         (tmp_path / name).mkdir()
         for frame in open_source(source):
-            pictures.write(tmp_path / name / f"{frame.index:02d}.png", frame.image)
+            picture_file.write(tmp_path / name / f"{frame.index:02d}.png", frame.image)
     for number in range(0, 16, 2):
         shutil.copy(tmp_path / "before" / f"{number:02d}.png", tmp_path / "half")
     done = faceswap("evaluate", tmp_path / "before", tmp_path / "after", "--compare", tmp_path / "half", "-D", "hog",
@@ -97,7 +97,7 @@ def test_pictures_are_compared_too(faceswap, astronaut, tmp_path):
     for name in "before", "after":
         (tmp_path / name).mkdir()
         for number in range(3):
-            pictures.write(tmp_path / name / f"{number}.png", astronaut)
+            picture_file.write(tmp_path / name / f"{number}.png", astronaut)
     done = faceswap("evaluate", tmp_path / "before", tmp_path / "after", "-D", "hog")
     assert "Not swapped: 0.png, 1.png, 2.png." in done.stdout and "Not one face was changed" in done.stderr
 
@@ -105,7 +105,7 @@ def test_pictures_are_compared_too(faceswap, astronaut, tmp_path):
 def test_mistakes(faceswap, clip, clips, tmp_path):
     assert "needs SWAPPED" in faceswap("evaluate", clip, code=2).stderr
     assert "does not exist" in faceswap("evaluate", clip, tmp_path / "none.mp4", "-D", "hog", code=1).stderr
-    pictures.write(tmp_path / "one.png", next(iter(open_source(clip))).image)
+    picture_file.write(tmp_path / "one.png", next(iter(open_source(clip))).image)
     assert "not of one length" in faceswap("evaluate", clip, tmp_path / "one.png", "-D", "hog", code=1).stderr
     done = faceswap("evaluate", clip, clip, "--reference", tmp_path / "none", "-D", "hog", code=1)
     assert "does not exist" in done.stderr and "Finding faces" not in done.stderr

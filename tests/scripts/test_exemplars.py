@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.media import pictures
+from lib.media.pictures import picture_file
 
 BANKS = {"exemplars_a.h5", "exemplars_b.h5"}
 
@@ -31,7 +31,7 @@ def convert(faceswap, own_plugins, clip, model, tmp_path):
 
     def run(name: str, *more) -> dict[str, np.ndarray]:
         faceswap("convert", "-i", clip, "-o", tmp_path / name, "-m", model, "-D", "hog", "-w", "images", *more, **own_plugins)
-        return {path.name: pictures.read(path) for path in sorted((tmp_path / name).glob("*.png"))}
+        return {path.name: picture_file.read(path) for path in sorted((tmp_path / name).glob("*.png"))}
 
     return run
 
@@ -94,17 +94,17 @@ def test_shards_draw_the_same_faces_as_one_run(convert):
 def test_pictures_get_exemplars_each_for_itself(faceswap, own_plugins, astronaut, model, tmp_path):
     (tmp_path / "photos").mkdir()
     for number in range(2):
-        pictures.write(tmp_path / "photos" / f"{number}.png", astronaut)
+        picture_file.write(tmp_path / "photos" / f"{number}.png", astronaut)
     made = []
     for name, more in (("with", []), ("without", ["--no-exemplars"])):
         faceswap("convert", "-i", tmp_path / "photos", "-o", tmp_path / name, "-m", model, "-D", "hog", "--no-match-detail", *more, **own_plugins)
-        made.append([pictures.read(tmp_path / name / f"{number}.png") for number in range(2)])
+        made.append([picture_file.read(tmp_path / name / f"{number}.png") for number in range(2)])
     assert (made[0][0] == made[0][1]).all() and (made[0][0] != made[1][0]).any()
 
 
 def test_a_quick_look_trains_nothing_and_says_what_speaks_against_the_footage(faceswap, clips, tmp_path):
     sheet = tmp_path / "look" / "sheet.png"
     said = faceswap("swap", "-A", clips[0], "-B", clips[1], "-o", tmp_path / "out.mp4", "-D", "hog", "--quick-look", sheet).stderr
-    assert pictures.read(sheet).shape == (512, 8 * 256, 3)
+    assert picture_file.read(sheet).shape == (512, 8 * 256, 3)
     assert "There are only 16 faces of B." in said and "Expect faults" in said
     assert not (tmp_path / "out.mp4").exists() and not (tmp_path / "out.faceswap" / "model").exists()

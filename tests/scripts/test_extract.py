@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.faces.faceset import list_faces, read_face
-from lib.faces.store import AlignmentStore
-from lib.media import pictures
-from lib.media.portraits import MovingCamera, astronaut as astronaut_portrait
+from lib.alignments.store import AlignmentStore
+from lib.facesets.folder import list_faces, read_face
+from lib.media.endpoints.sample_clips import MovingCamera
+from lib.media.endpoints.sample_clips import astronaut as astronaut_portrait
+from lib.media.pictures import picture_file
 from lib.plugin import WRITERS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -64,21 +65,21 @@ def test_faces_alignments_and_a_summary_in_words(faceswap, clip, tmp_path):
 def test_every_nth_frame_of_a_folder_of_pictures(faceswap, tmp_path, astronaut):
     (tmp_path / "x").mkdir()
     for index in range(1, 12):
-        pictures.write(tmp_path / "x" / f"video-{index}.png", np.roll(astronaut, index, 1))
+        picture_file.write(tmp_path / "x" / f"video-{index}.png", np.roll(astronaut, index, 1))
     faceswap("extract", "-i", f"{tmp_path}/x/", "-o", f"{tmp_path}/faces/", "-D", "hog", "-N", 5, "-p", tmp_path / "own.db")
     assert [read_face(path).origin.name for path in list_faces(tmp_path / "faces")] == ["video-1.png", "video-6.png", "video-11.png"]
     assert not (tmp_path / "x.alignments.db").exists() and (tmp_path / "own.db").exists()
 
 
 def test_a_single_picture(faceswap, tmp_path, hopper):
-    pictures.write(tmp_path / "hopper.png", hopper)
+    picture_file.write(tmp_path / "hopper.png", hopper)
     faceswap("extract", "-i", tmp_path / "hopper.png", "-o", tmp_path / "faces", "-D", "hog")
     assert len(list_faces(tmp_path / "faces")) == 1
 
 
 def test_no_faces_says_what_to_try(faceswap, tmp_path):
     ramp = np.tile(np.arange(300, dtype=np.uint8)[:, None, None], (1, 300, 3))
-    pictures.write(tmp_path / "ramp.png", ramp)
+    picture_file.write(tmp_path / "ramp.png", ramp)
     done = faceswap("extract", "-i", tmp_path / "ramp.png", "-D", "hog", code=1)
     assert "No faces found in" in done.stderr and "--detector yunet" in done.stderr
 
@@ -99,7 +100,7 @@ def test_a_damaged_store_says_what_to_do(faceswap, clip, tmp_path):
 
 def test_output_in_the_way_of_the_input(faceswap, tmp_path, astronaut):
     (tmp_path / "photos").mkdir()
-    pictures.write(tmp_path / "photos" / "a.png", astronaut)
+    picture_file.write(tmp_path / "photos" / "a.png", astronaut)
     assert "the same" in faceswap("extract", "-i", tmp_path / "photos", "-o", f"{tmp_path}/photos/", code=1).stderr
     assert "-o" in faceswap("extract", "-i", tmp_path / "photos", "-o", tmp_path / "photos" / "a.png" / "faces", code=1).stderr
 
@@ -179,7 +180,7 @@ def two(two_people, tmp_path) -> Path:
 def photos(tmp_path, astronaut, hopper) -> tuple[Path, Path]:
     (tmp_path / "photos").mkdir()
     for name, image in (("astronaut", astronaut), ("admiral", hopper)):
-        pictures.write(tmp_path / "photos" / f"{name}.png", image)
+        picture_file.write(tmp_path / "photos" / f"{name}.png", image)
     return tmp_path / "photos" / "astronaut.png", tmp_path / "photos" / "admiral.png"
 
 
@@ -193,7 +194,7 @@ ASTRONAUT, ADMIRAL = list(range(14)), list(range(14, 24))
 def test_people_are_told_apart_and_one_can_be_taken(faceswap, two, tmp_path):
     done = faceswap("extract", "-i", two, "-o", tmp_path / "all", "-D", "hog")
     assert "2 people: person 1: 14 faces; person 2: 10 faces." in done.stderr and "--person NUMBER" in done.stderr
-    sheet = pictures.read(tmp_path / "all.sheet.png")
+    sheet = picture_file.read(tmp_path / "all.sheet.png")
     assert sheet.shape == (2 * (24 + 112), 8 * 112, 3) and sheet[24:136].std() > 30
     faceswap("extract", "-i", two, "-o", tmp_path / "second", "-D", "hog", "--person", 2)
     assert frames_of(tmp_path / "all") == ASTRONAUT + ADMIRAL and frames_of(tmp_path / "second") == ADMIRAL
@@ -259,7 +260,7 @@ def test_a_picture_that_takes_the_place_of_another_gets_its_person(faceswap, pho
     shutil.copy(photos[0], folder / "again.png")
     assert "2 people: person 1: 2 faces; person 2: 1 face." in faceswap("extract", "-i", folder, "-D", "hog").stderr
     (folder / "again.png").unlink()
-    pictures.write(folder / "z.png", pictures.read(photos[1])[:, ::-1])
+    picture_file.write(folder / "z.png", picture_file.read(photos[1])[:, ::-1])
     assert "2 people: person 1: 1 face; person 2: 2 faces." in faceswap("extract", "-i", folder, "-D", "hog").stderr
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.faces import packed
-from lib.faces.faceset import list_faces
+from lib.facesets import packed
+from lib.facesets.folder import list_faces
 from tests.leftovers import unfinished
 
 ROOT = Path(__file__).resolve().parent.parent.parent

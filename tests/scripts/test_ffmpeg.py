@@ -14,15 +14,16 @@ import psutil
 import pytest
 from ffmpy import FFmpeg
 
-from lib import cli
+from lib.command import parsing
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
 from lib.files.writing import part_beside
-from lib.media import ffmpeg, pictures
-from lib.media.times import SIDECAR, ticks_of
-from lib.media.video import VideoSource
+from lib.media.pictures import picture_file
+from lib.media.video.video_source import VideoSource
 from lib.provenance.reading import statement_in
-from tests.leftovers import unfinished
+from lib.videotools import ffmpeg
+from lib.videotools.times import SIDECAR, ticks_of
 from scripts.ffmpeg import Ffmpeg, run, wanted_size
+from tests.leftovers import unfinished
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MINUTES = 10
@@ -31,7 +32,7 @@ MILLISECOND = 0.001
 
 def command(*arguments) -> int:
     """`faceswap.py ffmpeg` within this process."""
-    return run(Ffmpeg(**cli.parse("ffmpeg", cli.declaration("ffmpeg"), list(map(str, arguments)))))
+    return run(Ffmpeg(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
 
 
 def times(path: Path) -> np.ndarray:
@@ -91,7 +92,7 @@ def test_extracted_pictures_are_the_frames_that_the_toolkit_sees(clips, tmp_path
     assert command("extract", "-i", clips[0], "-o", tmp_path / "frames") == DONE
     files = extracted(tmp_path / "frames")
     assert [path.name for path in files] == [f"{clips[0].stem}_{number:06d}.png" for number in range(1, 17)]
-    assert all(np.array_equal(pictures.read(path), image) for path, image in zip(files, images(clips[0]), strict=True))
+    assert all(np.array_equal(picture_file.read(path), image) for path, image in zip(files, images(clips[0]), strict=True))
 
 
 @pytest.mark.parametrize("name", ["rotated_90.mp4", "rotated_180.mp4", "anamorphic_384x512_sar4-3.mp4", "interlaced_top_first.mp4",
@@ -105,14 +106,14 @@ def test_turned_stretched_and_odd_video_is_seen_alike(shared, tmp_path, name):
     pairs = list(zip(files, images(path, 3)))
     if "interlaced" in name:  # of the first frame, which has none before it, versions of ffmpeg make different pictures
         file, image = pairs.pop(0)
-        assert np.abs(pictures.read(file) - image.astype(float)).mean() < 0.1
-    assert all(np.array_equal(pictures.read(file), image) for file, image in pairs)
+        assert np.abs(picture_file.read(file) - image.astype(float)).mean() < 0.1
+    assert all(np.array_equal(picture_file.read(file), image) for file, image in pairs)
 
 
 def test_deep_video_becomes_pictures_of_16_bits(shared, tmp_path):
     path = shared("videos/formats/hevc_10bit.mov")
     command("extract", "-i", path, "-o", tmp_path / "frames")
-    picture = pictures.pixels(extracted(tmp_path / "frames")[0]).image
+    picture = picture_file.pixels(extracted(tmp_path / "frames")[0]).image
     assert picture.dtype == np.uint16
     assert np.abs(picture / 257 - images(path, 1)[0]).max() <= 0.51
 
@@ -150,7 +151,7 @@ def test_16_bits_come_back_exactly(shared, tmp_path):
     again = lossless(path, tmp_path, ".mkv")
     with av.open(str(again)) as made:
         frame = next(made.decode(video=0)).to_ndarray(format="gbrp16le")
-    assert np.array_equal(frame, pictures.pixels(extracted(tmp_path / "frames")[0]).image)
+    assert np.array_equal(frame, picture_file.pixels(extracted(tmp_path / "frames")[0]).image)
 
 
 def test_deep_pictures_become_video_of_10_bits_as_bright_as_they_are(shared, tmp_path):
@@ -174,7 +175,7 @@ def test_every_third_frame_keeps_its_number_and_its_time(clips, tmp_path):
     command("extract", "-i", clips[0], "-o", tmp_path / "frames", "--every", 3)
     files = extracted(tmp_path / "frames")
     assert [int(path.stem[-6:]) for path in files] == [1, 4, 7, 10, 13, 16]
-    assert np.array_equal(pictures.read(files[1]), images(clips[0], 4)[3])
+    assert np.array_equal(picture_file.read(files[1]), images(clips[0], 4)[3])
     command("assemble", "-i", tmp_path / "frames", "-o", tmp_path / "third.mp4")
     assert np.allclose(times(tmp_path / "third.mp4"), times(clips[0])[::3], atol=MILLISECOND / 10)
 
@@ -341,12 +342,12 @@ def test_pieces_joined_again_stay_in_sync(film, tmp_path):
 
 def test_a_thumbnail_shows_the_frame_of_its_time(clips, tmp_path):
     command("thumbnail", "-i", clips[0], "-o", tmp_path / "a.png", "--at", "0.2")
-    assert np.abs(pictures.read(tmp_path / "a.png").astype(int) - images(clips[0], 6)[5]).mean() < 0.5
+    assert np.abs(picture_file.read(tmp_path / "a.png").astype(int) - images(clips[0], 6)[5]).mean() < 0.5
 
 
 def test_a_sheet_shows_frames_of_the_whole_video_side_by_side(clips, tmp_path):
     command("thumbnail", "-i", clips[0], "-o", tmp_path / "a.png", "--tiles", "4x2", "--size", "64x64")
-    sheet = pictures.read(tmp_path / "a.png")
+    sheet = picture_file.read(tmp_path / "a.png")
     assert sheet.shape == (128, 256, 3)
     assert np.abs(sheet[:64, :64].astype(int) - sheet[64:, 192:]).mean() > 1
 
@@ -374,7 +375,7 @@ def test_what_a_truncated_video_still_holds_is_kept_and_the_loss_told(shared, tm
 
 def test_a_failure_says_why_in_ffmpegs_words_and_leaves_the_result_of_before(clips, tmp_path, monkeypatch):
     (tmp_path / "out.mp4").write_text("of before")
-    monkeypatch.setattr("lib.media.encoders.EXACT", "no_such_flag")
+    monkeypatch.setattr("lib.videotools.encoders.EXACT", "no_such_flag")
     with pytest.raises(FaceswapError, match="ffmpeg could not scale: .*no_such_flag"):
         command("scale", "-i", clips[0], "-o", tmp_path / "out.mp4", "--size", "50%")
     assert (tmp_path / "out.mp4").read_text() == "of before" and nothing_but(tmp_path, "out.mp4")

@@ -26,8 +26,9 @@ import pytest
 from PIL import Image
 
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError
-from lib import web
-from lib.gathering import crew, report as reports
+from lib.gathering import report as reports
+from lib.gathering import workers
+from lib.net import web
 from scripts.gather import Gather, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -141,8 +142,8 @@ def server(running, monkeypatch):
     running.pages, running.asked = {}, []
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(crew, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(crew, "FAREWELL", 0.1)
+    monkeypatch.setattr(workers, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(workers, "FAREWELL", 0.1)
     return running
 
 
@@ -287,7 +288,7 @@ def test_a_body_that_always_ends_early_is_told_of_and_kept(server, gather, files
 
 
 def test_tries_that_come_forward_do_not_count(server, gather, files, monkeypatch):
-    monkeypatch.setattr(crew, "PROGRESS", 500)
+    monkeypatch.setattr(workers, "PROGRESS", 500)
     body = picture(1)
     server.pages["/a.png"] = partial(send_from_where_asked, body=body, count=1000, promised=len(body))
     assert gather("/a.png", retries=1) == DONE
@@ -506,7 +507,7 @@ def test_a_long_retry_after_is_not_waited_for(server, gather, entries):
 
 
 def test_pauses_grow(server, gather, entries, monkeypatch):
-    monkeypatch.setattr(crew, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(workers, "FIRST_PAUSE", 0.1)
     times = []
 
     def page(handler):
@@ -659,7 +660,7 @@ def test_a_host_is_asked_for_two_files_at_once_at_most(server, gather):
 
 
 def test_without_a_network_each_is_soon_tried_only_once(server, gather, entries, monkeypatch):
-    monkeypatch.setattr(crew, "FIRST_PAUSE", 0.0)  # so that no other first tries come between
+    monkeypatch.setattr(workers, "FIRST_PAUSE", 0.0)  # so that no other first tries come between
     with pytest.raises(FaceswapError):
         gather(*[f"http://127.0.0.1:{port}/a.png" for port in range(1, 41)], retries=1)  # where nobody listens
     tried_again = [entry for entry in entries().values() if entry["error"].endswith("tried 2 times")]

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces.faceset import list_faces, read_face
-from lib.media import pictures
-from lib.media.source import open_source
+from lib.facesets.folder import list_faces, read_face
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.provenance.reading import INTACT, UNMARKED, provenance_of
 
 SIZE, TILE, LINE = 64, 96, 20
@@ -18,7 +18,7 @@ SIZE, TILE, LINE = 64, 96, 20
 @pytest.fixture(scope="module")
 def model(face_folders, tmp_path_factory) -> Path:
     """A model folder."""
-    from lib.training import checkpoint
+    from lib.training.saved import checkpoint
     from tests.own_plugins.models.eigenfaces import Eigenfaces
 
     folder = tmp_path_factory.mktemp("eigenfaces") / "model"
@@ -51,19 +51,19 @@ def drawn(generate, tmp_path_factory) -> Path:
 
 def test_a_picture_of_each_seed_and_a_sheet(drawn):
     assert sorted(path.name for path in drawn.iterdir()) == ["grid.png", *(f"seed000{seed}.png" for seed in range(6))]
-    sheet = pictures.read(drawn / "grid.png")
+    sheet = picture_file.read(drawn / "grid.png")
     assert sheet.shape == (2 * SIZE, 3 * SIZE, 3)
-    assert (sheet[SIZE:, SIZE:2 * SIZE] == pictures.read(drawn / "seed0004.png")).all()
+    assert (sheet[SIZE:, SIZE:2 * SIZE] == picture_file.read(drawn / "seed0004.png")).all()
 
 
 def test_a_seed_gives_the_same_face_whatever_else_is_asked(drawn, generate, tmp_path):
     generate(tmp_path, "--seeds", "4")
-    assert (pictures.read(tmp_path / "seed0004.png") == pictures.read(drawn / "seed0004.png")).all()
+    assert (picture_file.read(tmp_path / "seed0004.png") == picture_file.read(drawn / "seed0004.png")).all()
 
 
 def test_truncation_0_is_one_face(generate, tmp_path):
     generate(tmp_path, "--seeds", "1,2", "--truncation", 0)
-    assert (pictures.read(tmp_path / "seed0001.png") == pictures.read(tmp_path / "seed0002.png")).all()
+    assert (picture_file.read(tmp_path / "seed0001.png") == picture_file.read(tmp_path / "seed0002.png")).all()
 
 
 def test_pictures_are_marked_as_drawn_and_not_as_composites(drawn, faceswap):
@@ -81,24 +81,24 @@ def test_no_provenance_leaves_all_marks_out(generate, tmp_path):
 
 def test_files_of_generate_are_replaced_and_no_others(generate, tmp_path):
     for name in "seed0001.png", "seed0003.png":
-        pictures.write(tmp_path / name, np.zeros((8, 8, 3), np.uint8))
+        picture_file.write(tmp_path / name, np.zeros((8, 8, 3), np.uint8))
     said = generate(tmp_path, "--seeds", "1-3", code=1).stderr
     assert "not from generate" in said and not (tmp_path / "seed0002.png").exists()
     (tmp_path / "seed0001.png").unlink()
     (tmp_path / "seed0003.png").unlink()
     for truncation in 1, 0:
         generate(tmp_path, "--seeds", "1", "--truncation", truncation)
-        made = pictures.read(tmp_path / "seed0001.png")
+        made = picture_file.read(tmp_path / "seed0001.png")
     generate(tmp_path, "--seeds", "2", "--truncation", 0)
-    assert (made == pictures.read(tmp_path / "seed0002.png")).all()
+    assert (made == picture_file.read(tmp_path / "seed0002.png")).all()
 
 
 def test_mixed_styles_stand_in_a_table_with_their_sources(drawn, generate, tmp_path):
     generate(tmp_path, "--style-mix", "0,1", "2-4", "--style-layers", "0-1")
-    sheet = pictures.read(tmp_path / "style_mix.png")
+    sheet = picture_file.read(tmp_path / "style_mix.png")
     assert sheet.shape == (3 * (TILE + LINE), 4 * TILE, 3)
     assert (sheet[:TILE, :TILE] == 255).all()
-    large = cv2.resize(pictures.read(drawn / "seed0003.png"), (TILE, TILE), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(picture_file.read(drawn / "seed0003.png"), (TILE, TILE), interpolation=cv2.INTER_CUBIC)
     assert (sheet[:TILE, 2 * TILE:3 * TILE] == large).all()
 
 
@@ -108,7 +108,7 @@ def test_a_walk_is_a_closed_video_through_the_seeds(drawn, generate, tmp_path):
     frames = [frame.image.astype(float) for frame in walk]
     assert len(frames) == 8 and float(walk.rate) == 10 and walk.size == (SIZE, SIZE)
     for place, seed in ((0, 0), (4, 1)):
-        assert np.abs(frames[place] - pictures.read(drawn / f"seed000{seed}.png")).mean() < 8  # less what coding loses
+        assert np.abs(frames[place] - picture_file.read(drawn / f"seed000{seed}.png")).mean() < 8  # less what coding loses
     steps = [np.abs(frames[place] - frames[place - 1]).mean() for place in range(8)]
     assert steps[0] < 2 * np.median(steps)  # from the last to the first
     found = provenance_of(tmp_path / "walk.mp4")
@@ -118,7 +118,7 @@ def test_a_walk_is_a_closed_video_through_the_seeds(drawn, generate, tmp_path):
 def test_noise_is_shown_with_its_deviation(generate, tmp_path):
     said = generate(tmp_path, "--noise", "--seeds", 3).stderr
     assert "standard deviation of 0.00 of 255" in said  # this model has none
-    assert pictures.read(tmp_path / "noise.png").shape == (TILE + LINE, 8 * TILE, 3)
+    assert picture_file.read(tmp_path / "noise.png").shape == (TILE + LINE, 8 * TILE, 3)
 
 
 def test_a_face_of_the_model_is_found_again(drawn, generate, tmp_path):
@@ -130,17 +130,17 @@ def test_a_face_of_the_model_is_found_again(drawn, generate, tmp_path):
 
 
 def test_the_face_in_a_photo_is_cut_out_and_can_be_edited(generate, astronaut, tmp_path):
-    pictures.write(tmp_path / "photo.png", astronaut)
+    picture_file.write(tmp_path / "photo.png", astronaut)
     said = generate(tmp_path / "out", "--project", tmp_path / "photo.png", "--steps", 25, "--edit", 0, "-D", "hog").stderr
     assert "likeness" in said or "no face is found in the result" in said
-    sheet = pictures.read(tmp_path / "out" / "projection.png").astype(float)
+    sheet = picture_file.read(tmp_path / "out" / "projection.png").astype(float)
     assert np.abs(sheet[:TILE, :TILE] - sheet[:TILE, TILE:]).mean() < 25  # the astronaut is one of two people whom the model draws
-    assert pictures.read(tmp_path / "out" / "edit0.png").shape == (TILE + LINE, 7 * TILE, 3)
+    assert picture_file.read(tmp_path / "out" / "edit0.png").shape == (TILE + LINE, 7 * TILE, 3)
 
 
 def test_an_edit_of_strength_0_changes_nothing(drawn, generate, tmp_path):
     generate(tmp_path, "--edit", 1, "--edit-strength", 0, "--seeds", "2,3")
-    assert (pictures.read(tmp_path / "seed0003_edit1.png") == pictures.read(drawn / "seed0003.png")).all()
+    assert (picture_file.read(tmp_path / "seed0003_edit1.png") == picture_file.read(drawn / "seed0003.png")).all()
 
 
 @pytest.mark.parametrize("recognizer", ["dlib_resnet", "wide"])
@@ -148,7 +148,7 @@ def test_each_face_stands_beside_its_nearest_training_faces(generate, tmp_path, 
     said = generate(tmp_path, "--nearest", "--seeds", "0-3", "-D", "hog", "--recognizer", recognizer).stdout
     told = [line[:20].strip() for line in said.splitlines()]
     assert told == ["faces found", "nearest in training", "diversity", "path length"]
-    assert pictures.read(tmp_path / "nearest.png").shape[1] == 5 * TILE
+    assert picture_file.read(tmp_path / "nearest.png").shape[1] == 5 * TILE
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def people(generate, face_folders, tmp_path_factory):
 
 
 def test_new_people_are_face_sets_unlike_all_training_faces(people, face_folders):
-    from lib.faces.identity import likeness
+    from lib.alignments.identity import likeness
     from lib.plugin import RECOGNIZERS
 
     folder, done = people

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.alignments.store import AlignmentStore
 from lib.faces.geometry import crop, transform_points
 from lib.faces.masks import extended
-from lib.faces.store import AlignmentStore
-from lib.media import pictures
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FRAMES = 16
@@ -122,7 +122,7 @@ def test_pictures_of_masks_side_by_side(faceswap, clip, tmp_path):
     done = faceswap("mask", "-i", clip, "-M", "hull", "extended", "-o", tmp_path / "look", "--overlay", 3)
     assert f"Pictures to look at: {tmp_path / 'look'}" in done.stderr
     assert sorted(path.name for path in (tmp_path / "look").iterdir()) == ["000000_0.png", "000008_0.png", "000015_0.png"]
-    drawn = pictures.read(tmp_path / "look" / "000008_0.png")
+    drawn = picture_file.read(tmp_path / "look" / "000008_0.png")
     bar, side = len(drawn) - 256, 256
     assert drawn.shape == (bar + side, 3 * side, 3)
     plain, *shown = (drawn[bar:, start:start + side].astype(int) for start in range(0, 3 * side, side))
@@ -142,7 +142,7 @@ def test_pictures_keep_their_names_and_what_cannot_be_read_is_told(faceswap, tmp
     folder = tmp_path / "photos"
     folder.mkdir()
     for name, image in (("a.png", astronaut), ("b.png", hopper), ("c.png", astronaut[:, ::-1])):
-        pictures.write(folder / name, image)
+        picture_file.write(folder / name, image)
     faceswap("extract", "-i", folder, "-D", "hog", "-M", "")
     (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:500])
     done = faceswap("mask", "-i", folder, "-M", "extended", "-o", tmp_path / "look", code=3)

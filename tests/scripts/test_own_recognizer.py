@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.faces.store import AlignmentStore, default_store
-from lib.media import pictures
-from lib.media.source import open_source
+from lib.alignments.store import AlignmentStore, default_store
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 
 WIDE = ("--recognizer", "wide")
 
@@ -19,9 +19,9 @@ WIDE = ("--recognizer", "wide")
 def couple(clips, tmp_path) -> Path:
     """A folder of one picture with two people, beside a photo of the one on the left."""
     left, right = (next(iter(open_source(path))).image for path in clips)
-    pictures.write(tmp_path / "left.png", left)
+    picture_file.write(tmp_path / "left.png", left)
     (tmp_path / "couple").mkdir()
-    pictures.write(tmp_path / "couple" / "couple.png", np.hstack([left, right]))
+    picture_file.write(tmp_path / "couple" / "couple.png", np.hstack([left, right]))
     return tmp_path / "couple"
 
 
@@ -58,7 +58,7 @@ def test_a_model_knows_which_recognizer_describes_its_people(couple, face_folder
     assert trained("-i", 1, *WIDE) == [512] * 2 and trained("-i", 2) == [512] * 2
     for arguments in ("--faces", "nearest-a"), ("-f", couple.parent / "left.png", *WIDE):
         faceswap("convert", "-i", couple, "-o", tmp_path / "out", "-m", model, "-D", "hog", *arguments, **own_plugins)
-        changed = (pictures.read(tmp_path / "out" / "couple.png") != pictures.read(couple / "couple.png")).any(-1)
+        changed = (picture_file.read(tmp_path / "out" / "couple.png") != picture_file.read(couple / "couple.png")).any(-1)
         assert changed[:, :256].any() and not changed[:, 256:].any()
     assert numbers(couple, "wide") == [512] * 2
     assert trained("-i", 3, "--recognizer", "dlib_resnet") == [128] * 2

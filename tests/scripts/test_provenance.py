@@ -7,13 +7,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-
 from cryptography import x509
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from lib.media import pictures
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.provenance import keys
 from lib.provenance.marking import Mark, file_hash
 from lib.provenance.reading import INTACT, UNMARKED, Provenance, provenance_of
@@ -86,7 +85,7 @@ def test_every_container_that_holds_words_says_it(convert, clip, tmp_path, endin
 def test_what_can_hold_no_mark_is_told(convert, astronaut, tmp_path, output):
     source = {}
     if output.endswith(".bmp"):
-        pictures.write(tmp_path / "in.png", astronaut)
+        picture_file.write(tmp_path / "in.png", astronaut)
         source = {"source": tmp_path / "in.png"}
     assert f"{Path(output).suffix} files carry no mark of any kind" in convert(tmp_path / output, **source)
 
@@ -135,8 +134,8 @@ def test_another_original_and_another_consent_are_told(swapped, consent, faceswa
 
 def test_pictures_with_new_faces_are_marked_and_others_are_not(convert, clip, astronaut, tmp_path):
     (tmp_path / "in").mkdir()
-    pictures.write(tmp_path / "in" / "face.jpg", astronaut)
-    pictures.write(tmp_path / "in" / "none.jpg", np.full((64, 64, 3), 90, np.uint8))
+    picture_file.write(tmp_path / "in" / "face.jpg", astronaut)
+    picture_file.write(tmp_path / "in" / "none.jpg", np.full((64, 64, 3), 90, np.uint8))
     convert(tmp_path / "out", source=tmp_path / "in")
     face = provenance_of(tmp_path / "out" / "face.jpg")
     assert face.state == INTACT and face.swap["original_sha256"] == file_hash(tmp_path / "in" / "face.jpg") and face.statement
@@ -196,7 +195,7 @@ def test_a_label_and_faces_apart_exclude_each_other(convert, tmp_path):
 def test_inspect_lists_a_folder_and_tells_a_changed_file_by_the_exit_code(swapped, faceswap, tmp_path):
     (tmp_path / "sub").mkdir()
     shutil.copy(swapped, tmp_path / "sub" / "good.mp4")
-    pictures.write(tmp_path / "plain.png", np.zeros((8, 8, 3), np.uint8))
+    picture_file.write(tmp_path / "plain.png", np.zeros((8, 8, 3), np.uint8))
     done = faceswap("provenance", "--inspect", tmp_path)
     assert f"intact    {Path('sub', 'good.mp4')}" in done.stdout and "unmarked  plain.png" in done.stdout
     data = bytearray(swapped.read_bytes())
@@ -212,7 +211,7 @@ HARMFUL = "\x1b[2J\x9b2J\u202e"
 def signed_by_a_stranger(path: Path, astronaut, names: tuple[str, str]) -> Path:
     """A picture whose certificate, and that of who vouches for it, have these names."""
     identity = keys.identity_of(*own_certificate(path.parent, names=names))
-    pictures.write(path, astronaut[:64, :96])
+    picture_file.write(path, astronaut[:64, :96])
     path.write_bytes(Mark(identity, {}, None, lambda: None).signed(path.read_bytes(), path, None))
     return path
 

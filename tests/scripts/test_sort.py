@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.faces.faceset import list_faces, read_face, write_face
 from lib.faces.traits import width
+from lib.facesets.folder import list_faces, read_face, write_face
+from lib.facesets.sorting.moves import MARK
 from lib.files.writing import part_beside
-from lib.media import pictures
-from lib.sorting.moves import MARK
+from lib.media.pictures import picture_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANY = 2500  # faces of the folder in which renaming is broken off
@@ -99,7 +99,7 @@ def test_a_dry_run_tells_and_changes_nothing(faceswap, faces, tmp_path, more):
 
 
 def test_what_is_no_face_is_told_and_left_alone(faceswap, faces, tmp_path, astronaut):
-    pictures.write(faces / "photo.png", astronaut)
+    picture_file.write(faces / "photo.png", astronaut)
     (faces / "notes.txt").write_text("mine")
     done = faceswap("sort", "-i", faces, "-o", tmp_path / "out", "--by", "blur")
     assert "Left alone, since extract did not make them: photo.png, notes.txt." in done.stderr

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
 
 ROOT = Path(__file__).resolve().parents[2]
 

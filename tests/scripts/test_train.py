@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from lib.errors import INTERRUPTED
-from lib.training import checkpoint
+from lib.training.saved import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -350,8 +350,8 @@ def test_the_largest_batch_is_found(faceswap, own_plugins, line, tmp_path):
 
 
 def test_what_it_leaves_to_look_at(faceswap, own_plugins, line, tmp_path):
-    from tensorflow.core.util import event_pb2
     import tensorflow as tf
+    from tensorflow.core.util import event_pb2
 
     for iterations in (20, 30):
         faceswap(*line, "-m", tmp_path / "model", "-i", iterations, "--time-lapse", "--histograms", **own_plugins)

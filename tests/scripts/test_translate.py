@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces.faceset import list_faces, read_face
 from lib.faces.geometry import crop_matrix
-from lib.media import pictures
+from lib.facesets.folder import list_faces, read_face
+from lib.media.pictures import picture_file
 from lib.provenance.reading import provenance_of
 
 SMALL = ["-t", "cyclegan", "-i", 2, "--precision", "float32", "--seed", 1, "--no-preview", "--snapshots", 1,
@@ -33,7 +33,7 @@ def photos(astronaut, hopper, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for name, image in {"square.png": astronaut, "tall.jpg": hopper, "wide.png": astronaut[100:400], "wide2.png": astronaut[150:450],
                         "small.png": astronaut[:100, :90]}.items():
-        pictures.write(folder / name, image)
+        picture_file.write(folder / name, image)
     return folder
 
 
@@ -43,7 +43,7 @@ def of_pictures(faceswap, astronaut, hopper, tmp_path_factory) -> Path:
     for name, image in (("a", astronaut), ("b", hopper)):
         (folder / name).mkdir()
         for number in range(10):
-            pictures.write(folder / name / f"{number}.png", image[10 * number:10 * number + 300])
+            picture_file.write(folder / name / f"{number}.png", image[10 * number:10 * number + 300])
     faceswap("train", "-A", folder / "a", "-B", folder / "b", "-m", folder / "model", "--whole-pictures", *SMALL)
     return folder / "model"
 
@@ -57,7 +57,7 @@ def translate(faceswap):
 
 
 def sizes(folder: Path) -> dict[str, tuple[int, int]]:
-    return {path.name: pictures.read(path).shape[1::-1] for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    return {path.name: picture_file.read(path).shape[1::-1] for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
 
 
 def test_pictures_of_any_shape_keep_it_in_the_size_of_training(translate, photos, of_pictures, tmp_path):
@@ -73,28 +73,28 @@ def test_the_shorter_side_is_as_asked(translate, photos, of_pictures, tmp_path):
     translate(photos, tmp_path / "own", of_pictures, "--size", 0)
     assert sizes(tmp_path / "own") == sizes(photos)
     translate(photos / "wide.png", tmp_path / "one.png", of_pictures, "--size", 30)
-    assert pictures.read(tmp_path / "one.png").shape == (30, 51, 3)
+    assert picture_file.read(tmp_path / "one.png").shape == (30, 51, 3)
 
 
 def test_each_picture_is_what_the_network_makes_of_it_alone(translate, photos, of_pictures, tmp_path):
     """In batches, padded and cut off again."""
-    from lib.training.swapper import load_translator
+    from lib.training.saved.swapper import load_translator
 
     translate(photos, tmp_path, of_pictures, "--size", 0)
     network = load_translator(of_pictures)
     for name in "wide.png", "wide2.png", "small.png":
-        image = pictures.read(photos / name)
+        image = picture_file.read(photos / name)
         height, width = image.shape[:2]
         padded = cv2.copyMakeBorder(image, 0, -height % 4, 0, -width % 4, cv2.BORDER_REFLECT_101)
         wanted = network.network.predict_on_batch(padded[None] / np.float32(255))[0, :height, :width]
-        assert np.abs(pictures.read(tmp_path / name) - np.clip(wanted, 0, 1) * 255).max() < 1.5
+        assert np.abs(picture_file.read(tmp_path / name) - np.clip(wanted, 0, 1) * 255).max() < 1.5
 
 
 def test_the_way_and_the_save_can_be_chosen(translate, photos, of_pictures, tmp_path):
     made = {}
     for name, more in {"b": [], "a": ["-s"], "first": ["--save", 1], "last": ["--save", 2]}.items():
         translate(photos / "wide.png", tmp_path / f"{name}.png", of_pictures, *more)
-        made[name] = pictures.read(tmp_path / f"{name}.png").astype(int)
+        made[name] = picture_file.read(tmp_path / f"{name}.png").astype(int)
     assert (made["b"] == made["last"]).all() and (made["b"] != made["a"]).any() and (made["b"] != made["first"]).any()
     assert "There is no save '7'" in translate(photos, tmp_path / "out", of_pictures, "--save", 7, code=1)
 
@@ -113,7 +113,7 @@ def test_what_is_made_is_marked(translate, photos, of_pictures, tmp_path):
 def test_a_label_is_written_into_a_corner(translate, photos, of_pictures, tmp_path):
     for name, more in {"plain": [], "labelled": ["--label", "AI-generated"]}.items():
         translate(photos / "square.png", tmp_path / f"{name}.png", of_pictures, "--size", 200, *more)
-    changed = (pictures.read(tmp_path / "plain.png") != pictures.read(tmp_path / "labelled.png")).any(-1)
+    changed = (picture_file.read(tmp_path / "plain.png") != picture_file.read(tmp_path / "labelled.png")).any(-1)
     assert changed[150:, :100].any() and not changed[:150].any()
 
 
@@ -198,7 +198,7 @@ def test_a_model_that_makes_pictures_out_of_nothing_is_pointed_to_generate(trans
     from dataclasses import asdict
 
     from lib.plugin import MODELS
-    from lib.training import checkpoint
+    from lib.training.saved import checkpoint
 
     model = MODELS.create("stylegan")
     (tmp_path / "model").mkdir()

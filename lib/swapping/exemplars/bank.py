@@ -22,19 +22,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from lib import device
 from lib.errors import FaceswapError
-from lib.files.reading import NotRegular
-from lib.files import hdf5
-from lib.faces import hair
+from lib.faces import hair_removal
 from lib.faces.geometry import COVERAGES, invert, template_matrix, transform_points, warp
+from lib.files import hdf5
+from lib.files.reading import NotRegular
 from lib.files.writing import disk_errors, new_file
-from lib.parallel import ordered_map
 from lib.swapping.exemplars.features import Features, Person, build_of, features_of, with_seen_brows
 from lib.swapping.exemplars.skin import brow_offsets, skin_mask
+from lib.system import device
+from lib.system.parallel import ordered_map
 
 if TYPE_CHECKING:
-    from lib.faces.faceset import FaceFile
+    from lib.facesets.folder import FaceFile
 
 KIND, FORMAT = "faceswap exemplars", 1
 MOST = 400  # pictures
@@ -174,9 +174,9 @@ class Exemplars:
         if found is None:
             picture, points = self.crop(index)
             if self._bank.bare:
-                picture, over = hair.painted_over(picture, points, self._hidden), np.zeros(picture.shape[:2], np.uint8)
+                picture, over = hair_removal.painted_over(picture, points, self._hidden), np.zeros(picture.shape[:2], np.uint8)
             else:
-                over = cv2.convertScaleAbs(hair.over_face(picture, points), alpha=255)
+                over = cv2.convertScaleAbs(hair_removal.over_face(picture, points), alpha=255)
             masks = cv2.merge([np.minimum(skin_mask(picture, points), 255 - over), over])
             found = picture, masks
             with self._lock:
@@ -188,9 +188,9 @@ class Exemplars:
     @cached_property
     def _hidden(self) -> list[int]:
         """Brow landmarks over which hair hangs in most pictures."""
-        asked = hair.chosen(len(self))
+        asked = hair_removal.chosen(len(self))
         crops = [self.crop(index) for index in asked]
-        return hair.hidden_brow_points([picture for picture, _ in crops], [points for _, points in crops])
+        return hair_removal.hidden_brow_points([picture for picture, _ in crops], [points for _, points in crops])
 
     def crop(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """(side, side, 3) uint8 RGB and its landmarks (68, 2) in pixels."""

@@ -13,11 +13,11 @@ import pytest
 from lib.errors import FaceswapError
 from lib.evaluation.clip import ClipScores, evaluate
 from lib.evaluation.frames import Kit
-from lib.faces.people import mean_embedding
 from lib.faces.masks import hull
 from lib.faces.pose import angle_between, head_rotation, yaw_pitch_roll
+from lib.facesets.people import mean_embedding
 from lib.media.base import FrameSource
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
 from lib.types import Face, Frame
 

@@ -10,8 +10,8 @@ import pytest
 
 from lib.errors import FaceswapError
 from lib.evaluation import lineup
-from lib.media import pictures
-from lib.media.portraits import MovingCamera, astronaut
+from lib.media.endpoints.sample_clips import MovingCamera, astronaut
+from lib.media.pictures import picture_file
 from lib.types import Detection, Face, Frame
 
 LANDMARKS = np.random.default_rng(0).uniform(90, 170, (68, 2)).astype(np.float32)
@@ -41,7 +41,7 @@ def test_half_of_twenty_pictures_are_swapped_and_the_key_lies_apart(clips, tmp_p
     assert made.key.parent == tmp_path and sum(row["swapped"] for row in rows) == 10
     means = {row["swapped"]: [] for row in rows}
     for row in rows:
-        means[row["swapped"]].append(pictures.read(tmp_path / "test" / row["picture"]).mean())
+        means[row["swapped"]].append(picture_file.read(tmp_path / "test" / row["picture"]).mean())
     assert max(means[True]) < min(means[False]), "the key says which are which"
     assert len({row["frame"] for row in rows}) == 20
 

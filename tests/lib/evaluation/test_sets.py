@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces.people import NamedFace, read_faces
 from lib.evaluation.set_report import SetScores, table
 from lib.evaluation.sets import BLURRED, FaceSet, advice, measure, wanted
+from lib.facesets.people import NamedFace, read_faces
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
 
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces import hair
+from lib.faces import hair_removal
 from lib.faces.brows import brow_mask, find_brows
-from lib.media import pictures
+from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS
 
 
@@ -36,7 +36,7 @@ def test_both_brows_of_a_portrait_are_darker_than_what_is_around_them(astronaut,
 
 
 def test_a_raised_brow_is_found_above_its_landmarks(shared, fitted):
-    picture = cv2.resize(pictures.read(shared("masks/1309.jpg")), (512, 512), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(picture_file.read(shared("masks/1309.jpg")), (512, 512), interpolation=cv2.INTER_AREA)
     points = fitted(picture)
     apart = np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
     moved = points.copy()
@@ -51,7 +51,7 @@ def test_plain_skin_has_no_brows(astronaut, fitted):
 
 @pytest.mark.parametrize("name", ["1", "1112", "1309", "1319", "1321", "2095", "2116"])
 def test_brows_of_photographs_lie_where_they_are_labelled(shared, fitted, name):
-    picture, labels = (pictures.read(shared(f"masks/{name}{ending}")) for ending in (".jpg", "_mask.png"))
+    picture, labels = (picture_file.read(shared(f"masks/{name}{ending}")) for ending in (".jpg", "_mask.png"))
     known = json.loads(shared("masks/labels.json").read_text())["labels"]
     values = [int(value) for value, label in known.items() if label.endswith("brow")]
     labelled = np.isin(labels[..., 0], values)
@@ -62,9 +62,9 @@ def test_brows_of_photographs_lie_where_they_are_labelled(shared, fitted, name):
 
 @pytest.mark.parametrize("name", ["1", "1112", "1309", "1319", "2095", "2116"])
 def test_brows_survive_that_hair_is_painted_over(shared, fitted, name):
-    picture = cv2.resize(pictures.read(shared(f"masks/{name}.jpg")), (512, 512), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(picture_file.read(shared(f"masks/{name}.jpg")), (512, 512), interpolation=cv2.INTER_AREA)
     points = fitted(picture)
     brows = brow_mask(picture, points) > 127
-    painted = hair.painted_over(picture, points)
+    painted = hair_removal.painted_over(picture, points)
     changed = np.abs(painted.astype(int) - picture).max(-1) > 25
     assert changed[brows].mean() < 0.25

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lib.faces import glasses
-from lib.faces.faceset import list_faces, read_face
+from lib.facesets.folder import list_faces, read_face
+from lib.media.endpoints.source import open_source
 from lib.plugin import ALIGNERS, DETECTORS
-from lib.media.source import open_source
 
 
 def test_the_admiral_wears_glasses_and_the_astronaut_none(face_folders):

@@ -8,7 +8,7 @@ import pytest
 from lib.errors import FaceswapError
 from lib.faces.geometry import MIRRORED
 from lib.faces.quality import is_face
-from lib.media import pictures
+from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.types import Face
 
@@ -46,7 +46,7 @@ def test_no_true_face_is_turned_away(shared):
     for folder in folders:
         for path in sorted(folder.iterdir()):
             try:
-                image = pictures.read(path)
+                image = picture_file.read(path)
             except FaceswapError:
                 continue
             for found in detector.detect([image])[0]:
@@ -56,9 +56,9 @@ def test_no_true_face_is_turned_away(shared):
 
 
 def test_faces_left_out_are_counted_and_not_shown(tmp_path, astronaut):
-    from lib.faces.extraction import extract
-    from lib.faces.store import AlignmentStore
-    from lib.media.source import open_source
+    from lib.alignments.extraction import extract
+    from lib.alignments.store import AlignmentStore
+    from lib.media.endpoints.source import open_source
 
     class Scattered(ALIGNERS.load("dlib68")):
         """An aligner whose points are in another order than they should be."""
@@ -66,7 +66,7 @@ def test_faces_left_out_are_counted_and_not_shown(tmp_path, astronaut):
         def align(self, images, boxes):
             return [fits[:, np.random.default_rng(0).permutation(68)] for fits in super().align(images, boxes)]
 
-    pictures.write(tmp_path / "one.png", astronaut)
+    picture_file.write(tmp_path / "one.png", astronaut)
     with AlignmentStore.open(tmp_path / "a.db") as store:
         summary = extract(open_source(tmp_path / "one.png"), store, lambda: DETECTORS.create("hog"), Scattered)
         assert summary.faces == 0 and summary.dropped == {"landmarks": 1} and store.faces(0) == []

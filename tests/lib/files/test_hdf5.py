@@ -8,7 +8,7 @@ from lib.errors import FaceswapError
 from lib.files import hdf5
 from lib.files.reading import Unreadable
 from lib.swapping.exemplars import bank
-from lib.training import checkpoint
+from lib.training.saved import checkpoint
 
 SECRET = np.arange(1000, 1016, dtype=np.float32)
 

@@ -13,7 +13,7 @@ import pytest
 from lib.files import reading
 from lib.files.reading import NotRegular, Unreadable
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 LISTS = reading.MOST_PARTS + 1
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
-from lib.faces.store import AlignmentStore
+from lib.facesets.sorting import moves
 from lib.files import writing
-from lib.lock import Beat, Lock
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
 from lib.plugin import WRITERS
-from lib.sorting import moves
-from lib.training import checkpoint
+from lib.system.lock import Beat, Lock
+from lib.training.saved import checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 ALLOWED = {  # where files are written by other means, and why

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib import web
 from lib.gathering.addresses import Listed
 from lib.gathering.checking import Wishes
 from lib.gathering.gather import gather
 from lib.gathering.report import DONE, FAILED
+from lib.net import web
 
 PUBLIC, ANOTHER = "93.184.216.34", "2606:2800:220:1::1"
 

@@ -10,7 +10,7 @@ import pytest
 from lib.errors import FaceswapError
 from lib.generating import pickles, published
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 STUB = b"ctorch\nx\n"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from lib.generating import directions, people, sheets
 from lib.generating.generator import z_of
-from lib.generating.walk import loop
+from lib.generating.interpolation import loop
 from lib.plugin import Recognizer
 
 

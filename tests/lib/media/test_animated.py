@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib import cli
+from lib.command import parsing
 from lib.errors import FaceswapError
-from lib.media import info
-from lib.media.sink import writer_for
-from lib.media.source import open_source
+from lib.media.endpoints.sink import writer_for
+from lib.media.endpoints.source import open_source
 from lib.plugin import WRITERS
+from lib.videotools import info
 from scripts.ffmpeg import Ffmpeg, run
 from tests.plain import film, plain_times
 
@@ -22,7 +22,7 @@ DELAYS = [100, 40, 40, 200, 30, 500]  # milliseconds
 
 
 def command(*arguments) -> int:
-    return run(Ffmpeg(**cli.parse("ffmpeg", cli.declaration("ffmpeg"), list(map(str, arguments)))))
+    return run(Ffmpeg(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
 
 
 def moving(path: Path, astronaut: np.ndarray, transparent: bool = False) -> Path:

@@ -11,9 +11,11 @@ from PIL import Image
 
 from lib.errors import FaceswapError
 from lib.files.reading import NotRegular
-from lib.media import ffmpeg, opening, pictures
+from lib.media import opening
+from lib.media.endpoints.source import open_source
 from lib.media.opening import TooLarge, check_memory, open_container, open_picture
-from lib.media.source import open_source
+from lib.media.pictures import picture_file
+from lib.videotools import ffmpeg
 
 
 def png(width: int, height: int, bits: int, kind: int) -> bytes:
@@ -56,8 +58,8 @@ def webp(kind: bytes, width: int, height: int) -> bytes:
 def test_a_small_file_may_not_ask_for_all_of_the_memory(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(FaceswapError, match="million pixels|GB of memory"):
-        pictures.read(tmp_path / name)
-    assert pictures._shown_size(tmp_path / name) is None
+        picture_file.read(tmp_path / name)
+    assert picture_file._shown_size(tmp_path / name) is None
 
 
 def test_a_picture_that_fits_only_into_more_memory_than_is_free(monkeypatch):
@@ -82,7 +84,7 @@ def test_postscript_is_no_picture(tmp_path):
     with Image.open(tmp_path / "photo.jpg") as picture:
         assert picture.format == "EPS"  # as which Pillow would have it drawn
     with pytest.raises(FaceswapError, match="is not a picture"):
-        pictures.read(tmp_path / "photo.jpg")
+        picture_file.read(tmp_path / "photo.jpg")
     with pytest.raises(OSError):
         open_picture(tmp_path / "photo.jpg")
 
@@ -92,7 +94,7 @@ def test_usual_formats_are_read_as_before(tmp_path, astronaut, ending):
     path = tmp_path / f"x{ending}"
     Image.fromarray(astronaut[:64, :64]).save(path)
     with Image.open(path) as picture:
-        assert np.array_equal(pictures.read(path), np.asarray(picture.convert("RGB")))
+        assert np.array_equal(picture_file.read(path), np.asarray(picture.convert("RGB")))
 
 
 @pytest.mark.parametrize("name", ["live.m3u8", "live.mp4", "list.mp4"])
@@ -109,7 +111,7 @@ def test_lists_of_other_files_are_no_videos(tmp_path, name):
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and devices with names")
 def test_pipes_and_devices_are_neither_pictures_nor_videos(tmp_path, astronaut):
-    pictures.write(tmp_path / "a.png", astronaut[:64, :64])
+    picture_file.write(tmp_path / "a.png", astronaut[:64, :64])
     os.mkfifo(tmp_path / "b.png")
     os.mkfifo(tmp_path / "b.mp4")
     (tmp_path / "c.png").symlink_to("/dev/zero")
@@ -123,7 +125,7 @@ def test_pipes_and_devices_are_neither_pictures_nor_videos(tmp_path, astronaut):
 
 def test_a_name_with_a_pattern_is_one_picture(tmp_path, astronaut):
     for name in "x%03d.png", "x001.png":
-        pictures.write(tmp_path / name, astronaut[:64, :64])
+        picture_file.write(tmp_path / name, astronaut[:64, :64])
     with open_container(tmp_path / "x%03d.png") as container:
         assert len(list(container.decode(video=0))) == 1
 

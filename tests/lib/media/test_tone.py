@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib import cli
+from lib.command import parsing
 from lib.media.coded import coded
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
 from lib.media.tone import HLG, PQ, Tone
 from lib.plugin import WRITERS
 from lib.types import Patch
@@ -20,7 +20,7 @@ ROWS, COLUMNS = slice(32, 96), slice(64, 128)
 
 
 def command(*arguments) -> int:
-    return run(Ffmpeg(**cli.parse("ffmpeg", cli.declaration("ffmpeg"), list(map(str, arguments)))))
+    return run(Ffmpeg(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
 
 
 def face(astronaut: np.ndarray, number: int = 0) -> np.ndarray:

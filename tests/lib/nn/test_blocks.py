@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.training import backend  # noqa: F401  TensorFlow starts silently
+from lib.nn import backend  # noqa: F401  TensorFlow starts silently
 
 
 @pytest.mark.parametrize("block", [2, 4])

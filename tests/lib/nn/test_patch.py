@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from lib.nn import patch, start
+from lib.nn import initial_weights, patch
 
 RANDOM = np.random.default_rng(0)
 
@@ -54,7 +54,7 @@ def test_instance_norm_evens_out_each_channel_of_each_picture():
 def test_spectral_norm_makes_the_largest_singular_value_1():
     layer = patch.SpectralConv2D(5, 4, use_bias=False, kernel_initializer=keras.initializers.RandomNormal(0.0, 3.0))
     layer.build((None, 4, 4, 3))
-    start.draw({"network": keras.Sequential([keras.Input((4, 4, 3)), layer])}, 1)
+    initial_weights.draw({"network": keras.Sequential([keras.Input((4, 4, 3)), layer])}, 1)
     basis = np.eye(48, dtype=np.float32).reshape(48, 4, 4, 3)  # what it makes of these are the rows of its kernel
 
     def largest(training: bool) -> float:
@@ -68,7 +68,7 @@ def test_spectral_norm_makes_the_largest_singular_value_1():
 
 
 def test_its_cost_is_what_was_published():
-    from lib.training.estimate import cost
+    from lib.training.run.estimate import cost
 
     counted = cost(patch.translator(6, 64, "g"), 128)
     assert counted.parameters == 7_837_699 and counted.operations / 1e9 == pytest.approx(17.5, rel=0.02)

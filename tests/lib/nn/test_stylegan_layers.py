@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from lib.nn import start, stylegan
-from lib.training import backend
+from lib.nn import backend, initial_weights, stylegan
 from tests.backends import answer_of
 
 import keras  # isort: skip
@@ -267,13 +266,13 @@ def test_networks_of_2019_have_the_published_counts_of_parameters():
 def forwards(given: dict) -> list:
     """What networks draw and tell that every backend begins with alike, and two slopes of them."""
     backend.set_up("float32", 1)
-    from lib.training.adversarial import path_lengths, r1
+    from lib.training.model.adversarial import path_lengths, r1
 
     found = []
     for synthesis, discriminator in DESIGNS.values():
         networks = {"mapping": stylegan.mapping(LATENT, 2), "synthesis": synthesis(latent=LATENT, **SMALL),
                     "discriminator": discriminator(**SMALL)}
-        start.draw(networks, 3)
+        initial_weights.draw(networks, 3)
         w = networks["mapping"](ops.convert_to_tensor(normal(4, LATENT)))
         styles = stylegan.broadcast(w, stylegan.slots(SMALL["size"]))
         drawn = networks["synthesis"](styles)

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from lib.errors import FaceswapError
-from lib.media import pictures
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.plugin import WRITERS
 from lib.provenance import keys
 from lib.provenance.marking import Mark, consent_of, file_hash
@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def original(astronaut, tmp_path) -> Path:
     path = tmp_path / "original.jpg"
-    pictures.write(path, astronaut[:64, :96])
+    picture_file.write(path, astronaut[:64, :96])
     return path
 
 
@@ -52,7 +52,7 @@ def unsigned(ending: str, image: np.ndarray, folder: Path) -> bytes:
     if ending == ".gif":
         Image.fromarray(image).save(path)
     else:
-        pictures.write(path, image)
+        picture_file.write(path, image)
     return path.read_bytes()
 
 
@@ -66,7 +66,7 @@ def test_a_marked_picture_is_valid_and_says_how_it_came_about(mark, original, as
     assert found.swap["original_sha256"] == file_hash(original) and found.swap["models_sha256"] == [MODEL]
     assert any(file_hash(original) in ingredient and "parentOf" in ingredient for ingredient in found.ingredients)
     assert any(MODEL in ingredient and "inputTo" in ingredient for ingredient in found.ingredients)
-    assert np.array_equal(pictures.read(path), pictures.read(tmp_path / f"unsigned{ending}"))
+    assert np.array_equal(picture_file.read(path), picture_file.read(tmp_path / f"unsigned{ending}"))
 
 
 @pytest.mark.parametrize("ending", [*PICTURES, ".gif"])
@@ -199,7 +199,7 @@ def test_own_certificates_sign(mark, original, tmp_path):
 def test_xmp_says_it_to_any_reader(mark, original, astronaut, tmp_path):
     for ending in PICTURES:
         path = tmp_path / f"swapped{ending}"
-        pictures.write(path, astronaut, mark=mark, original=original)
+        picture_file.write(path, astronaut, mark=mark, original=original)
         with Image.open(path) as picture:
             found = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp", "").encode() or picture.tag_v2[700]
         said, = ElementTree.fromstring(found).iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
@@ -210,14 +210,14 @@ def test_xmp_says_it_to_any_reader(mark, original, astronaut, tmp_path):
 @pytest.mark.parametrize("ending", [".png", ".tif"])
 def test_pictures_of_16_bits_are_marked_too(mark, original, astronaut, tmp_path, ending):
     path = tmp_path / f"deep{ending}"
-    pictures.write(path, astronaut.astype(np.uint16) * 257, mark=mark, original=original)
+    picture_file.write(path, astronaut.astype(np.uint16) * 257, mark=mark, original=original)
     found = provenance_of(path)
-    assert found.state == INTACT and found.statement and pictures.pixels(path).image.dtype == np.uint16
+    assert found.state == INTACT and found.statement and picture_file.pixels(path).image.dtype == np.uint16
 
 
 def test_grey_pictures_are_marked_and_masks_are_not(mark, astronaut, tmp_path):
     (tmp_path / "in").mkdir()
-    pictures.write(tmp_path / "in" / "grey.png", astronaut[:100, :120, 0])
+    picture_file.write(tmp_path / "in" / "grey.png", astronaut[:100, :120, 0])
     source = open_source(tmp_path / "in")
     rows, columns = slice(20, 60), slice(30, 80)
     face = np.full((40, 50, 3), 90, np.uint8)

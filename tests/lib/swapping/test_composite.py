@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from lib.faces import geometry
-from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
 from lib.faces.masks import inner_skin
+from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
 from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.types import Face, Frame, SwappedFace
 

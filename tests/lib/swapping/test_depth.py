@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from lib.alignments.masking import MaskedFace
+from lib.alignments.store import AlignmentStore, StoredFace
 from lib.faces.geometry import DEFAULT_COVERAGE
-from lib.faces.masking import MaskedFace
 from lib.faces.masks import extended
-from lib.faces.store import AlignmentStore, StoredFace
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
 from lib.swapping.composite import Compositor
 from lib.swapping.depth import Depth

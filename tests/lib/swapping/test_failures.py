@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from lib.alignments.masking import MaskedFace
 from lib.faces.geometry import DEFAULT_COVERAGE
-from lib.faces.masking import MaskedFace
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, Blender, Color, Masker
 from lib.swapping.composite import Compositor, crop_face
-from lib.swapping.eyes import EyesFollow
 from lib.swapping.exemplars.stage import Planned
+from lib.swapping.eyes import EyesFollow
 from lib.swapping.pipeline import Role, swap_frames
 from lib.types import Face, Frame
 

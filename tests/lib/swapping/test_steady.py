@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces.masking import MaskedFace
+from lib.alignments.masking import MaskedFace
 from lib.swapping.steady import REACH, evened_mask, filtered, steadied
 from lib.types import AlignedFace, Detection, Fit, Frame, SwappedFace
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from lib.alignments.masking import MaskedFace
 from lib.faces import geometry
-from lib.faces.masking import MaskedFace
 from lib.faces.masks import hull
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
 from lib.swapping import tint

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.media import pictures
-from lib.training.data import NONE, Augmentation
-from lib.training.pictures import Pictures, read_squares
+from lib.media.pictures import picture_file
+from lib.training.batches.data import NONE, Augmentation
+from lib.training.batches.whole_pictures import Pictures, read_squares
 
 
 @pytest.fixture
 def folder(astronaut, hopper, tmp_path):
     """A square, a tall, and a wide picture, and what is none."""
-    pictures.write(tmp_path / "a.png", astronaut)
-    pictures.write(tmp_path / "b.jpg", hopper)
-    pictures.write(tmp_path / "c.png", astronaut[100:400])
+    picture_file.write(tmp_path / "a.png", astronaut)
+    picture_file.write(tmp_path / "b.jpg", hopper)
+    picture_file.write(tmp_path / "c.png", astronaut[100:400])
     (tmp_path / "notes.txt").write_text("none")
     return tmp_path
 
@@ -24,7 +24,7 @@ def folder(astronaut, hopper, tmp_path):
 def test_squares_are_the_middle_and_a_little_larger_than_what_is_seen(folder):
     squares = read_squares(folder, 64)
     assert [square.shape for square in squares] == [(72, 72, 3)] * 3, "64 of 72 as 256 of 286"
-    wide = pictures.read(folder / "c.png")
+    wide = picture_file.read(folder / "c.png")
     np.testing.assert_allclose(squares[2].mean((0, 1)), wide[:, 106:406].mean((0, 1)), atol=2)
 
 

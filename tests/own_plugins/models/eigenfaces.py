@@ -9,7 +9,7 @@ from keras import layers, ops
 from lib.nn.stylegan import MeanStyle
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.model import FaceModel, Losses
+from lib.training.model.contract import FaceModel, Losses
 
 
 @MODELS.register

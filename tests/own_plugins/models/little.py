@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from lib.plugin import MODELS
-from lib.training.autoencoder import Autoencoder
+from lib.training.model.autoencoder import Autoencoder
 
 
 @MODELS.register

@@ -7,8 +7,8 @@ from keras import layers
 
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.losses import mean_absolute
-from lib.training.model import FaceModel, Losses
+from lib.training.model.contract import FaceModel, Losses
+from lib.training.model.losses import mean_absolute
 
 
 @MODELS.register

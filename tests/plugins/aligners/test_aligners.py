@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.media import pictures
+from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS
 
 NOSE_TIP, CHIN, OUTER_EYES, MOUTH_CORNERS = 30, 8, (36, 45), (48, 54)
@@ -68,7 +68,7 @@ def test_error_on_hand_marked_faces(aligner, detector, shared, searched):
         marked = [np.array(face["landmarks_68"], float) for face in entry["faces"] if face["box"][2] >= detector.smallest]
         if not marked:
             continue
-        image = pictures.read(shared(f"annotated/{entry['file']}"))
+        image = picture_file.read(shared(f"annotated/{entry['file']}"))
         key = type(detector), entry["file"]
         if key not in searched:
             searched[key] = np.array([face.box for face in detector.detect([image])[0]]).reshape(-1, 4)

@@ -7,7 +7,7 @@ import pytest
 
 from lib.errors import FaceswapError
 from lib.faces.search import closer, dlib_box, shrunk
-from lib.media import pictures
+from lib.media.pictures import picture_file
 from lib.plugin import DETECTORS
 
 # the share of hand-counted faces that each must find; a new detector has to say its own here or reach the general one
@@ -75,7 +75,7 @@ def test_recall_of_hand_counted_faces(detector, shared):
         chosen = [file for file in chosen if file.startswith("single/")][::SLOW[name]]
     expected = found = extra = 0
     for file in chosen:
-        image = pictures.read(shared(f"photos/{file}"))
+        image = picture_file.read(shared(f"photos/{file}"))
         faces = len(detector.detect([image])[0] or closer(detector, image))
         low, high = counts[file]["accept"]
         expected += low
@@ -116,7 +116,7 @@ def test_boxes_are_as_dlib_draws_them(detector, shared):
             points = np.array(face["landmarks_68"], float)
             box = dlib_box(np.stack([points[36:42].mean(0), points[42:48].mean(0)]), points[[48, 54]])
             if box[2] - box[0] >= max(1.1 * detector.smallest, 36):
-                found = found or detector.detect([pictures.read(shared(f"annotated/{entry['file']}"))])[0]
+                found = found or detector.detect([picture_file.read(shared(f"annotated/{entry['file']}"))])[0]
                 overlaps.append(max((overlap(one.box, box) for one in found), default=0))
     assert len(overlaps) >= 8 and min(overlaps) > 0.5 and np.mean(overlaps) > 0.75
 

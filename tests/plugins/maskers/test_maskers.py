@@ -8,7 +8,7 @@ import pytest
 from lib.errors import FaceswapError
 from lib.faces.geometry import crop, transform_points
 from lib.faces.masks import extended, hull
-from lib.media import pictures
+from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS
 from lib.types import AlignedFace, Face
 
@@ -97,8 +97,8 @@ def test_overlap_with_labelled_faces(shared):
     labels = json.loads(shared("masks/labels.json").read_text(encoding="utf-8"))
     overlaps = {"hull": [], "extended": []}
     for number in (1, 1112, 1309, 1319, 1321, 1333, 2095, 2116, 2125):
-        landmarks, aligned = _landmarks(pictures.read(shared(f"masks/{number}.jpg")), "auto")
-        regions = pictures.read(shared(f"masks/{number}_mask.png"))[..., 0]
+        landmarks, aligned = _landmarks(picture_file.read(shared(f"masks/{number}.jpg")), "auto")
+        regions = picture_file.read(shared(f"masks/{number}_mask.png"))[..., 0]
         face = cv2.warpAffine(np.isin(regions, labels["face"]).astype(np.float32), aligned.matrix, (256, 256)) > 0.5
         for name, one in overlaps.items():
             mask = MASKERS.create(name).mask(aligned)[..., 0] > 0.5

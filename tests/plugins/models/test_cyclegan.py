@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.faces.faceset import list_faces, read_face
+from lib.facesets.folder import list_faces, read_face
+from lib.nn import backend
 from lib.plugin import MODELS, SCHEDULES
-from lib.training import backend, checkpoint, loop
-from lib.training.data import Faces
+from lib.training.batches.data import Faces
 from lib.training.plan import Plan
+from lib.training.run import loop
+from lib.training.saved import checkpoint
 
 PARTS = [f"{kind} {identity}" for identity in "ab" for kind in ("G", "D", "cycle", "identity", "D(real)", "D(fake)")]
 
@@ -88,7 +90,7 @@ def test_a_generator_learns_from_its_own_losses_alone(faces):
     """The discriminators' losses do not reach the generators, nor the generators' the discriminators."""
     import tensorflow
 
-    from lib.training.data import NONE, Side
+    from lib.training.batches.data import NONE, Side
 
     model = small(pool=0)
     networks = model.networks()

@@ -17,18 +17,18 @@ import numpy as np
 import pytest
 
 from lib.errors import UsageError
-from lib.faces.faceset import list_faces, read_face
 from lib.faces.geometry import crop_matrix, transform_points
-from lib.nn import start
+from lib.facesets.folder import list_faces, read_face
+from lib.nn import backend, initial_weights
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, MODELS
 from lib.swapping.composite import Compositor
 from lib.swapping.pipeline import Role, largest, swap_frames
-from lib.training import backend, checkpoint
-from lib.training.data import NONE, Faces, Side
-from lib.training.model import FaceModel
-from lib.training.step import Parts, Step
-from lib.training.step_choice import make_step
-from lib.training.swapper import Swapper
+from lib.training.batches.data import NONE, Faces, Side
+from lib.training.model.contract import FaceModel
+from lib.training.saved import checkpoint
+from lib.training.saved.swapper import Swapper
+from lib.training.step.base import Parts, Step
+from lib.training.step.choice import make_step
 from lib.types import Face, Frame
 
 import keras  # isort: skip
@@ -155,7 +155,7 @@ def test_swaps_pictures_of_its_size(model, swappers, pictures):
 
 
 def test_eager_compiled_and_predicted_outputs_are_equal(networks, swappers, pictures):
-    """TensorFlow's graph rewriter has changed the slope of leaky ReLUs behind additions: lib/training/backend.py turns it off."""
+    """TensorFlow's graph rewriter has changed the slope of leaky ReLUs behind additions: lib/nn/backend.py turns it off."""
     import tensorflow
 
     random = np.random.default_rng(0)
@@ -280,7 +280,7 @@ def two_iterations(given: dict) -> list[dict[str, float]]:
     model = MODELS.create(name, **SMALL.get(name, {}))
     batch, rows = batch_of(name, model, folders), []
     networks = model.networks()
-    start.draw(networks, 3)
+    initial_weights.draw(networks, 3)
     step = a_step(model, networks, 1e-5)
     for number in range(2):
         step(fed(batch), number, [1e-5])

@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from lib.nn import start
+from lib.nn import backend, initial_weights
 from lib.plugin import MODELS
-from lib.training import backend, checkpoint
-from lib.training.data import Side
-from lib.training.step import Parts, Step, as_floats
-from lib.training.step_choice import make_step
+from lib.training.batches.data import Side
+from lib.training.saved import checkpoint
+from lib.training.step.base import Parts, Step, as_floats
+from lib.training.step.choice import make_step
 from tests.backends import answer_of
 
 import keras  # isort: skip
@@ -45,7 +45,7 @@ def fed(model, number: int = 0) -> dict:
 
 def networks_of(model) -> dict:
     networks = model.networks()
-    start.draw(networks, 3)
+    initial_weights.draw(networks, 3)
     return networks
 
 

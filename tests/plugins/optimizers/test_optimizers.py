@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lib.nn import backend  # noqa: F401  TensorFlow starts silently
 from lib.plugin import OPTIMIZERS
-from lib.training import backend  # noqa: F401  TensorFlow starts silently
 
 import keras  # isort: skip
 

@@ -3,10 +3,10 @@ import dlib
 import numpy as np
 import pytest
 
+from lib.dlib.recognition import network_file
 from lib.errors import FaceswapError
-from lib.faces.dlib_network import network_file
 from lib.faces.geometry import crop
-from lib.media import pictures
+from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
 from lib.types import AlignedFace, Face
 
@@ -82,7 +82,7 @@ def test_known_people_are_told_apart(recognizer, name, aligner, shared):
     faces, owners = [], []
     for person, files in people.items():
         for file in files:
-            faces.append(face_of(pictures.read(shared(f"identities/{person}/{file}")), aligner))
+            faces.append(face_of(picture_file.read(shared(f"identities/{person}/{file}")), aligner))
             owners.append(person)
     embeddings, owners = recognizer.embed(faces), np.array(owners)
     distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=-1)

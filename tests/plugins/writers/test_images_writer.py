@@ -19,9 +19,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from lib.errors import FaceswapError
-from lib.media import pictures
-from lib.media.sink import writer_for
-from lib.media.source import open_source
+from lib.media.endpoints.sink import writer_for
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.plugin import WRITERS
 from lib.types import Patch, Shard
 
@@ -41,7 +41,7 @@ def folder(astronaut, tmp_path) -> Path:
     path = tmp_path / "in"
     path.mkdir()
     for number, name in enumerate(["video-1.png", "video-2.jpg", "video-10.webp", "B.JPG", "имя 视频.bmp", "x.tif"]):
-        pictures.write(path / name, astronaut[:50 + number, :60])
+        picture_file.write(path / name, astronaut[:50 + number, :60])
     Image.fromarray(astronaut[:40, :40]).save(path / "x.gif")
     Image.fromarray(astronaut[:40, :40]).save(path / "bare", "JPEG")
     return path
@@ -58,7 +58,7 @@ def test_names_and_formats_are_kept(folder, tmp_path):
         lossy = Path(frame.name).suffix.lower() in (".jpg", ".webp")
         assert np.abs(again.image.astype(float) - frame.image).mean() < (3 if lossy else 1e-9)
         with Image.open(tmp_path / "out" / again.name) as picture:
-            assert picture.format == pictures.WRITTEN[Path(again.name).suffix.lower()][0]
+            assert picture.format == picture_file.WRITTEN[Path(again.name).suffix.lower()][0]
 
 
 def test_one_format_for_all_without_losing_a_picture(folder, tmp_path):
@@ -73,7 +73,7 @@ def test_a_video_becomes_numbered_pictures(shared, tmp_path):
     passed_through(source, tmp_path / "a")
     passed_through(source, tmp_path / "b", format="jpg")
     assert os.listdir(tmp_path / "a") == ["one_frame_000001.png"] and os.listdir(tmp_path / "b") == ["one_frame_000001.jpg"]
-    assert np.array_equal(pictures.read(tmp_path / "a" / "one_frame_000001.png"), next(iter(source)).image)
+    assert np.array_equal(picture_file.read(tmp_path / "a" / "one_frame_000001.png"), next(iter(source)).image)
 
 
 def test_a_single_picture_becomes_a_single_picture(folder, tmp_path):
@@ -88,8 +88,8 @@ def test_a_single_picture_becomes_a_single_picture(folder, tmp_path):
 def test_the_colour_profile_goes_with_the_pixels(shared, tmp_path):
     photo = shared("photos/single/rudd_adobe_rgb.jpg")
     passed_through(open_source(photo), tmp_path / "out.png")
-    assert pictures.told_in(tmp_path / "out.png").profile == pictures.told_in(photo).profile
-    assert np.array_equal(pictures.read(tmp_path / "out.png"), pictures.read(photo))
+    assert picture_file.told_in(tmp_path / "out.png").profile == picture_file.told_in(photo).profile
+    assert np.array_equal(picture_file.read(tmp_path / "out.png"), picture_file.read(photo))
 
 
 def test_the_input_is_never_overwritten(folder, tmp_path):
@@ -134,7 +134,7 @@ def put(writer: str, source, path: Path, patches, frames: int | None = None, **o
 @pytest.fixture
 def single(astronaut, tmp_path):
     (tmp_path / "in").mkdir()
-    pictures.write(tmp_path / "in" / "one.png", astronaut[:100, :120])
+    picture_file.write(tmp_path / "in" / "one.png", astronaut[:100, :120])
     return open_source(tmp_path / "in")
 
 
@@ -145,7 +145,7 @@ def test_faces_alone_lie_on_nothing(single, patched, astronaut, tmp_path):
     assert (picture[25:55, 35:75] == (0, 200, 0, 128)).all()
     over = picture[..., :3] * (picture[..., 3:] / 255) + astronaut[:100, :120] * (1 - picture[..., 3:] / 255)
     put("images", single, tmp_path / "whole", [patched], mask="separate")
-    assert np.abs(over - pictures.read(tmp_path / "whole" / "one.png")).max() < 1.5
+    assert np.abs(over - picture_file.read(tmp_path / "whole" / "one.png")).max() < 1.5
     mask = np.asarray(Image.open(tmp_path / "whole" / "one_mask.png"))
     assert mask.shape == (100, 120) and (mask == picture[..., 3]).all()
 
@@ -153,15 +153,15 @@ def test_faces_alone_lie_on_nothing(single, patched, astronaut, tmp_path):
 def test_masks_have_no_profile_of_colours(patched, astronaut, tmp_path):
     (tmp_path / "in").mkdir()
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    pictures.write(tmp_path / "in" / "a.png", astronaut[:100, :120], profile)
+    picture_file.write(tmp_path / "in" / "a.png", astronaut[:100, :120], profile)
     put("images", open_source(tmp_path / "in"), tmp_path / "out", [patched], mask="separate")
-    assert pictures.told_in(tmp_path / "out" / "a.png").profile == profile and pictures.told_in(tmp_path / "out" / "a_mask.png").profile is None
+    assert picture_file.told_in(tmp_path / "out" / "a.png").profile == profile and picture_file.told_in(tmp_path / "out" / "a_mask.png").profile is None
 
 
 def test_pictures_that_differ_in_their_ending_alone_have_a_mask_each(patched, astronaut, tmp_path):
     (tmp_path / "in").mkdir()
     for name in ("a.png", "a.jpg", "b.png"):
-        pictures.write(tmp_path / "in" / name, astronaut[:100, :120])
+        picture_file.write(tmp_path / "in" / name, astronaut[:100, :120])
     put("images", open_source(tmp_path / "in"), tmp_path / "out", [patched], mask="separate")
     assert set(os.listdir(tmp_path / "out")) == {"a.png", "a.jpg", "b.png", "a.png_mask.png", "a.jpg_mask.png", "b_mask.png"}
 
@@ -189,7 +189,7 @@ def test_pictures_of_16_bits_stay_as_they_are_around_the_face(ending, astronaut,
     fine = np.minimum(astronaut[:100, :120].astype(int) * 257 + np.arange(0, 240, 2)[:, None], 65535).astype(np.uint16)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     (tmp_path / "in").mkdir()
-    pictures.write(tmp_path / "in" / f"one.{ending}", fine, profile)
+    picture_file.write(tmp_path / "in" / f"one.{ending}", fine, profile)
     source = open_source(tmp_path / "in")
     frame, = source
     assert frame.is_deep and np.abs(frame.image - (fine / 257)).max() <= 0.51
@@ -202,7 +202,7 @@ def test_pictures_of_16_bits_stay_as_they_are_around_the_face(ending, astronaut,
     there[patched.rows, patched.columns] = patched.mask > 0
     assert after.dtype == np.uint16 and (after[~there] == fine[~there]).all()
     assert np.abs(after[there] - (fine[there] * 0.5 + np.array([0, 200, 0]) * 128.5)).max() < 257
-    assert pictures.told_in(written).profile == profile
+    assert picture_file.told_in(written).profile == profile
 
 
 @pytest.mark.parametrize("kind, transfer", [("hdr", 16), ("hlg", 18)])
@@ -274,7 +274,7 @@ def test_what_a_run_with_the_same_key_wrote_is_not_missing(folder, tmp_path):
 
 
 def test_a_kill_never_leaves_half_a_picture(folder, tmp_path):
-    program = ("import sys; from pathlib import Path; from lib.media.source import open_source; from lib.plugin import WRITERS\n"
+    program = ("import sys; from pathlib import Path; from lib.media.endpoints.source import open_source; from lib.plugin import WRITERS\n"
                "source = open_source(Path(sys.argv[1]))\n"
                "print('ready', flush=True)\n"
                "while True:\n"
@@ -289,7 +289,7 @@ def test_a_kill_never_leaves_half_a_picture(folder, tmp_path):
         process.stdout.close()
         for file in (tmp_path / "out").iterdir() if (tmp_path / "out").exists() else ():
             if file.suffix != ".part":
-                pictures.read(file)
+                picture_file.read(file)
 
 
 def test_a_videos_name_is_no_folder_of_pictures(clips, tmp_path):

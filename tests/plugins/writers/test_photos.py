@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lib.media import pictures
-from lib.media.source import open_source
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.plugin import WRITERS
 from lib.types import Patch
 
@@ -61,7 +61,7 @@ def test_transparency_of_16_bits_stays(ending, astronaut, tmp_path):
         cv2.imwrite(str(photo), cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
     else:
         tifffile.imwrite(photo, rgba, photometric="rgb", extrasamples=["unassalpha"])
-    after = pictures.pixels(swapped(photo, tmp_path / f"out.{ending}", depth=16)).rgba
+    after = picture_file.pixels(swapped(photo, tmp_path / f"out.{ending}", depth=16)).rgba
     assert np.array_equal(after[..., 3], rgba[..., 3])
     outside = np.ones(rgba.shape[:2], bool)
     outside[ROWS, COLUMNS] = False

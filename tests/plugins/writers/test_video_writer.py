@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.media import pictures
+from lib.files.writing import MARK
+from lib.files.writing import work_folder_of as part_of
 from lib.media.coded import planes
-from lib.files.writing import MARK, work_folder_of as part_of
-from lib.media.segments import decoding_times
-from lib.media.source import open_source
+from lib.media.encoding.segments import decoding_times
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
 from lib.plugin import WRITERS
 from lib.types import Shard
 
@@ -124,7 +125,7 @@ def test_other_codecs(codec, ending, clip, tmp_path):
     ({"codec": "h264", "hardware": "nvenc"}, "out.mp4 cannot be encoded with h264_nvenc.*Choose another --writer.hardware, or none"),
     ({"codec": "vp9", "hardware": "qsv"}, "--writer.hardware is for h264, hevc, av1, not for vp9")])
 def test_a_chip_that_is_not_there_is_told(options, words, clip, tmp_path):
-    from lib import device
+    from lib.system import device
 
     if device.gpus():
         pytest.skip("there may be one")
@@ -256,7 +257,7 @@ def test_without_sound(clip, tmp_path):
 def test_odd_sizes_are_kept(ending, astronaut, tmp_path):
     (tmp_path / "in").mkdir()
     for number in range(3):
-        pictures.write(tmp_path / "in" / f"{number}.png", astronaut[:271, number:361 + number])
+        picture_file.write(tmp_path / "in" / f"{number}.png", astronaut[:271, number:361 + number])
     source = open_source(tmp_path / "in")
     frames = list(passed_through(source, tmp_path / f"out.{ending}", rate=10.0))
     assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.2], abs=1e-6)
@@ -267,8 +268,8 @@ def test_odd_sizes_are_kept(ending, astronaut, tmp_path):
 
 def test_pictures_of_different_sizes_are_refused(astronaut, tmp_path):
     (tmp_path / "in").mkdir()
-    pictures.write(tmp_path / "in" / "a.png", astronaut[:100, :100])
-    pictures.write(tmp_path / "in" / "b.png", astronaut[:100, :120])
+    picture_file.write(tmp_path / "in" / "a.png", astronaut[:100, :100])
+    picture_file.write(tmp_path / "in" / "b.png", astronaut[:100, :120])
     with pytest.raises(FaceswapError, match="b.png is 120x100"):
         passed_through(open_source(tmp_path / "in"), tmp_path / "out.mp4")
     assert os.listdir(tmp_path) == ["in"]
@@ -311,8 +312,8 @@ def test_the_same_frames_become_the_same_file(short_segments, clip, tmp_path):
 def test_4k_is_written(astronaut, tmp_path):
     image = cv2.resize(astronaut, (3840, 2160))
     (tmp_path / "in").mkdir()
-    pictures.write(tmp_path / "in" / "1.png", image)
-    pictures.write(tmp_path / "in" / "2.png", image[::-1])
+    picture_file.write(tmp_path / "in" / "1.png", image)
+    picture_file.write(tmp_path / "in" / "2.png", image[::-1])
     first, second = passed_through(open_source(tmp_path / "in"), tmp_path / "out.mp4")
     for shown, meant in ((first, image), (second, image[::-1])):
         assert np.abs(shown.image.astype(float) - meant).mean() < 2
@@ -350,7 +351,7 @@ def written(path: Path, source, key: str, shard: Shard | None = None, broken: in
 
 @pytest.fixture
 def short_segments(monkeypatch):
-    monkeypatch.setattr("lib.media.encode.SEGMENT", 5)
+    monkeypatch.setattr("lib.media.encoding.video_sink.SEGMENT", 5)
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "avi", "ts"])
@@ -417,7 +418,7 @@ def test_no_frame_is_no_video(clip, tmp_path):
 
 
 def test_a_kill_never_leaves_half_a_video(clip, tmp_path):
-    program = ("import sys; from pathlib import Path; from lib.media.source import open_source; from lib.plugin import WRITERS\n"
+    program = ("import sys; from pathlib import Path; from lib.media.endpoints.source import open_source; from lib.plugin import WRITERS\n"
                "source = open_source(Path(sys.argv[1]))\n"
                "print('ready', flush=True)\n"
                "while True:\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.faces.faceset import list_faces, read_face
+from lib.facesets.folder import list_faces, read_face
 from lib.swapping.exemplars import bank as banks
 
 

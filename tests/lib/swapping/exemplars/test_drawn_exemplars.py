@@ -10,7 +10,7 @@ import pytest
 
 from lib.evaluation.detail import PartsOfB, detail
 from lib.faces.bending import Bend, spread
-from lib.faces.faceset import list_faces, read_face
+from lib.facesets.folder import list_faces, read_face
 from lib.plugin import BLENDERS, COLORS, MASKERS
 from lib.swapping.composite import Compositor, crop_face, network_input
 from lib.swapping.exemplars import bank as banks
@@ -59,7 +59,7 @@ def drawer(network, ready):
 @pytest.fixture(scope="module")
 def swapped(files, network):
     """One face of A as the network draws it."""
-    from lib.evaluation.heldout import in_crop
+    from lib.evaluation.held_out import in_crop
 
     aligned = crop_face(Frame(0, files["a"][5].image), in_crop(files["a"][5].aligned), 64, "full", 64)
     images, masks = network(network_input(aligned, 64)[None])
@@ -121,7 +121,7 @@ def test_a_face_is_given_the_light_of_its_frame(drawer, swapped):
 
 def test_the_same_face_is_drawn_wherever_a_run_begins(drawer, files, network):
     """Choices are made in windows that lie where they lie, so that a run that was stopped goes on with the same bytes."""
-    from lib.evaluation.heldout import in_crop
+    from lib.evaluation.held_out import in_crop
 
     frames = [(Frame(number, file.image), [in_crop(file.aligned)]) for number, file in enumerate(files["a"])]
 
@@ -143,7 +143,7 @@ def test_the_same_face_is_drawn_wherever_a_run_begins(drawer, files, network):
 
 
 def test_a_film_longer_than_a_window_is_planned_in_windows(drawer, files, monkeypatch):
-    from lib.evaluation.heldout import in_crop
+    from lib.evaluation.held_out import in_crop
     from lib.swapping.exemplars import stage
 
     monkeypatch.setattr(stage, "WINDOW", 4)

@@ -1,0 +1,171 @@
+"""Masks of a store's faces: made while faces are found, or added later to those that lack them; and laid over other crops of them.
+
+They lie over the "whole" crop by the landmarks as they were fitted, which smoothing does not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.alignments.store import AlignmentStore, StoredFace, default_store
+from lib.errors import FaceswapError, UsageError
+from lib.faces.geometry import crop, crop_matrix, invert, upsampled
+from lib.facesets.folder import FaceFile
+from lib.files.reading import as_json
+from lib.media.base import FrameSource
+from lib.options import REQUIRED
+from lib.plugin import MASKERS, Masker
+from lib.system import device
+from lib.system.parallel import ordered_map
+from lib.system.progress import progress
+from lib.types import AlignedFace, Face, Frame
+
+SIZE = 128  # side of the stored masks: a face's outline takes about a kilobyte
+NEAR = 0.01  # pixels: face pictures tell landmarks with three decimals
+MADE_AT = 256  # side of the crops that maskers look at: networks want to see more than the outline
+
+
+@dataclass(frozen=True)
+class Added:
+    """What `add_masks` did."""
+
+    faces: int
+    frames: int  # with these faces
+    unread: list[int]  # frames that could not be read, whose faces still lack a mask
+
+
+@dataclass(frozen=True)
+class MaskedFace(Face):
+    """A face with the masks that a store has of it."""
+
+    masks: dict[str, np.ndarray]  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop ...
+    fitted: np.ndarray  # ... by these landmarks, (68, 2) float32
+    track: int | None = None  # the same in all frames in which it is followed
+    person: int | None = None  # whose face it is, from 1
+    number: int = 0  # within its frame
+    left_out: bool = False  # is not to be swapped, but may stand in front of one that is
+
+    @classmethod
+    def of(cls, stored: StoredFace) -> MaskedFace:
+        return cls(stored.face.detection, stored.face.landmarks, stored.masks, stored.fitted.landmarks, stored.track, stored.person,
+                   stored.number, stored.dropped is not None)
+
+
+@dataclass(frozen=True)
+class StoredMask(Masker):
+    """The mask called `name` that a store has of each face; its faces are `MaskedFace`s that have one."""
+
+    name: str
+
+    def mask(self, aligned: AlignedFace) -> np.ndarray:
+        face: MaskedFace = aligned.face
+        return laid_over(face.masks[self.name], face.fitted, aligned.matrix, len(aligned.image))
+
+
+def laid_over(mask: np.ndarray, fitted: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """A store's `mask` (S, S, 1) of a face with the landmarks `fitted` (68, 2), as (size, size, 1) float32 over the crop by `matrix`."""
+    onto = matrix @ np.vstack([invert(crop_matrix(fitted, len(mask))), [0, 0, 1]])
+    return cv2.warpAffine(mask, onto, (size, size), flags=cv2.INTER_LINEAR)[..., None]
+
+
+def usable(name: str, store: AlignmentStore | None) -> Masker:
+    """What makes masks called `name` for the faces of `store`: the masks that it has, or the masker with its defaults.
+
+    Masks of landmarks alone are rather made anew, finer than they are stored, if the masker's defaults are what they were made with.
+    Raises UsageError where there is no such masker, or it would need options.
+    """
+    recorded = store.settings.get("maskers", {}).get(name) if store else None
+    fresh = None if any(item.default is REQUIRED for item in MASKERS.declaration(name).options) else MASKERS.create(name)
+    if fresh and (recorded is None or fresh.from_landmarks and as_json(fresh.made_with(), str) == recorded):
+        return fresh
+    if recorded is None:
+        raise UsageError(f"The mask {name} needs options of its own. Make it beforehand: faceswap.py mask -i INPUT -M {name} ... "
+                         "(or extract -M), then it is taken from the alignments.")
+    return StoredMask(name)
+
+
+def check_stored(store: AlignmentStore, maskers: Sequence[Masker], source: Path) -> None:
+    """Raises FaceswapError where a face lacks one of the masks that are to be taken from `store`, whose faces are those of `source`."""
+    for masker in maskers:
+        if isinstance(masker, StoredMask) and (lacking := store.without_mask(masker.name)):
+            raise FaceswapError(f"{store.path} has no mask {masker.name} of the faces in {len(lacking)} of its frames. "
+                                f"Run faceswap.py mask -i {source} -M {masker.name}, with the options that it needs.")
+
+
+def masks_of_files(files: Sequence[FaceFile], name: str, path: Path | None) -> list[np.ndarray]:
+    """(S, S) float32 in [0, 1] for each of `files`, over its picture: the mask called `name` from the alignments file of its source.
+
+    That lies at `path`, or in its usual place beside the source. Raises FaceswapError where a face has none.
+    """
+    made: list[np.ndarray | None] = [None] * len(files)
+    by_store: dict[Path, list[int]] = {}
+    for place, file in enumerate(files):
+        by_store.setdefault(path or default_store(Path(file.origin.source)), []).append(place)
+    for store_path, places in by_store.items():
+        with AlignmentStore.open(store_path, read_only=True) as store:
+            frames = {name: index for index, name in store.names().items() if name}
+            for place in places:
+                file = files[place]
+                index = frames.get(file.origin.name, -1) if file.origin.name else file.origin.frame  # pictures may have moved since
+                for stored in store.faces(index, dropped=True):
+                    if name in stored.masks and np.abs(file.aligned.face.landmarks - stored.fitted.landmarks).max() < NEAR:
+                        made[place] = laid_over(stored.masks[name], stored.fitted.landmarks, file.aligned.matrix, file.size)[..., 0]
+            if lacking := [files[place] for place in places if made[place] is None]:
+                source = Path(lacking[0].origin.source)
+                raise FaceswapError(f"{store_path} has no mask {name} of {len(lacking)} of the {len(places)} faces from {source.name}. "
+                                    f"Run faceswap.py mask -i {source} -M {name} first, or choose another -M/--mask.")
+    return made
+
+
+def masks(image: np.ndarray, face: Face, maskers: Sequence[Masker], aligned: AlignedFace | None = None) -> dict[str, np.ndarray]:
+    """What each masker, by its name, says of a face of `image` (H, W, 3) uint8 RGB: (SIZE, SIZE, 1) float32 over the "whole" crop.
+
+    `aligned` is that crop, where it was made before.
+    """
+    if aligned is None or len(aligned.image) < MADE_AT:
+        aligned = crop(image, face, MADE_AT)
+    elif len(aligned.image) > MADE_AT:
+        smaller = cv2.resize(aligned.image, (MADE_AT, MADE_AT), interpolation=cv2.INTER_AREA)
+        aligned = AlignedFace(face, smaller, upsampled(aligned.matrix, MADE_AT / len(aligned.image)))
+    return {MASKERS.name_of(masker): cv2.resize(masker.mask(aligned), (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., None]
+            for masker in maskers}
+
+
+def begin(store: AlignmentStore, maskers: Sequence[Masker]) -> None:
+    """Notes how masks are made from now on; those that the same maskers made with other options are forgotten."""
+    store.begin_masks({MASKERS.name_of(masker): as_json(masker.made_with(), str) for masker in maskers})
+
+
+def add_masks(source: FrameSource, store: AlignmentStore, maskers: Sequence[Masker]) -> Added:
+    """Masks of all faces of `store` that have none by one of `maskers`, from the frames of `source`, on all cores.
+
+    They are kept as they are made: what an interrupted run made is not made again.
+    """
+    begin(store, maskers)
+    wanted = sorted(set().union(*(store.without_mask(MASKERS.name_of(masker)) for masker in maskers)))
+    total = len({index for index, _ in store.all_faces()})
+
+    def jobs() -> Iterator[tuple[Frame, list[tuple[int, Face, list[Masker]]]]]:
+        for frame in source.at(wanted):
+            faces = [(stored.number, stored.fitted, [masker for masker in maskers if MASKERS.name_of(masker) not in stored.masks])
+                     for stored in store.faces(frame.index)]
+            yield frame, [job for job in faces if job[2]]
+
+    def work(job: tuple[Frame, list[tuple[int, Face, list[Masker]]]]) -> tuple[int, list[tuple[int, dict[str, np.ndarray]]]]:
+        frame, faces = job
+        return frame.index, [(number, masks(frame.image, face, missing)) for number, face, missing in faces]
+
+    faces = 0
+    unread = set(wanted)
+    for index, made in progress(ordered_map(work, jobs(), device.cores()), "mask", total, total - len(wanted)):
+        for number, its_masks in made:
+            store.add_masks(index, number, its_masks)
+        faces += len(made)
+        unread.discard(index)
+    store.commit()
+    return Added(faces, len(wanted) - len(unread), sorted(unread))

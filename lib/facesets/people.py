@@ -1,0 +1,97 @@
+"""Whose face it is: faces of people from face sets, footage or pictures, and their mean identity embeddings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.errors import FaceswapError
+from lib.faces.geometry import crop
+from lib.facesets.folder import is_face_folder, list_faces, read_face
+from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key
+from lib.media.base import FrameSource
+from lib.media.endpoints.source import open_source
+from lib.plugin import Aligner, Detector, Recognizer
+from lib.types import AlignedFace, Face, Frame
+
+logger = logging.getLogger(__name__)
+LOOKED_AT = 24  # faces of a person: enough for a steady mean
+
+
+@dataclass(frozen=True)
+class NamedFace:
+    """A face and where it is from: the file's or picture's name, or "frame 12" of a video."""
+
+    name: str
+    aligned: AlignedFace
+
+
+def read_faces(path: Path, detector: Detector, aligner: Aligner, most: int | None = None) -> Iterator[NamedFace]:
+    """The faces of a face folder; or of a video, a folder of pictures or a picture, the largest of each frame.
+
+    Up to `most` files or frames are looked at, evenly spread; all where it is None.
+    """
+    if path.is_dir() and is_face_folder(path):
+        files = list_faces(path)
+        for index in _spread(len(files), most):
+            yield NamedFace(files[index].name, read_face(files[index]).aligned)
+        return
+    detector, source = detector.settle(None), open_source(path)
+    for frame in _frames(source, most):
+        found = _largest(frame, detector, aligner)
+        if found is not None:
+            yield NamedFace(frame.name or f"frame {frame.index}", found)
+    for loss in source.losses:
+        logger.warning("Incomplete input: %s", loss)
+
+
+def mean_embedding(path: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> np.ndarray:
+    """(D,) float32: the mean over up to LOOKED_AT faces of what `read_faces` takes. Raises FaceswapError where there is no face."""
+    faces = [one.aligned for one in read_faces(path, detector, aligner, LOOKED_AT)]
+    if not faces:
+        raise FaceswapError(f"No faces found in {path}. Name footage, pictures or extracted faces of one person.")
+    return recognizer.embed(faces).mean(0)
+
+
+def gallery(folder: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> dict[str, np.ndarray]:
+    """Mean embeddings by name: each subfolder, picture or video in `folder` is a person. Raises FaceswapError if there are none."""
+    if not folder.is_dir():
+        raise FaceswapError(f"{folder} is not a folder. A gallery is a folder with a picture, a video or a folder of each person.")
+    people = [path for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)) if not path.name.startswith(".")
+              and (path.is_dir() or path.suffix.lower() in PICTURE_ENDINGS | VIDEO_ENDINGS)]
+    if not people:
+        raise FaceswapError(f"The gallery {folder} is empty. Put a picture, a video or a folder of each person into it.")
+    found = {}
+    for path in people:
+        try:
+            found[f"gallery/{path.name}"] = mean_embedding(path, detector, aligner, recognizer)
+        except FaceswapError as error:
+            logger.warning("Left out of the gallery: %s", error)
+    if not found:
+        raise FaceswapError(f"Nobody in the gallery {folder} shows a face.")
+    return found
+
+
+def _spread(count: int, most: int | None) -> list[int]:
+    """Up to `most` indices, evenly."""
+    return np.linspace(0, count - 1, min(count, most or count)).round().astype(int).tolist()
+
+
+def _frames(source: FrameSource, most: int | None) -> Iterator[Frame]:
+    if most is None or source.count is None:
+        yield from source.frames(0, most)
+        return
+    for index in _spread(source.count, most):
+        yield from source.frames(index, index + 1)
+
+
+def _largest(frame: Frame, detector: Detector, aligner: Aligner) -> AlignedFace | None:
+    detections = detector.detect([frame.image])[0]
+    if not detections:
+        return None
+    largest = max(detections, key=lambda found: found.box[2] - found.box[0])
+    return crop(frame.image, Face(largest, aligner.align([frame.image], [largest.box[None]])[0][0]))

@@ -1,0 +1,4 @@
+"""Video files as sources of frames, through FFmpeg's libraries.
+
+Imports: lib.media.
+"""

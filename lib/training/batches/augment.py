@@ -1,0 +1,336 @@
+"""Training faces made on the device that trains: they lie there as uint8, and each iteration cuts, bends, warps and colours its own.
+
+The same pictures, within rounding, as `lib.training.batches.data` makes with OpenCV on the host, from the same draws; written in `keras.ops`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from keras import ops
+
+from lib.faces import bending
+from lib.faces.bending import crossed_share
+from lib.faces.geometry import MIRRORED
+from lib.training.batches import retarget
+from lib.training.batches.data import LIPS, WARPED_OVER, Augmentation, Draws, Faces, Side
+
+MOST_PIXELS = 2**31  # of one identity: their places are counted in 32 bits
+CUBIC = -0.75  # OpenCV's parameter of cubic interpolation
+NOTHING_BENT = np.zeros((1, 1, 1, 2), np.float32)
+
+
+class Stock(NamedTuple):
+    """The faces of one identity, tensors on the device."""
+
+    images: Any  # (M, T, T, 3) uint8
+    regions: Any  # (M, R, R, 3) uint8
+    landmarks: Any  # (M, 68, 2) pixels of these
+    shapes: Any  # (M, 68, 2) in [0, 1] of the model's crop
+    colors: Any  # (M, 2, 3) of 255
+    matrix: Any  # (2, 3) pixels of the images -> the model's crop
+    region_matrix: Any  # (2, 3) of the regions
+    build: Any  # (68, 2)
+    crossed_share: Any  # (68, 1) how much of it is left where it stands like the other identity's
+
+
+def stocks(faces: Mapping[str, Faces]) -> dict[str, Stock]:
+    """By identity, the faces brought to the device."""
+    found = {}
+    for identity, these in faces.items():
+        other = next((other for name, other in faces.items() if name != identity), these)
+        exact = these.colors, these.matrix, these.region_matrix, these.build, crossed_share(these.build, other.build)
+        found[identity] = Stock(*map(ops.convert_to_tensor, (
+            these.images, these.regions, these.landmarks, these.shapes, *(array.astype(np.float32) for array in exact))))
+    return found
+
+
+def bytes_of(faces: Mapping[str, Faces]) -> int:
+    """What `stocks` takes of the device's memory."""
+    return sum(these.nbytes for these in faces.values())
+
+
+class Augment:
+    """Makes the batches that draws describe: draws by identity and `stocks` -> float32 `Side`s by identity, as a model gets them; and what
+    is left to chance besides as it is."""
+
+    def __init__(self, augmentation: Augmentation, size: int, drawn: int):
+        self._augmentation, self._size, self._drawn = augmentation, size, drawn
+
+    def __call__(self, draws: Mapping[str, Draws], held: Mapping[str, Stock]) -> dict[str, Side]:
+        made = {}
+        for name, drawn in draws.items():
+            drawn = type(drawn)(*map(ops.convert_to_tensor, drawn))
+            others = next((stock for other, stock in held.items() if other != name), None)
+            made[name] = self._side(held[name], others, drawn) if name in held else drawn
+        return made
+
+    def _side(self, own: Stock, others: Stock | None, draws: Draws) -> Side:
+        size, drawn, does = self._size, self._drawn, self._augmentation
+        index, bent, wanted, crossed = draws.index, ops.convert_to_tensor(NOTHING_BENT), ops.take(own.shapes, draws.index, 0), draws.crossed
+        if does.retarget and others is not None:
+            retargeted, other = draws.other >= 0, ops.maximum(draws.other, 0)
+            share = ops.where(crossed[:, None, None], own.crossed_share[None], draws.share[:, None, None])
+            aim = ops.take(others.shapes, other, 0) + share * (own.build - others.build)
+            index = ops.where(retargeted, _nearest(own.shapes, aim, draws.nearest), index)
+            wanted = ops.where(retargeted[:, None, None], aim, ops.take(own.shapes, index, 0))
+            present = _moved(ops.take(own.shapes, index, 0), draws.move, size)
+            bent = ops.where(retargeted[:, None, None, None], _bend(_moved(wanted, draws.move, size), present), 0.0)
+        points = _moved(wanted, draws.move, size)
+        target = _rounded(_cubic(own.images, index, *_places(own.matrix, draws.move, bent, size, drawn)))
+        regions = _rounded(_linear(own.regions, index, *_places(own.region_matrix, draws.move, bent, size, size), zeros=True))
+        seen = None  # where a face of the other identity goes in
+        if does.retarget and others is not None:
+            target = ops.where(retargeted[:, None, None, None], _with_mouth(target, points, own, index, others, other, drawn), target)
+            if does.crossed:
+                places = _places(others.matrix, draws.move, ops.convert_to_tensor(NOTHING_BENT), size, size)
+                seen = _rounded(_cubic(others.images, other, *places))
+                target = ops.where(crossed[:, None, None, None], _lit_like(target, seen, regions[..., :1]), target)
+                points = ops.where(crossed[:, None, None], _moved(ops.take(others.shapes, other, 0), draws.move, size), points)
+        if does.light:
+            target, seen = _lit(target, draws.light), seen if seen is None else _lit(seen, draws.light)
+        if does.color:
+            gain, lift = draws.gain[:, None, None], draws.lift[:, None, None]
+            target, seen = (picture if picture is None else _rounded((picture - 128.0) * gain + 128.0 + lift) for picture in (target, seen))
+        source = _averaged(target, size)
+        if seen is not None:
+            source = ops.where(crossed[:, None, None, None], seen, source)
+        if does.warp:
+            source = _warped(source, draws.warp)
+        if does.blur:
+            source = _blurred(source, draws.blur, does.blur * size)
+        if does.flip:
+            source, target, regions = (ops.where(draws.flip[:, None, None, None], ops.flip(picture, 2), picture)
+                                       for picture in (source, target, regions))
+            turned = ops.take(points, MIRRORED, 1) * ops.convert_to_tensor(np.float32([-1, 1])) + ops.convert_to_tensor(np.float32([1, 0]))
+            points = ops.where(draws.flip[:, None, None], turned, points)
+        return Side(source / 255.0, target / 255.0, regions / 255.0, points)
+
+
+def _rounded(picture):
+    """As a picture of whole numbers from 0 to 255 would be."""
+    return ops.clip(ops.round(picture), 0.0, 255.0)
+
+
+def _moved(shapes, move, size: int):
+    """(N, 68, 2) in [0, 1] of the crop, through (N, 2, 3) matrices of its pixels."""
+    pixels = shapes * size - 0.5
+    return (ops.matmul(pixels, ops.transpose(move[:, :, :2], (0, 2, 1))) + move[:, None, :, 2] + 0.5) / size
+
+
+def _places(matrix, move, bent, size: int, side: int):
+    """x and y (N, side, side) in the stock's images of each pixel of the crops of `size` pixels, moved, bent and made as large as `side`.
+
+    `bent` as `_bend` gives it, or NOTHING_BENT.
+    """
+    factor = side / size
+    linear, shift = ops.matmul(move[:, :, :2], matrix[:, :2]), ops.matmul(move[:, :, :2], matrix[:, 2:])[..., 0] + move[:, :, 2]
+    linear, shift = linear * factor, shift * factor + (factor - 1) / 2
+    determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
+    a, b, c, d = (linear[:, row, column] / determinant for row, column in ((1, 1), (0, 1), (1, 0), (0, 0)))  # of the inverse
+    if bent.shape[1] > 1:
+        bent = _resized(bent * side, _enlarging(bending.GRID, side, cv2.INTER_CUBIC))
+    grid = ops.arange(side, dtype="float32")
+    x, y = bent[..., 0] + grid[None, None, :] - shift[:, 0, None, None], bent[..., 1] + grid[None, :, None] - shift[:, 1, None, None]
+    a, b, c, d = (one[:, None, None] for one in (a, b, c, d))
+    return a * x - b * y, d * y - c * x
+
+
+def _taps(images, index, x, y, weights, zeros: bool):
+    """Sums what pixels around x and y (N, H, W) of the images (M, T, T, C) at `index` (N,) weigh.
+
+    `weights(fraction)` gives those along one axis, by their distance from the pixel at the left or above. Beyond the image there is its
+    edge, or 0.
+    """
+    count, side, channels = images.shape[0], images.shape[1], images.shape[3]
+    flat = ops.reshape(images, (count * side * side, channels))
+    left, top = ops.floor(x), ops.floor(y)
+    across, down = weights(x - left), weights(y - top)
+    left, top = ops.cast(left, "int32"), ops.cast(top, "int32")
+    start = ops.cast(index, "int32")[:, None, None] * (side * side)
+    total = 0.0
+    for below, vertical in down.items():
+        row = top + below
+        for beside, horizontal in across.items():
+            column = left + beside
+            place = start + ops.clip(row, 0, side - 1) * side + ops.clip(column, 0, side - 1)
+            weight = vertical * horizontal
+            if zeros:
+                inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
+                weight = ops.where(inside, weight, 0.0)
+            total = total + weight[..., None] * ops.cast(ops.take(flat, place, 0), "float32")
+    return total
+
+
+def _cubic(images, index, x, y):
+    def weights(part):
+        def far(distance):
+            return ((CUBIC * distance - 5 * CUBIC) * distance + 8 * CUBIC) * distance - 4 * CUBIC
+
+        def near(distance):
+            return ((CUBIC + 2) * distance - (CUBIC + 3)) * distance * distance + 1
+
+        before, here, after = far(part + 1), near(part), near(1 - part)
+        return {-1: before, 0: here, 1: after, 2: 1 - before - here - after}
+
+    return _taps(images, index, x, y, weights, zeros=False)
+
+
+def _linear(images, index, x, y, zeros: bool = False):
+    return _taps(images, index, x, y, lambda part: {0: 1 - part, 1: part}, zeros)
+
+
+def _nearest(shapes, wanted, place):
+    """(N,) index of that of `shapes` (M, 68, 2) which is the `place`-nearest to each of `wanted` (N, 68, 2)."""
+    weights = ops.convert_to_tensor(np.repeat(np.sqrt(retarget.WEIGHTS), 2)[None])
+    one, other = (ops.reshape(points, (-1, 136)) * weights for points in (wanted, shapes))
+    one, other = one - ops.mean(other, 0), other - ops.mean(other, 0)  # near zero, so that squares lose little
+    apart = ops.sum(ops.square(one), 1)[:, None] - 2 * ops.matmul(one, ops.transpose(other)) + ops.sum(ops.square(other), 1)[None]
+    ordered = ops.argsort(apart, 1)
+    return ops.cast(ops.take_along_axis(ordered, ops.cast(place, "int32")[:, None], 1)[:, 0], "int32")
+
+
+@cache
+def _enlarging(coarse: int, size: int, kind: int, cut: int = 0) -> np.ndarray:
+    """(size - 2 cut, coarse): how OpenCV interpolates `size` numbers out of a few, without `cut` of them at either end."""
+    enlarged = cv2.resize(np.eye(coarse, dtype=np.float32), (coarse, size), interpolation=kind)
+    return enlarged[cut:size - cut]
+
+
+def _bend(wanted, present):
+    """(N, GRID, GRID, 2): `bending.bend` of each of (N, 68, 2) and (N, 68, 2)."""
+    anchors = np.broadcast_to(bending.ANCHORS.astype(np.float32)[None], (1, *bending.ANCHORS.shape))
+    count, many = 68 + len(bending.ANCHORS), ops.shape(wanted)[0]
+    repeated = ops.tile(ops.convert_to_tensor(anchors), (many, 1, 1))
+    points = ops.concatenate([wanted, repeated], 1)
+    shifts = ops.concatenate([present - wanted, ops.zeros_like(repeated), ops.zeros_like(wanted[:, :3])], 1)
+    ones, none = ops.ones_like(points[..., :1]), ops.zeros_like(wanted[:, :3, :1])
+    upper = ops.concatenate([_kernel(points, points) + bending.STIFFNESS * ops.eye(count, dtype="float32"), ones, points], 2)
+    lower = ops.concatenate([ops.transpose(ops.concatenate([ones, points], 2), (0, 2, 1)), ops.tile(none, (1, 1, 3))], 2)
+    solved = ops.solve(ops.concatenate([upper, lower], 1), shifts)
+    grid = bending.GRID_POINTS.astype(np.float32)
+    places = ops.tile(ops.convert_to_tensor(grid[None]), (many, 1, 1))
+    # Sums, not products of matrices: GPUs may round the factors of these to 10 bits
+    bent = ops.sum(_kernel(places, points)[..., None] * solved[:, None, :count], 2)
+    coarse = bent + solved[:, count:count + 1] + ops.sum(places[..., None] * solved[:, None, count + 1:], 2)
+    return ops.reshape(coarse, (-1, bending.GRID, bending.GRID, 2))
+
+
+def _resized(coarse, matrix: np.ndarray):
+    """(N, G, G, C) -> (N, S, S, C), interpolated along both axes by `matrix` (S, G)."""
+    matrix = ops.convert_to_tensor(matrix)
+    return ops.einsum("hg,ngkc,wk->nhwc", matrix, coarse, matrix)
+
+
+def _kernel(one, other):
+    squares = ops.square(one[:, :, None, 0] - other[:, None, :, 0]) + ops.square(one[:, :, None, 1] - other[:, None, :, 1])
+    return squares * ops.log(squares + 1e-9)
+
+
+def _with_mouth(picture, points, own: Stock, index, others: Stock, other, size: int):
+    """`retarget.fill_mouth` of each (N, S, S, 3), with `points` (N, 68, 2) in [0, 1] of the crop."""
+    lips = points[:, LIPS] * size - 0.5
+    theirs = ops.take(others.landmarks, other, 0)[:, LIPS]
+    opening = lips[:, 12:]
+    width = ops.norm(lips[:, 6] - lips[:, 0], axis=-1)
+    height = ops.norm(opening[:, 2] - opening[:, 6], axis=-1)
+    open_ = height >= retarget.LEAST_OPEN * width
+    middle = ops.mean(lips, 1, keepdims=True)
+    spread = ops.concatenate([lips - middle, ops.ones_like(lips[..., :1])], 2)  # about its middle, so that the squares lose little
+    squares = ops.matmul(ops.transpose(spread, (0, 2, 1)), spread)
+    affine = ops.solve(squares + 1e-6 * ops.eye(3, dtype="float32"), ops.matmul(ops.transpose(spread, (0, 2, 1)), theirs))  # (N, 3, 2)
+    grid = ops.arange(size, dtype="float32")
+    right, down = grid[None, None, :] - middle[:, :, :1], grid[None, :, None] - middle[:, :, 1:]
+    x, y = (affine[:, 0, axis, None, None] * right + affine[:, 1, axis, None, None] * down + affine[:, 2, axis, None, None]
+            for axis in (0, 1))
+    inside = _rounded(_linear(others.images, other, x, y))
+    colors, their_colors = (ops.take(stock.colors, which, 0)[:, :, None, None] for stock, which in ((own, index), (others, other)))
+    normal = ops.clip((inside - their_colors[:, 0]) / their_colors[:, 1], -retarget.BRIGHTEST, retarget.BRIGHTEST)
+    mask = ops.where(open_[:, None, None], _inside(opening, size), 0.0)[..., None]
+    for axis in (1, 2):
+        beside = [ops.roll(mask, shift, axis) for shift in (-1, 1)]
+        mask = 0.5 * mask + 0.25 * (beside[0] + beside[1])
+    return ops.clip(ops.floor(picture + mask * (normal * colors[:, 1] + colors[:, 0] - picture)), 0.0, 255.0)
+
+
+def _inside(corners, size: int):
+    """(N, size, size): 1 where pixels lie within the polygons (N, K, 2)."""
+    grid = ops.arange(size, dtype="float32")
+    x, y = grid[None, None, :], grid[None, :, None]
+    crossings = 0
+    count = corners.shape[1]
+    for number in range(count):
+        (x0, y0), (x1, y1) = ((corners[:, which, 0, None, None], corners[:, which, 1, None, None])
+                              for which in (number, (number + 1) % count))
+        spans = (y0 > y) != (y1 > y)
+        at = x0 + (y - y0) * (x1 - x0) / ops.where(y1 == y0, 1.0, y1 - y0)
+        crossings = crossings + ops.cast(spans & (x < at), "int32")
+    return ops.cast(crossings % 2 == 1, "float32")
+
+
+def _lit_like(picture, other, face):
+    """`retarget.lit_like` of each (N, D, D, 3), where `face` (N, S, S, 1), of 255, counts."""
+    size, drawn = other.shape[2], picture.shape[2]
+    face = face[..., 0]
+    weights = ops.sum(face, 1)  # (N, S)
+    area = ops.sum(weights, 1)
+    some = ops.maximum(area, 1e-6)
+    places = ops.linspace(-1.0, 1.0, size, dtype="float32")
+    middle = ops.matmul(weights, places[:, None]) / some[:, None]
+    places = places[None] - middle
+    brighter = ops.log(1 + ops.sum(other, -1)) - ops.log(1 + ops.sum(_averaged(picture, size), -1))
+    usual = (ops.sum(face * brighter, (1, 2)) / some)[:, None, None]
+    usual = usual + (ops.sum(face * ops.clip(brighter - usual, -retarget.STEEPEST, retarget.STEEPEST), (1, 2)) / some)[:, None, None]
+    brighter = ops.clip(brighter - usual, -retarget.STEEPEST, retarget.STEEPEST)
+    slope = ops.sum(ops.sum(face * brighter, 1) * places, 1) / ops.maximum(ops.sum(weights * ops.square(places), 1), 1e-6)
+    slope = ops.clip(slope, -retarget.STEEPEST, retarget.STEEPEST)[:, None]
+    gain = ops.exp(slope * (ops.linspace(-1.0, 1.0, drawn, dtype="float32")[None] - middle))
+    lit = _rounded(picture * gain[:, None, :, None])
+    return ops.where(ops.max(face, (1, 2))[:, None, None, None] > 127, lit, picture)
+
+
+def _lit(picture, light):
+    """Each (N, S, S, 3) in a light that grows by `light` (N, 2) to the right and downwards."""
+    axis = ops.linspace(-1.0, 1.0, picture.shape[1], dtype="float32")
+    gain = 1 + light[:, 0, None, None] * axis[None, None, :] + light[:, 1, None, None] * axis[None, :, None]
+    return _rounded(picture * gain[..., None])
+
+
+def _averaged(picture, side: int):
+    """`retarget.averaged` of each (N, D, D, 3)."""
+    factor = picture.shape[1] // side
+    if factor == 1:
+        return picture
+    blocks = ops.reshape(picture, (-1, side, factor, side, factor, 3))
+    return ops.floor(ops.mean(blocks, (2, 4)) + 0.5)
+
+
+def _warped(picture, shifts):
+    size = picture.shape[1]
+    side = round(size * WARPED_OVER)
+    field = _resized(shifts, _enlarging(5, side, cv2.INTER_LINEAR, (side - size) // 2)[:size])
+    grid = ops.arange(size, dtype="float32")
+    x, y = field[..., 0] + grid[None, None, :], field[..., 1] + grid[None, :, None]
+    return _rounded(_linear(picture, ops.arange(ops.shape(picture)[0]), x, y))
+
+
+def _blurred(picture, sigma, most: float):
+    """A Gaussian of `sigma` (N,) pixels, at most `most`, as wide as OpenCV makes it for 8-bit pictures."""
+    reach = int(round(max(most, 0.1) * 6 + 1) | 1) // 2
+    distance = ops.convert_to_tensor(np.arange(-reach, reach + 1, dtype=np.float32)[None])
+    half = ops.floor((ops.round(sigma * 6 + 1)) / 2)[:, None]  # OpenCV: an odd number of pixels, at least 6 sigma + 1
+    weights = ops.where(ops.abs(distance) <= half, ops.exp(-0.5 * ops.square(distance / sigma[:, None])), 0.0)
+    weights = weights / ops.sum(weights, 1, keepdims=True)
+    for axis in (1, 2):
+        pads = [(0, 0)] * 4
+        pads[axis] = (reach, reach)
+        padded, size = ops.pad(picture, pads, mode="reflect"), picture.shape[axis]
+        parts = [padded[:, start:start + size] if axis == 1 else padded[:, :, start:start + size] for start in range(2 * reach + 1)]
+        picture = sum(weights[:, number, None, None, None] * part for number, part in enumerate(parts))
+    return _rounded(picture)
+
+
