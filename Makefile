@@ -11,16 +11,20 @@ INSTALLED_DEV := .venv/.installed-requirements-dev.lock
 # Nothing is installed whose hash is not in a lock: what builds a package from source is locked, too, not fetched on the way.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes --no-build-isolation
 
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope
+
 .PHONY: demo test test-slow test-all bench lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/python faceswap.py demo
 
+# In two runs, since TensorFlow keeps memory of models that are gone: each run begins with new processes.
 test: $(INSTALLED) $(INSTALLED_DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+	$(PYTEST) -m "not slow" tests/lib
+	$(PYTEST) -m "not slow" tests --ignore=tests/lib
 
 test-slow: $(INSTALLED) $(INSTALLED_DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadscope -x -m slow
+	$(PYTEST) -x -m slow
 
 test-all: test test-slow
 

@@ -100,8 +100,8 @@ class Network:
         output = table.take("output", _name_or_number, "the name or the number, from 0, of an output", 0)
         table.finish()
 
-        if not self.file.is_file():
-            raise table.wrong("file", f"names {self.file}, which is not there")
+        if not _is_file(self.file):
+            raise table.wrong("file", f"names {str(self.file)[:LONGEST_REASON]}, which is not there")
         _try_out(self.file, self.file.stat().st_mtime_ns)
         self._session = session(self.file, bounded=True)
         self._limit = LOOPING if has_loops(self.file) else RUNNING
@@ -184,6 +184,13 @@ class Network:
         if isinstance(given.shape[0], int) and given.shape[0] * self._bytes > MEMORY:
             raise FaceswapError(f"{self.file} takes {given.shape[0]} pictures at once, which do not fit into memory. Use another network.")
         return given.shape[0] if isinstance(given.shape[0], int) and given.shape[0] > 0 else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _read(path: Path) -> dict[str, Any]:

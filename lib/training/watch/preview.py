@@ -154,7 +154,7 @@ def read_log(log: Path) -> list[dict]:
     rows = []
     try:
         data = read_bytes(log, MOST_LOG, named=False) if log.exists() else b""
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise FaceswapError(f"{log} cannot be read: {error}. Move it away; only curves of the past are lost.") from None
     for line in data.decode("utf-8", "replace").splitlines():
         try:

@@ -121,6 +121,12 @@ def test_a_batch_beyond_the_memory(network):
         network([helper.make_node("Identity", ["pictures"], ["answer"])], {}, batch=1 << 40)
 
 
+def test_a_file_name_of_any_length(tmp_path):
+    (tmp_path / "x.toml").write_text(f'[network]\nfile = "{"x" * 5000}"\nsize = 16\n')
+    with pytest.raises(FaceswapError, match="which is not there"):
+        Network(tmp_path / "x.toml")
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

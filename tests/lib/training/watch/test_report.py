@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.training.watch import report
+from lib.training.watch import preview, report
 from lib.training.watch.preview import write_png
 
 OPTIONS = {"format": 1, "model": "compact", "options": {"width": 48, "latent": 256, "mask": None}, "size": 128, "coverage": "full",
@@ -196,3 +196,9 @@ def test_the_page_before_stays_until_the_new_one_is_whole(folder, full_disk):
 def test_a_folder_that_is_no_model(tmp_path):
     with pytest.raises(FaceswapError, match="holds no model"):
         report.write(tmp_path)
+
+
+def test_a_folder_in_the_place_of_the_log(tmp_path):
+    (tmp_path / "log.jsonl").mkdir()
+    with pytest.raises(FaceswapError, match="cannot be read"):
+        preview.read_log(tmp_path / "log.jsonl")
