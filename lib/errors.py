@@ -35,6 +35,10 @@ class UsageError(FaceswapError):
     exit_code = USAGE
 
 
+class Stopped(KeyboardInterrupt):
+    """A job was asked to stop, by its `stop`. All that was done is kept, as after Ctrl-C."""
+
+
 def trouble_with_machine(error: Exception, options: Collection[str] = ()) -> str | None:
     """One line about an exception that means a full disk, missing memory or missing rights; None for any other.
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import FaceswapError, UsageError
+from lib.version import ROOT
 
 REQUIRED = dataclasses.MISSING
 LONGEST = 4096  # characters of a value: of a path, no system takes more
@@ -25,15 +26,17 @@ MOST = 10 ** 9  # what no number goes beyond, in either direction, unless its op
 
 
 def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None, high: float | None = None, step: int | None = None,
-           choices: tuple | None = None, short: str | None = None, plugin: str | None = None, positional: bool = False) -> Any:
+           choices: tuple | None = None, short: str | None = None, plugin: str | None = None, positional: bool = False,
+           group: str = "", rare: bool = False) -> Any:
     """A dataclass field that users set.
 
     `default` may be left out: then the option is required. `low` and `high` are inclusive bounds of a number, which is
     a multiple of `step`, `choices` the values allowed, `short` the one-letter flag ("-i"), and `plugin` the kind of plugin that is chosen
-    by name ("detectors"), or several where the field is a list[str]. A `positional` option has no flag. All arguments must be
-    literals: declarations are read without importing.
+    by name ("detectors"), or several where the field is a list[str]. A `positional` option has no flag. Help lists it
+    under the heading `group`, and a `rare` one only in `--help all`. All arguments must be literals: declarations are
+    read without importing.
     """
-    metadata = {"plugin": plugin}
+    metadata = {"help": help, "low": low, "high": high, "step": step, "choices": choices, "plugin": plugin}
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -55,6 +58,8 @@ class Option:
     short: str | None = None
     plugin: str | None = None
     positional: bool = False
+    group: str = ""
+    rare: bool = False
 
     @property
     def several(self) -> bool:
@@ -129,20 +134,51 @@ class Declaration:
 
 def declarations(path: Path) -> list[Declaration]:
     """The dataclasses with options, or decorated with a registry's `register`, that the file at `path` declares."""
+    found = []
+    for node in _parsed(path).body:
+        if isinstance(node, ast.ClassDef):
+            declared = _declaration(node, path)
+            if declared.options or declared.registered:
+                found.append(declared)
+    return found
+
+
+def settings_of(script: Path) -> Declaration:
+    """The options of a subcommand: those of the settings that the function `run(settings)` of its script takes."""
+    tree = _parsed(script)
+    run = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
+    return _declaration(*_class(ast.unparse(run.args.args[0].annotation), tree, script))
+
+
+def _parsed(path: Path) -> ast.Module:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        return ast.parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, SyntaxError, ValueError) as error:
         raise FaceswapError(f"Cannot read {path}: {error}. Mend the file or take it away.") from error
-    found = []
+
+
+def _declaration(node: ast.ClassDef, path: Path) -> Declaration:
+    """What a class declares: its own options, then those of its bases that lie in files of the toolkit."""
+    options = [_field(item, path) for item in node.body if _is_option(item)]
+    for base in node.bases:
+        if isinstance(base, ast.Name) and (place := _class(base.id, None, path)):
+            names = {item.name for item in options}
+            options += [item for item in _declaration(*place).options if item.name not in names]
+    registered = any(isinstance(item, ast.Attribute) and item.attr == "register" for item in node.decorator_list)
+    doc = ast.get_docstring(node) or ""
+    return Declaration(node.name, doc.split("\n")[0], doc, tuple(options), registered)
+
+
+def _class(name: str, tree: ast.Module | None, path: Path) -> tuple[ast.ClassDef, Path] | None:
+    """The class called `name` as the file at `path` knows it, and the file that defines it; None where none of the toolkit's does."""
+    tree = tree or _parsed(path)
     for node in tree.body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        fields = [_field(item, path) for item in node.body if _is_option(item)]
-        registered = any(isinstance(item, ast.Attribute) and item.attr == "register" for item in node.decorator_list)
-        if fields or registered:
-            doc = ast.get_docstring(node) or ""
-            found.append(Declaration(node.name, doc.split("\n")[0], doc, tuple(fields), registered))
-    return found
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node, path
+        if isinstance(node, ast.ImportFrom) and node.module and any(alias.name == name for alias in node.names):
+            file = ROOT / Path(*node.module.split(".")).with_suffix(".py")
+            return _class(name, None, file) if file.is_file() else None
+    return None
 
 
 def expanded(path: Path) -> Path:

@@ -17,7 +17,6 @@ from lib.alignments.merge import join
 from lib.alignments.removal import bring_back, remove_deleted
 from lib.alignments.same_film import changed_frames
 from lib.alignments.store import AlignmentStore, StoredFace, default_store, new_store
-from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.facesets.cutting import Cut
 from lib.files.names import same_path
@@ -27,6 +26,7 @@ from lib.media.endpoints.source import open_source
 from lib.options import option
 from lib.plugin import ALIGNERS, WRITERS
 from lib.provenance.run_record import alone
+from lib.settings import Settings
 from lib.system import device
 from lib.system.logs import counted
 from lib.system.parallel import ordered_map, prefetch
@@ -246,7 +246,7 @@ def _import(options: Alignments) -> int:
 
 
 @dataclass(kw_only=True)
-class Alignments(Command):
+class Alignments(Settings):
     """Look at the faces that extract found, correct them, join and exchange them.
 
     alignments report -i clip.mp4                      what was found: frames, faces, tracks, people, gaps

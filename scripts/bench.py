@@ -7,13 +7,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lib.command.parsing import Command
 from lib.errors import DONE
 from lib.options import option
+from lib.settings import Settings
 
 
 @dataclass(kw_only=True)
-class Bench(Command):
+class Bench(Settings):
     """Measure speed, as ratios of things timed side by side in one run.
 
     bench startup    the help of every command

@@ -21,7 +21,7 @@ from lib.alignments.identity import Wanted, embeddings_of, faces_wanted, likenes
 from lib.alignments.masking import MaskedFace, check_stored, usable
 from lib.alignments.removal import faces_shown
 from lib.alignments.store import AlignmentStore, default_store
-from lib.command.parsing import Command, declaration
+from lib.command.parsing import declaration
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces.geometry import crop
 from lib.faces.quality import is_face
@@ -39,6 +39,7 @@ from lib.options import nearest as nearest_name
 from lib.plugin import ALIGNERS, DEFAULT_RECOGNIZER, MASKERS, RECOGNIZERS, REGISTRIES, Masker, Recognizer
 from lib.provenance.run_record import Record, alone, identity, named_files
 from lib.provenance.xmp import SWAPPED, Done
+from lib.settings import Settings
 from lib.swapping.composite import Compositor, crop_face
 from lib.swapping.depth import Depth
 from lib.swapping.enhance import Enhanced, Enhancer
@@ -167,7 +168,7 @@ def run(options: Convert) -> int:
     return SOME_FAILED if troubles else DONE
 
 
-def marking(options: Command, done: Done = SWAPPED) -> Callable[[Path, dict[Path, Any], Callable[[], str | None]], Mark] | None:
+def marking(options: Settings, done: Done = SWAPPED) -> Callable[[Path, dict[Path, Any], Callable[[], str | None]], Mark] | None:
     """How results are marked as synthetic, made once it is known of what; None where they are not to be. `done` says what was done.
     Raises FaceswapError, before any work, where they cannot be."""
     signing = signature(options)
@@ -192,7 +193,7 @@ class Signature(NamedTuple):
     consent: list[Consent]
 
 
-def signature(options: Command) -> Signature | None:
+def signature(options: Settings) -> Signature | None:
     """What --certificate, --signing-key and --consent ask for; None with --no-provenance. Raises FaceswapError where it cannot be had."""
     given = [f"--{name.replace('_', '-')}" for name in ("certificate", "signing_key", "timestamp", "consent") if getattr(options, name)]
     if not options.provenance:
@@ -209,7 +210,7 @@ def signature(options: Command) -> Signature | None:
 
 
 @contextmanager
-def marked(sink: FrameSink | FaceFolder, record: Record, mark: Mark | None, options: Command, troubles: dict[str, None]) -> Iterator[None]:
+def marked(sink: FrameSink | FaceFolder, record: Record, mark: Mark | None, options: Settings, troubles: dict[str, None]) -> Iterator[None]:
     """Has `sink` mark what it writes, and notes in the record how; when all is written, what came of it."""
     sink.mark = mark
     told = {"marked": mark is not None, "label": options.label}
@@ -294,7 +295,7 @@ def _key(options: Convert, source: FrameSource, store: AlignmentStore, models: d
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def told_of(options: Command) -> dict[str, Any]:
+def told_of(options: Settings) -> dict[str, Any]:
     """The options as JSON values."""
     return as_json({item.name.rstrip("_"): getattr(options, item.name) for item in fields(options)}, str)
 
@@ -352,9 +353,9 @@ def _variants(options: Convert) -> list[tuple[str, Convert]]:
     for values in product(*tried.values()):
         chosen = dict(zip(tried, values))
         others = {name for name, value in chosen.items() if value != getattr(options, name)}  # whose own options those given are not
-        settings = {key: value for key, value in options.settings.items() if key.partition(".")[0] not in others}
+        settings = {key: value for key, value in options.plugin_options.items() if key.partition(".")[0] not in others}
         variants.append((", ".join(f"{name.replace('_', '-')} {value}" for name, value in chosen.items()) or "swapped",
-                         replace(options, **chosen, settings=settings)))
+                         replace(options, **chosen, plugin_options=settings)))
     return variants
 
 
@@ -516,7 +517,7 @@ def _recognizer(options: Convert, store: AlignmentStore) -> Recognizer:
     return replace(options, recognizer=name).create("recognizer")
 
 
-def alignments(options: Command, source: FrameSource, only: Sequence[int] | None = None, search: bool = True) -> AlignmentStore:
+def alignments(options: Settings, source: FrameSource, only: Sequence[int] | None = None, search: bool = True) -> AlignmentStore:
     """The faces in all frames of `source`, or in those of `only`: what was found before, and the rest, found now and kept; -p, -D and -A
     as in `options`.
 
@@ -551,13 +552,13 @@ def alignments(options: Command, source: FrameSource, only: Sequence[int] | None
     return AlignmentStore.open(path, read_only=True)  # others may use it meanwhile
 
 
-def _asked(options: Command, kind: str, before: str | None) -> bool:
+def _asked(options: Settings, kind: str, before: str | None) -> bool:
     """Whether a detector or aligner is asked for, and it is not the one called `before` as it is."""
     default = next(item.default for item in fields(options) if item.name == kind)
-    return getattr(options, kind) not in (default, before) or bool(options.settings.get(kind))
+    return getattr(options, kind) not in (default, before) or bool(options.plugin_options.get(kind))
 
 
-def _known(options: Command, source: FrameSource, path: Path) -> AlignmentStore | None:
+def _known(options: Settings, source: FrameSource, path: Path) -> AlignmentStore | None:
     """The store at `path` where all of a video was searched and linked before: nothing is written to it, and no detector is needed."""
     if source.rate is None or not path.is_file():
         return None
@@ -588,7 +589,7 @@ def _chooser(options: Convert, swapper: Swapper) -> Choose:
 
 
 @dataclass(kw_only=True)
-class Convert(Command):
+class Convert(Settings):
     """Set swapped faces into a video or pictures.
 
     Takes every frame of the input, replaces each face by what the trained model makes of it, and writes a video or a folder

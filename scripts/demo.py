@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.command.parsing import Command
 from lib.errors import DONE
 from lib.files.writing import copy_file
 from lib.media.endpoints.sample_clips import MovingCamera, Portrait, admiral, astronaut
@@ -18,6 +17,7 @@ from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
 from lib.options import option
 from lib.plugin import WRITERS
+from lib.settings import Settings
 from scripts import swap
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def contact_sheet(original: Path, swapped: Path) -> np.ndarray:
 
 
 @dataclass(kw_only=True)
-class Demo(Command):
+class Demo(Settings):
     """Swap the faces of two portraits that come with the dependencies; no download.
 
     Each becomes a short clip with a moving camera. Then the two are swapped as `swap` does it.

@@ -7,16 +7,16 @@ import json
 import platform
 from dataclasses import asdict, dataclass
 
-from lib.command.parsing import Command
 from lib.errors import DONE
 from lib.options import option
+from lib.settings import Settings
 from lib.system import device
 
 GIB = 1 << 30
 
 
 @dataclass(kw_only=True)
-class Devices(Command):
+class Devices(Settings):
     """Show processor, memory, GPUs, backend and the precision that training will use."""
 
     json: bool = option(False, "Print one JSON object.")

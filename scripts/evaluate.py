@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from lib.alignments.store import AlignmentStore
-from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.evaluation import html_page, lineup, report, set_report, sets
 from lib.evaluation.clip import evaluate
@@ -26,6 +25,7 @@ from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
 from lib.options import option
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
+from lib.settings import Settings
 from lib.system.logs import counted
 from lib.system.progress import progress
 from lib.words import escaped
@@ -155,7 +155,7 @@ def _faces(options: Evaluate) -> int:
 
 
 @dataclass(kw_only=True)
-class Evaluate(Command):
+class Evaluate(Settings):
     """Measure how good a swap is, or how good the faces are that it is to be learnt from.
 
     evaluate a.mp4 out.mp4 --reference b.mp4            a table: ORIGINAL against SWAPPED, frame by frame

@@ -10,7 +10,6 @@ from lib.alignments.extraction import extract as find_faces
 from lib.alignments.identity import Wanted, embeddings_of
 from lib.alignments.sheet import write_sheet
 from lib.alignments.store import BACK, DROPPED, AlignmentStore, default_store
-from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces.finding import angles_of
 from lib.facesets.folder import FaceFolder, foreign_faces
@@ -20,6 +19,7 @@ from lib.media.endpoints.source import open_source
 from lib.media.frame_range import shard_of
 from lib.options import option
 from lib.plugin import Recognizer
+from lib.settings import Settings
 from lib.system.logs import counted
 from lib.system.profile import Stages
 from lib.types import Shard
@@ -158,7 +158,7 @@ def _next(summary: Summary, options: Extract) -> str:
 
 
 @dataclass(kw_only=True)
-class Extract(Command):
+class Extract(Settings):
     """Find the faces in a video, a picture or a folder of pictures, and cut them out aligned.
 
     What was found is kept in an alignments file as the work goes on; run the same command again after an

@@ -6,11 +6,11 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.facesets import packed
 from lib.files.names import same_path
 from lib.options import option
+from lib.settings import Settings
 from lib.system import device
 from lib.system.logs import counted
 from lib.training.batches import checks
@@ -76,7 +76,7 @@ def _listed(names: list[str]) -> str:
 
 
 @dataclass(kw_only=True)
-class Faces(Command):
+class Faces(Settings):
     """Pack a folder of faces into one file, which train loads many times faster, and unpack it again.
 
     faces pack -i faces -o faces.h5           one file of a folder, or of several; train -A faces.h5 takes it as it takes the folder

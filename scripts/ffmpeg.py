@@ -14,7 +14,6 @@ from pathlib import Path
 
 import av
 
-from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.files.names import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
 from lib.files.writing import (
@@ -36,6 +35,7 @@ from lib.media.pictures import picture_file
 from lib.media.video.stitching import jumps_in
 from lib.options import option
 from lib.provenance.reading import statement_in
+from lib.settings import Settings
 from lib.system.logs import counted
 from lib.videotools import encoders, ffmpeg, info
 from lib.videotools.edits import DAMAGE, Expected, Output, Video, comment_of, sound_tracks, tell_lost_marks
@@ -666,7 +666,7 @@ def _hardware(options: Ffmpeg, encodes: bool) -> Encoding:
 
 
 @dataclass(kw_only=True)
-class Ffmpeg(Command):
+class Ffmpeg(Settings):
     """Take videos apart, put them together, cut, scale, turn and join them, with ffmpeg.
 
     ffmpeg extract -i clip.mp4 -o frames                  every frame as a picture; frames.json keeps their times

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError
 from lib.options import option
+from lib.settings import Settings
 from lib.system.logs import counted
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def run(options: Gather) -> int:
 
 
 @dataclass(kw_only=True)
-class Gather(Command):
+class Gather(Settings):
     """Download pictures and videos from a list of addresses.
 
     The list is a text file with one address (http:// or https://) a line; blank lines and lines that begin with # are passed over.

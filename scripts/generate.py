@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib.alignments.identity import likeness
-from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.evaluation.distance import FEWEST, distribution, diversity
 from lib.evaluation.generator_progress import as_drawn, standing
@@ -29,6 +28,7 @@ from lib.media.pictures import picture_file
 from lib.options import option
 from lib.plugin import WRITERS
 from lib.provenance.run_record import Record
+from lib.settings import Settings
 from lib.system.logs import counted
 from lib.system.progress import progress
 from lib.types import AlignedFace, Face
@@ -429,7 +429,7 @@ class _Job:
 
 
 @dataclass(kw_only=True)
-class Generate(Command):
+class Generate(Settings):
     """Draw faces of nobody with a trained StyleGAN, and what can be done with them.
 
     generate -m MODEL -o OUT --seeds 0-63 --grid 8x8          a picture of each seed, and a sheet of all

@@ -5,15 +5,15 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from lib.command.parsing import Command
 from lib.errors import DONE, UsageError
 from lib.options import REQUIRED, Option, nearest, option
 from lib.plugin import REGISTRIES
 from lib.registry import Registry
+from lib.settings import Settings
 
 
 @dataclass(kw_only=True)
-class Plugins(Command):
+class Plugins(Settings):
     """List every plugin, or show the options of one.
 
     plugins                  all plugins of all kinds, a line each

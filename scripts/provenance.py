@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.command.parsing import Command
 from lib.errors import DONE, FIXABLE, SOME_FAILED, FaceswapError, UsageError
 from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key
 from lib.files.reading import NotRegular, read_json
@@ -17,6 +16,7 @@ from lib.options import option
 from lib.provenance.marking import file_hash
 from lib.provenance.reading import CHANGED, INTACT, PARTLY, SYNTHETIC, UNMARKED, Provenance, provenance_of
 from lib.provenance.run_record import record_of
+from lib.settings import Settings
 from lib.system.logs import counted
 from lib.system.parallel import ordered_map
 from lib.system.progress import progress
@@ -132,7 +132,7 @@ def _words(found: Provenance, checks: list[str]) -> str:
 
 
 @dataclass(kw_only=True)
-class ProvenanceCommand(Command):
+class ProvenanceCommand(Settings):
     """Tell what a picture or video says of its origin, and whether it was changed since.
 
     Reads Content Credentials (C2PA) of any maker and verifies them, without a network. The exit code is 0 where the file is as it was

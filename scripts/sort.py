@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.facesets.folder import FaceFile, NotAFace, list_faces, read_face
 from lib.facesets.sorting import moves
@@ -22,6 +21,7 @@ from lib.facesets.sorting.order import Group, SortedFace, arranged, measured
 from lib.files.names import natural_key, same_path
 from lib.options import option
 from lib.plugin import Recognizer
+from lib.settings import Settings
 from lib.system import device
 from lib.system.logs import counted
 from lib.system.parallel import ordered_map
@@ -165,7 +165,7 @@ def _listed(names: list[str]) -> str:
 
 
 @dataclass(kw_only=True)
-class Sort(Command):
+class Sort(Settings):
     """Put faces into an order or into groups, so that those to delete lie side by side.
 
     sort -i faces -o sorted --by blur            copies named 00000_..., so that a file browser shows them in order

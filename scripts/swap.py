@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.command.parsing import Command
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
 from lib.evaluation.quick_look import look_ahead
 from lib.facesets.packed import read_faces
@@ -20,6 +19,7 @@ from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
 from lib.options import option
 from lib.provenance.run_record import identity
+from lib.settings import Settings
 from lib.swapping.composite import Compositor
 from lib.swapping.label import Label
 from lib.system import device
@@ -53,7 +53,7 @@ def run(options: Swap) -> int:
         color=options.color, exemplars=options.exemplars, mask=options.mask, blender=options.blender, writer=options.writer, label=options.label,
         provenance=options.provenance, consent=options.consent, certificate=options.certificate, signing_key=options.signing_key,
         timestamp=options.timestamp,
-        settings=_chosen(options, *finding, "color", "blender", "writer"))
+        plugin_options=_chosen(options, *finding, "color", "blender", "writer"))
     convert.masks(options.mask, alignments)  # mistakes are told before the work begins
     convert.marking(converting)
     if options.label is not None:
@@ -69,10 +69,10 @@ def run(options: Swap) -> int:
     codes = [
         record.step("extract A", find, extract.Extract(
             **finding, people=False, input=options.input_a, output=faces_a, alignments=alignments, min_face=options.min_face,
-            settings=_chosen(options, *finding)), [faces_a, alignments]),
+            plugin_options=_chosen(options, *finding)), [faces_a, alignments]),
         record.step("extract B", find, extract.Extract(
             **finding, people=False, input=options.input_b, output=faces_b, alignments=work / "b.alignments.db", min_face=options.min_face,
-            settings=_chosen(options, *finding)), [faces_b]),
+            plugin_options=_chosen(options, *finding)), [faces_b]),
     ]
     if options.quick_look is not None:
         return _quick_look(options.quick_look, faces_a, faces_b, convert.compositing(converting)[0])
@@ -80,7 +80,7 @@ def run(options: Swap) -> int:
         record.step("train", train.run, train.Train(
             input_a=[faces_a], input_b=[faces_b], model_dir=model_dir, model=options.model, batch=options.batch,
             iterations=options.iterations, minutes=options.minutes, until=options.until, precision=options.precision, seed=options.seed,
-            preview=options.preview, exemplars=options.exemplars, settings=_chosen(options, "model")), [model_dir]),
+            preview=options.preview, exemplars=options.exemplars, plugin_options=_chosen(options, "model")), [model_dir]),
         record.step("convert", convert.run, converting, [options.output]),
     ]
 
@@ -201,7 +201,7 @@ def _words(known: dict[str, Any]) -> str:
 
 def _chosen(options: Swap, *selectors: str) -> dict[str, dict[str, Any]]:
     """The settings of those plugins alone."""
-    return {key: value for key, value in options.settings.items() if key.partition(".")[0] in selectors}
+    return {key: value for key, value in options.plugin_options.items() if key.partition(".")[0] in selectors}
 
 
 def _duration(seconds: float) -> str:
@@ -210,7 +210,7 @@ def _duration(seconds: float) -> str:
 
 
 @dataclass(kw_only=True)
-class Swap(Command):
+class Swap(Settings):
     """Put the face of B on A: extract both, train, convert.
 
     Everything but the result is kept in a work folder beside it. Run the same command again after an interruption and

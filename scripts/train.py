@@ -18,7 +18,6 @@ from lib.alignments.extraction import extract
 from lib.alignments.identity import likeness
 from lib.alignments.masking import masks_of_files
 from lib.alignments.store import AlignmentStore, default_store
-from lib.command.parsing import Command
 from lib.errors import DONE, INTERRUPTED, FaceswapError, UsageError
 from lib.evaluation import held_out
 from lib.evaluation.detail import PICTURES, PartsOfB
@@ -35,6 +34,7 @@ from lib.files.writing import write_json
 from lib.media.endpoints.source import open_source
 from lib.options import nearest, option
 from lib.plugin import ALIGNERS, DEFAULT_RECOGNIZER, MASKERS, MODELS, SCHEDULES, Recognizer
+from lib.settings import Settings
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.bank import Exemplars
@@ -241,7 +241,7 @@ def _train(options: Train) -> int:
 
 def _settings(options: Train) -> dict[str, Any]:
     """What the model is made with: as the folder says, where it holds one already, else as asked for."""
-    folder, given = options.model_dir, options.settings.get("model", {})
+    folder, given = options.model_dir, options.plugin_options.get("model", {})
     model = MODELS.create(options.model, **given)
     precision = device.default_precision() if options.precision == "auto" else options.precision
     seed = secrets.randbits(31) if options.seed is None else options.seed
@@ -361,7 +361,7 @@ def _largest_batch(options: Train, model: FaceModel, precision: str, plan: Plan,
 def _find_rate(model: FaceModel, faces: dict[str, Faces], plan: Plan, begin, folder: Path) -> int:
     """Tries learning rates on networks that are thrown away afterwards, and says which one suits."""
     from lib.training.run import estimate, loop
-    from lib.training.step.base import make_step
+    from lib.training.step.choice import make_step
     from lib.training.watch import preview
 
     parts = loop.make_parts(model, faces, plan, begin)
@@ -624,7 +624,7 @@ def _embedding(files: list[FaceFile], recognizer: Recognizer) -> np.ndarray:
 
 
 @dataclass(kw_only=True)
-class Train(Command):
+class Train(Settings):
     """Teaches a model two people's faces: one encoder for both, a decoder for each.
 
     -A is the person filmed, -B the person to be put there. Each is a folder of faces made by extract, a video, or a

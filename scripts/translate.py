@@ -16,7 +16,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lib.command.parsing import Command
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.faces.geometry import COVERAGES, upsampled
 from lib.facesets.folder import FaceFile, FaceFolder, is_face, list_faces, read_face, stem_of
@@ -27,6 +26,7 @@ from lib.media.pictures.picture_file import PictureSource, content
 from lib.options import option
 from lib.provenance.run_record import Record, alone, identity, named_files
 from lib.provenance.xmp import TRANSLATED
+from lib.settings import Settings
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.stage import Drawer, Separate
 from lib.swapping.label import CORNERS, Label
@@ -261,7 +261,7 @@ def _check_size(image: np.ndarray, translator: Translator) -> None:
 
 
 @dataclass(kw_only=True)
-class Translate(Command):
+class Translate(Settings):
     """Translate whole pictures with a model that was trained without pairs, such as cyclegan.
 
     translate -i photos -o paintings -m model            every picture, in the size that the model was taught with

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lib.errors import UsageError
 from lib.files.reading import NotRegular, read_toml
-from lib.options import REQUIRED, Declaration, Option, cut, declarations, expanded, nearest
+from lib.options import REQUIRED, Declaration, Option, cut, expanded, nearest, settings_of
 from lib.plugin import REGISTRIES
 from lib.registry import Registry
 from lib.version import ROOT
 
 SCRIPTS = ROOT / "scripts"
 LOGS = ("text", "json")
-
-
-@dataclass(kw_only=True)
-class Command:
-    """Base of a subcommand's options. `settings` holds the options of each chosen plugin: {"detector": {"min_score": 0.8}}.
-
-    Where several plugins can be chosen, it holds those of each: {"masker.hull": {"feather": 0.1}}. Where a plugin is left to be
-    chosen when the command runs, it holds those of each that the configuration file has a table of: {"writer.video": {"crf": 18}}.
-    """
-
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def create(self, name: str) -> Any:
-        """The plugin that the option `name` ("detector") chooses, made with its settings; a list where it chooses several."""
-        registry = REGISTRIES[next(item.metadata["plugin"] for item in dataclasses.fields(self) if item.name == name)]
-        chosen = getattr(self, name)
-        if isinstance(chosen, list):
-            return [registry.create(plugin, **self.settings.get(f"{name}.{plugin}", {})) for plugin in chosen]
-        return registry.create(chosen, **self.settings.get(name, self.settings.get(f"{name}.{chosen}", {})))
+MOST_LISTED = 6  # choices that stand in place of a value, as {a,b,c}
 
 
 @cache
@@ -49,8 +29,8 @@ def commands() -> tuple[str, ...]:
 
 @cache
 def declaration(command: str) -> Declaration:
-    """The options of a subcommand: the last class with options in its script."""
-    return declarations(SCRIPTS / f"{command}.py")[-1]
+    """The options of a subcommand."""
+    return settings_of(SCRIPTS / f"{command}.py")
 
 
 def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str, Any]:
@@ -69,7 +49,7 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
     implied = {item.name: _implied(item, argv) for item in selectors if not (chosen[item.name] or item.several)}
     chosen |= implied
 
-    parser = _parser(command, declared)
+    parser = _parser(command, declared, all_options=_asks_for_all(argv))
     for item in selectors:
         for name in chosen[item.name]:
             _add_plugin_options(parser, item, name, alone=len(chosen[item.name]) == 1)
@@ -84,7 +64,7 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
     if missing:
         raise UsageError(f"{command} needs {' and '.join(missing)}. See: faceswap.py {command} --help")
     if selectors:
-        values["settings"] = {}
+        values["plugin_options"] = {}
     for item in selectors:
         from_file = tables.get(item.name, {})
         for name in chosen[item.name]:
@@ -92,11 +72,11 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
             from_line = {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
             label = f"{item.name}.{name}" if len(chosen[item.name]) > 1 else item.name
             settings = REGISTRIES[item.plugin].declaration(name).check(from_file.get(name, {}) | from_line, label)
-            values["settings"][f"{item.name}.{name}" if item.several else item.name] = settings
+            values["plugin_options"][f"{item.name}.{name}" if item.several else item.name] = settings
         if item.several:
             values[item.name] = chosen[item.name]
         elif not chosen[item.name]:
-            values["settings"] |= {f"{item.name}.{name}": settings for name, settings in from_file.items()}
+            values["plugin_options"] |= {f"{item.name}.{name}": settings for name, settings in from_file.items()}
     return values
 
 
@@ -105,33 +85,68 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message[0].upper()}{message[1:]}. See: {self.prog} --help")
 
 
-def _parser(command: str, declared: Declaration, with_help: bool = True) -> _Parser:
-    parser = _Parser(prog=f"faceswap.py {command}", description=declared.doc, add_help=with_help, allow_abbrev=False,
-                     formatter_class=argparse.RawDescriptionHelpFormatter, argument_default=argparse.SUPPRESS)
+def _asks_for_all(argv: Sequence[str]) -> bool:
+    """Whether `--help all` asks for the rare options, too."""
+    return any(word in ("-h", "--help") and after == "all" for word, after in zip(argv, argv[1:], strict=False))
+
+
+def _parser(command: str, declared: Declaration, with_help: bool = True, all_options: bool = False) -> _Parser:
+    rare = sum(item.rare for item in declared.options)
+    parser = _Parser(prog=f"faceswap.py {command}", description=declared.doc, add_help=False, allow_abbrev=False, usage=_usage(command, declared),
+                     formatter_class=argparse.RawDescriptionHelpFormatter, argument_default=argparse.SUPPRESS,
+                     epilog=f"faceswap.py {command} --help all lists {rare} more options." if rare and not all_options else None)
+    groups = {"": parser.add_argument_group("options")}
     for item in declared.options:
-        _add(parser, item, [item.short] * bool(item.short) + [f"--{item.flag}"], item.name)
-    parser.add_argument("--config", type=lambda given: expanded(Path(given)), default=None, metavar="FILE", help="TOML file with options; the command line wins over it")
-    parser.add_argument("--log", choices=LOGS, help="how to report: text, or one JSON object a line")
+        if item.group not in groups:
+            groups[item.group] = parser.add_argument_group(item.group)
+        _add(groups[item.group], item, [item.short] * bool(item.short) + [f"--{item.flag}"], item.name, hidden=item.rare and not all_options)
+    common = parser.add_argument_group("for every command")
+    common.add_argument("--config", type=lambda given: expanded(Path(given)), default=None, metavar="FILE",
+                        help="TOML file with options; the command line wins over it")
+    common.add_argument("--log", choices=LOGS, help="how to report: text, or one JSON object a line")
+    if with_help:
+        common.add_argument("-h", "--help", action=_Help, nargs="?", choices=("all",), help="show this help; all: every option")
     return parser
 
 
-def _add(parser, item: Option, flags: list[str], dest: str) -> None:
-    text = _help(item).replace("%", "%%")
+class _Help(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        parser.print_help()
+        parser.exit()
+
+
+def _usage(command: str, declared: Declaration) -> str:
+    """The line that shows which options are needed."""
+    needed = [item for item in declared.options if item.default is REQUIRED]
+    words = [f"{item.short or '--' + item.flag} {_metavar(item)}{' ...' * item.several}" for item in needed if not item.positional]
+    words += [item.name.upper() if item.default is REQUIRED else f"[{item.name.upper()}{' ...' * item.several}]"
+              for item in declared.options if item.positional]
+    return " ".join([f"faceswap.py {command}", *words, "[options]"])
+
+
+def _add(parser, item: Option, flags: list[str], dest: str, hidden: bool = False) -> None:
+    text = argparse.SUPPRESS if hidden else _help(item).replace("%", "%%")
     if item.positional:
         parser.add_argument(dest, metavar=item.name.upper(), help=text, nargs="*" if item.several else "?")
     elif item.kind == "bool":
         parser.add_argument(*flags, dest=dest, action=argparse.BooleanOptionalAction, help=text)
     else:
         many = {"nargs": "+"} if item.several else {}
-        metavar = {"int": "N", "float": "X", "Path": "PATH", "list[Path]": "PATH"}.get(item.kind, "NAME" if item.plugin else "TEXT")
-        parser.add_argument(*flags, dest=dest, metavar=metavar, help=text, **many)
+        parser.add_argument(*flags, dest=dest, metavar=_metavar(item), help=text, **many)
+
+
+def _metavar(item: Option) -> str:
+    if item.choices and len(item.choices) <= MOST_LISTED:
+        return f"{{{','.join(map(str, item.choices))}}}"
+    return {"int": "N", "float": "X", "Path": "PATH", "list[Path]": "PATH", "list[int]": "N",
+            "list[float]": "X"}.get(item.kind, "NAME" if item.plugin else "TEXT")
 
 
 def _help(item: Option) -> str:
     parts = [item.help]
     if item.plugin:
         parts.append(f"One of: {', '.join(REGISTRIES[item.plugin].names())}.")
-    if item.choices:
+    if item.choices and len(item.choices) > MOST_LISTED:
         parts.append(f"One of: {', '.join(map(str, item.choices))}.")
     if item.bounds:
         parts.append(f"{item.bounds.capitalize()}.")

@@ -1,4 +1,5 @@
-"""Progress on stderr: a bar where it is a terminal, a JSON line every few seconds with `--log json`, else nothing.
+"""Progress: told to the caller of a job who asks for it, else shown on stderr, as a bar where that is a terminal, and as
+a JSON line every few seconds with `--log json`.
 
 What has no end to count towards, as training, has a status line instead.
 """
@@ -11,19 +12,81 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
+from lib.errors import Stopped
 from lib.system import logs
 from lib.words import escaped
 
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 SECONDS_BETWEEN_JSON_LINES = 2.0
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage of a job has come."""
+
+    stage: str  # "extract", "train" ...
+    done: int
+    total: int | None  # None where only the end tells
+    unit: str  # "frame", "face", "iteration" ...
+
+
+Report = Callable[[Progress], None]
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Who watches the job that runs in this context."""
+
+    report: Report | None = None
+    stop: Stop | None = None
+
+
+_WATCH: ContextVar[_Watch] = ContextVar("watch", default=_Watch())
+
+
+def job(work: Callable[[Any], Result]) -> Callable[..., Result]:
+    """Makes a function of settings a job: it takes `progress`, called after each frame, face or report of training, and
+    `stop`, asked as often. Where `stop` returns True the job keeps what is done and raises Stopped.
+    """
+
+    @wraps(work)
+    def watched(settings: Any, *, progress: Report | None = None, stop: Stop | None = None) -> Result:
+        if progress is None and stop is None:  # a job within another is watched by that one's caller
+            return work(settings)
+        before = _WATCH.set(_Watch(progress, stop))
+        try:
+            return work(settings)
+        finally:
+            _WATCH.reset(before)
+
+    return watched
+
+
+def tell(stage: str, done: int, total: int | None, unit: str) -> None:
+    """Tells the job's caller how far it is. Raises Stopped where that wants it to stop."""
+    watch = _WATCH.get()
+    if watch.report:
+        watch.report(Progress(stage, done, total, unit))
+    if watch.stop and watch.stop():
+        raise Stopped(f"{stage} was asked to stop after {done} {unit}s")
+
+
 def progress(items: Iterable[Item], what: str, total: int | None = None, start: int = 0, unit: str = "frame") -> Iterator[Item]:
-    """Iterates `items`; `start` of `total` were done before (a resumed run)."""
+    """Iterates `items`; `start` of `total` were done before (a resumed run). Raises Stopped where the job's caller asks."""
+    if _WATCH.get() != _Watch():
+        for done, item in enumerate(items, start + 1):
+            yield item
+            tell(what, done, total, unit)
+        return
     if logs.is_json():
         yield from _json_lines(items, what, total, start, unit)
         return

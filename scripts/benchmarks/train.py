@@ -96,7 +96,7 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
     from lib.plugin import SCHEDULES
     from lib.training.plan import Plan
     from lib.training.run import estimate, loop
-    from lib.training.step.base import make_step
+    from lib.training.step.choice import make_step
 
     backend.set_up(device.default_precision())
     model = MODELS.create(name, **settings)

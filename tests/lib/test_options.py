@@ -9,8 +9,9 @@ import pytest
 
 from lib.command import parsing
 from lib.errors import FaceswapError, UsageError
-from lib.options import declarations, option
+from lib.options import declarations, option, settings_of
 from lib.plugin import REGISTRIES
+from lib.settings import Settings
 
 SCRIPT = '''
 """A command."""
@@ -22,7 +23,7 @@ class Row:
     size: int = 3
 
 @dataclass(kw_only=True)
-class Sample(Command):
+class Sample(Settings):
     """Try options.
 
     More about it.
@@ -52,28 +53,28 @@ def parse(tmp_path):
 def test_command_line_wins_over_default_and_has_the_declared_types(parse):
     values = parse("--size", "128", "--no-flip", "--extra", "a", "b", "--min-score=0.25", "--mode", "good", "--seed", "7")
     assert values == {"input": Path("in"), "size": 128, "flip": False, "extra": [Path("a"), Path("b")], "min_score": 0.25,
-                      "mode": "good", "seed": 7, "masker": [], "settings": {"detector": {}}}
+                      "mode": "good", "seed": 7, "masker": [], "plugin_options": {"detector": {}}}
 
 
 def test_options_of_the_chosen_plugin_follow_its_choice(parse):
-    assert parse("--detector", "hog", "--detector.upsample", "2")["settings"] == {"detector": {"upsample": 2}}
-    assert parse("--detector.min-score", "0.9", "-D", "yunet")["settings"] == {"detector": {"min_score": 0.9}}
+    assert parse("--detector", "hog", "--detector.upsample", "2")["plugin_options"] == {"detector": {"upsample": 2}}
+    assert parse("--detector.min-score", "0.9", "-D", "yunet")["plugin_options"] == {"detector": {"min_score": 0.9}}
 
 
 def test_a_selector_of_several_takes_each_once_with_options_of_its_own(parse):
     values = parse("--masker", "hull", "extended", "hull", "--masker.extended.feather", "0.1")
     assert values["masker"] == ["hull", "extended"]
-    assert values["settings"] == {"detector": {}, "masker.hull": {}, "masker.extended": {"feather": 0.1}}
+    assert values["plugin_options"] == {"detector": {}, "masker.hull": {}, "masker.extended": {"feather": 0.1}}
 
 
 def test_options_of_one_alone_have_a_short_form_too(parse):
     for flag in "--masker.feather", "--masker.extended.feather":
-        assert parse("--masker", "extended", flag, "0.1")["settings"]["masker.extended"] == {"feather": 0.1}
+        assert parse("--masker", "extended", flag, "0.1")["plugin_options"]["masker.extended"] == {"feather": 0.1}
 
 
 def test_a_selector_of_several_may_choose_none(parse):
     values = parse("--masker", "")
-    assert values["masker"] == [] and values["settings"] == {"detector": {}}
+    assert values["masker"] == [] and values["plugin_options"] == {"detector": {}}
 
 
 @pytest.mark.parametrize("argv, plugin, settings", [
@@ -82,15 +83,15 @@ def test_a_selector_of_several_may_choose_none(parse):
     (["--writer.depth", "16"], "images", {"depth": 16}), ([], None, None)])
 def test_options_that_one_plugin_alone_has_choose_it(parse, argv, plugin, settings):
     values = parse(*argv)
-    assert values.get("writer") == plugin and values["settings"].get("writer") == settings
+    assert values.get("writer") == plugin and values["plugin_options"].get("writer") == settings
 
 
 def test_several_plugins_are_created_with_their_options():
     @dataclass(kw_only=True)
-    class Sample(parsing.Command):
+    class Sample(Settings):
         masker: list[str] = option(["hull"], "Masks.", plugin="maskers")
 
-    made = Sample(masker=["extended", "hull"], settings={"masker.hull": {"feather": 0.1}, "masker.extended": {"dilation": -0.1}})
+    made = Sample(masker=["extended", "hull"], plugin_options={"masker.hull": {"feather": 0.1}, "masker.extended": {"dilation": -0.1}})
     assert [(type(one).__name__, one.dilation, one.feather) for one in made.create("masker")] == [("Extended", -0.1, 0), ("Hull", 0, 0.1)]
 
 
@@ -141,7 +142,7 @@ def test_help_tells_defaults_bounds_choices_and_options_of_the_chosen_plugin(par
     assert caught.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
     for words in ("More about it.", "-i PATH, --input PATH", "Required.", "Side in 100 % of pixels.", "At least 64 and at most 1024.",
-                  "One of: fast, good. Default: fast.", "--no-flip", "--detector.upsample N", "detector hog:"):
+                  "--mode {fast,good} How. Default: fast.", "--no-flip", "--detector.upsample N", "detector hog:"):
         assert words in shown
 
 
@@ -155,17 +156,17 @@ class TestConfig:
         text = '[extract]\nsize = 300\nmin-face = 20\ndetector = "hog"\n[detector.hog]\nupsample = 0\nmin_score = 0.7\n'
         values = self.values(tmp_path, text, "--size", "400", "--detector.upsample", "2")
         assert (values["size"], values["min_face"], values["detector"]) == (400, 20, "hog")
-        assert values["settings"]["detector"] == {"upsample": 2, "min_score": 0.7}
+        assert values["plugin_options"]["detector"] == {"upsample": 2, "min_score": 0.7}
 
     @pytest.mark.parametrize("chosen", ['"extended"', '["extended"]'])
     def test_one_or_several_plugins_of_a_kind(self, tmp_path, chosen):
         values = self.values(tmp_path, f"[extract]\nmasker = {chosen}\n[masker.extended]\nfeather = 0.2\n[masker.hull]\nfeather = 0.3\n")
-        assert values["masker"] == ["extended"] and values["settings"]["masker.extended"] == {"feather": 0.2}
-        assert "masker.hull" not in values["settings"]
+        assert values["masker"] == ["extended"] and values["plugin_options"]["masker.extended"] == {"feather": 0.2}
+        assert "masker.hull" not in values["plugin_options"]
 
     def test_settings_of_a_plugin_that_is_not_chosen_are_left_alone(self, tmp_path):
         values = self.values(tmp_path, "[detector.hog]\nupsample = 0\n", "-D", "yunet")
-        assert values["settings"]["detector"] == {}
+        assert values["plugin_options"]["detector"] == {}
 
     @pytest.mark.parametrize("text, answer", [
         ("[extarct]\nsize = 3\n", r"there is no table \[extarct\]. Did you mean 'extract'"),
@@ -239,3 +240,55 @@ def test_a_configuration_file_that_goes_beyond_the_limits(tmp_path, text, words)
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(UsageError, match=words):
         parsing.parse("extract", parsing.declaration("extract"), ["--config", str(tmp_path / "x.toml")])
+
+
+def test_options_that_commands_share_are_declared_once(tmp_path):
+    script = tmp_path / "sample.py"
+    script.write_text("""
+from lib.jobs.mask import MaskSettings
+
+class Signed:
+    label: str | None = option(None, "Words in the picture.", group="Marks", rare=True)
+
+class Sample(MaskSettings, Signed):
+    \"\"\"A command.\"\"\"
+    size: int = option(3, "Side.")
+    masker: list[str] = option(["hull"], "Its own.", plugin="maskers")
+
+def run(settings: Sample) -> int:
+    return 0
+""")
+    declared = settings_of(script)
+    assert declared.name == "Sample" and [item.name for item in declared.options] == [
+        "size", "masker", "input", "alignments", "output", "overlay", "label"]
+    assert declared.options[1].default == ["hull"]  # the nearest declaration counts
+
+
+@pytest.mark.parametrize("ask, shown", [(["--help"], False), (["--help", "all"], True)])
+def test_rare_options_are_listed_where_all_are_asked_for(tmp_path, capsys, ask, shown):
+    script = tmp_path / "sample.py"
+    script.write_text("""
+class Sample:
+    \"\"\"A command.\"\"\"
+    input: Path = option(help="What to read.", short="-i")
+    size: int = option(3, "Side.", group="Faces")
+    seed: int = option(3, "Number.", group="Faces", rare=True)
+
+def run(settings: Sample) -> int:
+    return 0
+""")
+    with pytest.raises(SystemExit):
+        parsing.parse("sample", settings_of(script), ask)
+    said = capsys.readouterr().out
+    assert "usage: faceswap.py sample -i PATH [options]" in said and "Faces:" in said and ("--seed" in said) == shown
+    assert ("--help all lists 1 more" in said) != shown
+    assert parsing.parse("sample", settings_of(script), ["-i", "x", "--seed", "9"])["seed"] == 9
+
+
+def test_settings_made_in_python_are_checked_like_a_command_line():
+    from lib.jobs.mask import MaskSettings
+
+    made = MaskSettings(input="clip.mp4", masker=["hull"])
+    assert made.input == Path("clip.mp4") and made.plugin_options == {}
+    with pytest.raises(UsageError, match="overlay must be at least 1"):
+        MaskSettings(input="clip.mp4", masker=["hull"], overlay=0)

@@ -199,11 +199,11 @@ def test_two_devices_of_jax_have_the_losses_of_one(face_folders, plain):
 
 
 @pytest.mark.parametrize("name, command, words", [
-    ("torch", "from lib.training import backend; backend.set_up('float32', devices=3)",
+    ("torch", "from lib.nn import backend; backend.set_up('float32', devices=3)",
      "--devices 3: 1 can train together on the backend torch"),
-    ("jax", "from lib.training import backend; backend.set_up('float32', devices=3)",
+    ("jax", "from lib.nn import backend; backend.set_up('float32', devices=3)",
      "--devices 3: 1 can train together on the backend jax"),
-    ("numpy", "from lib.training.step.base import make_step; make_step(None)",
+    ("numpy", "from lib.training.step.choice import make_step; make_step(None)",
      "Training runs on the backends tensorflow, jax and torch, not on numpy")])
 def test_what_a_backend_cannot_do_is_told(name, command, words):
     if importlib.util.find_spec("jax" if name == "numpy" else name) is None:  # Keras's NumPy backend needs JAX

@@ -82,7 +82,7 @@ def test_backend_is_the_one_keras_would_take(tmp_path, monkeypatch):
 
 
 def test_nothing_heavy_is_imported():
-    code = "import sys; from lib import device as d; d.cores(); d.memory(); d.gpus(); d.default_precision(); d.backend(); " \
+    code = "import sys; from lib.system import device as d; d.cores(); d.memory(); d.gpus(); d.default_precision(); d.backend(); " \
            "print([m for m in ('numpy', 'cv2', 'tensorflow', 'keras') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr

@@ -326,7 +326,7 @@ def test_a_folder_in_which_nothing_came_to_be_is_taken_away(tmp_path):
 
 
 def test_the_lock_of_a_killed_training_is_none(tmp_path):
-    script = f"from pathlib import Path; from lib.training import checkpoint\n" \
+    script = f"from pathlib import Path; from lib.training.saved import checkpoint\n" \
              f"with checkpoint.alone(Path({str(tmp_path)!r})): print('in', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"in\n"

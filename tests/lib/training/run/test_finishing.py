@@ -66,7 +66,7 @@ def test_the_model_alone_is_what_convert_loads(finished):
 
 def test_the_decoders_are_asked_for_what_fools_the_discriminators(faces):
     """With a weight of 0 the gradients are the model's own; with one they are not."""
-    from lib.training.step.base import make_step
+    from lib.training.step.choice import make_step
 
     changes = {}
     for share in (None, 0.0, 1.0):

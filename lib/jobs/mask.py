@@ -1,0 +1,97 @@
+"""Masks of faces that were found, made and looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from lib.alignments.extraction import search_changed
+from lib.alignments.masking import add_masks
+from lib.alignments.overlay import masks_side_by_side
+from lib.alignments.store import BACK, AlignmentStore, default_store
+from lib.errors import FaceswapError, UsageError
+from lib.faces.geometry import crop
+from lib.files.names import same_path
+from lib.files.writing import disk_errors, make_folder
+from lib.media.base import FrameSource
+from lib.media.endpoints.source import open_source
+from lib.media.pictures import picture_file
+from lib.options import option
+from lib.settings import Settings
+from lib.system.progress import job
+
+SHOWN = 12  # faces, where --overlay does not say
+
+
+@dataclass(kw_only=True)
+class MaskSettings(Settings):
+    """Add masks to the faces that extract found, and look at them.
+
+    Only what is missing is made, and kept as the work goes on: run the same command again after an interruption and it goes on where it
+    stopped. A masker whose options are others than before makes all its masks again. With -o, pictures of some faces show the masks
+    side by side.
+    """
+
+    input: Path = option(help="The video, picture or folder of pictures that extract was run on.", short="-i")
+    alignments: Path | None = option(None, "Alignments file; INPUT.alignments.db beside the input if not given.", short="-p")
+    masker: list[str] = option(help="Say which pixels are face; any number.", short="-M", plugin="maskers")
+    output: Path | None = option(None, "Folder for pictures to look at.", short="-o")
+    overlay: int | None = option(None, "Draw N faces, evenly chosen, into the folder -o; 12 if not given.", low=1)
+
+
+@dataclass(frozen=True)
+class MaskResult:
+    """What `mask` did."""
+
+    faces: int  # that got masks
+    frames: int  # that show these faces
+    unread: tuple[str, ...]  # names or numbers of frames that could not be read
+
+
+@job
+def mask(settings: MaskSettings) -> MaskResult:
+    """Adds the masks that are missing to the faces of a source. Raises FaceswapError where it has none, or was never extracted."""
+    if not settings.masker:
+        raise UsageError("-M/--masker needs the name of a masker. `faceswap.py plugins maskers` lists them.")
+    if settings.overlay is not None and settings.output is None:
+        raise UsageError("--overlay needs a folder for the pictures: name it with -o.")
+    if settings.output and same_path(settings.input, settings.output):
+        raise FaceswapError(f"Input and output are the same, {settings.input}. Name another folder with -o.")
+    source = open_source(Path(os.path.abspath(settings.input)), exact=False)
+    path = settings.alignments or default_store(settings.input)
+    AlignmentStore.open(path, read_only=True).close()  # says so where there is none, instead of making one
+    maskers = settings.create("masker")
+    with AlignmentStore.open(path) as store:
+        search_changed(source, store)
+        if not store.counts()[0]:
+            if left_out := store.dropped_counts():
+                raise FaceswapError(f"All {sum(left_out.values())} faces of {store.path} are left out. "
+                                    f"{'. '.join(BACK[reason] for reason in left_out)}.")
+            raise FaceswapError(f"{store.path} has no faces. Run extract on {source.path} first.")
+        added = add_masks(source, store, maskers)
+        if settings.output:
+            _draw(source, store, settings.masker, settings.overlay or SHOWN, settings.output)
+        names = store.names()
+    return MaskResult(added.faces, added.frames, tuple(names.get(index) or str(index) for index in added.unread))
+
+
+def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], count: int, folder: Path) -> None:
+    """Writes pictures of `count` faces, evenly chosen, with their masks by `maskers`."""
+    faces = [(index, stored.number) for index, stored in store.all_faces()]
+    places = np.unique(np.linspace(0, len(faces) - 1, min(count, len(faces))).round().astype(int))
+    chosen = {index: [number for _, number in group] for index, group in groupby((faces[place] for place in places), lambda face: face[0])}
+    if folder.exists() and not folder.is_dir():
+        raise FaceswapError(f"{folder} is a file. Name a folder for the pictures with -o.")
+    with disk_errors(folder / "x"):
+        make_folder(folder)
+    for frame in source.at(list(chosen)):
+        for stored in store.faces(frame.index):
+            if stored.number in chosen[frame.index]:
+                masks = {name: stored.masks[name] for name in maskers if name in stored.masks}
+                shown = masks_side_by_side(crop(frame.image, stored.fitted).image, masks)
+                picture_file.write(folder / f"{frame.name or f'{frame.index:06d}'}_{stored.number}.png", shown)
