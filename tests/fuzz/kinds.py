@@ -230,12 +230,13 @@ class Faces(Files):
         )
 
     def use(self, folder: Path) -> None:
-        from lib.facesets import folder, packed
+        from lib.facesets import folder as faces
+        from lib.facesets import packed
 
         path = self.one(folder)
-        folder.is_face_folder(folder)
-        folder.read_origin(path)
-        face = folder.read_face(path)
+        faces.is_face_folder(folder)
+        faces.read_origin(path)
+        face = faces.read_face(path)
         face.seen(32, "full")
         assert face.landmarks.shape == (68, 2)
         packed.pack([folder], folder / "x.h5")
