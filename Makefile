@@ -1,5 +1,6 @@
 # make demo   sets up .venv and makes a swap video out of two portraits
 # make test   sets up .venv and runs the tests, but for the slow ones (tests/slow.txt); make test-slow runs those, make test-all both
+# make check runs ruff on everything and mypy on the contracts (ruff.toml, mypy.ini)
 # make lock   renews requirements*.lock from requirements*.txt; make lock UPGRADE= keeps every version that still fits
 # Needs Python 3.11 or newer with venv. Other choices: make PYTHON=python3.12 REQUIREMENTS=requirements-gpu.txt demo
 PYTHON ?= python3
@@ -13,10 +14,14 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q --require
 
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope
 
-.PHONY: demo test test-slow test-all bench lock clean
+.PHONY: demo check test test-slow test-all bench lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/python faceswap.py demo
+
+check: $(INSTALLED) $(INSTALLED_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 # In two runs, since TensorFlow keeps memory of models that are gone: each run begins with new processes.
 test: $(INSTALLED) $(INSTALLED_DEV)
@@ -45,7 +50,7 @@ lock:
 	$(COMPILE) requirements-gpu.txt -c requirements.lock -o requirements-gpu.lock
 
 clean:
-	rm -rf demo .pytest_cache
+	rm -rf demo .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 # The stamp is written last, so that a set-up that was cut short is finished by the next run.

@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036  an older Python must hear of it in one line
     sys.exit("faceswap needs Python 3.11 or newer; this is " + sys.version.split()[0])
 
 from lib.command import parsing

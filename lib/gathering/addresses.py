@@ -61,7 +61,7 @@ def _problem(address: str) -> str | None:
         return f"{shown!r} is neither http nor https; nothing else is fetched"
     try:
         parts = urlsplit(address)
-        parts.port  # ValueError where it is no number
+        _ = parts.port  # ValueError where it is no number
     except ValueError as error:
         return f"{shown!r} is no address: {error}"
     return None if parts.hostname else f"{shown!r} names no host"

@@ -95,7 +95,7 @@ def identity_of(certificate: Path, key: Path) -> Identity:
     leaf = x509.load_pem_x509_certificate(chain[0].encode())
     if _public_bytes(leaf.public_key()) != _public_bytes(loaded.public_key()):
         raise FaceswapError(f"The key {key} does not belong to the first certificate in {certificate}. Put that of the key first.")
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
         raise FaceswapError(f"The certificate in {certificate} is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to "
                             f"{leaf.not_valid_after_utc:%Y-%m-%d} only. Use a current one.")
@@ -117,7 +117,7 @@ def _made() -> bytes:
 def _certificate(subject: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey,
                  vouches: bool) -> x509.Certificate:
     """As the C2PA specification 2.1 asks for (14.5, "X.509 Certificates")."""
-    began = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)  # clocks of machines that share a key differ
+    began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)  # clocks of machines that share a key differ
     usage = x509.KeyUsage(digital_signature=not vouches, content_commitment=False, key_encipherment=False, data_encipherment=False,
                           key_agreement=False, key_cert_sign=vouches, crl_sign=vouches, encipher_only=False, decipher_only=False)
     builder = (x509.CertificateBuilder().subject_name(_name(subject)).issuer_name(_name(issuer)).public_key(key.public_key())
@@ -160,7 +160,7 @@ def _parsed(data: bytes, path: Path) -> Identity:
         leaf = x509.load_pem_x509_certificate(chain[0].encode())
     except (ValueError, TypeError, IndexError) as error:
         raise FaceswapError(f"{path} does not hold a signing key any more. Delete it, and a new one is made.") from error
-    if leaf.not_valid_after_utc <= datetime.datetime.now(datetime.timezone.utc):
+    if leaf.not_valid_after_utc <= datetime.datetime.now(datetime.UTC):
         raise FaceswapError(f"The signing key in {path} was valid until {leaf.not_valid_after_utc:%Y-%m-%d}. Rename the file to keep it, "
                             "and a new one is made.")
     return Identity("".join(chain), _pem(key), _algorithm(key, path), own=True)

@@ -50,7 +50,8 @@ class _Watch:
     stop: Stop | None = None
 
 
-_WATCH: ContextVar[_Watch] = ContextVar("watch", default=_Watch())
+_NOBODY = _Watch()
+_WATCH: ContextVar[_Watch] = ContextVar("watch", default=_NOBODY)
 
 
 def job(work: Callable[[Any], Result]) -> Callable[..., Result]:

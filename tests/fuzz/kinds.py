@@ -1264,7 +1264,7 @@ class Videos(Files):
         av.logging.set_level(None)
         path = self.one(folder)
         source = open_source(path)
-        source.count
+        assert source.count is None or source.count >= 0
         for frame, _ in zip(source, range(12)):
             assert frame.image.dtype == np.uint8
         info.facts(path)

@@ -136,7 +136,7 @@ class Step(ABC):
         """What was summed for the next report."""
         self._sums, self.count = None, 0
 
-    def sync(self) -> None:
+    def sync(self) -> None:  # noqa: B027  most steps keep nothing on the device
         """Brings the networks and optimizers up to date, where the device holds what they became."""
 
     @abstractmethod

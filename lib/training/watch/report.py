@@ -160,7 +160,7 @@ def chart(title: str, curves: Sequence[tuple[str, Points]], log: bool = False) -
         x = float(across(value))
         lines.append(f'<path class=grid d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
                      f'<text x={x:.1f} y={HEIGHT - 4} text-anchor=middle>{_short(value)}</text>')
-    for place, (name, points) in enumerate(drawn):
+    for place, (_, points) in enumerate(drawn):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across(points[:, 0]), down(points[:, 1])))
         dashes = ' stroke-dasharray="6 3"' if place >= len(COLORS) else ""
         lines.append(f'<polyline fill=none stroke="{COLORS[place % len(COLORS)]}" stroke-width=1.6{dashes} points="{path}"/>')

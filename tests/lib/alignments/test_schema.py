@@ -175,7 +175,7 @@ def test_tables_that_no_store_has(path, statements, words):
 def test_values_of_another_kind(path, statement):
     change(path, statement)
     with pytest.raises(FaceswapError, match="damaged"), AlignmentStore.open(path, read_only=True) as store:
-        store.settings
+        _ = store.settings
         store.names()
         list(store.all_faces())
         [store.faces(index) for index in store.done()]

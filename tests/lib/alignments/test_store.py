@@ -73,9 +73,9 @@ def test_a_killed_writer_loses_at_most_the_last_second(path):
             "for index in range(10**9):\n    store.add(index, '', None, [face])\n    print(index, flush=True)\n    time.sleep(0.01)\n")
     writer = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
     began = time.monotonic()
-    for line in writer.stdout:
-        if time.monotonic() - began > 3:
-            break
+    line = writer.stdout.readline()
+    while time.monotonic() - began < 3:
+        line = writer.stdout.readline()
     writer.kill()
     last = int(([line] + writer.stdout.readlines())[-1])
     with AlignmentStore.open(path) as store:

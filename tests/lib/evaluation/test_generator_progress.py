@@ -21,7 +21,7 @@ def files(face_folders):
     return {identity: [read_face(path) for path in list_faces(folder)] for identity, folder in face_folders.items()}
 
 
-def repeated(files) -> "callable":
+def repeated(files) -> callable:
     pictures = [as_drawn(file.aligned, 64, file.coverage).image / np.float32(255) for file in files]
     return lambda count: np.stack([pictures[number % len(pictures)] for number in range(count)])
 

@@ -28,7 +28,7 @@ def own_certificate(folder, key=None, days=(-1, 100), password=None, self_signed
     name = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, words), x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Studio")])
             for words in names]
     root_key, name[0] = (key, name[1]) if self_signed else (root_key, name[0])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
 
     def certificate(subject, public, vouches):
         usage = x509.KeyUsage(not vouches, False, False, False, False, vouches, vouches, False, False)
