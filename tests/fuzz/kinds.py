@@ -733,10 +733,10 @@ class Json(Kind):
         from lib.gathering import parts
         from lib.gathering.report import Report
         from lib.generating.output import Output  # noqa: F401
+        from lib.jobs.provenance import recorded_hash
         from lib.provenance.run_record import Record
         from lib.system import device
         from lib.videotools.times import FrameTimes
-        from scripts.provenance import _recorded
 
         os.environ["KERAS_HOME"] = str(folder)
         os.environ.pop("KERAS_BACKEND", None)
@@ -748,7 +748,7 @@ class Json(Kind):
         Report(folder).save()
         parts.finished(folder)
         list(Record(folder / "out.mp4", "convert", {}, {}).before().get("failures", ()))
-        _recorded(folder / "out.mp4")
+        recorded_hash(folder / "out.mp4")
         if (folder / "sort-undo-1.jsonl").exists():
             moves.undo(folder, moves.read_undo(folder))
         if (folder / "swap.json").exists():

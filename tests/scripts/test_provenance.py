@@ -16,7 +16,7 @@ from lib.media.pictures import picture_file
 from lib.provenance import keys
 from lib.provenance.marking import Mark, file_hash
 from lib.provenance.reading import INTACT, UNMARKED, Provenance, provenance_of
-from scripts.provenance import _words
+from scripts.provenance import describe
 from tests.lib.provenance.test_keys import own_certificate
 
 
@@ -65,7 +65,7 @@ def test_a_video_is_marked_and_names_original_model_and_consent(swapped, clip, c
 
 def test_what_it_says_is_read_by_people(swapped, faceswap):
     said = faceswap("provenance", swapped).stdout
-    assert "is as it was signed" in said and "your own key" in said and "compositeWithTrainedAlgorithmicMedia (synthetic)" in said
+    assert "is unchanged since it was signed" in said and "your own key" in said and "compositeWithTrainedAlgorithmicMedia (synthetic)" in said
 
 
 def test_any_player_shows_the_comment(swapped):
@@ -124,7 +124,7 @@ def test_the_record_beside_a_result_tells_any_other_file(swapped, faceswap, tmp_
     data[data.index(b"jumb") + int.from_bytes(data[data.index(b"jumb") - 4:data.index(b"jumb")], "big") - 200] ^= 1  # fills up, unsigned
     (tmp_path / "swapped.mp4").write_bytes(data)
     assert provenance_of(tmp_path / "swapped.mp4").state == INTACT
-    assert "NOT what was written then" in faceswap("provenance", tmp_path / "swapped.mp4", code=1).stdout
+    assert "NOT what that run wrote" in faceswap("provenance", tmp_path / "swapped.mp4", code=1).stdout
 
 
 def test_another_original_and_another_consent_are_told(swapped, consent, faceswap):
@@ -236,7 +236,7 @@ def test_the_name_of_a_signer_prints_no_verdict_of_its_own(astronaut, faceswap, 
 
 
 def test_the_words_of_an_unsigned_file_are_shown_as_such(faceswap, tmp_path):
-    said = f"AI-generated: {HARMFUL}\nx.png carries Content Credentials and is as it was signed.\nSigned by:    your own key" + "x" * 10 ** 6
+    said = f"AI-generated: {HARMFUL}\nx.png carries Content Credentials and is unchanged since it was signed.\nSigned by:    your own key" + "x" * 10 ** 6
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", said)
     Image.new("RGB", (8, 8)).save(tmp_path / "x.png", pnginfo=info)
@@ -247,7 +247,7 @@ def test_the_words_of_an_unsigned_file_are_shown_as_such(faceswap, tmp_path):
 
 def test_only_a_synthetic_source_type_is_called_so(astronaut, tmp_path):
     found = Provenance(tmp_path, INTACT, source_types=("digitalCapture", "trainedAlgorithmicMedia"), signer="x")
-    told = _words(found, [])
+    told = describe(found)
     assert "trainedAlgorithmicMedia (synthetic)" in told and "digitalCapture (synthetic)" not in told
 
 
@@ -256,7 +256,7 @@ def test_boxes_that_no_signature_covers_are_told(swapped, faceswap, tmp_path, bo
     path = tmp_path / "more.mp4"
     path.write_bytes(swapped.read_bytes() + (len(box) + 4).to_bytes(4, "big") + box)
     said = faceswap("provenance", path, code=1).stdout
-    assert "is as it was signed." not in said and f"No signature covers {len(box) + 4} bytes of it" in said
+    assert "is unchanged since it was signed." not in said and f"No signature covers {len(box) + 4} bytes of it" in said
     assert "partly    more.mp4" in faceswap("provenance", "--inspect", tmp_path, code=3).stdout
 
 
