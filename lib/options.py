@@ -27,14 +27,14 @@ MOST = 10 ** 9  # what no number goes beyond, in either direction, unless its op
 
 def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None, high: float | None = None, step: int | None = None,
            choices: tuple | None = None, short: str | None = None, plugin: str | None = None, positional: bool = False,
-           group: str = "", rare: bool = False) -> Any:
+           group: str = "", rare: bool = False, aliases: tuple[str, ...] = ()) -> Any:
     """A dataclass field that users set.
 
     `default` may be left out: then the option is required. `low` and `high` are inclusive bounds of a number, which is
     a multiple of `step`, `choices` the values allowed, `short` the one-letter flag ("-i"), and `plugin` the kind of plugin that is chosen
     by name ("detectors"), or several where the field is a list[str]. A `positional` option has no flag. Help lists it
-    under the heading `group`, and a `rare` one only in `--help all`. All arguments must be literals: declarations are
-    read without importing.
+    under the heading `group`, and a `rare` one only in `--help all`. `aliases` are earlier names ("save"), which the command
+    line and TOML files still take. All arguments must be literals: declarations are read without importing.
     """
     metadata = {"help": help, "low": low, "high": high, "step": step, "choices": choices, "plugin": plugin}
     if isinstance(default, list):
@@ -60,6 +60,7 @@ class Option:
     positional: bool = False
     group: str = ""
     rare: bool = False
+    aliases: tuple[str, ...] = ()
 
     @property
     def several(self) -> bool:
@@ -158,12 +159,14 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _declaration(node: ast.ClassDef, path: Path) -> Declaration:
-    """What a class declares: its own options, then those of its bases that lie in files of the toolkit."""
+    """What a class declares: its own options, then those of its bases that lie in files of the toolkit, without the short flags
+    that are taken already."""
     options = [_field(item, path) for item in node.body if _is_option(item)]
     for base in node.bases:
         if isinstance(base, ast.Name) and (place := _class(base.id, None, path)):
-            names = {item.name for item in options}
-            options += [item for item in _declaration(*place).options if item.name not in names]
+            names, shorts = {item.name for item in options}, {item.short for item in options}
+            options += [dataclasses.replace(item, short=None if item.short in shorts else item.short)
+                        for item in _declaration(*place).options if item.name not in names]
     registered = any(isinstance(item, ast.Attribute) and item.attr == "register" for item in node.decorator_list)
     doc = ast.get_docstring(node) or ""
     return Declaration(node.name, doc.split("\n")[0], doc, tuple(options), registered)

@@ -128,11 +128,13 @@ def _add(parser, item: Option, flags: list[str], dest: str, hidden: bool = False
     text = argparse.SUPPRESS if hidden else _help(item).replace("%", "%%")
     if item.positional:
         parser.add_argument(dest, metavar=item.name.upper(), help=text, nargs="*" if item.several else "?")
-    elif item.kind == "bool":
-        parser.add_argument(*flags, dest=dest, action=argparse.BooleanOptionalAction, help=text)
-    else:
-        many = {"nargs": "+"} if item.several else {}
-        parser.add_argument(*flags, dest=dest, metavar=_metavar(item), help=text, **many)
+        return
+    kind = {"metavar": _metavar(item)} | ({"nargs": "+"} if item.several else {})
+    if item.kind == "bool":
+        kind = {"action": argparse.BooleanOptionalAction}
+    parser.add_argument(*flags, dest=dest, help=text, **kind)
+    for alias in item.aliases:
+        parser.add_argument(f"--{alias}", dest=dest, help=argparse.SUPPRESS, **kind)
 
 
 def _metavar(item: Option) -> str:
@@ -246,13 +248,15 @@ def _check_plugin_table(path: Path, name: str, kind: str, plugin: str, table: An
 
 def _check_table(path: Path, name: str, options: Sequence[Option], table: Any) -> dict[str, Any]:
     known = {item.flag.replace("-", "_"): item for item in options}
+    aliases = {alias: item for item in options for alias in item.aliases}
     checked = {}
     for key, value in _as_table(path, name, table).items():
         key = key.replace("-", "_")
-        if key not in known:
+        item = known.get(key) or aliases.get(key)
+        if item is None:
             raise UsageError(f"{path}: there is no {key!r} in [{name}].{nearest(key, known)} "
                              f"There are: {', '.join(sorted(known)) or 'none'}.")
-        checked[known[key].name] = known[key].value(value, f"{path}: {key} in [{name}]")
+        checked[item.name] = item.value(value, f"{path}: {key} in [{name}]")
     return checked
 
 

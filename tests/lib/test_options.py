@@ -292,3 +292,38 @@ def test_settings_made_in_python_are_checked_like_a_command_line():
     assert made.input == Path("clip.mp4") and made.plugin_options == {}
     with pytest.raises(UsageError, match="overlay must be at least 1"):
         MaskSettings(input="clip.mp4", masker=["hull"], overlay=0)
+
+
+ALIASED = '''
+"""A command."""
+from lib.settings import Settings
+
+class Shared(Settings):
+    aligner: str = option("dlib68", "Landmarks.", short="-A")
+    checkpoint: str | None = option(None, "Which weights.", short="-c", aliases=("save",))
+
+class Sample(Shared):
+    """Try options."""
+    input: Path = option(help="What to read.", short="-A")
+
+def run(settings: Sample) -> int: ...
+'''
+
+
+@pytest.fixture
+def aliased(tmp_path):
+    script = tmp_path / "sample.py"
+    script.write_text(ALIASED)
+    return settings_of(script)
+
+
+@pytest.mark.parametrize("flag", ["-c", "--checkpoint", "--save"])
+def test_an_option_is_known_by_its_earlier_name_too(aliased, capsys, flag):
+    assert parsing.parse("sample", aliased, ["-A", "x", flag, "7"])["checkpoint"] == "7"
+    with pytest.raises(SystemExit):
+        parsing.parse("sample", aliased, ["--help"])
+    assert "--checkpoint" in (shown := capsys.readouterr().out) and "--save" not in shown
+
+
+def test_a_short_flag_is_that_of_the_commands_own_option(aliased):
+    assert {item.name: item.short for item in aliased.options} == {"input": "-A", "aligner": None, "checkpoint": "-c"}

@@ -1,0 +1,93 @@
+"""The faces of a source: those that an earlier run stored, and the rest, found and stored now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from lib.alignments.extraction import Summary, check_source, extract
+from lib.alignments.store import BACK, DROPPED, AlignmentStore, default_store
+from lib.errors import FaceswapError
+from lib.jobs.shared.options import FindingOptions
+from lib.media.base import FrameSource
+from lib.plugin import REGISTRIES
+from lib.system.logs import counted
+
+
+def open_alignments(source: FrameSource, path: Path | None, options: FindingOptions, only: Sequence[int] | None = None,
+                    search: bool = True) -> AlignmentStore:
+    """The store, opened for reading, with the faces of all frames of `source`, or of those in `only`. Missing ones are found first.
+
+    `path` None: the usual place beside the source. Without `search` nothing is found, and FaceswapError raised where anything is
+    missing: several runs may share the store. What was begun with another detector or aligner is continued with that one,
+    unless `options` ask for another.
+    """
+    path = path or default_store(source.path)
+    if not search:
+        return _complete(source, path, only)
+    if store := _known(source, path, options):
+        return store
+    with AlignmentStore.open(path) as store:
+        def create(kind: str) -> Any:
+            before = store.settings.get(kind)
+            if before and not _asked(options, kind, before["name"]):
+                return REGISTRIES[f"{kind}s"].create(before["name"], **before["options"])
+            return options.create(kind)
+
+        summary = extract(source, store, lambda: create("detector"), lambda: create("aligner"), only=only)
+        if not summary.faces and summary.dropped:
+            raise FaceswapError(all_left_out(source, summary))
+        if not summary.faces:
+            raise FaceswapError(f"No faces found in {source.path} ({summary.frames} frames). Check that it shows faces; "
+                                "then try another -D/--detector.")
+    return AlignmentStore.open(path, read_only=True)  # others may use it meanwhile
+
+
+def all_left_out(source: FrameSource, summary: Summary) -> str:
+    """The message where faces were found, and none of them is used."""
+    number = sum(summary.dropped.values())
+    return (f"{'The only face' if number == 1 else f'All {number} faces'} of {source.path} {'is' if number == 1 else 'are'} left out: "
+            f"{reasons_left_out(summary)}. {'. '.join(BACK[reason] for reason in summary.dropped)}.")
+
+
+def reasons_left_out(summary: Summary) -> str:
+    """How many faces were left out, by the reason."""
+    return ", ".join(f"{count} {DROPPED[reason]}" for reason, count in summary.dropped.items())
+
+
+def _complete(source: FrameSource, path: Path, only: Sequence[int] | None) -> AlignmentStore:
+    """The store at `path`. Raises FaceswapError where it lacks frames."""
+    store = AlignmentStore.open(path, read_only=True)
+    check_source(source, store)
+    missing = set(range(source.count) if only is None else only) - store.done()
+    if missing and 1 not in store.settings.get("complete", []):
+        store.close()
+        raise FaceswapError(f"{path} lacks {counted(len(missing), 'frame')}. Run faceswap.py extract -i {source.path} first: shards "
+                            "only convert.")
+    return store
+
+
+def _known(source: FrameSource, path: Path, options: FindingOptions) -> AlignmentStore | None:
+    """The store at `path` where all of a video was searched and linked before: nothing is written to it, and no detector is needed."""
+    if source.rate is None or not path.is_file():
+        return None
+    store = AlignmentStore.open(path, read_only=True)
+    try:
+        check_source(source, store)
+        (faces, _, frames), settings = store.counts(), store.settings
+        known = faces and 1 in settings.get("complete", []) and settings.get("followed") == frames and not any(
+            _asked(options, kind, settings.get(kind, {}).get("name")) for kind in ("detector", "aligner"))
+    except BaseException:
+        store.close()
+        raise
+    if not known:
+        store.close()
+    return store if known else None
+
+
+def _asked(options: FindingOptions, kind: str, before: str | None) -> bool:
+    """Whether a detector or aligner is asked for that is not the one called `before` with its usual options."""
+    default = next(item.default for item in fields(options) if item.name == kind)
+    return getattr(options, kind) not in (default, before) or bool(options.plugin_options.get(kind))
