@@ -18,6 +18,7 @@ import numpy as np
 
 from lib.alignments.extraction import check_source, extract
 from lib.alignments.identity import Wanted, embeddings_of, faces_wanted, likeness, recognize
+from lib.alignments.left_out import all_left_out
 from lib.alignments.masking import MaskedFace, check_stored, usable
 from lib.alignments.removal import faces_shown
 from lib.alignments.store import AlignmentStore, default_store
@@ -57,7 +58,6 @@ from lib.system.parallel import prefetch
 from lib.system.progress import progress
 from lib.training.saved.swapper import Swapper, Translator, load_swapper
 from lib.types import AlignedFace, Frame
-from scripts.extract import all_left_out
 
 if TYPE_CHECKING:
     from lib.provenance.keys import Identity
@@ -545,7 +545,7 @@ def alignments(options: Settings, source: FrameSource, only: Sequence[int] | Non
 
         summary = extract(source, store, lambda: make("detector"), lambda: make("aligner"), only=only)
         if not summary.faces and summary.dropped:
-            raise FaceswapError(all_left_out(source, summary))
+            raise FaceswapError(all_left_out(source.path, summary.dropped))
         if not summary.faces:
             raise FaceswapError(f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows faces; "
                                 "then try another -D/--detector.")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lib.alignments.store import DROPPED, StoredFace
+from lib.alignments.left_out import REASONS
+from lib.alignments.store import StoredFace
 from lib.faces.geometry import crop_matrix, invert, transform_points
 
 FOUND, FILLED, LEFT_OUT = (40, 230, 90), (255, 150, 0), (150, 150, 150)
@@ -42,7 +43,7 @@ def draw(image: np.ndarray, faces: Sequence[StoredFace], masks: bool = False) ->
 
 def _label(stored: StoredFace) -> str:
     parts = [f"track {stored.track}" if stored.track is not None else "", f"person {stored.person}" if stored.person is not None else "",
-             "filled in" if stored.filled else "", DROPPED.get(stored.dropped, "left out") if stored.dropped else "",
+             "filled in" if stored.filled else "", REASONS.get(stored.dropped, "left out") if stored.dropped else "",
              f"{stored.face.detection.score:.2f}"]
     return "  ".join(part for part in parts if part)
 

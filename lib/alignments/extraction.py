@@ -56,7 +56,7 @@ class Summary:
     seconds: float
     tracks: int  # of all faces, as far as frames follow one another
     filled: int  # faces that the detector missed within a track
-    dropped: dict[str, int]  # faces left out, by the reason: a key of `store.DROPPED`
+    dropped: dict[str, int]  # faces left out, by the reason: a key of `left_out.REASONS`
     people: dict[int, int]  # faces of each person; empty where people were not told apart
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lib.alignments.store import DROPPED, AlignmentStore
+from lib.alignments.left_out import count_by_reason
+from lib.alignments.store import AlignmentStore
 from lib.system.logs import counted
 from lib.words import escaped
 
@@ -40,7 +41,7 @@ def table(found: dict[str, Any]) -> str:
     people = [f"person {person} {counted(count, 'face')}" for person, count in found["people"].items()]
     if people and found["nobodys"]:
         people.append(f"nobody in particular {counted(found['nobodys'], 'face')}")
-    left_out = ", ".join(f"{count} {DROPPED.get(reason, reason)}" for reason, count in found["left_out"].items())
+    left_out = count_by_reason(found["left_out"])
     rows = [("alignments", found["alignments"]),
             ("source", settings.get("source", {}).get("path", "not begun yet")),
             ("detector", _plugin(settings, "detector")),

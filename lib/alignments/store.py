@@ -9,7 +9,7 @@ Format 4 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 4; numbers l
   `landmarks` 68 x 2 float32, or nothing where none were fitted; `number` from 0, best score first; `smooth` the landmarks without
   jitter, `track` the number of the face's track, `person` whose face it is, from 1, the most frequent first, `embedding` D float32
   by the `recognizer` of that name: NULL where there are none; `filled` 1 where the detector missed the face and its neighbours in time
-  told where it is; `dropped` why the face is left out (a key of `DROPPED`), NULL where it is not.
+  told where it is; `dropped` why the face is left out (a key of `left_out.REASONS`), NULL where it is not.
 - `masks(frame, number, name, size, pixels)`: `size` squared bytes, zlib-compressed, 255 = face, over the crop of
   coverage "whole" by `landmarks`, not by `smooth`.
 - `written(folder, frame, number)`: faces that lie in a face folder, so that what a user deletes there stays deleted.
@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.alignments import schema
+from lib.alignments.database import schema
 from lib.errors import FaceswapError
 from lib.faces.quality import check_landmarks
 from lib.files.names import printable
@@ -90,12 +90,6 @@ SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names a
 ADD_MASK = "INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?)"
 LARGEST_MASK = 4096
 LONGEST_REASON = 200  # letters of what an error says of a damaged file
-# Why a face may be left out, in words. The first two are no faces that could be followed through time.
-DROPPED = {"size": "smaller than --min-face", "landmarks": "landmarks that are no face's", "person": "of somebody else",
-           "removed": "removed by hand"}
-BACK = {"size": "Move the alignments file away and search anew with a smaller --min-face for smaller ones",  # how each comes back
-        "landmarks": "Look at them with alignments draw; another --aligner may do better", "person": "extract without -f, -n and --person "
-        "brings everybody back", "removed": "alignments remove --undo brings back what was removed"}
 NO_FACES = "('size', 'landmarks')"
 
 
@@ -109,7 +103,7 @@ class StoredFace:
     track: int | None = None
     filled: bool = False  # the detector missed it
     person: int | None = None  # whose face it is, from 1
-    dropped: str | None = None  # why it is left out: a key of DROPPED
+    dropped: str | None = None  # why it is left out: a key of left_out.REASONS
     number: int = 0  # within its frame, once it is stored
 
     @property
@@ -447,7 +441,7 @@ class AlignmentStore:
                                  ((person, frame, number) for frame, number, person in rows))
 
     def drop(self, reason: str, faces: Iterable[tuple[int, int]]) -> None:
-        """Leaves out these (frame, number) for `reason`, a key of DROPPED; all others left out for it come back."""
+        """Leaves out these (frame, number) for `reason`, a key of left_out.REASONS; all others left out for it come back."""
         self.commit()
         with self._transaction() as database:
             database.execute("UPDATE faces SET dropped = NULL WHERE dropped = ?", (reason,))

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from lib.alignments.extraction import search_changed
+from lib.alignments.left_out import all_left_out
 from lib.alignments.masking import add_masks
 from lib.alignments.overlay import masks_side_by_side
-from lib.alignments.store import BACK, AlignmentStore, default_store
+from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError, UsageError
 from lib.faces.geometry import crop
 from lib.files.names import same_path
@@ -70,8 +71,7 @@ def mask(settings: MaskSettings) -> MaskResult:
         search_changed(source, store)
         if not store.counts()[0]:
             if left_out := store.dropped_counts():
-                raise FaceswapError(f"All {sum(left_out.values())} faces of {store.path} are left out. "
-                                    f"{'. '.join(BACK[reason] for reason in left_out)}.")
+                raise FaceswapError(all_left_out(source.path, left_out))
             raise FaceswapError(f"{store.path} has no faces. Run extract on {source.path} first.")
         added = add_masks(source, store, maskers)
         if settings.output:

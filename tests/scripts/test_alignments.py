@@ -16,9 +16,10 @@ from lib.command import parsing
 from lib.errors import FaceswapError, UsageError
 from lib.faces.geometry import MEAN_FACE
 from lib.facesets.folder import list_faces
+from lib.jobs.alignments import AlignmentsSettings
 from lib.media.endpoints.source import open_source
 from lib.types import Detection, Face
-from scripts.alignments import Alignments, run
+from scripts.alignments import run
 from tests.leftovers import unfinished
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -41,7 +42,7 @@ def place(searched, tmp_path) -> Path:
 def command(*arguments) -> int:
     """`faceswap.py alignments` within this process."""
     declared = parsing.declaration("alignments")
-    return run(Alignments(**parsing.parse("alignments", declared, list(map(str, arguments)))))
+    return run(AlignmentsSettings(**parsing.parse("alignments", declared, list(map(str, arguments)))))
 
 
 def landmarks(path: Path) -> np.ndarray:
@@ -172,7 +173,7 @@ def test_merge_with_the_source_gives_what_one_run_gives(faceswap, place):
     assert "All frames had been searched before" in said and "Faces: 0 new" in said
     assert "exists already" in faceswap("alignments", "merge", "-p", *parts, "-o", place / "all.db", code=1).stderr
     said = faceswap("alignments", "merge", "-p", parts[1], "-o", place / "half.db").stderr
-    assert "Not here: part 1/2" in said and "The next extract on it follows" in said
+    assert "Missing: part 1/2" in said and "The next extract on it follows" in said
 
 
 def test_a_face_filled_in_when_parts_are_joined_gets_its_picture_later(faceswap, place):

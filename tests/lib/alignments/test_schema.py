@@ -213,7 +213,7 @@ def test_ctrl_c_ends_a_query(path):
 
 
 def test_a_check_that_takes_too_long_is_told(path, monkeypatch):
-    monkeypatch.setattr("lib.alignments.schema.OFTEN", 1)
-    monkeypatch.setattr("lib.alignments.schema.SECONDS", -1e9)
+    monkeypatch.setattr("lib.alignments.database.schema.OFTEN", 1)
+    monkeypatch.setattr("lib.alignments.database.schema.SECONDS", -1e9)
     with pytest.raises(FaceswapError, match="far too long"):
         AlignmentStore.open(path, read_only=True)
