@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FACESWAP_TEST_DATA", ROOT.parent / "shared" / "data")).resolve()
 if (SHARED / "weights" / "yunet").is_dir():  # before any test imports lib.net.weights: no test downloads
     os.environ.setdefault("FACESWAP_WEIGHTS", str(SHARED / "weights" / "yunet"))
+# Nothing is asked of any address but 127.0.0.1: all else goes to a proxy that is not there.
+os.environ |= {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1,localhost,::1"}
 if "FACESWAP_KEYS" not in os.environ:  # no test signs with the user's own key
     os.environ["FACESWAP_KEYS"] = tempfile.mkdtemp(prefix="faceswap-keys-")
     atexit.register(shutil.rmtree, os.environ["FACESWAP_KEYS"], ignore_errors=True)

@@ -27,8 +27,9 @@ PHOTOS = ["annotated/lfpw/image_0002.png", "annotated/lfpw/image_0005.png", "mas
 
 
 @pytest.fixture(scope="module")
-def cropped():
+def cropped(shared):
     """`cropped(picture)` -> its largest face as a crop of SIDE pixels, and the landmarks in it; None without a face."""
+    shared("weights/yunet")
     detector, aligner = DETECTORS.create("yunet"), ALIGNERS.create("dlib68")
 
     def cut(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
