@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 
 from lib.words import escaped, escaped_lines
 
@@ -37,6 +38,11 @@ def json_line(**fields) -> str:
 def counted(number: int, what: str) -> str:
     """ "1 face", "2 faces"."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """ "a, b and 3 more": at most so many of `names`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 class TextHandler(logging.StreamHandler):

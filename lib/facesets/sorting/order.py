@@ -66,13 +66,13 @@ VECTORS: dict[str, Callable[[FaceFile], Sequence[float]]] = {
 }
 
 
-def measured(by: str, file: FaceFile) -> np.ndarray:
+def measure(by: str, file: FaceFile) -> np.ndarray:
     """(D,) float32 of a face, for all that `by` may be but "identity". Raises ValueError where its landmarks make no face."""
     values = [SCALES[by].of(file)] if by in SCALES else VECTORS[by](file)
     return np.array(values, np.float32)
 
 
-def arranged(by: str, faces: Sequence[SortedFace], count: int | None, apart: float = 0.0) -> list[Group]:
+def arrange(by: str, faces: Sequence[SortedFace], count: int | None, apart: float = 0.0) -> list[Group]:
     """`faces`, given in the order of time, in the order `by`; in one group, or in up to `count` of which none is empty.
 
     `apart` is that of the recognizer, where they are sorted by identity.

@@ -12,7 +12,7 @@ import pytest
 
 from lib.faces.geometry import MIRRORED, crop
 from lib.facesets.folder import FaceFile, Origin, list_faces, read_face
-from lib.facesets.sorting.order import SCALES, VECTORS, SortedFace, arranged, color_histogram, measured
+from lib.facesets.sorting.order import SCALES, VECTORS, SortedFace, arrange, color_histogram, measure
 from lib.media.endpoints.sample_clips import MovingCamera
 from lib.media.endpoints.sample_clips import astronaut as astronaut_portrait
 from lib.plugin import ALIGNERS
@@ -64,11 +64,11 @@ def of(source: str, frame: int, number: int) -> Callable[[FaceFile], FaceFile]:
 
 
 def faces(by: str, files: list[FaceFile]) -> list[SortedFace]:
-    return [SortedFace(Path(f"{index}.png"), f"{index}.png", file.origin, measured(by, file)) for index, file in enumerate(files)]
+    return [SortedFace(Path(f"{index}.png"), f"{index}.png", file.origin, measure(by, file)) for index, file in enumerate(files)]
 
 
 def order(by: str, files: list[FaceFile]) -> list[int]:
-    group, = arranged(by, faces(by, files), None, 0.6)
+    group, = arrange(by, faces(by, files), None, 0.6)
     return [int(face.path.stem) for face in group.faces]
 
 
@@ -117,7 +117,7 @@ def test_time_keeps_the_order_that_was_given(face):
 @pytest.mark.parametrize("count", [1, 3, 50])
 def test_every_face_is_in_one_group_and_no_group_is_empty(by, count, face_folders):
     made = faces(by, [read_face(path) for folder in face_folders.values() for path in list_faces(folder)[::2]])
-    groups = arranged(by, made, count, 0.6)
+    groups = arrange(by, made, count, 0.6)
     assert 1 <= len(groups) <= count and all(group.faces for group in groups) and len({group.name for group in groups}) == len(groups)
     assert sorted(int(one.path.stem) for group in groups for one in group.faces) == list(range(12))
     assert [group.name for group in groups] == sorted(group.name for group in groups)
@@ -125,13 +125,13 @@ def test_every_face_is_in_one_group_and_no_group_is_empty(by, count, face_folder
 
 def test_poses_fall_into_ranges_of_one_width_and_sizes_into_parts_of_one_count(face):
     turned = [moved(slice(28, 36), x, 0)(face) for x in (0, 0.001, 0.002, 0.003, 0.15)]
-    assert [len(group.faces) for group in arranged("pose-yaw", faces("pose-yaw", turned), 2)] == [4, 1]
-    sizes = arranged("size", faces("size", [as_large(size)(face) for size in (10, 500, 20, 30)]), 2)
+    assert [len(group.faces) for group in arrange("pose-yaw", faces("pose-yaw", turned), 2)] == [4, 1]
+    sizes = arrange("size", faces("size", [as_large(size)(face) for size in (10, 500, 20, 30)]), 2)
     assert [(group.name, len(group.faces)) for group in sizes] == [("0_500..30", 2), ("1_20..10", 2)]
 
 
 def test_groups_of_poses_are_named_by_their_degrees(face):
-    names = [group.name for group in arranged("pose-roll", faces("pose-roll", [rotated(x)(face) for x in (-44, -20, 0, 33)]), 3)]
+    names = [group.name for group in arrange("pose-roll", faces("pose-roll", [rotated(x)(face) for x in (-44, -20, 0, 33)]), 3)]
     low, high = names[0].removeprefix("0_").split("..")
     assert float(high) - float(low) == pytest.approx(24, abs=1) and len(names) == 3
 
@@ -139,9 +139,9 @@ def test_groups_of_poses_are_named_by_their_degrees(face):
 def test_people_beyond_the_number_asked_for_are_others(face):
     corners = 2 * np.eye(3, dtype=np.float32)
     made = [SortedFace(Path(f"{index}.png"), "", face.origin, corners[person]) for index, person in enumerate((1, 0, 0, 1, 0, 2))]
-    assert [(group.name, len(group.faces)) for group in arranged("identity", made, 2, 0.6)] == [("1_person", 3), ("2_person", 2), ("other", 1)]
-    assert [group.name for group in arranged("identity", made, 9, 0.6)] == ["1_person", "2_person", "3_person"]
-    whole, = arranged("identity", made, None, 0.6)
+    assert [(group.name, len(group.faces)) for group in arrange("identity", made, 2, 0.6)] == [("1_person", 3), ("2_person", 2), ("other", 1)]
+    assert [group.name for group in arrange("identity", made, 9, 0.6)] == ["1_person", "2_person", "3_person"]
+    whole, = arrange("identity", made, None, 0.6)
     assert [int(one.path.stem) for one in whole.faces] == [1, 2, 4, 0, 3, 5]
 
 
@@ -152,7 +152,7 @@ def test_a_mirrored_face_looks_the_other_way():
     flipped = points[MIRRORED] * (-1, 1) + (255, 0)
     files = [FaceFile(crop(image, Face(Detection(np.zeros(4, np.float32), 1.0), there.astype(np.float32))), "whole", Origin("x", 0, 0))
              for image, there in ((frame.image, points), (np.ascontiguousarray(frame.image[:, ::-1]), flipped))]
-    yaw = [float(measured("pose-yaw", file)[0]) for file in files]
+    yaw = [float(measure("pose-yaw", file)[0]) for file in files]
     assert yaw[0] == pytest.approx(-yaw[1], abs=0.5) and abs(yaw[0]) > 0.5
     towards = points[30, 0] - points[[36, 45], 0].mean()  # the tip of the nose, from the middle between the eyes
     assert (yaw[0] > 0) == (towards > 0)
@@ -160,8 +160,8 @@ def test_a_mirrored_face_looks_the_other_way():
 
 def test_where_there_is_nothing_to_see_a_face_is_as_blurred_as_can_be(face):
     black, away = picture(lambda image: 0 * image)(face), landmarks(lambda there: there + 5000)(face)
-    assert measured("blur", black)[0] == measured("blur", away)[0] == 1
-    assert np.isfinite(measured("color", black)).all() and np.isfinite(measured("color", away)).all()
+    assert measure("blur", black)[0] == measure("blur", away)[0] == 1
+    assert np.isfinite(measure("color", black)).all() and np.isfinite(measure("color", away)).all()
 
 
 def test_a_histogram_counts_every_pixel_once(face):
@@ -171,4 +171,4 @@ def test_a_histogram_counts_every_pixel_once(face):
 
 def test_landmarks_in_one_place_are_no_face(face):
     with pytest.raises(ValueError):
-        measured("pose-yaw", landmarks(lambda there: np.zeros_like(there))(face))
+        measure("pose-yaw", landmarks(lambda there: np.zeros_like(there))(face))
