@@ -67,7 +67,7 @@ def _describe_briefly(file: Provenance) -> str:
 
 
 def describe(file: Provenance, checks: Sequence[str] = ()) -> str:
-    """What is known of a file, in lines. Nothing that the file says can look like a line of ours."""
+    """What is known of a file, in lines. What the file itself says cannot pass for one of them."""
     lines = [f"{file.path} {VERDICTS[file.state]}", *(f"  {problem}" for problem in file.problems)]
     if file.signer:
         signer = (f"your own key ({file.signer})" if file.known else

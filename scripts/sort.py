@@ -47,7 +47,8 @@ def _tell_sorted(result: SortResult, by: str, folder: Path, output: Path | None)
     if output:
         logger.info("Copied %s, sorted by %s, into %s.", faces, by, output)
     else:
-        logger.info("Sorted %s by %s. faceswap.py sort -i %s --undo takes it back.", faces, by, folder)
+        logger.info("Sorted %s by %s. faceswap.py sort -i %s --undo takes it back.", faces, by,
+                    folder)
 
 
 def _tell_undo(undo: Undo, dry_run: bool) -> int:

@@ -18,15 +18,15 @@ from lib.training.batches import checks
 
 @dataclass(kw_only=True)
 class FacesSettings(Settings):
-    """Pack a folder of faces into one file, which train loads many times faster, and unpack it again.
+    """Pack face folders into one file, which train loads many times faster, and unpack it again.
 
-    faces pack -i faces -o faces.h5       pack one folder or several; train -A faces.h5 takes the file
-    faces unpack -i faces.h5 -o faces     the same PNG files again, to look through, sort and delete
-    faces report -i faces.h5              how many, from where, and problems that training would have
+    faces pack -i faces -o faces.h5     pack one folder or several; train -A faces.h5 takes the file
+    faces unpack -i faces.h5 -o faces   the same PNG files again, to look through, sort and delete
+    faces report -i faces.h5            how many, from where, and problems that training would have
 
-    A packed set takes about 1.6 times the disk space of its PNG files. With --compress it takes 1.3
-    times, but loads at a tenth of the speed. Packing does not change the folder. It refuses a folder
-    with damaged files or other PNG files, unless --skip-damaged leaves these out.
+    A packed set takes about 1.6 times the disk space of its PNG files. With --compress it takes
+    1.3 times, but loads at a tenth of the speed. Packing does not change the folder. It refuses a
+    folder with damaged files or other PNG files, unless --skip-damaged leaves these out.
     """
 
     action: str = option(help="What to do.", positional=True, choices=("pack", "unpack", "report"))

@@ -32,32 +32,33 @@ Describe = Callable[[FaceFile], np.ndarray]  # (D,) float32 of a face
 class SortSettings(Settings):
     """Sort faces, or put them into groups, so that those to delete lie side by side.
 
-    sort -i faces -o sorted --by blur     copies, named 00000_... so that a file browser keeps the order
-    sort -i faces --by pose-yaw           renames the files in place; sort -i faces --undo takes it back
+    sort -i faces -o sorted --by blur   copies, named 00000_... so that a file browser keeps the order
+    sort -i faces --by pose-yaw         renames in place; sort -i faces --undo takes it back
     sort -i faces -o people --by identity --group 5
 
-    The order: blur from sharp to blurred; pose-yaw turned from left to right (of the picture), pose-pitch
-    from down to up, pose-roll tilted from counter-clockwise to clockwise; size (pixels in the frame)
-    from large to small; color from dark to bright skin; time by source and frame; expression from a
-    closed to an open mouth, and for equally open mouths by the eyes; histogram: each face is followed
-    by the one with the most similar colours; identity: person by person, the most frequent first,
-    each from the most typical face to the least.
+    The order: blur from sharp to blurred; pose-yaw turned from left to right (of the picture),
+    pose-pitch from down to up, pose-roll tilted from counter-clockwise to clockwise; size (pixels
+    in the frame) from large to small; color from dark to bright skin; time by source and frame;
+    expression from a closed to an open mouth, and for equally open mouths by the eyes; histogram:
+    each face is followed by the one with the most similar colours; identity: person by person, the
+    most frequent first, each from the most typical face to the least.
 
     --group N makes folders. Poses: N ranges of equal width in degrees (empty ones are left out);
-    blur, size and time: N parts with equally many faces; color, histogram and expression: N clusters
-    of similar faces; identity: the N most frequent people, and `other`.
+    blur, size and time: N parts with equally many faces; color, histogram and expression: N
+    clusters of similar faces; identity: the N most frequent people, and `other`.
 
-    extract does not write a renamed or deleted face again. But commands read only the faces directly
-    in a folder, not those in its subfolders. After --group without -o, give train one of the groups,
-    or move the faces to keep back; extract would fill the emptied folder again.
+    extract does not write a renamed or deleted face again. But commands read only the faces
+    directly in a folder, not those in its subfolders. After --group without -o, give train one of
+    the groups, or move the faces to keep back; extract would fill the emptied folder again.
     """
 
     input: Path = option(help="Folder of faces made by extract.", short="-i")
     output: Path | None = option(
         None, "New folder for sorted copies. Default: rename the files of the input.", short="-o")
     by: str | None = option(
-        None, "What to sort by.", choices=("blur", "pose-yaw", "pose-pitch", "pose-roll", "identity",
-                                           "color", "histogram", "size", "time", "expression"))
+        None, "What to sort by.",
+        choices=("blur", "pose-yaw", "pose-pitch", "pose-roll", "identity", "color", "histogram",
+                 "size", "time", "expression"))
     group: int | None = option(None, "Put the faces into at most N folders.", low=1)
     recognizer: str = option(
         "dlib_resnet", "Tells people apart, for --by identity.", plugin="recognizers")
@@ -105,7 +106,8 @@ def sort(settings: SortSettings) -> SortResult:
             moves.copy(folder, output, planned, description)
         elif not settings.dry_run:
             vanished = moves.rename(folder, by, planned)
-    return SortResult(tuple(planned), tuple(groups), tuple(not_faces), tuple(damaged), tuple(vanished))
+    return SortResult(tuple(planned), tuple(groups), tuple(not_faces), tuple(damaged),
+                      tuple(vanished))
 
 
 @job
@@ -168,7 +170,8 @@ def _measure_face(path: Path, describe: Describe) -> SortedFace | FaceswapError:
     """The face in a file without its picture, or what is wrong with it."""
     try:
         file = read_face(path)
-        return SortedFace(path, moves.plain_name(path.name, file.origin), file.origin, describe(file))
+        return SortedFace(path, moves.plain_name(path.name, file.origin), file.origin,
+                          describe(file))
     except FaceswapError as error:
         return error
     except ValueError as error:
