@@ -17,12 +17,14 @@ from ffmpy import FFmpeg
 from lib.command import parsing
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
 from lib.files.writing import part_beside
+from lib.jobs.ffmpeg import FfmpegSettings
 from lib.media.pictures import picture_file
 from lib.media.video.video_source import VideoSource
 from lib.provenance.reading import statement_in
 from lib.videotools import ffmpeg
 from lib.videotools.times import SIDECAR, ticks_of
-from scripts.ffmpeg import Ffmpeg, run, wanted_size
+from lib.videotools.transform import parse_size
+from scripts.ffmpeg import run
 from tests.leftovers import unfinished
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -32,7 +34,7 @@ MILLISECOND = 0.001
 
 def command(*arguments) -> int:
     """`faceswap.py ffmpeg` within this process."""
-    return run(Ffmpeg(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
+    return run(FfmpegSettings(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
 
 
 def times(path: Path) -> np.ndarray:
@@ -76,13 +78,13 @@ def test_wrong_usage_is_told_before_anything_is_read(arguments, words):
                                                 ("50%", (1920, 1080), (960, 540)), ("480p", (853, 480), (852, 480)),
                                                 ("33%", (640, 480), (212, 158))])
 def test_one_number_keeps_the_shape_in_even_sides(text, size, wanted):
-    assert wanted_size(text, size) == wanted
+    assert parse_size(text, size) == wanted
 
 
 @pytest.mark.parametrize("text", ["big", "0x100", "100", "-50%", "99999x2"])
 def test_sizes_that_cannot_be_are_refused(text):
     with pytest.raises(UsageError, match="--size"):
-        wanted_size(text, (640, 480))
+        parse_size(text, (640, 480))
 
 
 # --- taking apart and putting together
@@ -382,8 +384,8 @@ def test_a_failure_says_why_in_ffmpegs_words_and_leaves_the_result_of_before(cli
 
 
 def test_a_result_that_is_not_what_was_asked_for_does_not_take_its_name(clips, tmp_path, monkeypatch):
-    monkeypatch.setattr("scripts.ffmpeg.wanted_size", lambda text, size: (64, 64))
-    monkeypatch.setattr("scripts.ffmpeg._encoded", lambda *_, **__: ["-map", "0:V:0", "-vf", "scale=32:32", "-c:v", "libx264"])
+    monkeypatch.setattr("lib.videotools.transform.parse_size", lambda text, size: (64, 64))
+    monkeypatch.setattr("lib.videotools.transform.encode_arguments", lambda *_, **__: ["-map", "0:V:0", "-vf", "scale=32:32", "-c:v", "libx264"])
     with pytest.raises(FaceswapError, match="32x32 pixels instead of 64x64"):
         command("scale", "-i", clips[0], "-o", tmp_path / "out.mp4", "--size", "64x64")
     assert nothing_but(tmp_path)
@@ -391,7 +393,7 @@ def test_a_result_that_is_not_what_was_asked_for_does_not_take_its_name(clips, t
 
 def test_frames_that_went_missing_are_noticed(clips, tmp_path, monkeypatch):
     nine = ["-map", "0:V:0", "-vf", "scale=128:128", "-frames:v", "9", "-c:v", "libx264"]
-    monkeypatch.setattr("scripts.ffmpeg._encoded", lambda *_, **__: nine)
+    monkeypatch.setattr("lib.videotools.transform.encode_arguments", lambda *_, **__: nine)
     with pytest.raises(FaceswapError, match="wrote 9 of 16 frames"):
         command("scale", "-i", clips[0], "-o", tmp_path / "out.mp4", "--size", "50%")
     assert nothing_but(tmp_path)
@@ -537,4 +539,4 @@ def test_that_a_video_is_synthetic_stays_or_its_loss_is_told(clips, tmp_path, ca
 def test_a_copied_cut_tells_what_it_keeps_at_its_end(shared, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     command("cut", "-i", shared("videos/formats/h264_long_gop_bframes.mp4"), "--copy", "--to", "0.5", "-o", tmp_path / "c.mp4")
-    assert "more than was asked for" in caplog.text
+    assert "more than asked for" in caplog.text

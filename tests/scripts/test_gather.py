@@ -28,8 +28,9 @@ from PIL import Image
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError
 from lib.gathering import report as reports
 from lib.gathering import workers
+from lib.jobs.gather import GatherSettings
 from lib.net import web
-from scripts.gather import Gather, run
+from scripts.gather import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = b"<!DOCTYPE html><html><head><title>Please &amp; sign in</title></head><body>Hello</body></html>"
@@ -154,7 +155,7 @@ def gather(server, tmp_path):
     def gather(*paths: str, **options) -> int:
         addresses = [path if "://" in path or not path.startswith("/") else server(path) for path in paths]
         (tmp_path / "urls.txt").write_text("\n".join(addresses), encoding="utf-8")
-        return run(Gather(**{"input": tmp_path / "urls.txt", "output": tmp_path / "out", "jobs": 4, "retries": 3, "timeout": 5.0,
+        return run(GatherSettings(**{"input": tmp_path / "urls.txt", "output": tmp_path / "out", "jobs": 4, "retries": 3, "timeout": 5.0,
                              "max_size": 4000.0, "max_minutes": 720.0, "min_side": 0, "only": None, "again": False} | options))
     return gather
 
@@ -178,7 +179,7 @@ def entries(server, tmp_path):
 
 def why(gather, entries, path: str, **options) -> str:
     """The error of the only address of a list, which fails."""
-    with pytest.raises(FaceswapError, match="Nothing of .*urls.txt could be had"):
+    with pytest.raises(FaceswapError, match="Nothing of .*urls.txt could be downloaded"):
         gather(path, **options)
     return entries()[path]["error"]
 

@@ -10,11 +10,12 @@ from PIL import Image
 
 from lib.command import parsing
 from lib.errors import FaceswapError
+from lib.jobs.ffmpeg import FfmpegSettings
 from lib.media.endpoints.sink import writer_for
 from lib.media.endpoints.source import open_source
 from lib.plugin import WRITERS
 from lib.videotools import info
-from scripts.ffmpeg import Ffmpeg, run
+from scripts.ffmpeg import run
 from tests.plain import film, plain_times
 
 ENDINGS = ("gif", "webp", "png", "avif")
@@ -22,7 +23,7 @@ DELAYS = [100, 40, 40, 200, 30, 500]  # milliseconds
 
 
 def command(*arguments) -> int:
-    return run(Ffmpeg(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
+    return run(FfmpegSettings(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
 
 
 def moving(path: Path, astronaut: np.ndarray, transparent: bool = False) -> Path:

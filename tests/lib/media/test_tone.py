@@ -8,19 +8,20 @@ import pytest
 from PIL import Image
 
 from lib.command import parsing
+from lib.jobs.ffmpeg import FfmpegSettings
 from lib.media.coded import coded
 from lib.media.endpoints.source import open_source
 from lib.media.tone import HLG, PQ, Tone
 from lib.plugin import WRITERS
 from lib.types import Patch
-from scripts.ffmpeg import Ffmpeg, run
+from scripts.ffmpeg import run
 from tests.plain import plain
 
 ROWS, COLUMNS = slice(32, 96), slice(64, 128)
 
 
 def command(*arguments) -> int:
-    return run(Ffmpeg(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
+    return run(FfmpegSettings(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
 
 
 def face(astronaut: np.ndarray, number: int = 0) -> np.ndarray:

@@ -22,7 +22,7 @@ def playlist(clips, tmp_path):
 def test_a_playlist_leads_to_no_other_file(playlist):
     ffmpeg.run(["-f", "concat", "-safe", "0", "-i", str(playlist), *COPY], "play")  # it is one
     with pytest.raises(FaceswapError, match="holds no video, but the names of other files"):
-        ffmpeg.reading(playlist)
+        ffmpeg.input_arguments(playlist)
 
 
 @pytest.mark.parametrize("formats", [ffmpeg.PICTURES, ["mov,mp4,m4a,3gp,3g2,mj2"]], ids=["pictures", "videos"])
@@ -30,13 +30,13 @@ def test_nor_does_one_in_a_list(playlist, formats):
     live = playlist.with_name("b.m3u8")
     live.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nother.ts\n#EXT-X-ENDLIST\n")
     ffmpeg.run(
-        [*ffmpeg.reading(playlist.with_name("other.mp4")), "-c", "copy", str(playlist.with_name("other.ts"))], "copy"
+        [*ffmpeg.input_arguments(playlist.with_name("other.mp4")), "-c", "copy", str(playlist.with_name("other.ts"))], "copy"
     )
     ffmpeg.run(["-i", str(live), *COPY], "play")  # it is one
     with pytest.raises(FaceswapError, match="could not play"):
-        ffmpeg.run([*ffmpeg.reading_list(formats), *COPY], "play", stdin=f"ffconcat version 1.0\nfile 'file:{live}'\n")
+        ffmpeg.run([*ffmpeg.list_arguments(formats), *COPY], "play", stdin=f"ffconcat version 1.0\nfile 'file:{live}'\n")
 
 
 def test_a_list_of_videos_is_played(clips):
-    words = ffmpeg.reading_list(["mov,mp4,m4a,3gp,3g2,mj2"])
+    words = ffmpeg.list_arguments(["mov,mp4,m4a,3gp,3g2,mj2"])
     ffmpeg.run([*words, *COPY], "play", stdin=f"ffconcat version 1.0\nfile 'file:{clips[0]}'\n")

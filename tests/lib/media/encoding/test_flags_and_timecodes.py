@@ -7,17 +7,18 @@ import av
 import pytest
 
 from lib.command import parsing
+from lib.jobs.ffmpeg import FfmpegSettings
 from lib.media.endpoints.source import open_source
 from lib.media.timecode import later
 from lib.plugin import WRITERS
-from scripts.ffmpeg import Ffmpeg, run
+from scripts.ffmpeg import run
 from tests.plain import plain
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-pix_fmt", "yuv420p")
 
 
 def command(*arguments) -> int:
-    return run(Ffmpeg(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
+    return run(FfmpegSettings(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from lib.command import parsing
+from lib.jobs.ffmpeg import FfmpegSettings
 from lib.media.endpoints.source import open_source
 from lib.plugin import WRITERS
 from lib.videotools import info
-from scripts.ffmpeg import Ffmpeg, run
+from scripts.ffmpeg import run
 from tests.plain import film, plain_sound, plain_times
 
 MPEG = ("-c:v", "mpeg2video", "-g", "8", "-bf", "2", "-c:a", "mp2")
@@ -17,7 +18,7 @@ JOINED = ("cat.ts", "jump.ts", "back.ts", "cat.mpg")
 
 
 def command(*arguments) -> int:
-    return run(Ffmpeg(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
+    return run(FfmpegSettings(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
 
 
 @pytest.fixture(scope="module")

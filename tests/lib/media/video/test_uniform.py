@@ -10,14 +10,15 @@ import pytest
 
 from lib.command import parsing
 from lib.errors import FaceswapError, UsageError
+from lib.jobs.ffmpeg import FfmpegSettings
 from lib.media.endpoints.source import open_source
 from lib.plugin import WRITERS
-from scripts.ffmpeg import Ffmpeg, run
+from scripts.ffmpeg import run
 from tests.plain import film, plain, plain_times
 
 
 def command(*arguments) -> int:
-    return run(Ffmpeg(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
+    return run(FfmpegSettings(**parsing.parse("ffmpeg", parsing.declaration("ffmpeg"), list(map(str, arguments)))))
 
 
 def fields_of(path: Path) -> str:
