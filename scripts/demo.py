@@ -17,6 +17,7 @@ from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
 from lib.options import option
 from lib.plugin import WRITERS
+from lib.sampling import evenly
 from lib.settings import Settings
 from scripts import swap
 
@@ -64,11 +65,10 @@ def contact_sheet(original: Path, swapped: Path) -> np.ndarray:
     rows = []
     for path, title in ((original, "original"), (swapped, "swapped")):
         source = open_source(path)
-        wanted = np.linspace(0, source.count - 1, SHOWN).astype(int)
         height = TILE * source.size[1] // source.size[0]
         tiles = []
-        for index in wanted:
-            frame = next(source.frames(int(index), int(index) + 1))
+        for index in evenly(range(source.count), SHOWN):
+            frame = next(source.frames(index, index + 1))
             tiles.append(cv2.resize(frame.image, (TILE, height), interpolation=cv2.INTER_AREA))
             label = f"{title}, {frame.time:.1f} s"
             tiles[-1][:24] //= 3  # a dark strip to read the label on

@@ -34,6 +34,7 @@ from lib.files.writing import write_json
 from lib.media.endpoints.source import open_source
 from lib.options import nearest, option
 from lib.plugin import ALIGNERS, DEFAULT_RECOGNIZER, MASKERS, MODELS, SCHEDULES, Recognizer
+from lib.sampling import evenly
 from lib.settings import Settings
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars import loading
@@ -425,9 +426,8 @@ def _held_out_faces(faces: list[AlignedFace], folder: Path, model: FaceModel,
         compositor, follow = convert.compositing(convert.Convert(input=folder, output=folder, model_dir=folder))
         b = np.array(checkpoint.read_json(folder / "identities.json", check_identities)["b"], np.float32)
         all_b = list(itertools.chain(*files_b))
-        some = [all_b[index] for index in np.unique(np.linspace(0, len(all_b) - 1, min(PICTURES, len(all_b))).round().astype(int))]
         kit = Kit(None, ALIGNERS.create("dlib68"), recognizer(),
-                  PartsOfB.of((file.image, file.landmarks) for file in some))
+                  PartsOfB.of((file.image, file.landmarks) for file in evenly(all_b, PICTURES)))
         return held_out.HeldOut(faces, b, replace(compositor, coverage=model.coverage), follow, kit, exemplars)
 
     @cache
@@ -604,7 +604,7 @@ def _tell_mixed_up(files: dict[str, list[list]], means: dict[str, np.ndarray], f
                    recognizer: Recognizer) -> None:
     """A warning where some of the faces of one person are rather the other's."""
     for own, other in ("a", "b"), ("b", "a"):
-        faces = _evenly(list(itertools.chain(*files[own])), COMPARED)
+        faces = evenly(list(itertools.chain(*files[own])), COMPARED)
         embeddings = recognizer.embed([file.aligned for file in faces])
         to_own, to_other = (likeness(embeddings, means[identity][None], recognizer)[:, 0] for identity in (own, other))
         count = int(((to_other >= recognizer.same) & (to_other > to_own + CLEARLY)).sum())
@@ -614,13 +614,9 @@ def _tell_mixed_up(files: dict[str, list[list]], means: dict[str, np.ndarray], f
                            other.upper(), count, len(faces), folders[own][0])
 
 
-def _evenly(files: list[FaceFile], most: int) -> list[FaceFile]:
-    return [files[index] for index in np.linspace(0, len(files) - 1, min(most, len(files))).astype(int)]
-
-
 def _embedding(files: list[FaceFile], recognizer: Recognizer) -> np.ndarray:
     """The mean of some faces' embeddings."""
-    return recognizer.embed([file.aligned for file in _evenly(files, EMBEDDED_FACES)]).mean(0)
+    return recognizer.embed([file.aligned for file in evenly(files, EMBEDDED_FACES)]).mean(0)
 
 
 @dataclass(kw_only=True)

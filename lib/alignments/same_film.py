@@ -7,6 +7,7 @@ import numpy as np
 from lib.alignments.store import AlignmentStore
 from lib.alignments.tracks import drawing, look
 from lib.media.base import FrameSource
+from lib.sampling import evenly
 
 COMPARED = 24  # frames
 OTHER, ALIKE = 8.0, 0.9  # 8-bit levels by which the looks of another picture differ; correlation of what is drawn, whatever its colours
@@ -21,9 +22,8 @@ def changed_frames(source: FrameSource, store: AlignmentStore) -> tuple[list[int
     if not len(indices):
         return [], 0
     known = np.stack([looks[index] for index in indices.tolist()]).astype(np.int16)
-    places = np.unique(np.linspace(0, len(indices) - 1, min(COMPARED, len(indices))).round().astype(int))
     changed, compared = [], 0
-    for frame in source.at(indices[places].tolist()):
+    for frame in source.at(evenly(indices.tolist(), COMPARED)):
         compared += 1
         now, own = look(frame.image), looks[frame.index]
         apart = np.abs(known - now.astype(np.int16)).mean((1, 2, 3))

@@ -11,6 +11,7 @@ import numpy as np
 from lib.alignments.store import AlignmentStore
 from lib.facesets.folder import FaceFolder, Origin, read_face
 from lib.media.pictures import picture_file
+from lib.sampling import evenly
 from lib.system.logs import counted
 
 TILE, ACROSS, LINE = 112, 8, 24  # pixels a side of a face, faces a row, pixels of a line of text
@@ -30,8 +31,7 @@ def write_sheet(path: Path, folder: FaceFolder, source: Path, store: AlignmentSt
     shown = [person for person in people if person is not None][:PEOPLE] + [None] * (None in people)
     for person, faces in ((person, people[person]) for person in shown):
         count = ACROSS * (ROWS if len(people) == 1 else 1)
-        spread = [faces[place] for place in np.linspace(0, len(faces) - 1, min(count, len(faces))).round().astype(int)]
-        found = [folder.find(Origin(os.path.abspath(source), frame, number, names[frame])) for frame, number in spread]
+        found = [folder.find(Origin(os.path.abspath(source), frame, number, names[frame])) for frame, number in evenly(faces, count)]
         tiles = [cv2.resize(read_face(one).image, (TILE, TILE), interpolation=cv2.INTER_AREA) for one in found if one]
         who = "faces of nobody in particular" if person is None else f"person {person}"
         rows += [_line(f"{who}: {counted(len(faces), 'face')}"),

@@ -10,6 +10,7 @@ from lib.evaluation.distance import diversity, frechet
 from lib.evaluation.held_out import in_crop
 from lib.faces.geometry import MEAN_FACE, crop, template_matrix, transform_points
 from lib.plugin import Recognizer
+from lib.sampling import evenly
 from lib.types import AlignedFace, Detection, Face
 
 FACES, KNOWN = 192, 1024  # that are drawn, and at most that are compared with
@@ -19,8 +20,7 @@ class DrawnFaces:
     """`faces` are those of a training, as a face set holds them; `size` and `coverage` are those of what is drawn."""
 
     def __init__(self, faces: Sequence[AlignedFace], size: int, coverage: str, recognizer: Recognizer):
-        chosen = np.linspace(0, len(faces) - 1, min(KNOWN, len(faces))).astype(int)
-        self._known = recognizer.embed([as_drawn(faces[index], size, coverage) for index in chosen])
+        self._known = recognizer.embed([as_drawn(face, size, coverage) for face in evenly(faces, KNOWN)])
         self._coverage, self._recognizer = coverage, recognizer
 
     def measured(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:

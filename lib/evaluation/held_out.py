@@ -10,6 +10,7 @@ import numpy as np
 
 from lib.evaluation.frames import Kit, Pair, measured
 from lib.faces.geometry import scale_of, transform_points
+from lib.sampling import evenly, middles
 from lib.swapping.composite import Compositor
 from lib.swapping.pipeline import Follow, Network, Redraw, Role, swap_frames
 from lib.types import AlignedFace, Detection, Face, Frame
@@ -43,8 +44,7 @@ class HeldOut:
 
     def sheet(self, network: Network) -> np.ndarray:
         """(H, W, 3) uint8 RGB: some of the faces, and below each what convert would make of it."""
-        chosen = np.linspace(0, len(self.faces) - 1, min(SHEET, len(self.faces))).astype(int)
-        some = replace(self, faces=[self.faces[index] for index in chosen])
+        some = replace(self, faces=evenly(self.faces, SHEET))
         return np.vstack([np.hstack([cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA) for picture in row])
                           for row in ([one.image for one in some.faces], some.swapped(network))])
 
@@ -60,8 +60,7 @@ class HeldOut:
 
 def held_out(count: int) -> list[int]:
     """Which of `count` faces to keep from training: at least one, evenly spread."""
-    these = max(1, min(MOST, int(count * SHARE)))
-    return ((np.arange(these) + 0.5) / these * count).astype(int).tolist()
+    return middles(range(count), max(1, min(MOST, int(count * SHARE))))
 
 
 def plateau(history: Sequence[tuple[int, dict[str, float]]]) -> bool:

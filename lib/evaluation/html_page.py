@@ -11,6 +11,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, probe, write_text
+from lib.sampling import evenly
 from lib.words import escaped_html
 
 COLORS = "#777", "#06c", "#d60"  # of the original, of what is measured, of what that is compared with
@@ -131,4 +132,4 @@ def _thinned(points: np.ndarray) -> np.ndarray:
 
 
 def _some(points: np.ndarray, most: int = 2000) -> np.ndarray:
-    return points[np.linspace(0, len(points) - 1, min(len(points), most)).astype(int)]
+    return np.stack(evenly(points, most))

@@ -13,6 +13,7 @@ from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, write_json
 from lib.media.base import FrameSource
 from lib.media.pictures import picture_file
+from lib.sampling import evenly
 from lib.types import Face
 
 COUNT = 20  # pictures
@@ -38,8 +39,7 @@ def write(folder: Path, original: FrameSource, swapped: FrameSource, faces_of: C
     if folder.is_dir() and any(folder.iterdir()) or folder.is_file():
         raise FaceswapError(f"{folder} is there already. Name a new folder with --line-up.")
     random = np.random.default_rng(seed)
-    spread = np.linspace(0, len(indices) - 1, COUNT).round().astype(int)
-    frames = random.permutation([indices[place] for place in spread]).tolist()
+    frames = random.permutation(evenly(indices, COUNT)).tolist()
     is_swapped = random.permutation(np.arange(COUNT) % 2 == 0).tolist()
     with disk_errors(folder):
         make_folder(folder)

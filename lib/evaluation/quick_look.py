@@ -12,6 +12,7 @@ from lib.evaluation.held_out import in_crop
 from lib.evaluation.sets import light_of
 from lib.faces import glasses, hair_removal, traits
 from lib.facesets.folder import FaceFile
+from lib.sampling import evenly
 from lib.swapping.composite import Compositor
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars import loading
@@ -61,7 +62,7 @@ def look_ahead(faces_a: Sequence[FaceFile], faces_b: Sequence[FaceFile], composi
     network = NoNetwork()
     ready = loading.prepared({"a": banks.make(faces_a, False), "b": banks.make(faces_b, True)}, network)
     drawer = Drawer(ready["b"], ready["a"].person, None)
-    chosen = [faces_a[index] for index in _spread(len(faces_a), SHOWN)]
+    chosen = evenly(faces_a, SHOWN)
     frames = [(Frame(number, file.image), [in_crop(file.aligned)]) for number, file in enumerate(chosen)]
     role = Role(network, replace(compositor, coverage=network.coverage), exemplars=Separate(drawer))
     swapped = [done.frame.with_patches(done.patches) for done in swap_frames(frames, [role])]
@@ -71,7 +72,7 @@ def look_ahead(faces_a: Sequence[FaceFile], faces_b: Sequence[FaceFile], composi
 
 
 def _faults(faces_a: Sequence[FaceFile], faces_b: Sequence[FaceFile], a: Exemplars, b: Exemplars) -> list[str]:
-    some = a.features.at(_spread(len(a), ASKED))
+    some = a.features.at(evenly(range(len(a)), ASKED))
     found = costs(some, a.person, b.features, b.person, b.extra)
     far, mouths = (float((cost.min(1) > limit).mean()) for cost, limit in ((found.skin, POSE_FAR), (found.mouth, MOUTH_FAR)))
     faults = []
@@ -79,18 +80,18 @@ def _faults(faces_a: Sequence[FaceFile], faces_b: Sequence[FaceFile], a: Exempla
         faults.append(f"Too few poses: for {far:.0%} of A's faces B was never filmed with the head turned like that.")
     if mouths > MANY:
         faults.append(f"Too few expressions: for {mouths:.0%} of A's faces B never made such a mouth.")
-    light_a, light_b = (np.median([light_of(files[index].image, files[index].landmarks) for index in _spread(len(files), ASKED)], 0)
+    light_a, light_b = (np.median([light_of(file.image, file.landmarks) for file in evenly(files, ASKED)], 0)
                         for files in (faces_a, faces_b))
     if abs(light_b[1] - light_a[1]) > SIDE_LIGHT:
         faults.append(f"Wrong light: B is lit from the {'right' if light_b[1] > light_a[1] else 'left'} of the picture compared with A.")
-    under = float(np.mean([_under_hair(b, int(index)) for index in _spread(len(b), 24)]))
+    under = float(np.mean([_under_hair(b, index) for index in evenly(range(len(b)), 24)]))
     if under > HAIR:
         faults.append(f"Hair in the way: it covers {under:.0%} of B's face, and is retouched to skin.")
     for name, files in (("A", faces_a), ("B", faces_b)):
-        if np.median([glasses.bridge(files[index].image, files[index].landmarks) for index in _spread(len(files), 24)]) > glasses.WORN:
+        if np.median([glasses.bridge(file.image, file.landmarks) for file in evenly(files, 24)]) > glasses.WORN:
             faults.append("A wears glasses: what lies on the face is replaced with it, and the arms beside it stay." if name == "A" else
                           "B wears glasses, which are brought along.")
-    width = float(np.median([traits.width(faces_b[index].aligned.face) for index in _spread(len(faces_b), ASKED)]))
+    width = float(np.median([traits.width(file.aligned.face) for file in evenly(faces_b, ASKED)]))
     if width < SMALL:
         faults.append(f"B is small: the face is {width:.0f} pixels wide, so that there is little detail to take.")
     if len(faces_b) < FEW:
@@ -105,7 +106,3 @@ def _under_hair(exemplars: Exemplars, index: int) -> float:
     cv2.fillConvexPoly(outline, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
     return float((hair_removal.over_face(picture, points) * outline).sum() / max(int(outline.sum()), 1))
 
-
-def _spread(count: int, most: int) -> list[int]:
-    """Up to `most` indices, evenly."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()

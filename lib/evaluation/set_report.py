@@ -16,6 +16,7 @@ from lib.evaluation import html_page
 from lib.evaluation.distance import Distribution
 from lib.evaluation.html_page import number
 from lib.evaluation.sets import ALIKE, GROUPS, QUALITIES, FaceSet, advice
+from lib.sampling import evenly
 from lib.system.logs import counted
 from lib.words import escaped, escaped_html
 
@@ -127,7 +128,7 @@ def _page(scores: SetScores) -> str:
     far = "".join(f"<tr><td>{title}</td><td class=n>{value}</td><td>{meaning}</td></tr>"
                   for title, value, meaning in _distances(scores.distribution)) if scores.distribution else ""
     twins = "".join(html_page.figure(np.hstack([one.thumbnail for one in pair]), " and ".join(one.name for one in pair), "two faces")
-                    for pair in [[faces.faces[place] for place in places] for places in _spread(faces.duplicates)])
+                    for pair in [[faces.faces[place] for place in places] for places in evenly(faces.duplicates, SHOWN)])
     blurry = "".join(html_page.figure(face.thumbnail, f"{face.name}: {number(face.values['blur'])}", "a face")
                      for face in [faces.faces[index] for index in np.argsort(-faces.column("blur"))[:SHOWN]])
     return html_page.document(f"{counted(len(faces), 'face')} in {faces.name}", (
@@ -141,10 +142,6 @@ def _page(scores: SetScores) -> str:
 
 
 def _pictures(faces: FaceSet, indices: Sequence[int]) -> str:
-    shown = [faces.faces[index] for index in _spread(indices)]
+    shown = [faces.faces[index] for index in evenly(indices, SHOWN)]
     return "".join(html_page.figure(face.thumbnail, face.name, "a face") for face in shown) or "<p>None.</p>"
 
-
-def _spread(items: Sequence) -> list:
-    """Up to SHOWN of them, evenly."""
-    return [items[place] for place in np.linspace(0, len(items) - 1, min(len(items), SHOWN)).round().astype(int)] if len(items) else []

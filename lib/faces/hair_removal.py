@@ -15,6 +15,7 @@ import numpy as np
 from lib.faces.brows import Brow, find_brows
 from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
 from lib.faces.masks import BROWS, SHIFT, with_whole_brows
+from lib.sampling import evenly
 
 # Indices into the 68 landmarks
 RIGHT_BROW, LEFT_BROW = slice(17, 22), slice(22, 27)
@@ -63,9 +64,9 @@ class _View:
     up: np.ndarray  # (2,) from the eyes to the brows
 
 
-def chosen(count: int) -> np.ndarray:
+def chosen(count: int) -> list[int]:
     """Indices of up to ENOUGH of `count` faces, evenly chosen: those that `hidden_brow_points` asks."""
-    return np.unique(np.linspace(0, count - 1, ENOUGH).round().astype(int))
+    return evenly(range(count), ENOUGH)
 
 
 def hidden_brow_points(images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray]) -> list[int]:

@@ -16,6 +16,7 @@ from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key
 from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
 from lib.plugin import Aligner, Detector, Recognizer
+from lib.sampling import evenly
 from lib.types import AlignedFace, Face, Frame
 
 logger = logging.getLogger(__name__)
@@ -36,9 +37,8 @@ def read_faces(path: Path, detector: Detector, aligner: Aligner, most: int | Non
     Up to `most` files or frames are looked at, evenly spread; all where it is None.
     """
     if path.is_dir() and is_face_folder(path):
-        files = list_faces(path)
-        for index in _spread(len(files), most):
-            yield NamedFace(files[index].name, read_face(files[index]).aligned)
+        for file in evenly(list_faces(path), most):
+            yield NamedFace(file.name, read_face(file).aligned)
         return
     detector, source = detector.settle(None), open_source(path)
     for frame in _frames(source, most):
@@ -76,16 +76,11 @@ def gallery(folder: Path, detector: Detector, aligner: Aligner, recognizer: Reco
     return found
 
 
-def _spread(count: int, most: int | None) -> list[int]:
-    """Up to `most` indices, evenly."""
-    return np.linspace(0, count - 1, min(count, most or count)).round().astype(int).tolist()
-
-
 def _frames(source: FrameSource, most: int | None) -> Iterator[Frame]:
     if most is None or source.count is None:
         yield from source.frames(0, most)
         return
-    for index in _spread(source.count, most):
+    for index in evenly(range(source.count), most):
         yield from source.frames(index, index + 1)
 
 

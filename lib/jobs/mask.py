@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-
 from lib.alignments.extraction import search_changed
 from lib.alignments.left_out import all_left_out
 from lib.alignments.masking import add_masks
@@ -23,6 +21,7 @@ from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
 from lib.options import option
+from lib.sampling import evenly
 from lib.settings import Settings
 from lib.system.progress import job
 
@@ -83,8 +82,7 @@ def mask(settings: MaskSettings) -> MaskResult:
 def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], count: int, folder: Path) -> None:
     """Writes pictures of `count` faces, evenly chosen, with their masks by `maskers`."""
     faces = [(index, stored.number) for index, stored in store.all_faces()]
-    places = np.unique(np.linspace(0, len(faces) - 1, min(count, len(faces))).round().astype(int))
-    chosen = {index: [number for _, number in group] for index, group in groupby((faces[place] for place in places), lambda face: face[0])}
+    chosen = {index: [number for _, number in group] for index, group in groupby(evenly(faces, count), lambda face: face[0])}
     if folder.exists() and not folder.is_dir():
         raise FaceswapError(f"{folder} is a file. Name a folder for the pictures with -o.")
     with disk_errors(folder / "x"):

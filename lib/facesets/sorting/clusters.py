@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lib.sampling import evenly
+
 SAMPLE = 2000  # points whose distances are all compared: memory does not grow with the square of their number
 
 
@@ -52,7 +54,7 @@ def _sampled(points: np.ndarray, method: str, bound: float, criterion: str) -> t
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import cdist
 
-    chosen = np.linspace(0, len(points) - 1, min(len(points), SAMPLE)).round().astype(int)
+    chosen = evenly(range(len(points)), SAMPLE)
     sample = points[chosen]
     of_sample = fcluster(linkage(sample, method), bound, criterion) - 1 if len(sample) > 1 else np.zeros(1, int)
     means = np.stack([sample[of_sample == label].mean(0) for label in range(of_sample.max() + 1)])

@@ -28,6 +28,7 @@ from lib.faces.geometry import COVERAGES, invert, template_matrix, transform_poi
 from lib.files import hdf5
 from lib.files.reading import NotRegular
 from lib.files.writing import disk_errors, new_file
+from lib.sampling import evenly
 from lib.swapping.exemplars.features import Features, Person, build_of, features_of, with_seen_brows
 from lib.swapping.exemplars.skin import brow_offsets, skin_mask
 from lib.system import device
@@ -83,7 +84,7 @@ def sources_of(files: Sequence[FaceFile], bare: bool) -> str:
 
 def make(files: Sequence[FaceFile], bare: bool) -> Bank:
     """A bank out of a training set: up to MOST faces, as varied as possible."""
-    looked_at = np.unique(np.linspace(0, len(files) - 1, min(len(files), LOOKED_AT)).round().astype(int))
+    looked_at = np.array(evenly(range(len(files)), LOOKED_AT))
     places = [files[index] for index in looked_at]
     shapes = np.stack([(file.landmarks + 0.5) / file.size for file in places]).astype(np.float32)
     chosen = np.arange(len(places))

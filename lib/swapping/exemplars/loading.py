@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from lib.faces.geometry import crop_matrix, transform_points
+from lib.sampling import evenly
 from lib.swapping.composite import MASK_SIZE
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars.bank import Bank, Exemplars
@@ -53,9 +54,9 @@ def drawer(network: Network, exemplars: Exemplars, others: Exemplars, person: Pe
     """Draws `exemplars` into faces of `person`, whose landmarks are those of the aligner alone (by default of
     the one whose pictures `others` are), as far as what `network` draws of `others` lacks them."""
     asked = Drawer(exemplars, others.person, np.ones(len(BANDS)))
-    places = np.unique(np.linspace(0, len(others) - 1, ASKED).round().astype(int))
+    places = evenly(range(len(others)), ASKED)
     choices = asked.choices(others.features.at(places), [1] * len(places))
-    pictures = [others.crop(int(index))[0] for index in places]
+    pictures = [others.crop(index)[0] for index in places]
     seen = np.stack([cv2.resize(picture, (network.size,) * 2, interpolation=cv2.INTER_AREA) for picture in pictures])
     drawn = np.concatenate([network(seen[start:start + BATCH].astype(np.float32) / 255)[0] for start in range(0, len(seen), BATCH)])
     shares = [lacking(as_large(picture, exemplars.side), Bent(exemplars, choice, asked.wanted(shape)))

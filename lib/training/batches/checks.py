@@ -10,6 +10,7 @@ import numpy as np
 from lib.faces import traits
 from lib.faces.geometry import scale_of
 from lib.facesets.folder import FaceFile, crop_landmarks
+from lib.sampling import evenly
 from lib.training.batches.balance import poses
 
 # The bounds leave nine talking heads alone, whose medians were: alike 0.7 to 4.9, blur 0.44 to 0.59, scale 0.5 to 1; yaw spanned 6 to 41.
@@ -32,7 +33,7 @@ def complaints(name: str, files: Sequence[FaceFile]) -> list[str]:
 def _alike(name: str, files: Sequence[FaceFile]) -> str | None:
     count = len(files)
     if count > LOOKED_AT:  # neighbours in time are those that may be alike, so they stay together
-        files = [files[first + place] for first in np.linspace(0, count - RUN, LOOKED_AT // RUN).astype(int) for place in range(RUN)]
+        files = [files[first + place] for first in evenly(range(count - RUN + 1), LOOKED_AT // RUN) for place in range(RUN)]
     small = np.stack([cv2.resize(file.image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA) for file in files])
     gray = small.reshape(len(files), -1, 3).mean(-1, dtype=np.float32) - 128  # around 0 the products below stay exact
     squares = (gray ** 2).sum(1)
@@ -45,8 +46,7 @@ def _alike(name: str, files: Sequence[FaceFile]) -> str | None:
 
 
 def _blurred(name: str, files: Sequence[FaceFile]) -> str | None:
-    chosen = np.unique(np.linspace(0, len(files) - 1, MEASURED).round().astype(int))
-    blur = float(np.median([traits.blur(files[index].aligned) for index in chosen]))
+    blur = float(np.median([traits.blur(file.aligned) for file in evenly(files, MEASURED)]))
     if not blur > BLURRED:
         return None
     return (f"The faces of {name} are blurred ({blur:.2f} from 0, sharp, to 1), and the swap will be so too: delete the worst (sort --by "

@@ -13,6 +13,7 @@ from lib.errors import FaceswapError
 from lib.evaluation.measures import BY_KEY
 from lib.files.reading import parse_json, read_bytes
 from lib.files.writing import make_inner_folder, write_bytes, write_text
+from lib.sampling import evenly
 from lib.training.batches.data import NONE, Faces
 from lib.training.saved.description import good_row
 
@@ -43,8 +44,7 @@ def sheet(faces: dict[str, Faces], rebuild) -> np.ndarray:
 
 def chosen(faces: Faces, most: int = ROWS) -> np.ndarray:
     """(N, S, S, 3) float32 RGB in [0, 1]: at most so many faces, evenly from first to last."""
-    shown = np.linspace(0, len(faces) - 1, min(most, len(faces))).astype(int)
-    return faces.batch(shown, NONE, np.random.default_rng(0)).input.astype(np.float32) / 255
+    return faces.batch(np.array(evenly(range(len(faces)), most)), NONE, np.random.default_rng(0)).input.astype(np.float32) / 255
 
 
 def columns(shown: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:

@@ -17,6 +17,7 @@ from lib.evaluation.report import DIRECTIONS
 from lib.files.reading import NotRegular, read_bytes
 from lib.files.writing import write_text
 from lib.media.opening import decoded
+from lib.sampling import evenly
 from lib.system.logs import counted
 from lib.training.saved import checkpoint
 from lib.training.watch.preview import PANELS, read_log
@@ -233,7 +234,7 @@ def _preview(folder: Path) -> str:
 def _time_lapse(folder: Path) -> str:
     """Earlier previews, and a slider that chooses one. Without a script the last is shown."""
     paths = sorted((path for path in (folder / "timelapse").glob("*.jpg") if path.stem.isdecimal()), key=lambda path: int(path.stem))
-    paths = [paths[place] for place in np.linspace(0, len(paths) - 1, min(FRAMES, len(paths))).round().astype(int)]
+    paths = evenly(paths, FRAMES)
     frames = [(int(path.stem), data) for path in paths if (data := _bytes(path)) and data.startswith(b"\xff\xd8")]
     if not frames:
         return ""
