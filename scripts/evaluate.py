@@ -19,7 +19,7 @@ from lib.evaluation.distance import FEWEST, distribution
 from lib.evaluation.frames import Kit
 from lib.evaluation.set_report import SetScores
 from lib.faces.geometry import transform_points
-from lib.facesets import people
+from lib.facesets import references
 from lib.files.names import same_path
 from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
@@ -113,18 +113,18 @@ def _line_up(options: Evaluate, original: FrameSource, swapped: FrameSource, sto
 
 def _parts_of_b(reference: Path, kit: Kit) -> PartsOfB | None:
     """Eyes and mouths in real pictures of B; None of too few."""
-    faces = people.read_faces(reference, kit.detector, kit.aligner, PICTURES)
+    faces = references.read_faces(reference, kit.detector, kit.aligner, PICTURES)
     return PartsOfB.of((one.aligned.image, transform_points(one.aligned.face.landmarks, one.aligned.matrix)) for one in faces)
 
 
 def _people(options: Evaluate, kit: Kit) -> dict[str, np.ndarray]:
     """Mean embeddings of A (the original itself where no --source is given), of B and of the gallery."""
     tools = kit.detector, kit.aligner, kit.recognizer
-    known = {"a": people.mean_embedding(options.source or options.original, *tools)}
+    known = {"a": references.mean_embedding(options.source or options.original, *tools)}
     if options.reference:
-        known["b"] = people.mean_embedding(options.reference, *tools)
+        known["b"] = references.mean_embedding(options.reference, *tools)
     if options.gallery:
-        known |= (others := people.gallery(options.gallery, *tools))
+        known |= (others := references.gallery(options.gallery, *tools))
         logger.info("The gallery shows %s.", counted(len(others), "other person"))
     return known
 
@@ -135,7 +135,7 @@ def _faces(options: Evaluate) -> int:
     recognizer = options.create("recognizer")
 
     def measured(path: Path) -> sets.FaceSet:
-        found = progress(people.read_faces(path, *tools), f"measure {path.name}", unit="face")
+        found = progress(references.read_faces(path, *tools), f"measure {path.name}", unit="face")
         faces = sets.measure(str(path), found, recognizer)
         if not len(faces):
             raise FaceswapError(f"No faces found in {path}. Name a folder of faces made by extract, a video, or pictures of faces.")

@@ -19,8 +19,8 @@ from lib.evaluation.distance import FEWEST, distribution, diversity
 from lib.evaluation.generator_progress import as_drawn, standing
 from lib.faces.geometry import crop
 from lib.facesets.folder import Origin, is_face_folder, list_faces, read_face, write_face
-from lib.facesets.people import read_faces
-from lib.generating import directions, faces, people, sheets
+from lib.facesets.references import read_faces
+from lib.generating import directions, faces, identities, sheets
 from lib.generating.generator import Generator, load_generator
 from lib.generating.interpolation import Walk, loop
 from lib.generating.output import Output
@@ -367,7 +367,7 @@ class _Job:
         aligned = faces.aligned_faces(generator, generator.styles(w), tools.detector, tools.aligner)
         found = [(place, face) for place, face in enumerate(progress(aligned, "candidates", len(seeds), unit="face")) if face]
         embeddings = faces.embedded([face for _, face in found], tools.recognizer, "embed")
-        chosen = people.choose(embeddings, known, count, tools.recognizer)
+        chosen = identities.choose(embeddings, known, count, tools.recognizer)
         if not chosen:
             raise FaceswapError(
                 f"There is nobody new: of {counted(len(seeds), 'candidate')} {len(found)} show a face, and none is clear enough to tell "
@@ -380,10 +380,10 @@ class _Job:
         for number, place in enumerate(chosen):
             seed_place = found[place][0]
             strangers = np.concatenate([known, np.delete(others, number, 0)])
-            drawn = people.pictures_of(generator, w[seed_place], number, embeddings[place], strangers, wanted, tools)
+            drawn = identities.pictures_of(generator, w[seed_place], number, embeddings[place], strangers, wanted, tools)
             self._write_person(number, seeds[seed_place], drawn, wanted)
 
-    def _write_person(self, number: int, seed: int, drawn: Sequence[people.Drawn], wanted: int) -> None:
+    def _write_person(self, number: int, seed: int, drawn: Sequence[identities.Drawn], wanted: int) -> None:
         if not drawn:
             self._troubles.append(f"Person {number} (seed {seed}): no picture passes. Nothing is written of it.")
             return
@@ -394,7 +394,7 @@ class _Job:
                               self._marks.get("drawn"))
             self.output.wrote(f"{folder.name}/{path.name}")
         recognizer = self._tools.recognizer
-        mean, least = people.spread(recognizer.embed([one.aligned for one in drawn]), recognizer) if len(drawn) > 1 else (1.0, 1.0)
+        mean, least = identities.spread(recognizer.embed([one.aligned for one in drawn]), recognizer) if len(drawn) > 1 else (1.0, 1.0)
         logger.info("%s, person %d (seed %d): %s; likeness within the set %.2f on average, %.2f at least; to anybody else %.2f at most.",
                     folder, number, seed, counted(len(drawn), "face"), mean, least, max(one.strangers for one in drawn))
         if len(drawn) < wanted:
@@ -402,9 +402,9 @@ class _Job:
                                   "same person, and nobody else.")
 
     @cached_property
-    def _tools(self) -> people.Tools:
+    def _tools(self) -> identities.Tools:
         detector, aligner = self._options.create("detector").settle(None), self._options.create("aligner")
-        return people.Tools(detector, aligner, self._options.create("recognizer"))
+        return identities.Tools(detector, aligner, self._options.create("recognizer"))
 
     def _taught(self) -> tuple[list[AlignedFace], np.ndarray]:
         """The faces that generated ones are compared with, and their embeddings."""

@@ -19,7 +19,7 @@ from lib.errors import FaceswapError
 from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE, crop
 from lib.facesets.cutting import Cut
 from lib.facesets.folder import read_face
-from lib.facesets.people import read_faces
+from lib.facesets.references import read_faces
 from lib.media.base import FrameSource
 from lib.plugin import RECOGNIZERS, Aligner, Detector, Recognizer
 from lib.system import device

@@ -13,7 +13,7 @@ import numpy as np
 from lib.faces.geometry import transform_points
 from lib.faces.masks import inner_skin
 from lib.faces.traits import blur, openings, width, yaw_pitch
-from lib.facesets.people import NamedFace
+from lib.facesets.references import NamedFace
 from lib.plugin import Recognizer
 from lib.system import device
 from lib.system.logs import counted

@@ -15,7 +15,7 @@ from lib.evaluation.clip import ClipScores, evaluate
 from lib.evaluation.frames import Kit
 from lib.faces.masks import hull
 from lib.faces.pose import angle_between, head_rotation, yaw_pitch_roll
-from lib.facesets.people import mean_embedding
+from lib.facesets.references import mean_embedding
 from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS

@@ -9,7 +9,7 @@ import pytest
 from lib.evaluation.detail import PartsOfB, brow_heights, detail
 from lib.faces import bending
 from lib.faces.geometry import crop_matrix
-from lib.facesets.people import read_faces
+from lib.facesets.references import read_faces
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from lib.evaluation.frames import Kit
 from lib.evaluation.held_out import HeldOut, held_out, in_crop, plateau
-from lib.facesets.people import read_faces
+from lib.facesets.references import read_faces
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, MASKERS, RECOGNIZERS
 from lib.swapping.composite import Compositor, crop_face, network_input
 from lib.types import Frame

@@ -11,7 +11,7 @@ import pytest
 
 from lib.evaluation.set_report import SetScores, table
 from lib.evaluation.sets import BLURRED, FaceSet, advice, measure, wanted
-from lib.facesets.people import NamedFace, read_faces
+from lib.facesets.references import NamedFace, read_faces
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.generating import directions, people, sheets
+from lib.generating import directions, identities, sheets
 from lib.generating.generator import z_of
 from lib.generating.interpolation import loop
 from lib.plugin import Recognizer
@@ -49,11 +49,11 @@ def test_an_edit_changes_its_layers_alone_and_by_so_many_deviations():
 def test_new_people_are_unlike_the_known_and_each_other():
     known = np.float32([[1, 0, 0]])
     candidates = np.float32([[0.9, 0.4, 0], [0, 1, 0], [0, 0.98, 0.2], [0, 0, 1], [-0.05, -0.05, 0.05]])
-    assert people.choose(candidates, known, 5, Plain()) == [1, 3]  # the first is the known one, the third the second, the last says nothing
+    assert identities.choose(candidates, known, 5, Plain()) == [1, 3]  # the first is the known one, the third the second, the last says nothing
 
 
 def test_varied_faces_are_the_farthest_from_each_other():
-    assert people.varied(np.array([[0.0], [0.1], [5.0], [2.4], [4.9]]), 3) == [0, 2, 3]
+    assert identities.varied(np.array([[0.0], [0.1], [5.0], [2.4], [4.9]]), 3) == [0, 2, 3]
 
 
 def test_a_grid_keeps_pixels_and_fills_up_with_white():
