@@ -33,7 +33,7 @@ from lib.files.writing import disk_errors
 from lib.media.base import LARGE, FrameSink, FrameSource
 from lib.media.endpoints.sink import writer_for
 from lib.media.endpoints.source import open_source
-from lib.media.frame_range import Stretch, shard_of, stretch_of
+from lib.media.frame_range import FrameRange, parse_frame_range, parse_shard
 from lib.media.pictures import picture_file
 from lib.options import expanded, option
 from lib.options import nearest as nearest_name
@@ -83,10 +83,10 @@ def run(options: Convert) -> int:
     if (options.model_dir is None) == (not options.swap):
         raise UsageError("convert needs one of -m/--model-dir, a model for all faces, and --swap, a model for each of several people.")
     source = open_source(options.input)
-    stretch = stretch_of(source, options.from_, options.to, options.frames)
+    stretch = parse_frame_range(source, options.from_, options.to, options.frames)
     if options.preview is not None or options.try_:
         return _preview(options, source, stretch)
-    shard = shard_of(options.shard)
+    shard = parse_shard(options.shard)
     if shard and source.count is None:
         raise FaceswapError(f"How many frames {source.path} has only reading it tells, so that it cannot be cut into shards. "
                             "Put it into a container with an index, such as MP4, first.")
@@ -155,9 +155,9 @@ def run(options: Convert) -> int:
         logger.info("All that was asked for was there already, made by an earlier run with all the same.")
     elif shard is None and None not in (total, end) and end - stretch.start > total:
         logger.info("Used besides: %s of an earlier run with all the same.", counted(end - stretch.start - total, "frame"))
-    if sink.waits_for:
+    if sink.missing_parts:
         logger.info("%s of other shards are not there yet: when they are, the same command without --shard puts all together.",
-                    counted(sink.waits_for, "part"))
+                    counted(sink.missing_parts, "part"))
     if not faces and options.faces == "nearest-a" and frames:
         logger.warning("No face looked like the person to be replaced. Try --faces all, or -s/--swap-model if it is the other way round.")
     if faint > FAINT * faces:
@@ -221,7 +221,7 @@ def marked(sink: FrameSink | FaceFolder, record: Record, mark: Mark | None, opti
     yield
     if mark:
         troubles |= dict.fromkeys(mark.troubles)
-    if options.output.is_file() and not sink.waits_for:  # else it is one of before
+    if options.output.is_file() and not sink.missing_parts:  # else it is one of before
         from lib.provenance.marking import file_hash
 
         record.note(output_sha256=file_hash(options.output))
@@ -269,13 +269,13 @@ def _everybody(store: AlignmentStore, index: int) -> list[MaskedFace]:
     return [MaskedFace.of(stored) for stored in store.faces(index, dropped=True) if stored.dropped is None or is_face(stored.face)]
 
 
-def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, sink: FrameSink, stretch: Stretch,
+def _done(source: FrameSource, store: AlignmentStore, roles: Sequence[Role], follow: EyesFollow | None, sink: FrameSink, stretch: FrameRange,
           depth: Depth, start: int, stop: int | None) -> Iterator[Finished]:
     """Frames `start` to `stop` - 1, swapped. Those around are looked at too, so that all is as in one run over all frames."""
     lead = max(stretch.start, (start - REACH) // BATCH * BATCH)
     after = None if stop is None else -(-(stop + REACH) // BATCH) * BATCH
     after = stretch.stop if after is None or stretch.stop is not None and stretch.stop < after else after
-    found = ((frame, _everybody(store, frame.index) if stretch.concerns(frame.index) else [])
+    found = ((frame, _everybody(store, frame.index) if stretch.includes(frame.index) else [])
              for frame in prefetch(source.frames(lead, after)))
     for done in swap_frames(found, roles, follow, sink.deep, sink.aligned, depth):
         if done.frame.index >= start and (stop is None or done.frame.index < stop):
@@ -300,7 +300,7 @@ def told_of(options: Settings) -> dict[str, Any]:
     return as_json({item.name.rstrip("_"): getattr(options, item.name) for item in fields(options)}, str)
 
 
-def _preview(options: Convert, source: FrameSource, stretch: Stretch) -> int:
+def _preview(options: Convert, source: FrameSource, stretch: FrameRange) -> int:
     """A sheet of some frames instead of all of them, for each choice that --try names."""
     count = options.preview or TRIED_ON
     variants = _variants(options)

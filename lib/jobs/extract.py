@@ -19,7 +19,7 @@ from lib.facesets.folder import FaceFolder, foreign_faces
 from lib.files.names import same_path
 from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
-from lib.media.frame_range import shard_of
+from lib.media.frame_range import parse_shard
 from lib.options import option
 from lib.plugin import Recognizer
 from lib.settings import Settings
@@ -141,7 +141,7 @@ def _checked(settings: ExtractSettings) -> Shard | None:
         raise FaceswapError(f"Input and output are the same, {settings.input}. Name another folder with -o.")
     if settings.ref_threshold is not None and not (settings.filter or settings.nfilter):
         raise UsageError("-l/--ref-threshold says how like a face must be to photos: name them with -f or -n.")
-    shard = shard_of(settings.shard)
+    shard = parse_shard(settings.shard)
     if shard and settings.alignments is None:
         raise UsageError("--shard needs an alignments file of its own for each part: name it with -p, such as part3.db.")
     if shard and settings.chooses_people:

@@ -59,7 +59,7 @@ class FrameSink(ABC):
     """Takes frames in order. A context manager: leaving it without an error puts the result under its final name."""
 
     mark: Mark | None = None  # with which what is written is marked as synthetic
-    waits_for: int = 0  # parts that other runs have still to write before the result can be put together
+    missing_parts: int = 0  # parts that other runs have still to write before the result can be put together
 
     def missing(self, key: str, start: int = 0, stop: int | None = None, shard: Shard | None = None,
                 again: Collection[int] = ()) -> list[tuple[int, int | None]]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from lib.errors import FaceswapError
-from lib.media.frame_range import stretch_of
+from lib.media.frame_range import parse_frame_range
 from lib.videotools import encoders, ffmpeg
 from lib.videotools.encoders import Encoding
 from lib.videotools.inputs import Video
@@ -29,7 +29,7 @@ def cut(path: Path, target: Path, begin: str | None, end: str | None, encoding: 
     source, times = video.source, video.ticks
 
     # Frames of the piece
-    frames = stretch_of(source, begin, end, None)
+    frames = parse_frame_range(source, begin, end, None)
     start = frames.start if encoding else source.key_before(frames.start)
     stop = len(times) if frames.stop is None else min(frames.stop, len(times))
     if start != frames.start:

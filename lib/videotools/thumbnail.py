@@ -10,7 +10,7 @@ from pathlib import Path
 from lib.errors import FaceswapError, UsageError
 from lib.files.names import same_path
 from lib.files.writing import disk_errors, write_bytes
-from lib.media.frame_range import stretch_of
+from lib.media.frame_range import parse_frame_range
 from lib.media.opening import open_picture
 from lib.media.pictures import picture_file
 from lib.videotools import encoders, ffmpeg
@@ -102,7 +102,7 @@ def _one_frame(video: Video, at: str | None, size: str | None) -> _Selection:
         is_long = len(video.ticks) > LONG
         return _Selection(shown, ("thumbnail=100",), ("-skip_frame", "nokey") if is_long else ())
     try:
-        index = stretch_of(video.source, at, None, None).start
+        index = parse_frame_range(video.source, at, None, None).start
     except FaceswapError as error:
         raise type(error)(str(error).replace("--from", "--at")) from None
     if index >= len(video.ticks):

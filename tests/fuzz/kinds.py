@@ -920,12 +920,12 @@ class Options(Kind):
 
     def use(self, folder: Path) -> None:
         from lib.command import parsing
-        from lib.media.frame_range import shard_of
+        from lib.media.frame_range import parse_shard
 
         command, *words = json.loads((folder / "words").read_text())
         values = parsing.parse(command, parsing.declaration(command), words)
         if "shard" in values:
-            shard_of(values["shard"])
+            parse_shard(values["shard"])
 
 
 class Pickles(Kind):

@@ -86,7 +86,7 @@ def marked(sink: FrameSink | FaceFolder, record: Record, mark: Mark | None, labe
     yield
     if mark:
         failures |= dict.fromkeys(mark.troubles)
-    if output.is_file() and not sink.waits_for:  # else the file is an earlier run's
+    if output.is_file() and not sink.missing_parts:  # else the file is an earlier run's
         from lib.provenance.marking import file_hash
 
         record.note(output_sha256=file_hash(output))

@@ -27,7 +27,7 @@ OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "
 SOUND = {"webm": "libopus", "avi": "libmp3lame", "flv": "aac", "mpeg": "mp2", "asf": "wmav2"}  # where copying is impossible; else AAC
 
 
-class Others:
+class StreamCopy:
     """The audio and subtitle tracks, chapters and metadata of the video at `path`, from second `start` of it on, for the output container
     `output`.
 

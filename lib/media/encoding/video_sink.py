@@ -36,7 +36,7 @@ from lib.media.base import LARGE, PQ, FrameSink, FrameSource
 from lib.media.coded import BICUBIC, EXACT, FULL, LIMITED, CodedFrame, coded
 from lib.media.encoding import segments
 from lib.media.encoding.segments import Description, SegmentWriter
-from lib.media.encoding.stream_copy import EDIT_LISTS, Others
+from lib.media.encoding.stream_copy import EDIT_LISTS, StreamCopy
 from lib.media.endpoints.sink import check_output
 from lib.media.timecode import HELD, later
 from lib.media.video.video_source import BT601, BT709, Colours, VideoSource
@@ -219,7 +219,7 @@ class VideoSink(FrameSink):
             self._raise()
 
     @property
-    def waits_for(self) -> int:
+    def missing_parts(self) -> int:
         return len(set(self._all or ()) - set(self._there())) if self._parts.is_dir() else 0
 
     def _raise(self) -> None:
@@ -447,7 +447,7 @@ class VideoSink(FrameSink):
                 stream = container.add_stream(self._encoder, rate=self._rate.limit_denominator(1 << 16), time_base=self._time_base)
                 self._set_up(stream.codec_context, tuple(next(iter(there.values())).size))
                 stream.time_base = self._time_base
-                tracks = self._others(container)
+                tracks = self._stream_copy(container)
                 self._describe(stream)
                 if self.mark:
                     self._tell(container.metadata, self.mark.comment())
@@ -507,11 +507,11 @@ class VideoSink(FrameSink):
                 logger.warning("%s: its time code %s cannot be held by %s; .mov, .mp4 and .mkv hold it", self._video.path.name,
                                printable(words["timecode"]), self.path.suffix)
 
-    def _others(self, container: av.container.OutputContainer) -> Others | None:
+    def _stream_copy(self, container: av.container.OutputContainer) -> StreamCopy | None:
         if self._video is None:
             return None
         first = next(self._source.frames(self._first, self._first + 1)) if self._begins is None and self._first else Frame(0, None)
-        return Others(self._video.file, container, self._format, self._start(first), whole=self._first == 0, sound=self._with_sound)
+        return StreamCopy(self._video.file, container, self._format, self._start(first), whole=self._first == 0, sound=self._with_sound)
 
 
 @dataclass

@@ -401,7 +401,7 @@ def test_shards_are_put_together_by_whoever_comes_last(order, short_segments, cl
     for place, number in enumerate(order):
         assert not path.exists()
         sink, _ = written(path, source, "key", Shard(number, 3))
-        assert sink.waits_for == 2 - place
+        assert sink.missing_parts == 2 - place
     assert path.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
