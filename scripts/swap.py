@@ -15,6 +15,8 @@ from lib.facesets.packed import read_faces
 from lib.files.names import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
 from lib.files.reading import NotRegular, as_json, read_json
 from lib.files.writing import disk_errors, write_json
+from lib.jobs.train.checks import check_batch
+from lib.jobs.train.settings import TrainSettings
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
 from lib.options import option
@@ -32,7 +34,7 @@ STEPS = ("extract A", "extract B", "train", "convert")
 
 
 def run(options: Swap) -> int:
-    train.check_batch(options.batch)
+    check_batch(options.batch)
     if options.minutes is None and options.iterations is None and options.until is None:
         options.minutes = DEFAULT_MINUTES
     inputs = {"A": options.input_a, "B": options.input_b}
@@ -77,7 +79,7 @@ def run(options: Swap) -> int:
     if options.quick_look is not None:
         return _quick_look(options.quick_look, faces_a, faces_b, convert.compositing(converting)[0])
     codes += [
-        record.step("train", train.run, train.Train(
+        record.step("train", train.run, TrainSettings(
             input_a=[faces_a], input_b=[faces_b], model_dir=model_dir, model=options.model, batch=options.batch,
             iterations=options.iterations, minutes=options.minutes, until=options.until, precision=options.precision, seed=options.seed,
             preview=options.preview, exemplars=options.exemplars, plugin_options=_chosen(options, "model")), [model_dir]),

@@ -48,10 +48,11 @@ def serve() -> None:
     import skimage.measure._blur_effect  # noqa: F401
     import skimage.metrics  # noqa: F401
 
+    import lib.jobs.train.measures  # noqa: F401
+    import lib.jobs.train.run  # noqa: F401
     import lib.nn.backend  # noqa: F401
     import scripts.convert  # noqa: F401
     import scripts.swap  # noqa: F401
-    import scripts.train  # noqa: F401
 
     gc.freeze()
     for line in sys.stdin:

@@ -260,9 +260,9 @@ def test_another_optimizer_begins_anew_and_the_networks_go_on(faceswap, own_plug
 @pytest.mark.parametrize("given, words", [
     (["--freeze", "encodre"], "has no network 'encodre'. It has: encoder, decoder_a, decoder_b"),
     (["--freeze", "encoder", "decoder_a", "decoder_b"], "nothing would learn"),
-    (["--parts", "encoder"], "--load-weights MODEL: name that too"),
-    (["--weights-a", "1", "2"], "--weights-a needs one number for each of the 1 given with -A"),
-    (["--weights-b", "0"], "--weights-b needs one number for each of the 1 given with -B"),
+    (["--parts", "encoder"], "--load-weights MODEL. Give that too"),
+    (["--weights-a", "1", "2"], "--weights-a needs one number for each of the 1 inputs of -A"),
+    (["--weights-b", "0"], "--weights-b needs one number for each of the 1 inputs of -B"),
     (["-b", "many"], "--batch must be at least 1 and at most 4096, or auto, not many"),
     (["--optimizer", "adma"], "no optimizer 'adma'. Did you mean 'adam'?"),
     (["--schedule", "cosin"], "no schedule 'cosin'. Did you mean 'cosine'?"),
@@ -440,7 +440,7 @@ def test_a_description_that_is_damaged_has_a_copy(faceswap, own_plugins, line, w
 def test_folders_that_are_no_place_for_a_model(faceswap, own_plugins, line, face_folders, tmp_path):
     taken = faceswap(*line, "-m", face_folders["a"], "-i", 1, code=1, **own_plugins)
     assert "which holds the faces" in taken.stderr and not (face_folders["a"] / "options.json").exists()
-    for name, words in (("notes.txt", "holds 'notes.txt' and is no model's folder"), ("options.json", "is not the description of a model")):
+    for name, words in (("notes.txt", "holds 'notes.txt' and is no model folder"), ("options.json", "is not the description of a model")):
         folder = tmp_path / name.partition(".")[0]
         folder.mkdir()
         (folder / name).write_text('{"name": "npm"}')

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.errors import FaceswapError
+from lib.errors import FaceswapError, Stopped
 from lib.evaluation.held_out import plateau, score
 from lib.files.writing import make_folder
 from lib.nn import initial_weights
 from lib.nn.backend import Devices
 from lib.system import device, logs
+from lib.system.progress import tell
 from lib.training.batches import augment
 from lib.training.batches.data import Chance, Faces, Feed, Host
 from lib.training.model.contract import Draw, FaceModel
@@ -113,6 +114,7 @@ class _Run:
         self.went_back = False  # and what is fed must, too
         self.fresh: list[np.ndarray] | None = None  # the optimizers' variables as they began, where they begin anew
         self.at_once = 1  # iterations a call
+        self.asked_to_stop: Stopped | None = None  # by the caller of the job
         self.go_on_from_newest()
         self.saved = self.reported = self.iteration
         best = {**self.parts.networks, **self.parts.averages}
@@ -171,8 +173,8 @@ class _Run:
                 stack.enter_context(record)
             feed = stack.enter_context(contextlib.closing(self.feed()))
             while True:
-                over = self.first and (done or plan.over(self.iteration, self.seconds))
-                stop, back = self.devices.agreed([stopped.is_set() or over, self.went_back])
+                over = self.first and (done or self.asked_to_stop or plan.over(self.iteration, self.seconds))
+                stop, back = self.devices.agreed([bool(stopped.is_set() or over), self.went_back])
                 if back:
                     if not self.went_back:
                         self.go_on_from_newest()
@@ -205,6 +207,8 @@ class _Run:
                 self.report()
             if self.first and self.iteration > self.saved:
                 self.save()
+        if self.asked_to_stop:
+            raise self.asked_to_stop
         return self.outcome(stopped.is_set(), done)
 
     def check_room(self) -> None:
@@ -276,6 +280,10 @@ class _Run:
                 self.step.sync()
                 progress = self.measure()
         self.record.told(row, progress)
+        try:
+            tell("train", self.iteration, self.plan.iterations, "iteration")
+        except Stopped as stop:  # save first
+            self.asked_to_stop = stop
 
     def save(self) -> None:
         self.step.sync()

@@ -1,0 +1,69 @@
+"""How good a model is while it trains: the swap of held-out faces, or the faces that it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from lib.evaluation import held_out
+from lib.evaluation.detail import PICTURES, PartsOfB
+from lib.evaluation.frames import Kit
+from lib.evaluation.generator_progress import DrawnFaces
+from lib.facesets.folder import FaceFile
+from lib.jobs.train.identities import read_means
+from lib.plugin import ALIGNERS, BLENDERS, COLORS, MASKERS, Recognizer
+from lib.swapping.composite import Compositor
+from lib.swapping.exemplars import loading
+from lib.swapping.exemplars.bank import Exemplars
+from lib.swapping.exemplars.stage import Separate
+from lib.swapping.eyes import EyesFollow
+from lib.training.model.contract import FaceModel
+from lib.training.run.loop import Measure, Show
+from lib.training.saved.swapper import Swapper
+
+
+def of_held_out(faces: Sequence[FaceFile], faces_b: Sequence[FaceFile], folder: Path,
+                model: FaceModel, recognizer: Callable[[], Recognizer]) -> tuple[Measure, Show]:
+    """What measures and what shows the swap of A's held-out `faces`, as convert would make it.
+
+    `faces_b` are compared with what is drawn. Networks are loaded when they are first needed.
+    """
+
+    @cache
+    def opened() -> held_out.HeldOut:
+        places = np.linspace(0, len(faces_b) - 1, min(PICTURES, len(faces_b)))
+        some = [faces_b[place] for place in np.unique(places.round().astype(int))]
+        parts = PartsOfB.of((file.image, file.landmarks) for file in some)
+        kit = Kit(None, ALIGNERS.create("dlib68"), recognizer(), parts)
+        mean = np.array(read_means(folder)["b"], np.float32)
+        compositor = Compositor(COLORS.create("reinhard"), BLENDERS.create("alpha"),
+                                [MASKERS.create("hull")], coverage=model.coverage)
+        follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
+        return held_out.HeldOut([file.aligned for file in faces], mean, compositor, follow, kit,
+                                exemplars)
+
+    @cache
+    def banks() -> dict[str, Exemplars]:
+        return loading.prepared(loading.read_banks(folder), model)
+
+    def exemplars(network: Swapper) -> Separate | None:
+        if banks().keys() != {"a", "b"}:
+            return None
+        return Separate(loading.drawer(network, banks()["b"], banks()["a"]))
+
+    return lambda swapper: opened().measured(swapper), lambda swapper: opened().sheet(swapper)
+
+
+def of_drawn(faces: Sequence[FaceFile], model: FaceModel,
+             recognizer: Callable[[], Recognizer]) -> Measure:
+    """What measures how like the training `faces` those are that a model draws."""
+
+    @cache
+    def opened() -> DrawnFaces:
+        return DrawnFaces([file.aligned for file in faces], model.size, model.coverage,
+                          recognizer())
+
+    return lambda draw: opened().measured(draw)
