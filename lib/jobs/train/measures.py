@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from lib.evaluation.detail import PICTURES, PartsOfB
 from lib.evaluation.frames import Kit
 from lib.evaluation.generator_progress import DrawnFaces
 from lib.facesets.folder import FaceFile
+from lib.jobs.shared.compositing import compositor_of, eyes_of
+from lib.jobs.shared.options import CompositingOptions
 from lib.jobs.train.identities import read_means
-from lib.plugin import ALIGNERS, BLENDERS, COLORS, MASKERS, Recognizer
-from lib.swapping.composite import Compositor
+from lib.plugin import ALIGNERS, Recognizer
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.stage import Separate
-from lib.swapping.eyes import EyesFollow
 from lib.training.model.contract import FaceModel
 from lib.training.run.loop import Measure, Show
 from lib.training.saved.swapper import Swapper
@@ -39,11 +40,10 @@ def of_held_out(faces: Sequence[FaceFile], faces_b: Sequence[FaceFile], folder: 
         parts = PartsOfB.of((file.image, file.landmarks) for file in some)
         kit = Kit(None, ALIGNERS.create("dlib68"), recognizer(), parts)
         mean = np.array(read_means(folder)["b"], np.float32)
-        compositor = Compositor(COLORS.create("reinhard"), BLENDERS.create("alpha"),
-                                [MASKERS.create("hull")], coverage=model.coverage)
-        follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
-        return held_out.HeldOut([file.aligned for file in faces], mean, compositor, follow, kit,
-                                exemplars)
+        options = CompositingOptions()  # of convert, its defaults
+        compositor = replace(compositor_of(options), coverage=model.coverage)
+        return held_out.HeldOut([file.aligned for file in faces], mean, compositor,
+                                eyes_of(options), kit, exemplars)
 
     @cache
     def banks() -> dict[str, Exemplars]:
