@@ -19,7 +19,7 @@ from lib.evaluation.distance import FEWEST, distribution, diversity
 from lib.evaluation.generator_progress import as_drawn, standing
 from lib.faces.geometry import crop
 from lib.facesets.folder import Origin, is_face_folder, list_faces, read_face, write_face
-from lib.facesets.references import read_faces
+from lib.facesets.references import reference_faces
 from lib.generating import directions, faces, identities, sheets
 from lib.generating.generator import Generator, load_generator
 from lib.generating.interpolation import Walk, loop
@@ -274,7 +274,7 @@ class _Job:
             logger.info("%s is %d pixels large, as what the model draws: taken as it is.", path, generator.size)
             face = faces.face_in(image, self._tools.detector, self._tools.aligner)
             return image, face and crop(image, face, generator.size, generator.coverage)
-        found = next(read_faces(path, self._tools.detector, self._tools.aligner), None)
+        found = next(reference_faces(path, self._tools.detector, self._tools.aligner), None)
         if found is None:
             raise FaceswapError(f"No face found in {path}. Choose another photo, or another -D/--detector.")
         aligned = crop(image, found.aligned.face, generator.size, generator.coverage)

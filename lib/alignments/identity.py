@@ -19,7 +19,7 @@ from lib.errors import FaceswapError
 from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE, crop
 from lib.facesets.cutting import Cut
 from lib.facesets.folder import read_face
-from lib.facesets.references import read_faces
+from lib.facesets.references import reference_faces
 from lib.media.base import FrameSource
 from lib.plugin import RECOGNIZERS, Aligner, Detector, Recognizer
 from lib.system import device
@@ -76,7 +76,7 @@ def embeddings_of(paths: Sequence[Path], detector: Detector, aligner: Aligner, r
         return None
     found = []
     for path in paths:
-        faces = [one.aligned for one in read_faces(path, detector, aligner, REFERENCES)]
+        faces = [one.aligned for one in reference_faces(path, detector, aligner, REFERENCES)]
         if not faces:
             raise FaceswapError(f"No face found in {path}, which is to say who is meant. Name a picture that shows the person well.")
         found.append(recognizer.embed(faces))

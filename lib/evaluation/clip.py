@@ -60,7 +60,7 @@ class ClipScores:
         return [scores for scores in self.frames if not scores.found]
 
 
-def evaluate(original: FrameSource, swapped: FrameSource, faces_of: Callable[[int], list[Face]], make_kit: Callable[[], Kit],
+def evaluate_clip(original: FrameSource, swapped: FrameSource, faces_of: Callable[[int], list[Face]], make_kit: Callable[[], Kit],
              people: Mapping[str, np.ndarray], workers: int | None = None) -> ClipScores:
     """Measures `swapped` against `original`, frame by frame, on `workers` threads.
 

@@ -31,7 +31,7 @@ class NamedFace:
     aligned: AlignedFace
 
 
-def read_faces(path: Path, detector: Detector, aligner: Aligner, most: int | None = None) -> Iterator[NamedFace]:
+def reference_faces(path: Path, detector: Detector, aligner: Aligner, most: int | None = None) -> Iterator[NamedFace]:
     """The faces of a face folder; or of a video, a folder of pictures or a picture, the largest of each frame.
 
     Up to `most` files or frames are looked at, evenly spread; all where it is None.
@@ -50,14 +50,14 @@ def read_faces(path: Path, detector: Detector, aligner: Aligner, most: int | Non
 
 
 def mean_embedding(path: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> np.ndarray:
-    """(D,) float32: the mean over up to LOOKED_AT faces of what `read_faces` takes. Raises FaceswapError where there is no face."""
-    faces = [one.aligned for one in read_faces(path, detector, aligner, LOOKED_AT)]
+    """(D,) float32: the mean over up to LOOKED_AT faces of what `reference_faces` takes. Raises FaceswapError where there is no face."""
+    faces = [one.aligned for one in reference_faces(path, detector, aligner, LOOKED_AT)]
     if not faces:
         raise FaceswapError(f"No faces found in {path}. Name footage, pictures or extracted faces of one person.")
     return recognizer.embed(faces).mean(0)
 
 
-def gallery(folder: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> dict[str, np.ndarray]:
+def gallery_embeddings(folder: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> dict[str, np.ndarray]:
     """Mean embeddings by name: each subfolder, picture or video in `folder` is a person. Raises FaceswapError if there are none."""
     if not folder.is_dir():
         raise FaceswapError(f"{folder} is not a folder. A gallery is a folder with a picture, a video or a folder of each person.")

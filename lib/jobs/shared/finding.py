@@ -7,8 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lib.alignments.extraction import Summary, check_source, extract
-from lib.alignments.store import BACK, DROPPED, AlignmentStore, default_store
+from lib.alignments.extraction import check_source, extract
+from lib.alignments.left_out import all_left_out
+from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError
 from lib.jobs.shared.options import FindingOptions
 from lib.media.base import FrameSource
@@ -38,23 +39,11 @@ def open_alignments(source: FrameSource, path: Path | None, options: FindingOpti
 
         summary = extract(source, store, lambda: create("detector"), lambda: create("aligner"), only=only)
         if not summary.faces and summary.dropped:
-            raise FaceswapError(all_left_out(source, summary))
+            raise FaceswapError(all_left_out(source.path, summary.dropped))
         if not summary.faces:
             raise FaceswapError(f"No faces found in {source.path} ({summary.frames} frames). Check that it shows faces; "
                                 "then try another -D/--detector.")
     return AlignmentStore.open(path, read_only=True)  # others may use it meanwhile
-
-
-def all_left_out(source: FrameSource, summary: Summary) -> str:
-    """The message where faces were found, and none of them is used."""
-    number = sum(summary.dropped.values())
-    return (f"{'The only face' if number == 1 else f'All {number} faces'} of {source.path} {'is' if number == 1 else 'are'} left out: "
-            f"{reasons_left_out(summary)}. {'. '.join(BACK[reason] for reason in summary.dropped)}.")
-
-
-def reasons_left_out(summary: Summary) -> str:
-    """How many faces were left out, by the reason."""
-    return ", ".join(f"{count} {DROPPED[reason]}" for reason, count in summary.dropped.items())
 
 
 def _complete(source: FrameSource, path: Path, only: Sequence[int] | None) -> AlignmentStore:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.evaluation.clip import ClipScores, evaluate
+from lib.evaluation.clip import ClipScores, evaluate_clip
 from lib.evaluation.frames import Kit
 from lib.faces.masks import hull
 from lib.faces.pose import angle_between, head_rotation, yaw_pitch_roll
@@ -67,7 +67,7 @@ def people(shared) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def scored(images, faces, people) -> Callable[[list[np.ndarray]], dict[str, float]]:
     def run(changed: list[np.ndarray]) -> dict[str, float]:
-        clip = evaluate(Kept(images), Kept(changed), lambda index: faces[index], make_kit, people)
+        clip = evaluate_clip(Kept(images), Kept(changed), lambda index: faces[index], make_kit, people)
         scores = {key: total.value for key, total in clip.totals.items()}
         skin = clip.totals["skin_difference"]
         return scores | {"skin_difference": skin.value - skin.original}  # of the same frames
@@ -169,11 +169,11 @@ def test_the_pose_error_is_that_of_a_turned_picture(images, faces, degrees):
 
 def test_clips_that_do_not_fit_are_told(images, faces):
     with pytest.raises(FaceswapError, match="short has 5 frames, long has more"):
-        evaluate(Kept(images[:8], "long"), Kept(images[:5], "short"), lambda index: faces[index], make_kit, {})
+        evaluate_clip(Kept(images[:8], "long"), Kept(images[:5], "short"), lambda index: faces[index], make_kit, {})
     with pytest.raises(FaceswapError, match="Frame 0 is 512x512 in a and 256x256 in b"):
-        evaluate(Kept(images[:3], "a"), Kept([image[::2, ::2] for image in images[:3]], "b"), lambda index: faces[index], make_kit, {})
+        evaluate_clip(Kept(images[:3], "a"), Kept([image[::2, ::2] for image in images[:3]], "b"), lambda index: faces[index], make_kit, {})
 
 
 def test_without_faces_nothing_is_measured(images):
-    clip = evaluate(Kept(images[:4]), Kept(images[:4]), lambda index: [], make_kit, {})
+    clip = evaluate_clip(Kept(images[:4]), Kept(images[:4]), lambda index: [], make_kit, {})
     assert isinstance(clip, ClipScores) and clip.totals == {} and clip.frame_count == 4

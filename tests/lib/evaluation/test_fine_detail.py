@@ -9,14 +9,14 @@ import pytest
 from lib.evaluation.detail import PartsOfB, brow_heights, detail
 from lib.faces import bending
 from lib.faces.geometry import crop_matrix
-from lib.facesets.references import read_faces
+from lib.facesets.references import reference_faces
 
 
 @pytest.fixture(scope="module")
 def faces(face_folders) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     """Pictures of both people and landmarks in their pixels."""
     return {identity: [(one.aligned.image, one.aligned.face.landmarks @ one.aligned.matrix[:, :2].T + one.aligned.matrix[:, 2])
-                       for one in read_faces(folder, None, None)] for identity, folder in face_folders.items()}
+                       for one in reference_faces(folder, None, None)] for identity, folder in face_folders.items()}
 
 
 def blurred(picture: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 from lib.evaluation.frames import Kit
 from lib.evaluation.held_out import HeldOut, held_out, in_crop, plateau
-from lib.facesets.references import read_faces
+from lib.facesets.references import reference_faces
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, MASKERS, RECOGNIZERS
 from lib.swapping.composite import Compositor, crop_face, network_input
 from lib.types import Frame
@@ -29,7 +29,7 @@ class Drawn:
 
 @pytest.fixture(scope="module")
 def people(face_folders):
-    return {identity: [one.aligned for one in read_faces(folder, None, None)] for identity, folder in face_folders.items()}
+    return {identity: [one.aligned for one in reference_faces(folder, None, None)] for identity, folder in face_folders.items()}
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import pytest
 
 from lib.evaluation.set_report import SetScores, table
 from lib.evaluation.sets import BLURRED, FaceSet, advice, measure, wanted
-from lib.facesets.references import NamedFace, read_faces
+from lib.facesets.references import NamedFace, reference_faces
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
 
 
 @pytest.fixture(scope="module")
 def people(face_folders) -> dict[str, list[NamedFace]]:
-    return {identity: list(read_faces(folder, None, None)) for identity, folder in face_folders.items()}
+    return {identity: list(reference_faces(folder, None, None)) for identity, folder in face_folders.items()}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_light_is_measured_and_missed(people, measured, plain):
 def test_a_set_without_turned_heads_is_told_what_it_lacks(shared, measured):
     tools = DETECTORS.create("hog"), ALIGNERS.create("dlib68")
     clip = shared("videos/swap/b_hill.mp4")
-    faces = measured("all", read_faces(clip, *tools, most=40))
+    faces = measured("all", reference_faces(clip, *tools, most=40))
     yaw = faces.column("yaw")
     front = FaceSet("front", [face for face, turned in zip(faces.faces, yaw) if abs(turned) < 15], faces.apart)
     lacking = front.lacking(faces, "pose")
