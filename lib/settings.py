@@ -24,16 +24,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
-            if "help" not in item.metadata:  # no option
-                continue
-            kind, optional = item.type.removesuffix(" | None"), item.type.endswith(" | None")
-            limits = {name: item.metadata[name] for name in ("low", "high", "step", "choices")}
-            checked = Option(item.name, kind, optional, REQUIRED, item.metadata["help"], **limits)
-            setattr(self, item.name, checked.value(getattr(self, item.name), item.name))
+            if "help" in item.metadata:  # an option
+                setattr(self, item.name, self.option(item.name).value(getattr(self, item.name), item.name))
+
+    @classmethod
+    def option(cls, name: str) -> Option:
+        """The option called `name`, which checks values."""
+        item = cls.__dataclass_fields__[name]
+        kind, optional = item.type.removesuffix(" | None"), item.type.endswith(" | None")
+        metadata = {key: item.metadata[key] for key in ("help", "low", "high", "step", "choices", "plugin")}
+        return Option(name, kind, optional, REQUIRED, **metadata)
 
     def create(self, name: str) -> Any:
         """The plugin that the option `name` ("detector") chooses, made with its options; a list where it chooses several."""
-        registry = REGISTRIES[next(item.metadata["plugin"] for item in dataclasses.fields(self) if item.name == name)]
+        registry = REGISTRIES[self.option(name).plugin]
         chosen = getattr(self, name)
         if isinstance(chosen, list):
             return [registry.create(plugin, **self.plugin_options.get(f"{name}.{plugin}", {})) for plugin in chosen]

@@ -24,15 +24,15 @@ from lib.generating import directions, faces, identities, sheets
 from lib.generating.generator import Generator, load_generator
 from lib.generating.interpolation import Walk, loop
 from lib.generating.output import Output
+from lib.jobs.shared.marking import signature_of
+from lib.jobs.shared.options import FindingOptions, ProvenanceOptions
 from lib.media.pictures import picture_file
 from lib.options import option
 from lib.plugin import WRITERS
 from lib.provenance.run_record import Record
-from lib.settings import Settings
 from lib.system.logs import counted
 from lib.system.progress import progress
 from lib.types import AlignedFace, Face
-from scripts.convert import signature
 
 if TYPE_CHECKING:
     from lib.provenance.marking import Mark
@@ -56,7 +56,7 @@ def run(options: Generate) -> int:
     asked = [name for name in FIGURES if (value := getattr(options, name)) == 0 and value is not False or value]  # --edit 0 is the first
     seeds = seeds_of(options.seeds or SEEDS, "--seeds")
     _check(options, asked)
-    signing = signature(options)
+    signing = signature_of(options)
     across = _grid(options.grid, len(seeds)) if options.grid else 0
     mixed = [seeds_of(text, "--style-mix") for text in options.style_mix]
     generator = _generator(options)
@@ -429,7 +429,7 @@ class _Job:
 
 
 @dataclass(kw_only=True)
-class Generate(Settings):
+class Generate(FindingOptions, ProvenanceOptions):
     """Draw faces of nobody with a trained StyleGAN, and what can be done with them.
 
     generate -m MODEL -o OUT --seeds 0-63 --grid 8x8          a picture of each seed, and a sheet of all
@@ -470,14 +470,4 @@ class Generate(Settings):
     faces: int | None = option(None, "Pictures of each of them; by default 100.", low=1, high=100_000)
     nearest: bool = option(False, "A sheet of the faces, each beside those of the training set that are most like it, and measures.")
     against: list[Path] = option([], "Face sets to compare with instead of those that the model was trained on.")
-    provenance: bool = option(True, "Mark what is made as synthetic: signed Content Credentials (C2PA), and a plain statement that any "
-                                    "reader shows. See faceswap.py provenance.")
-    consent: list[Path] = option([], "Records of consent, text or PDF: what is made names them by their hash, so that you can show later "
-                                     "what you had.")
-    certificate: Path | None = option(None, "Sign with your own certificates instead of those made on first use: a PEM file.")
-    signing_key: Path | None = option(None, "The private key of the first of them, PEM; its password, if it has one, is taken from "
-                                            "FACESWAP_KEY_PASSWORD.")
-    timestamp: str | None = option(None, "The address of a time stamping authority (RFC 3161) that confirms when it was signed.")
-    detector: str = option("auto", "What finds faces.", short="-D", plugin="detectors")
-    aligner: str = option("dlib68", "What finds landmarks.", short="-A", plugin="aligners")
     recognizer: str = option("dlib_resnet", "What tells people apart.", plugin="recognizers")

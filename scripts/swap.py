@@ -15,6 +15,11 @@ from lib.facesets.packed import read_faces
 from lib.files.names import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
 from lib.files.reading import NotRegular, as_json, read_json
 from lib.files.writing import disk_errors, write_json
+from lib.jobs.convert.job import convert, marking_for, open_sink
+from lib.jobs.convert.report import report
+from lib.jobs.convert.settings import ConvertSettings
+from lib.jobs.extract import ExtractSettings, extract
+from lib.jobs.shared.compositing import compositor_of, maskers_of
 from lib.jobs.train.checks import check_batch
 from lib.jobs.train.settings import TrainSettings
 from lib.media.endpoints.source import open_source
@@ -25,7 +30,8 @@ from lib.settings import Settings
 from lib.swapping.composite import Compositor
 from lib.swapping.label import Label
 from lib.system import device
-from scripts import convert, extract, train
+from lib.system.logs import counted
+from scripts import train
 
 logger = logging.getLogger(__name__)
 DEFAULT_MINUTES = 10.0
@@ -50,40 +56,37 @@ def run(options: Swap) -> int:
     model_dir = options.model_dir or work / "model"
 
     finding = {"detector": options.detector, "aligner": options.aligner}
-    converting = convert.Convert(
+    converting = ConvertSettings(
         **finding, input=options.input_a, output=options.output, model_dir=model_dir, alignments=alignments, faces=options.faces,
         color=options.color, exemplars=options.exemplars, mask=options.mask, blender=options.blender, writer=options.writer, label=options.label,
         provenance=options.provenance, consent=options.consent, certificate=options.certificate, signing_key=options.signing_key,
         timestamp=options.timestamp,
         plugin_options=_chosen(options, *finding, "color", "blender", "writer"))
-    convert.masks(options.mask, alignments)  # mistakes are told before the work begins
-    convert.marking(converting)
+    maskers_of(options.mask, alignments)  # mistakes are told before the work begins
+    marking_for(converting)
     if options.label is not None:
         Label(options.label)
-    convert.sink_of(converting, sources["A"])
+    open_sink(converting, sources["A"])
     record = Record(work / "swap.json", {name: _identity(source.path) for name, source in sources.items()})
     logger.info("Swapping the face of %s onto the person in %s. Everything but the result is kept in %s.",
                 options.input_b, options.input_a, work)
 
-    def find(options: extract.Extract) -> int:
-        return extract.extracted(options)[1]
-
     codes = [
-        record.step("extract A", find, extract.Extract(
+        record.step("extract A", _extract, ExtractSettings(
             **finding, people=False, input=options.input_a, output=faces_a, alignments=alignments, min_face=options.min_face,
             plugin_options=_chosen(options, *finding)), [faces_a, alignments]),
-        record.step("extract B", find, extract.Extract(
+        record.step("extract B", _extract, ExtractSettings(
             **finding, people=False, input=options.input_b, output=faces_b, alignments=work / "b.alignments.db", min_face=options.min_face,
             plugin_options=_chosen(options, *finding)), [faces_b]),
     ]
     if options.quick_look is not None:
-        return _quick_look(options.quick_look, faces_a, faces_b, convert.compositing(converting)[0])
+        return _quick_look(options.quick_look, faces_a, faces_b, compositor_of(converting, alignments))
     codes += [
         record.step("train", train.run, TrainSettings(
             input_a=[faces_a], input_b=[faces_b], model_dir=model_dir, model=options.model, batch=options.batch,
             iterations=options.iterations, minutes=options.minutes, until=options.until, precision=options.precision, seed=options.seed,
             preview=options.preview, exemplars=options.exemplars, plugin_options=_chosen(options, "model")), [model_dir]),
-        record.step("convert", convert.run, converting, [options.output]),
+        record.step("convert", _convert, converting, [options.output]),
     ]
 
     if record.seconds:
@@ -95,6 +98,19 @@ def run(options: Swap) -> int:
     logger.info("Preview: %s", model_dir / "preview.png")
     logger.info("Not sharp enough yet? Run it again with more --minutes or -i: it trains on from here.")
     return SOME_FAILED if SOME_FAILED in codes else DONE
+
+
+def _extract(settings: ExtractSettings) -> int:
+    summary = extract(settings).summary
+    logger.info("Found %s in %d of %s of %s.", counted(summary.faces, "face"), summary.frames_with_face,
+                counted(summary.frames, "frame"), settings.input.name)
+    return SOME_FAILED if summary.losses else DONE
+
+
+def _convert(settings: ConvertSettings) -> int:
+    result = convert(settings)
+    report(result, settings)
+    return SOME_FAILED if result.failures else DONE
 
 
 def _quick_look(path: Path, faces_a: Path, faces_b: Path, compositor: Compositor) -> int:

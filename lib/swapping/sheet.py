@@ -15,12 +15,6 @@ AROUND = 2.0  # a tile's side, of the larger side of the landmarks' box
 BACKGROUND, INK = 24, (230, 230, 230)
 
 
-def spread(items: Sequence[int], count: int) -> list[int]:
-    """`count` of `items`, or all where they are fewer, evenly chosen from the middle of equal parts."""
-    count = min(count, len(items))
-    return [items[int((place + 0.5) * len(items) / count)] for place in range(count)]
-
-
 def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], faces: Sequence[Sequence[Face]], names: Sequence[str]) -> np.ndarray:
     """(H, W, 3) uint8 RGB: for each of `rows`, of the name given, the surroundings of one of the `faces` of each frame.
 

@@ -271,15 +271,15 @@ def test_what_an_earlier_run_could_not_do_is_tried_again(clip, model, faceswap, 
         stored, = store.faces(6)
         small = stored.face.landmarks / 4
         store.add(6, "", 0.24, [replace(stored, face=replace(stored.face, landmarks=small), raw=None)])
-    for what in ("in 15 of 16 frames", "1 frame that an earlier run could not do: tried again"):
+    for what in ("in 15 of 16 frames", "1 frame that failed in an earlier run: tried again"):
         said = convert(clip, tmp_path / "out", code=3)
-        assert what in said and "Frame 7 was passed through as it was: the face is too small." in said
+        assert what in said and "Frame 7 was written unchanged: the face is too small." in said
     record = tmp_path / "out.run.json"  # of a run that was killed
     record.write_text(json.dumps(json.loads(record.read_text()) | {"finished": False}))
     (tmp_path / "out" / "clip_000003.png").unlink()
     said = convert(clip, tmp_path / "out", code=3)
     assert "Frame 7 was" in said and "1 of 2 frames " in said and "Used besides: 14 frames of an earlier run" in said
-    assert json.loads(record.read_text())["failures"] == ["Frame 7 was passed through as it was: the face is too small."]
+    assert json.loads(record.read_text())["failures"] == ["Frame 7 was written unchanged: the face is too small."]
     assert json.loads(record.read_text())["failed"] == [6]
     (plugins / "maskers" / "picky.py").write_text(PICKY.replace("< 40", "< 4"))  # the reason is gone
     assert "in 1 of 1 frame " in convert(clip, tmp_path / "out") and json.loads(record.read_text())["failed"] == []
@@ -316,7 +316,7 @@ def test_a_colour_plugin_of_ones_own_that_fails_does_not_end_the_run(clip, model
     (plugins / "colors" / "failing.py").write_text(FAILING)
     done = faceswap("convert", "-i", clip, "-o", tmp_path / "out", "-m", model, "-D", "hog", "-c", "failing", code=3,
                     FACESWAP_PLUGINS=str(plugins))
-    assert done.stderr.count("was passed through as it was: does not converge.") == 1
+    assert done.stderr.count("was written unchanged: does not converge.") == 1
     assert len(list((tmp_path / "out").glob("*.png"))) == 16
 
 

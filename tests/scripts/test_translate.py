@@ -190,7 +190,7 @@ def test_mistakes_are_told(translate, photos, face_folders, of_faces, of_picture
 
 
 def test_whole_pictures_for_a_model_of_faces_are_warned_of(translate, photos, of_faces, tmp_path):
-    assert "knows aligned faces" in translate(photos, tmp_path, of_faces)
+    assert "was trained on aligned faces" in translate(photos, tmp_path, of_faces)
     assert sizes(tmp_path)["wide.png"] == (109, 64)
 
 

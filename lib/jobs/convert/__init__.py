@@ -2,5 +2,7 @@
 options, `models` which model draws whose face, `people` whose faces are meant, `resuming` what an earlier run left, `preview` the
 sheets of --preview and --try.
 
-Imports: lib.jobs.shared.
+Imports: lib.alignments, lib.faces, lib.facesets, lib.files, lib.jobs.shared, lib.media,
+lib.media.endpoints, lib.media.pictures, lib.provenance, lib.swapping, lib.swapping.exemplars,
+lib.system, lib.training.saved.
 """

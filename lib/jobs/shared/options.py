@@ -104,7 +104,7 @@ class WriterOptions(Settings):
 class LabelOptions(Settings):
     """Words in the picture."""
 
-    label: str | None = option(None, "Write this text into each frame where it hides no face, such as AI-generated.", group="Provenance")
+    label: str | None = option(None, "Write this text into a corner of each frame, such as AI-generated.", group="Provenance")
 
 
 @dataclass(kw_only=True)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lib.faces.geometry import INNER, MEAN_FACE
-from lib.swapping.sheet import LINE, TILE, sheet, spread
+from lib.sampling import middles
+from lib.swapping.sheet import LINE, TILE, sheet
 from lib.types import Detection, Face
 
 
@@ -18,7 +19,7 @@ def face_at(x: float, y: float, side: float) -> Face:
 
 @pytest.mark.parametrize("count, chosen", [(1, [15]), (3, [11, 15, 18]), (10, [*range(10, 20)]), (20, [*range(10, 20)])])
 def test_frames_are_spread_evenly(count, chosen):
-    assert spread(range(10, 20), count) == chosen
+    assert middles(range(10, 20), count) == chosen
 
 
 def test_the_larger_faces_take_turns():
