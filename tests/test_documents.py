@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 OTHERS = {"--require-hashes", "--no-build-isolation", "--force-reinstall", "--logdir", "--help"}  # of other programs
+DOCUMENTED = {"--color.amount"}  # of the plugins in plugins.md
 
 
 def command_lines() -> list[tuple[str, str]]:
@@ -56,7 +57,7 @@ def options() -> set[str]:
     """Every flag of every command and plugin."""
     declared = [option for command in parsing.commands() for option in parsing.declaration(command).options]
     flags = {f"--{option.flag}" for option in declared} | {f"--no-{option.flag}" for option in declared if option.kind == "bool"}
-    for kind, registry in REGISTRIES.items():
+    for registry in REGISTRIES.values():
         for name in registry.names():
             for option in registry.declaration(name).options:
                 flags |= {f"--{registry.singular}.{option.flag}", f"--{registry.singular}.{name}.{option.flag}"}
@@ -66,7 +67,7 @@ def options() -> set[str]:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_options_exist(path):
     told = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*", path.read_text(encoding="utf-8")))
-    assert not told - options() - OTHERS
+    assert not told - options() - OTHERS - DOCUMENTED
 
 
 def test_every_command_has_a_page_and_a_line_in_the_readme():
