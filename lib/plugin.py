@@ -25,6 +25,7 @@ ALIGNERS = Registry("aligners", "plugins.aligners")
 MASKERS = Registry("maskers", "plugins.maskers")
 RECOGNIZERS = Registry("recognizers", "plugins.recognizers")
 MODELS = Registry("models", "plugins.models")
+LOSSES = Registry("losses", "plugins.losses")
 OPTIMIZERS = Registry("optimizers", "plugins.optimizers")
 SCHEDULES = Registry("schedules", "plugins.schedules")
 COLORS = Registry("colors", "plugins.colors")
@@ -32,7 +33,7 @@ BLENDERS = Registry("blenders", "plugins.blenders")
 WRITERS = Registry("writers", "plugins.writers")
 DEFAULT_RECOGNIZER = "dlib_resnet"
 REGISTRIES = {registry.kind: registry for registry in
-              (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, OPTIMIZERS, SCHEDULES, COLORS, BLENDERS, WRITERS)}
+              (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, COLORS, BLENDERS, WRITERS)}
 
 
 class Detector(ABC):
@@ -91,6 +92,20 @@ class Recognizer(ABC):
     @abstractmethod
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
         """(N, D) float32 identity embeddings of `faces` (crops of coverage "whole"); near = same person. Threads share a recognizer."""
+
+
+class Loss(ABC):
+    """Says how far a drawn picture is from its target."""
+
+    @abstractmethod
+    def measure(self, picture: Any, target: Any, weight: Any = None) -> Any:
+        """A scalar to minimise, written in `keras.ops`: 0 for equal pictures, more for others.
+
+        `picture` and `target` are float32 tensors (N, H, W, 3) RGB in [0, 1]. `weight`
+        (N, H, W, 1), 0 or more, says how much each pixel counts; None: all alike. A weight of 1
+        everywhere changes nothing, and pixels of weight 0 must not count, nor what a filter makes
+        of them. The gradient is finite everywhere, also for equal pictures and black ones.
+        """
 
 
 class Optimizer(ABC):

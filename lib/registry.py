@@ -38,7 +38,7 @@ class Registry:
 
     @property
     def singular(self) -> str:
-        return self.kind.removesuffix("s")
+        return self.kind.removesuffix("es" if self.kind.endswith("sses") else "s")
 
     @cached_property
     def _sources(self) -> dict[str, tuple[str, Path]]:

@@ -35,10 +35,11 @@ def run(options: Plugins) -> int:
 
 
 def _registry(kind: str) -> Registry:
-    name = kind if kind in REGISTRIES else f"{kind}s"
-    if name not in REGISTRIES:
-        raise UsageError(f"There is no kind of plugin {kind!r}.{nearest(kind, REGISTRIES)} There are: {', '.join(REGISTRIES)}.")
-    return REGISTRIES[name]
+    for registry in REGISTRIES.values():
+        if kind in (registry.kind, registry.singular):
+            return registry
+    raise UsageError(f"There is no kind of plugin {kind!r}.{nearest(kind, REGISTRIES)} There are: "
+                     f"{', '.join(REGISTRIES)}.")
 
 
 def _listing(registry: Registry) -> str:

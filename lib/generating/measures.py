@@ -9,8 +9,8 @@ from keras import ops
 
 from lib.generating.generator import Generator
 from lib.nn import backend
+from lib.nn.dlib_features import features
 from lib.system.progress import progress
-from lib.training.model.losses import features
 
 EPSILON = 1e-4  # of the way from one w to another
 PAIRS = 64
@@ -41,7 +41,7 @@ def path_length(generator: Generator, pairs: int = PAIRS, seen: Callable | None 
 
 
 def _seen(pictures) -> list:
-    """What `losses.perceptual` compares: at each of five depths features of length 1 at each place, by the number of places."""
+    """What `feature_distance` compares: at each of five depths features of length 1 at each place, by the number of places."""
     found = []
     for each in features(pictures):
         each = each * ops.rsqrt(ops.sum(ops.square(each), -1, keepdims=True) + 1e-12)

@@ -10,8 +10,8 @@ from keras import ops
 
 from lib.generating.generator import Generator, as_bytes
 from lib.nn import backend
+from lib.nn.dlib_features import feature_distance
 from lib.system.progress import progress
-from lib.training.model.losses import perceptual
 
 RATE, WARM, COOL = 0.1, 0.05, 0.25  # of Adam; shares of the steps in which it rises, and falls
 STRAY, STRAYS = 0.05, 0.75  # of w's spread: random shifts that keep the search from the nearest hollow; share of the steps with such
@@ -26,7 +26,7 @@ class Projection:
     styles: np.ndarray  # (L, latent) float32
     picture: np.ndarray  # (S, S, 3) uint8 RGB: what the generator draws of them
     error: float  # mean absolute difference from the face, levels of 0 to 255
-    perceptual: float  # as `losses.perceptual` tells it
+    perceptual: float  # as `feature_distance` tells it
 
 
 def project(generator: Generator, face: np.ndarray, steps: int) -> Projection:
@@ -41,7 +41,7 @@ def project(generator: Generator, face: np.ndarray, steps: int) -> Projection:
 
     def cost(styles, stray):
         drawn = (generator.synthesis(styles + stray) + 1) / 2
-        apart = perceptual(drawn, wanted) + PIXELS * ops.mean(ops.abs(drawn - wanted))
+        apart = feature_distance(drawn, wanted) + PIXELS * ops.mean(ops.abs(drawn - wanted))
         return apart + TO_MEAN * ops.mean(ops.square((styles - mean) / spread))
 
     slope = backend.compiled(lambda styles, stray: backend.gradient(lambda styles: cost(styles, stray), styles))
@@ -54,7 +54,7 @@ def project(generator: Generator, face: np.ndarray, steps: int) -> Projection:
         stray = spread * STRAY * max(0.0, 1 - done / STRAYS) ** 2 * random.standard_normal(styles.shape, np.float32)
         adam.apply([slope(styles.value, ops.convert_to_tensor(stray))], [styles])
     drawn = generator.synthesis(styles.value)
-    alike = perceptual(ops.clip((drawn + 1) / 2, 0, 1), wanted)
+    alike = feature_distance(ops.clip((drawn + 1) / 2, 0, 1), wanted)
     picture = as_bytes(ops.convert_to_numpy(drawn))[0]
     return Projection(ops.convert_to_numpy(styles.value)[0], picture, float(np.mean(np.abs(np.float32(picture) - face))),
                       float(ops.convert_to_numpy(alike)))

@@ -9,6 +9,7 @@ from keras import ops
 
 from lib.dlib.recognition import MEAN, SCALE, SIDE, Convolution, blocks, network_file, read
 from lib.errors import FaceswapError
+from lib.nn.pictures import TINY
 
 
 def features(faces) -> list:
@@ -31,6 +32,21 @@ def features(faces) -> list:
         if last:
             found.append(x)
     return found
+
+
+def feature_distance(faces, targets):
+    """How differently dlib's network sees two batches (N, S, S, 3) RGB in [0, 1]: 0 to 2.
+
+    The mean over five depths of the squared differences of its features, which have a length of 1
+    at each place. "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR,
+    2018, with dlib's face recognition network, and all channels alike. The embedding at the end,
+    by which people are told apart, is not compared: `evaluate` measures with it.
+    """
+    total, depths = 0.0, list(zip(features(faces), features(targets)))
+    for pair in depths:
+        seen, wanted = (each * ops.rsqrt(ops.sum(ops.square(each), -1, keepdims=True) + TINY) for each in pair)
+        total += ops.mean(ops.sum(ops.square(seen - wanted), -1))
+    return total / len(depths)
 
 
 @cache

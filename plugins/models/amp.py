@@ -26,7 +26,6 @@ class Amp(Saehd):
     mask_width: int = option(22, "Half the filters of the mask's last stage: about a third of the decoder's.", low=16, high=256, step=2)
     morph_factor: float = option(0.5, "Share of the channels that are B's own while B's faces are learnt.", low=0.1, high=0.5)
     coverage: str = option("whole", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
-    criteria = {"dssim2": 10.0, "mse": 10.0}
     eyes_first = True
     morph = 0.75  # share of B's own channels in a swap
 

@@ -13,7 +13,7 @@ from lib.nn.blocks import DepthToSpace, Even, SpaceToDepth, relu_upscale, residu
 from lib.options import option
 from lib.plugin import MODELS
 from lib.training.batches.data import Augmentation
-from lib.training.model.compact_losses import EvenColors
+from lib.training.model.compact_losses import CompactLosses
 
 STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution costs a sixteenth
 MOST_FILTERS = 160
@@ -26,7 +26,7 @@ EYE_FILTERS = 16
 
 @MODELS.register
 @dataclass
-class Compact(EvenColors):
+class Compact(CompactLosses):
     """Small residual autoencoder, 64 to 256 pixels, that learns the mask too: the default, a good swap far sooner on any hardware.
 
     The code that both identities share also has to tell where the landmarks are, which makes eyes and mouth of one person

@@ -15,7 +15,7 @@ from lib.options import option
 from lib.plugin import MODELS
 from lib.training.batches.data import Augmentation
 from lib.training.model import image_pool
-from lib.training.model.adversarial import LOSSES
+from lib.training.model.adversarial import GAN_LOSSES
 from lib.training.model.contract import FaceModel, Losses
 from lib.training.model.losses import mean_absolute
 from lib.training.watch import preview
@@ -84,7 +84,7 @@ class CycleGAN(FaceModel):
 
     def losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
         """All networks learn from the same translations at once, as they do in the paper's order: G first, by discriminators of before."""
-        game = LOSSES[self.loss]
+        game = GAN_LOSSES[self.loss]
         real = {identity: 2 * batch[identity].target - 1 for identity in "ab"}
         generators, report, minimise = {}, {}, {}
         fake = {}

@@ -10,6 +10,7 @@ from lib.nn.blocks import dense_grid, downscale, picture, picture_and_mask, plai
 from lib.options import option
 from lib.plugin import MODELS
 from lib.training.model.autoencoder import Autoencoder
+from lib.training.model.contract import LossWeights
 
 
 @MODELS.register
@@ -23,7 +24,7 @@ class Original(Autoencoder):
     size = 64
     batch = 16
     learning_rate = 5e-5
-    criteria = {"mae": 1.0}
+    loss_weights = LossWeights({"mae": 1.0})
     outside, eyes, mouth = 1.0, 0.0, 0.0
 
     def encoder(self) -> keras.Model:

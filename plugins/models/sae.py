@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 from keras import ops
@@ -48,7 +48,8 @@ class Sae(Saehd):
             raise UsageError(f"--model.size must be a multiple of 32 for {self.architecture}, not {self.size}.")
         if self.true_face and not self.df:
             raise UsageError(f"--model.true-face is for df, not for {self.architecture}: leave it out, or choose df.")
-        self.criteria = {"dssim" if self.size < 256 else "dssim2": 10.0, "mse": 10.0}
+        dssim = "dssim" if self.size < 256 else "dssim2"
+        self.loss_weights = replace(self.loss_weights, criteria={dssim: 10.0, "mse": 10.0})
 
     def networks(self) -> dict[str, keras.Model]:
         if not self.df:
@@ -103,7 +104,7 @@ class Sae(Saehd):
         swapped, own = self.decode(networks, code, to), self.decode(networks | masks, code, "ba"["ab".index(to)])
         return keras.Model(face, ops.concatenate([swapped[..., :3], swapped[..., 3:] * own], -1), name=f"swapper_{to}")
 
-    def besides(self, networks, codes, drawn, batch):
+    def extra_losses(self, networks, codes, drawn, batch):
         found, side = {group: {} for group in self.groups()}, batch["a"]
         if self.face_style or self.background_style:
             swapped = self.decode(networks, ops.stop_gradient(codes["a"]), "b", training=True)[..., :3]

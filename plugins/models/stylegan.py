@@ -15,7 +15,7 @@ from lib.options import option
 from lib.plugin import MODELS
 from lib.training.batches.data import Augmentation
 from lib.training.model import ada
-from lib.training.model.adversarial import LOSSES, gradient_penalty, path_lengths, r1
+from lib.training.model.adversarial import GAN_LOSSES, gradient_penalty, path_lengths, r1
 from lib.training.model.contract import Draw, FaceModel, Losses, Phase
 from lib.training.watch import preview
 
@@ -132,7 +132,7 @@ class StyleGAN(FaceModel):
         fake = networks["synthesis"](self.styles(networks, latents, GENERATE), training=True)
         logits = networks["discriminator"](self._seen(networks, fake, latents, 1), training=True)
         spread = _spread(fake) / _spread(2 * batch["a"].target - 1)
-        return Losses({"generator": {"G": LOSSES[self.loss].generator(logits)}}, {"spread": spread})
+        return Losses({"generator": {"G": GAN_LOSSES[self.loss].generator(logits)}}, {"spread": spread})
 
     def length_losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
         """Half of the batch is enough."""
@@ -147,7 +147,7 @@ class StyleGAN(FaceModel):
         return Losses({"generator": {"path": SELDOM * self.path * penalty}}, {"path length": ops.mean(lengths)})
 
     def discriminator_losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
-        latents, memory, game = batch["chance"], networks["memory"], LOSSES[self.loss]
+        latents, memory, game = batch["chance"], networks["memory"], GAN_LOSSES[self.loss]
         discriminator = networks["discriminator"]
         fake = ops.stop_gradient(networks["synthesis"](self.styles(networks, latents, TELL), training=True))
         real = 2 * batch["a"].target - 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from lib.errors import FaceswapError, UsageError
 from lib.jobs.train.settings import TrainSettings
 from lib.options import nearest
-from lib.plugin import DEFAULT_RECOGNIZER, MODELS
+from lib.plugin import DEFAULT_RECOGNIZER, LOSSES, MODELS
 from lib.system import device
 from lib.training.model.contract import FaceModel
 from lib.training.saved import checkpoint
@@ -66,31 +66,30 @@ def _check_same(settings: TrainSettings, stored: Description, options: Mapping[s
 
 def choose_losses(settings: TrainSettings, model: FaceModel, description: Description) -> None:
     """What the model minimises: as the settings say, else as the folder says, else its own way."""
-    from lib.training.model.losses import LOSSES
-
-    chosen: dict[str, Any] = {name: value for name in ("outside", "eyes", "mouth")
-                              if (value := getattr(settings, name)) is not None}
-    if settings.loss:
-        chosen["criteria"] = _parsed_losses(settings.loss, LOSSES)
+    chosen: dict[str, Any] = {"criteria": _parsed_losses(settings.loss) or None,
+                              "outside": settings.outside, "eyes": settings.eyes,
+                              "mouth": settings.mouth}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    own = vars(model.loss_weights) if model.loss_weights else {}
     for name in chosen:
-        if getattr(model, name, None) is None:
+        if own.get(name) is None:
             raise UsageError(f"--{'loss' if name == 'criteria' else name} is not for "
                              f"{settings.model}, whose loss is fixed. Leave it out, or choose "
                              "another model with -t.")
     losses = description["losses"] = description.get("losses", {}) | chosen
-    for name in (*losses, *losses.get("criteria", {})):
-        if name not in LOSSES and (name in losses.get("criteria", {})
-                                   or getattr(model, name, None) is None):
-            raise FaceswapError(f"{settings.model_dir / 'options.json'} names the loss {name!r}, "
-                                f"which {settings.model} does not have. Restore the model folder "
-                                "from a copy.")
-    for name, value in losses.items():
-        setattr(model, name, value)
+    strange = [name for name in losses if own.get(name) is None]
+    strange += [name for name in losses.get("criteria", {}) if name not in LOSSES.names()]
+    if strange:
+        raise FaceswapError(f"{settings.model_dir / 'options.json'} names the loss {strange[0]!r}, "
+                            f"which {settings.model} does not have. Restore the model folder "
+                            "from a copy.")
+    if losses:
+        model.loss_weights = replace(model.loss_weights, **losses)
 
 
-def _parsed_losses(texts: Sequence[str], known: Sequence[str]) -> dict[str, float]:
-    """["ssim=1", "mse"] -> weights by name. Raises UsageError for others than `known`."""
-    weights = {}
+def _parsed_losses(texts: Sequence[str]) -> dict[str, float]:
+    """["ssim=1", "mse"] -> weights by name. Raises UsageError for losses that do not exist."""
+    weights, known = {}, LOSSES.names()
     for text in texts:
         name, _, weight = text.partition("=")
         if name not in known:

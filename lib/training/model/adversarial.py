@@ -27,7 +27,7 @@ def _mean(values):
     return ops.mean(ops.cast(values, "float32"))
 
 
-LOSSES = {
+GAN_LOSSES = {
     # "Least Squares Generative Adversarial Networks", ICCV, 2017
     "least_squares": Adversarial(lambda real, fake: (_mean(ops.square(real - 1)) + _mean(ops.square(fake))) / 2,
                                  lambda fake: _mean(ops.square(fake - 1)), _mean),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import keras
 from keras import ops
 
-from lib.training.model.contract import FaceModel, Losses
-from lib.training.model.losses import LOSSES, mean_absolute, mean_squared, resized
+from lib.nn.pictures import resized
+from lib.training.model.contract import FaceModel, Losses, LossWeights
+from lib.training.model.losses import loss_named, mean_absolute, mean_squared
 
-PUBLISHED = MappingProxyType({"ssim": 1.0, "mse": 1.0})
+PUBLISHED = LossWeights(MappingProxyType({"ssim": 1.0, "mse": 1.0}))
 
 
 class Autoencoder(FaceModel):
@@ -24,8 +24,7 @@ class Autoencoder(FaceModel):
 
     learn_mask: bool = False  # decoders draw a fourth channel, where the face is
     mask_share = 1.0  # weight of the mask's mean squared error
-    criteria: Mapping[str, float] = PUBLISHED  # what is minimised: names in LOSSES, and their weights
-    outside, eyes, mouth = 0.1, 3.0, 2.0  # what pixels outside the face count, and what those of eyes and mouth do besides the 1 of a face
+    loss_weights: LossWeights = PUBLISHED
 
     def encoder(self) -> keras.Model:
         """(N, S, S, 3) -> the code."""
@@ -48,33 +47,36 @@ class Autoencoder(FaceModel):
         minimise, report, drawn = {}, {}, {}
         for identity, side in batch.items():
             *smaller, drawn[identity] = _several(self.decode(networks, codes[identity], identity, training=True))
-            parts = self.apart(drawn[identity], side)
+            parts = self.reconstruction_losses(drawn[identity], side)
             for picture in smaller:
-                parts = {name: value + part for (name, value), part in zip(parts.items(), self.apart(picture, side).values())}
+                parts = {name: value + part for (name, value), part in zip(parts.items(), self.reconstruction_losses(picture, side).values())}
             if self.learn_mask:
                 mask = resized(side.regions[..., :1], drawn[identity].shape[1])
                 parts["mask"] = self.mask_share * mean_squared(drawn[identity][..., 3:], mask)
             minimise |= {f"{name} {identity}": value for name, value in parts.items()}
             report[identity] = mean_absolute(drawn[identity][..., :3], resized(side.target, drawn[identity].shape[1]))
-        besides = self.besides(networks, codes, drawn, batch)
-        return Losses({group: (minimise if group == "all" else {}) | besides.get(group, {}) for group in self.groups()}, report)
+        extra = self.extra_losses(networks, codes, drawn, batch)
+        return Losses({group: (minimise if group == "all" else {}) | extra.get(group, {}) for group in self.groups()}, report)
 
-    def besides(self, networks: dict[str, keras.Model], codes: dict[str, Any], drawn: dict[str, Any], batch: dict) -> dict[str, dict]:
+    def extra_losses(self, networks: dict[str, keras.Model], codes: dict[str, Any], drawn: dict[str, Any], batch: dict) -> dict[str, dict]:
         """Further losses by optimizer group: of what the encoder made of the inputs, and what was drawn of it, by identity."""
         return {}
 
-    def apart(self, drawn, side) -> dict[str, Any]:
+    def reconstruction_losses(self, drawn, side) -> dict[str, Any]:
         """How far `drawn` is from what is wanted, by each of the criteria."""
         pixels = drawn.shape[1]
         weight, target = self.weight(resized(side.regions, pixels)), resized(side.target, pixels)
-        return {name: share * LOSSES[name](drawn[..., :3], target, weight) for name, share in self.criteria.items()}
+        return {name: share * loss_named(name).measure(drawn[..., :3], target, weight)
+                for name, share in self.loss_weights.criteria.items()}
 
     def weight(self, regions) -> Any:
         """Regions (N, H, W, 3) -> (N, H, W, 1), how much each pixel counts; None for all alike."""
-        if (self.outside, self.eyes, self.mouth) == (1, 0, 0):
+        weights = self.loss_weights
+        if (weights.outside, weights.eyes, weights.mouth) == (1, 0, 0):
             return None
         face, eyes, mouth = ops.split(regions, 3, -1)
-        return self.outside + (1 - self.outside) * face + self.eyes * eyes + self.mouth * mouth
+        return (weights.outside + (1 - weights.outside) * face + weights.eyes * eyes
+                + weights.mouth * mouth)
 
     def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
         face = keras.Input((self.size, self.size, 3))

@@ -9,7 +9,7 @@ from keras import ops
 from lib.faces.masks import middle
 from lib.nn.backend import fused
 from lib.training.model.contract import FaceModel, Losses
-from lib.training.model.losses import detail_apart, mean_absolute
+from lib.training.model.losses import detail_difference, mean_absolute
 
 # What the loss weighs more than the plain face, 1: the eyes are few pixels, and a swap lives by them.
 OUTSIDE, EYES, MOUTH = 0.7, 8.0, 2.0
@@ -26,7 +26,7 @@ def _landmark_weights() -> np.ndarray:
     return weights / weights.mean()
 
 
-class EvenColors(FaceModel):
+class CompactLosses(FaceModel):
     """Its networks see every face with its colours at the same mean and spread; what they draw gets those of the face that went in.
 
     They are "encoder", (N, S, S, 3) -> a code; "decoder_a" and "decoder_b", the code -> (N, D, D, 4), RGB and the mask less 0.5;
@@ -65,7 +65,7 @@ class EvenColors(FaceModel):
         error = ops.mean(ops.abs(picture - target) * face, (1, 2, 3), keepdims=True) / size
         near = ops.stop_gradient(ops.clip((ROUGH - error) / (ROUGH - NEAR), 0, 1))
         return (mean_absolute(picture, target, weight[..., :1]), MASK_LOSS * mean_absolute(mask, face),
-                DETAIL_LOSS * detail_apart(picture, target, face * near / size), mean_absolute(picture, target))
+                DETAIL_LOSS * detail_difference(picture, target, face * near / size), mean_absolute(picture, target))
 
     def swapper(self, networks: dict[str, keras.Model], to: str) -> keras.Model:
         face = keras.Input((self.size, self.size, 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 Networks = "dict[str, keras.Model]"
 Draw = Callable[[int], "np.ndarray"]  # so many faces (N, S, S, 3) float32 RGB in [0, 1], always the same ones
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What a model minimises, where that can be chosen, and where it counts. None: cannot be chosen."""
+
+    criteria: Mapping[str, float]  # loss plugins by name, with their weights
+    outside: float | None = 0.1  # weight of pixels outside the face, where those of the face count 1
+    eyes: float | None = 3.0  # extra weight of the eyes
+    mouth: float | None = 2.0  # extra weight of the mouth
 
 
 class Losses(NamedTuple):
@@ -52,6 +63,8 @@ class FaceModel(ABC):
     schedule: str | None = None  # how it falls, the name of a plugin; None: down a cosine where it `decays`, else not
     averaged: float = 0.0  # how slowly the averaged weights follow, 0 = none are kept
     augmentation: Augmentation = CLASSIC
+    loss_weights: LossWeights | None = None  # None: its losses are fixed
+    morph: float | None = None  # share of B in a swap, of models that can stop half way; None: it cannot
     earlier: Mapping[str, Any] = MappingProxyType({})  # options that came later, and what they are of a model trained before
 
     @property

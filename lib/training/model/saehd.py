@@ -8,8 +8,10 @@ import keras
 from keras import ops
 
 from lib.nn.optimizers import AdaBelief
+from lib.nn.pictures import blurred
 from lib.training.model.autoencoder import Autoencoder
-from lib.training.model.losses import blurred, dssim, mean_squared, style
+from lib.training.model.contract import LossWeights
+from lib.training.model.losses import dssim, mean_squared, style
 
 EYES_FIRST = 300.0  # weight of the mean absolute error of eyes and mouth
 FACE_STYLE, BACKGROUND_STYLE = 100.0, 0.1  # a percent of each
@@ -22,7 +24,7 @@ class Saehd(Autoencoder):
     mask_share = 10.0
     batch = 8
     eyes_first = False
-    outside = eyes = mouth = None  # its mask alone says where the face counts
+    loss_weights = LossWeights({"dssim2": 10.0, "mse": 10.0}, None, None, None)  # its mask says where
 
     def optimizer(self, group: str, learning_rate: float) -> keras.optimizers.Optimizer:
         return AdaBelief(learning_rate, corrected=False)
@@ -31,8 +33,8 @@ class Saehd(Autoencoder):
         """The face's mask with a soft rim."""
         return ops.clip(blurred(regions[..., :1], max(1, self.size // 32)), 0, 0.5) * 2
 
-    def apart(self, drawn, side):
-        parts = super().apart(drawn, side)
+    def reconstruction_losses(self, drawn, side):
+        parts = super().reconstruction_losses(drawn, side)
         if self.eyes_first:
             inside = ops.max(side.regions[..., 1:], -1, keepdims=True)
             parts["eyes"] = EYES_FIRST * ops.mean(ops.abs(drawn[..., :3] - side.target) * inside)

@@ -77,7 +77,7 @@ def load_swapper(folder: Path, to: str = "b", morph: float | None = None, save: 
         raise FaceswapError(f"{folder} holds a model of whole pictures, which knows no faces. Give it pictures: faceswap.py translate -i "
                             f"PICTURES -o OUTPUT -m {folder}")
     if morph is not None:
-        if not hasattr(model, "morph"):
+        if model.morph is None:
             raise FaceswapError(f"--morph is for models that learn what lies between two faces, such as amp; {folder} holds one of the "
                                 f"kind {options['model']!r}. Leave it out.")
         model.morph = morph

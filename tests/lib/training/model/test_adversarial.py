@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib.nn import backend
-from lib.training.model.adversarial import DRIFT, LOSSES, gradient_penalty, path_lengths, r1
+from lib.training.model.adversarial import DRIFT, GAN_LOSSES, gradient_penalty, path_lengths, r1
 
 from keras import ops  # isort: skip
 from tests.backends import answer_of  # isort: skip
@@ -48,7 +48,7 @@ def found() -> dict[str, list]:
     def drawn(styles):
         return ops.reshape(ops.einsum("nld,ldp->np", styles, tensor(DRAWS)), (-1, 4, 4, 3))
 
-    values = {name: [game.discriminator(real, fake), game.generator(fake), game.realness(real)] for name, game in LOSSES.items()}
+    values = {name: [game.discriminator(real, fake), game.generator(fake), game.realness(real)] for name, game in GAN_LOSSES.items()}
     values["r1"] = [r1(scored(weights), pictures), r1(lambda seen: ops.sum(seen ** 2, (1, 2, 3)) / 2, pictures)]
     values["slope of r1"] = backend.gradient(lambda by: r1(scored(by), pictures), weights)
     unit = weights / ops.sqrt(ops.sum(weights ** 2))
@@ -64,7 +64,7 @@ def values(request) -> dict[str, list]:
     return found() if request.param == backend.BACKEND else answer_of(__file__, request.param, {})
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_each_game_is_as_by_hand(values, name):
     np.testing.assert_allclose(values[name], BY_HAND[name], rtol=1e-5)
 
