@@ -35,6 +35,12 @@ class Settings:
         metadata = {key: item.metadata[key] for key in ("help", "low", "high", "step", "choices", "plugin")}
         return Option(name, kind, optional, REQUIRED, **metadata)
 
+    def shared(self, *mixins: type[Settings]) -> dict[str, Any]:
+        """The values of the options that `mixins` declare, to make settings of another command of."""
+        names = {item.name for mixin in mixins for item in dataclasses.fields(mixin)} - {"plugin_options"}
+        plugin_options = {key: value for key, value in self.plugin_options.items() if key.partition(".")[0] in names}
+        return {name: getattr(self, name) for name in names} | {"plugin_options": plugin_options}
+
     def create(self, name: str) -> Any:
         """The plugin that the option `name` ("detector") chooses, made with its options; a list where it chooses several."""
         registry = REGISTRIES[self.option(name).plugin]

@@ -17,12 +17,12 @@ from lib.errors import FaceswapError, UsageError
 from lib.faces.finding import angles_of
 from lib.facesets.folder import FaceFolder, foreign_faces
 from lib.files.names import same_path
+from lib.jobs.shared.options import AlignmentsOptions, FaceSizeOptions, FindingOptions, PeopleOptions
 from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
 from lib.media.frame_range import parse_shard
 from lib.options import option
 from lib.plugin import Recognizer
-from lib.settings import Settings
 from lib.system.profile import Stages
 from lib.system.progress import job
 from lib.types import Shard
@@ -33,7 +33,7 @@ FEW_PICTURES = 4000  # people in them are told apart without being asked for
 
 
 @dataclass(kw_only=True)
-class ExtractSettings(Settings):
+class ExtractSettings(FaceSizeOptions, AlignmentsOptions, FindingOptions, PeopleOptions):
     """Find the faces in a video, a picture or a folder of pictures, and write them as aligned pictures.
 
     All that is found is kept in an alignments file, INPUT.alignments.db. An interrupted run resumes
@@ -43,51 +43,35 @@ class ExtractSettings(Settings):
     input: Path = option(help="Video, picture or folder of pictures.", short="-i")
     output: Path | None = option(
         None, "Folder for the aligned faces (PNG). Without it only the alignments file is written.", short="-o")
-    alignments: Path | None = option(
-        None, "Alignments file. Default: INPUT.alignments.db, beside the input.", short="-p")
-    detector: str = option("auto", "Finds the faces.", short="-D", plugin="detectors")
-    aligner: str = option("dlib68", "Finds 68 landmarks of each face.", short="-A", plugin="aligners")
     masker: list[str] = option(["hull"], "Makes masks, stored with the alignments. Any number; \"\" for none.",
                                short="-M", plugin="maskers")
 
-    min_face: int | None = option(
-        None, "Smallest face to find, in frame pixels. Smaller values search larger pictures and take longer "
-              "(20 at 1080p: 15 times as long); 200 saves time. By default frames are searched at 640 pixels, where "
-              "yunet finds faces of 20 pixels, so of 60 in a 1080p frame (hog: 36, so 108; mmod: 72, so 216).",
-        low=0, group="faces to find")
     rotate: str | None = option(
         None, "Also search turned frames, for faces that lie on their side or upside down: on (90, 180 and 270 degrees), "
               "a step such as 45, a list such as 90,270 (clockwise), or off. A frame is turned only where no upright face "
               "has a high score (yunet: 0.93); each angle takes the time of another search. Default: off.",
-        short="-r", group="faces to find")
-    extract_every_n: int = option(1, "Take every N-th frame only.", short="-N", low=1, group="faces to find")
+        short="-r", group="Finding faces")
+    extract_every_n: int = option(1, "Take every N-th frame only.", short="-N", low=1, group="Finding faces")
 
-    size: int = option(256, "Side of the aligned faces, pixels.", short="-z", low=32, high=2048, group="face pictures")
+    size: int = option(256, "Side of the aligned faces, pixels.", short="-z", low=32, high=2048, group="Face pictures")
     coverage: str = option("whole", "How much of the head a face picture shows. train takes whole or head.",
-                           choices=("half", "full", "whole", "head"), group="face pictures")
+                           choices=("half", "full", "whole", "head"), group="Face pictures")
     smooth: bool | None = option(
         None, "Remove the jitter of the landmarks over time, without lag. Default: yes for videos, no for pictures.",
-        group="face pictures")
+        group="Face pictures")
 
     person: list[int] = option([], "Keep only these people, by the numbers that an earlier extract printed.", low=1,
-                               group="people")
-    filter: list[Path] = option([], "Keep only the faces of these people: pictures, folders, videos or extracted faces. "
-                                    "The largest face of each picture counts.", short="-f", group="people")
-    nfilter: list[Path] = option([], "Leave out the faces of these people, named as for -f.", short="-n", group="people")
-    ref_threshold: float | None = option(
-        None, "Least likeness to the faces of -f and -n, a cosine: higher is stricter. 1 is the same picture, about 0 are "
-              "two people. Default: the recognizer's (dlib_resnet: 0.57).", short="-l", low=-1.0, high=1.0,
-        group="people", rare=True)
+                               group="Which faces")
     people: bool | None = option(
         None, "Tell people apart and number them. Default: yes for videos and up to 4000 pictures (10 ms a picture, some "
-              "frames of each shot of a video).", group="people", rare=True)
-    recognizer: str = option("dlib_resnet", "Tells people apart.", plugin="recognizers", group="people", rare=True)
+              "frames of each shot of a video).", group="Which faces", rare=True)
+    recognizer: str = option("dlib_resnet", "Tells people apart.", plugin="recognizers", group="Which faces", rare=True)
 
     shard: str | None = option(
         None, "Search one part of the frames, such as 3/16 (the third of 16), into an alignments file of its own (-p). "
-              "alignments merge joins the parts.", group="several machines and measuring", rare=True)
+              "alignments merge joins the parts.", group="Several machines and measuring", rare=True)
     profile: bool = option(False, "Print at the end how much processor time each stage took.",
-                           group="several machines and measuring", rare=True)
+                           group="Several machines and measuring", rare=True)
 
     @property
     def chooses_people(self) -> bool:

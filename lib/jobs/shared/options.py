@@ -30,15 +30,29 @@ class FindingOptions(Settings):
 
 
 @dataclass(kw_only=True)
+class FaceSizeOptions(Settings):
+    """Which faces are large enough."""
+
+    min_face: int | None = option(
+        None, "Smallest face to find, in frame pixels. Smaller values search larger pictures and take longer "
+              "(20 at 1080p: 15 times as long); 200 saves time. By default frames are searched at 640 pixels, where "
+              "yunet finds faces of 20 pixels, so of 60 in a 1080p frame (hog: 36, so 108; mmod: 72, so 216).",
+        low=0, group="Finding faces")
+
+
+@dataclass(kw_only=True)
 class PeopleOptions(Settings):
     """Whose faces are meant, by photos of them."""
 
-    filter: list[Path] = option([], "Only faces of these people: pictures, folders, videos or extracted faces; the largest face of each "
-                                    "picture counts.", short="-f", group="Which faces")
-    nfilter: list[Path] = option([], "No faces of these people, given in the same way.", short="-n", group="Which faces")
-    ref_threshold: float | None = option(None, "Least similarity to the photos of -f and -n, a cosine; higher is stricter. Default: the "
-                                               "recognizer's own, 0.57 for dlib_resnet.", short="-l", low=-1.0, high=1.0,
-                                         group="Which faces")
+    filter: list[Path] = option(
+        [], "Only the faces of these people: pictures, folders, videos or extracted faces. The largest face of each "
+            "picture counts.", short="-f", group="Which faces")
+    nfilter: list[Path] = option(
+        [], "Leave out the faces of these people, named as for -f.", short="-n", group="Which faces")
+    ref_threshold: float | None = option(
+        None, "Least likeness to the faces of -f and -n, a cosine: higher is stricter. 1 is the same picture, about 0 "
+              "are two people. Default: the recognizer's (dlib_resnet: 0.57).", short="-l", low=-1.0, high=1.0,
+        group="Which faces", rare=True)
 
 
 @dataclass(kw_only=True)

@@ -24,8 +24,6 @@ class DataOptions(Settings):
     model_dir: Path = option(
         help="Folder of the model. Created if missing; training resumes if it exists.",
         short="-m", group="Faces and model")
-    model: str = option("compact", "Kind of model.", short="-t", plugin="models",
-                        group="Faces and model")
     load_weights: Path | None = option(
         None, "Start a new model from the weights of the model in this folder, as far as they fit "
               "(a pretrained model).", group="Faces and model")
@@ -66,8 +64,41 @@ class DataOptions(Settings):
 
 
 @dataclass(kw_only=True)
+class ModelOptions(Settings):
+    """Which model."""
+
+    model: str = option("compact", "Kind of model.", short="-t", plugin="models",
+                        group="Faces and model")
+    batch: str | None = option(
+        None, "Faces of each person in a batch, or auto: the largest that fits. Default: the "
+              "model's own, 8 for compact, 16 for original.", short="-b", group="Learning")
+
+
+@dataclass(kw_only=True)
+class PreviewOptions(Settings):
+    """What training shows."""
+
+    preview: bool = option(
+        False, "Show previews and losses on a local web page; update preview.png every 20 seconds "
+               "instead of at each checkpoint.", short="-p", group="Previews and measures")
+
+
+@dataclass(kw_only=True)
+class PrecisionOptions(Settings):
+    """How it is computed."""
+
+    precision: str = option(
+        "auto", "Number format of the networks; auto: bfloat16 if the machine supports it, else "
+                "float32. Remembered on resume.",
+        choices=("auto", "float32", "bfloat16", "float16"), group="Machine", rare=True)
+    seed: int | None = option(
+        None, "Seed of the weights, the order of faces and the augmentation: makes a run on a CPU "
+              "repeatable. Default: random.", low=0, high=4294967295, group="Machine", rare=True)
+
+
+@dataclass(kw_only=True)
 class LengthOptions(Settings):
-    """How long to train, and what is saved."""
+    """How long to train."""
 
     iterations: int | None = option(
         None, "Stop at this many iterations in total. Default: train until stopped.", short="-i",
@@ -77,6 +108,12 @@ class LengthOptions(Settings):
     until: str | None = option(
         None, "plateau: stop when the measures of held-out faces have not improved for a third of "
               "the training.", choices=("plateau",), group="Length and checkpoints")
+
+
+@dataclass(kw_only=True)
+class CheckpointingOptions(Settings):
+    """Which checkpoints are kept."""
+
     save_minutes: float = option(5.0, "Minutes of training between checkpoints.", low=0.01,
                                  group="Length and checkpoints")
     restore: str | None = option(
@@ -92,9 +129,6 @@ class LengthOptions(Settings):
 class WatchOptions(Settings):
     """What training shows and measures."""
 
-    preview: bool = option(
-        False, "Show previews and losses on a local web page; update preview.png every 20 seconds "
-               "instead of at each checkpoint.", short="-p", group="Previews and measures")
     summary: bool = option(
         False, "Print the networks, their size, memory and speed on this machine, and exit.",
         group="Previews and measures")
@@ -112,9 +146,6 @@ class WatchOptions(Settings):
 class OptimizerOptions(Settings):
     """How the weights are updated."""
 
-    batch: str | None = option(
-        None, "Faces of each person in a batch, or auto: the largest that fits. Default: the "
-              "model's own, 8 for compact, 16 for original.", short="-b", group="Learning")
     learning_rate: float | None = option(
         None, "Learning rate. Default: the model's own, 2e-3 for compact, 5e-5 for original.",
         low=1e-8, high=1.0, group="Learning")
@@ -221,22 +252,16 @@ class AugmentationOptions(Settings):
 
 @dataclass(kw_only=True)
 class MachineOptions(Settings):
-    """Where and how it is computed."""
+    """Where it is computed."""
 
     devices: int = option(1, "GPUs that share each batch. 0: all.", low=0, group="Machine",
                           rare=True)
-    precision: str = option(
-        "auto", "Number format of the networks; auto: bfloat16 if the machine supports it, else "
-                "float32. Remembered on resume.",
-        choices=("auto", "float32", "bfloat16", "float16"), group="Machine", rare=True)
-    seed: int | None = option(
-        None, "Seed of the weights, the order of faces and the augmentation: makes a run on a CPU "
-              "repeatable. Default: random.", low=0, high=4294967295, group="Machine", rare=True)
 
 
 @dataclass(kw_only=True)
-class TrainSettings(DataOptions, LengthOptions, OptimizerOptions, LossOptions, WatchOptions,
-                    AugmentationOptions, MachineOptions, FindingOptions):
+class TrainSettings(DataOptions, LengthOptions, CheckpointingOptions, ModelOptions,
+                    OptimizerOptions, LossOptions, PreviewOptions, WatchOptions,
+                    AugmentationOptions, MachineOptions, PrecisionOptions, FindingOptions):
     """Train a model on the faces of two people: one shared encoder, a decoder for each person.
 
     Run the same command again to resume. Ctrl-C saves and ends.
