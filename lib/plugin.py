@@ -41,16 +41,17 @@ class Detector(ABC):
 
     search: int = 640  # pixels, longer side: pictures up to this size are searched as they are, larger ones shrunk to it
     smallest: float = 0.0  # side in pixels of the smallest face that it is sure to find in such a picture; 0: not known
+    chooses: bool = False  # whether it stands for another detector, which `resolve` returns
     upright: float = 0.0  # score from which a face surely stands upright; it takes none for upright that is not, if 0
 
     @abstractmethod
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         """Faces in each of `images`, (H, W, 3) uint8 RGB of any sizes, best score first."""
 
-    def settle(self, before: str | None, **options: Any) -> Detector:
-        """The detector that does the work: itself, but for one that chooses another.
+    def resolve(self, recorded: str | None, **options: Any) -> Detector:
+        """The detector that does the work: itself, but for one that `chooses` another.
 
-        `before` and `options` tell with what a source was begun, None if nothing was done for it.
+        `recorded` and `options` are name and options of the one with which a source was begun; None for a new source.
         """
         return self
 

@@ -129,10 +129,15 @@ class Detection:
 
 @dataclass(frozen=True)
 class Face:
-    """A detection with its landmarks."""
+    """A detection with its landmarks, and what is known of it from its source's alignments."""
 
     detection: Detection
     landmarks: np.ndarray  # (68, 2) float32 x, y in frame pixels, 300-W order
+    frame: int | None = None  # index of its frame, from 0; None outside of a source
+    number: int = 0  # within its frame, best score first
+    track: int | None = None  # the same in all frames in which the face is followed; None where it is not
+    person: int | None = None  # whose face it is, from 1; None where people were not told apart
+    left_out: bool = False  # is not to be swapped, but may stand in front of one that is
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,7 @@ class AlignedFace:
     face: Face
     image: np.ndarray  # (S, S, 3) uint8 RGB
     matrix: np.ndarray  # (2, 3) float64, frame pixels -> crop pixels
+    coverage: str | None = None  # how much of the head it shows, a key of `geometry.COVERAGES`; None where by another measure
     nearer: tuple[Face, ...] = ()  # faces of the frame that may cover a part of this one
 
 

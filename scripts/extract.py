@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 
-from lib.alignments.extraction import Summary
+from lib.alignments.extraction.setup import Summary
 from lib.alignments.left_out import count_by_reason
 from lib.errors import DONE, SOME_FAILED
 from lib.jobs.extract import ExtractResult, ExtractSettings, extract

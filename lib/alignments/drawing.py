@@ -1,9 +1,9 @@
-"""Pictures of what was found: boxes, landmarks, tracks, people and masks, drawn into the frame."""
+"""Pictures to look at: boxes, landmarks, tracks, people and masks, drawn into the frame; masks laid over a face."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -17,6 +17,9 @@ MASKS = ((255, 70, 220), (70, 200, 255), (255, 235, 60), (255, 90, 90))
 LINES = (range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36), (*range(36, 42), 36), (*range(42, 48), 42),
          (*range(48, 60), 48), (*range(60, 68), 60))  # jaw, brows, bridge and wings of the nose, eyes, lips
 SHIFT = 4  # OpenCV draws at 1/16 of a pixel
+TINT, OUTLINE = (255, 40, 120), (255, 255, 0)  # colours that few faces have
+STRENGTH = 0.4  # of the tint where the mask is 1
+BAR = 24  # pixels above each picture for its name
 
 
 def draw(image: np.ndarray, faces: Sequence[StoredFace], masks: bool = False) -> np.ndarray:
@@ -75,3 +78,24 @@ def _write(image: np.ndarray, lines: Sequence[tuple[str, tuple[int, int, int]]],
     for row, (text, color) in enumerate(lines):
         (_, height), _ = boxes[row]
         cv2.putText(image, text, (x, y + row * step + height + 1), cv2.FONT_HERSHEY_SIMPLEX, size, color, 1, cv2.LINE_AA)
+
+
+def masks_side_by_side(image: np.ndarray, masks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """`image` (S, S, 3) uint8 RGB as it is, then once for each of `masks` (M, M, 1) float32 by name, tinted where the mask is.
+
+    A line runs where a mask is 0.5. Returns (S + BAR, (1 + number of masks) * S, 3) uint8 RGB.
+    """
+    pictures = [_named(image, "")]
+    for name, mask in masks.items():
+        mask = cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        share = STRENGTH * mask[..., None]
+        tinted = np.rint(image * (1 - share) + np.float32(TINT) * share).astype(np.uint8)
+        outlines, _ = cv2.findContours((mask >= 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        pictures.append(_named(cv2.drawContours(tinted, outlines, -1, OUTLINE, 1), name))
+    return np.hstack(pictures)
+
+
+def _named(image: np.ndarray, name: str) -> np.ndarray:
+    bar = np.zeros((BAR, image.shape[1], 3), np.uint8)
+    cv2.putText(bar, name, (6, BAR - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    return np.vstack([bar, image])

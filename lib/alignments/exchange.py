@@ -19,7 +19,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from lib.alignments import tracking, tracks
-from lib.alignments.extraction import file_of, source_identity
+from lib.alignments.database.state import ImportRecord
+from lib.alignments.sources import file_identity, source_identity
 from lib.alignments.store import AlignmentStore, StoredFace
 from lib.errors import FaceswapError
 from lib.faces.quality import check_landmarks
@@ -56,46 +57,47 @@ def export_faces(store: AlignmentStore, stem: str, path: Path) -> tuple[int, int
     following = next(faces, None)
     with disk_errors(path), open_new(path) as file:
         for index, name, _, _ in store.frame_counts():
-            found = []
+            entries = []
             while following and following[0] == index:
-                found.append(_said(following[1].face))
+                entries.append(_entry(following[1].face))
                 following = next(faces, None)
-            text = f"{',' if frames else '{'}\n{json.dumps(name or frame_name(stem, index), ensure_ascii=False)}: {json.dumps(found)}"
+            key = json.dumps(name or frame_name(stem, index), ensure_ascii=False)
+            text = f"{',' if frames else '{'}\n{key}: {json.dumps(entries)}"
             file.write(text.encode("utf-8", "backslashreplace"))
-            count += len(found)
+            count += len(entries)
             frames += 1
         file.write(b"\n}\n" if frames else b"{}\n")
     return count, frames
 
 
 def import_faces(path: Path, source: FrameSource, store: AlignmentStore, first_frame: int | None = None) -> tuple[int, int]:
-    """Fills the new `store` with the faces that the JSON file `path` says `source` shows; returns how many faces and frames.
+    """Fills the new `store` with the faces of `source` that the JSON file `path` holds; returns how many faces and frames.
 
     `first_frame` is the number of a video's first frame in the names; None: 0 where a name says 0, else 1. The file is read a
     frame at a time. A video is decoded once, for its times and cuts. Frames that the file does not name are not looked at, and
     what is imported is neither smoothed nor added to unless that is asked for.
     Raises FaceswapError, naming frame and face, for what does not fit the layout or the source.
     """
-    pictures = getattr(source, "names", [])
+    pictures = source.names
     places = _picture_places(path, pictures) if pictures else _video_places(path, source, first_frame)
-    faces = 0
-    for name, said in _entries(path):
-        found = _faces(path, name, said, None if pictures else source.size)
-        store.add(places[name], name if pictures else "", None, found, file=file_of(source.files[places[name]]) if pictures else None)
-        faces += len(found)
-    wanted = set(places.values())
-    if not pictures and wanted:
-        last = max(wanted) + 1
-        for frame in progress(source.frames(0, last), "read times", last):
-            if frame.index in wanted:
+    count = 0
+    for name, entries in _entries(path):
+        faces = _faces(path, name, entries, None if pictures else source.size)
+        file = file_identity(source.files[places[name]]) if pictures else None
+        store.add(places[name], name if pictures else "", None, faces, file=file)
+        count += len(faces)
+    if not pictures and places:
+        indices, stop = set(places.values()), max(places.values()) + 1
+        for frame in progress(source.frames(0, stop), "read times", stop):
+            if frame.index in indices:
                 store.add_look(frame.index, frame.time, tracks.look(frame.image))
         tracking.steady(store, smooth=False)
-    store.update({"source": source_identity(source), "imported": {"file": os.path.abspath(path), "faces": faces, "frames": len(places)},
-                  "complete": [1], "losses": [], "smooth": False, "followed": len(places)})
-    return faces, len(places)
+    store.update(source=source_identity(source), imported=ImportRecord(os.path.abspath(path), count, len(places)),
+                 complete=[1], losses=[], smooth=False, followed=len(places))
+    return count, len(places)
 
 
-def _said(face: Face) -> dict[str, list]:
+def _entry(face: Face) -> dict[str, list]:
     box, landmarks = (array.astype(float).round(3).tolist() for array in (face.detection.box, face.landmarks))
     return {"detected": box, "landmarks_2d": landmarks}
 
@@ -114,11 +116,11 @@ def _video_places(path: Path, source: FrameSource, first_frame: int | None) -> d
     """The frame of each name in the file."""
     numbers = {}
     for name in _names(path):
-        found = NUMBER.search(os.path.splitext(name)[0])
-        if not found:
+        match = NUMBER.search(os.path.splitext(name)[0])
+        if not match:
             raise FaceswapError(f"{path}: the name {name!r} does not end in the number of a frame of {source.path.name}, such as "
                                 f"{frame_name(source.path.stem, 0)}.")
-        numbers[name] = int(found[1])
+        numbers[name] = int(match[1])
     if not numbers:
         raise FaceswapError(f"{path} names no frame: there is nothing to import.")
     if not any(name.startswith(source.path.stem) for name in numbers):
@@ -134,8 +136,8 @@ def _video_places(path: Path, source: FrameSource, first_frame: int | None) -> d
     places = {name: number - first_frame for name, number in numbers.items()}
     if len(set(places.values())) < len(places):
         seen: dict[int, str] = {}
-        one, other = next((seen[place], name) for name, place in places.items() if seen.setdefault(place, name) != name)
-        raise FaceswapError(f"{path}: {one!r} and {other!r} are one frame of {source.path.name}. Leave one of them out.")
+        first, second = next((seen[place], name) for name, place in places.items() if seen.setdefault(place, name) != name)
+        raise FaceswapError(f"{path}: {first!r} and {second!r} are one frame of {source.path.name}. Leave one of them out.")
     last = max(places, key=places.__getitem__)
     if (source.count is None or places[last] >= source.count) and next(source.frames(places[last], places[last] + 1), None) is None:
         raise FaceswapError(f"{path} names the frame {last!r}, but {source.path.name} ends before it. Name the video that it was made for, "
@@ -186,9 +188,9 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
             more = file.read(max(CHUNK, len(text) - place)) if len(text) - place <= LONGEST else ""
             if not more:
                 where = f"after the frame {name!r}" if name is not None else "at its first frame"
-                said = isinstance(error, json.JSONDecodeError)
-                raise FaceswapError(f"{path} is no valid JSON {where}: {error.msg if said else 'it breaks off'} "
-                                    f"(character {before + (error.pos if said else len(text))}). Export it anew.") from None
+                wrong = isinstance(error, json.JSONDecodeError)
+                raise FaceswapError(f"{path} is no valid JSON {where}: {error.msg if wrong else 'it breaks off'} "
+                                    f"(character {before + (error.pos if wrong else len(text))}). Export it anew.") from None
             before += place
             text, place = text[place:] + more, 0
             continue
@@ -215,26 +217,26 @@ def _after_space(text: str, place: int) -> int:
     return SPACE.match(text, place).end()
 
 
-def _faces(path: Path, name: str, said: Any, size: tuple[int, int] | None) -> list[StoredFace]:
+def _faces(path: Path, name: str, entries: Any, size: tuple[int, int] | None) -> list[StoredFace]:
     """The faces of a frame, checked; `size` (width, height) of the frame, where it is known."""
-    if not isinstance(said, list):
+    if not isinstance(entries, list):
         raise FaceswapError(f"{path}: frame {name!r} must have a list of faces, empty where there are none.")
-    found = []
-    for number, one in enumerate(said, 1):
+    faces = []
+    for number, entry in enumerate(entries, 1):
         try:
-            found.append(StoredFace(_face(one, size)))
+            faces.append(StoredFace(_face(entry, size)))
         except ValueError as error:
             raise FaceswapError(f"{path}: frame {name!r}, face {number}: {error}.") from None
-    return found
+    return faces
 
 
-def _face(said: Any, size: tuple[int, int] | None) -> Face:
-    if not isinstance(said, dict):
+def _face(entry: Any, size: tuple[int, int] | None) -> Face:
+    if not isinstance(entry, dict):
         raise ValueError('a face must have "detected" and "landmarks_2d"')
     for key in ("detected", "landmarks_2d"):
-        if key not in said:
+        if key not in entry:
             raise ValueError(f'it has no "{key}"')
-    box, points = said["detected"], said["landmarks_2d"]
+    box, points = entry["detected"], entry["landmarks_2d"]
     if not _are_numbers(box, 4):
         raise ValueError(f'"detected" must be four numbers of at most {FARTHEST}: left, top, right, bottom')
     if not isinstance(points, list) or len(points) != 68:

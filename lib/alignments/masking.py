@@ -5,8 +5,8 @@ They lie over the "whole" crop by the landmarks as they were fitted, which smoot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import cv2
@@ -26,34 +26,20 @@ from lib.system.progress import progress
 from lib.types import AlignedFace, Face, Frame
 
 SIZE = 128  # side of the stored masks: a face's outline takes about a kilobyte
-NEAR = 0.01  # pixels: face pictures tell landmarks with three decimals
 MADE_AT = 256  # side of the crops that maskers look at: networks want to see more than the outline
-
-
-@dataclass(frozen=True)
-class Added:
-    """What `add_masks` did."""
-
-    faces: int
-    frames: int  # with these faces
-    unread: list[int]  # frames that could not be read, whose faces still lack a mask
 
 
 @dataclass(frozen=True)
 class MaskedFace(Face):
     """A face with the masks that a store has of it."""
 
-    masks: dict[str, np.ndarray]  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop ...
-    fitted: np.ndarray  # ... by these landmarks, (68, 2) float32
-    track: int | None = None  # the same in all frames in which it is followed
-    person: int | None = None  # whose face it is, from 1
-    number: int = 0  # within its frame
-    left_out: bool = False  # is not to be swapped, but may stand in front of one that is
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict)  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop ...
+    fitted: np.ndarray | None = None  # ... by these landmarks, (68, 2) float32; None: by `landmarks`
 
     @classmethod
     def of(cls, stored: StoredFace) -> MaskedFace:
-        return cls(stored.face.detection, stored.face.landmarks, stored.masks, stored.fitted.landmarks, stored.track, stored.person,
-                   stored.number, stored.dropped is not None)
+        known = {item.name: vars(stored.face)[item.name] for item in fields(Face)}
+        return cls(**known, masks=stored.masks, fitted=stored.fitted.landmarks)
 
 
 @dataclass(frozen=True)
@@ -64,7 +50,8 @@ class StoredMask(Masker):
 
     def mask(self, aligned: AlignedFace) -> np.ndarray:
         face: MaskedFace = aligned.face
-        return laid_over(face.masks[self.name], face.fitted, aligned.matrix, len(aligned.image))
+        return laid_over(face.masks[self.name], face.landmarks if face.fitted is None else face.fitted, aligned.matrix,
+                         len(aligned.image))
 
 
 def laid_over(mask: np.ndarray, fitted: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
@@ -76,11 +63,12 @@ def laid_over(mask: np.ndarray, fitted: np.ndarray, matrix: np.ndarray, size: in
 def usable(name: str, store: AlignmentStore | None) -> Masker:
     """What makes masks called `name` for the faces of `store`: the masks that it has, or the masker with its defaults.
 
-    Masks of landmarks alone are rather made anew, finer than they are stored, if the masker's defaults are what they were made with.
-    Raises UsageError where there is no such masker, or it would need options.
+    Masks from landmarks alone are rather made anew, finer than they are stored, if the masker's defaults are what they
+    were made with. Raises UsageError where there is no such masker, or it would need options.
     """
-    recorded = store.settings.get("maskers", {}).get(name) if store else None
-    fresh = None if any(item.default is REQUIRED for item in MASKERS.declaration(name).options) else MASKERS.create(name)
+    recorded = store.state.maskers.get(name) if store else None
+    needs_options = any(item.default is REQUIRED for item in MASKERS.declaration(name).options)
+    fresh = None if needs_options else MASKERS.create(name)
     if fresh and (recorded is None or fresh.from_landmarks and as_json(fresh.made_with(), str) == recorded):
         return fresh
     if recorded is None:
@@ -102,7 +90,7 @@ def masks_of_files(files: Sequence[FaceFile], name: str, path: Path | None) -> l
 
     That lies at `path`, or in its usual place beside the source. Raises FaceswapError where a face has none.
     """
-    made: list[np.ndarray | None] = [None] * len(files)
+    masks: list[np.ndarray | None] = [None] * len(files)
     by_store: dict[Path, list[int]] = {}
     for place, file in enumerate(files):
         by_store.setdefault(path or default_store(Path(file.origin.source)), []).append(place)
@@ -110,20 +98,25 @@ def masks_of_files(files: Sequence[FaceFile], name: str, path: Path | None) -> l
         with AlignmentStore.open(store_path, read_only=True) as store:
             frames = {name: index for index, name in store.names().items() if name}
             for place in places:
-                file = files[place]
-                index = frames.get(file.origin.name, -1) if file.origin.name else file.origin.frame  # pictures may have moved since
-                for stored in store.faces(index, dropped=True):
-                    if name in stored.masks and np.abs(file.aligned.face.landmarks - stored.fitted.landmarks).max() < NEAR:
-                        made[place] = laid_over(stored.masks[name], stored.fitted.landmarks, file.aligned.matrix, file.size)[..., 0]
-            if lacking := [files[place] for place in places if made[place] is None]:
-                source = Path(lacking[0].origin.source)
-                raise FaceswapError(f"{store_path} has no mask {name} of {len(lacking)} of the {len(places)} faces from {source.name}. "
-                                    f"Run faceswap.py mask -i {source} -M {name} first, or choose another -M/--mask.")
-    return made
+                masks[place] = _mask_of_file(files[place], name, store, frames)
+        if lacking := [files[place] for place in places if masks[place] is None]:
+            source = Path(lacking[0].origin.source)
+            raise FaceswapError(f"{store_path} has no mask {name} of {len(lacking)} of the {len(places)} faces from {source.name}. "
+                                f"Run faceswap.py mask -i {source} -M {name} first, or choose another -M/--mask.")
+    return masks
+
+
+def _mask_of_file(file: FaceFile, name: str, store: AlignmentStore, frames: Mapping[str, int]) -> np.ndarray | None:
+    """`frames` are those of the store by picture name, since pictures may have moved since the face was written."""
+    index = frames.get(file.origin.name, -1) if file.origin.name else file.origin.frame
+    for stored in store.faces(index, dropped=True):
+        if name in stored.masks and stored.is_shown_by(file.aligned.face.landmarks):
+            return laid_over(stored.masks[name], stored.fitted.landmarks, file.aligned.matrix, file.size)[..., 0]
+    return None
 
 
 def masks(image: np.ndarray, face: Face, maskers: Sequence[Masker], aligned: AlignedFace | None = None) -> dict[str, np.ndarray]:
-    """What each masker, by its name, says of a face of `image` (H, W, 3) uint8 RGB: (SIZE, SIZE, 1) float32 over the "whole" crop.
+    """The mask by each masker, by its name, of a face of `image` (H, W, 3) uint8 RGB: (SIZE, SIZE, 1) float32 over the "whole" crop.
 
     `aligned` is that crop, where it was made before.
     """
@@ -131,7 +124,8 @@ def masks(image: np.ndarray, face: Face, maskers: Sequence[Masker], aligned: Ali
         aligned = crop(image, face, MADE_AT)
     elif len(aligned.image) > MADE_AT:
         smaller = cv2.resize(aligned.image, (MADE_AT, MADE_AT), interpolation=cv2.INTER_AREA)
-        aligned = AlignedFace(face, smaller, upsampled(aligned.matrix, MADE_AT / len(aligned.image)))
+        matrix = upsampled(aligned.matrix, MADE_AT / len(aligned.image))
+        aligned = AlignedFace(face, smaller, matrix, aligned.coverage)
     return {MASKERS.name_of(masker): cv2.resize(masker.mask(aligned), (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., None]
             for masker in maskers}
 
@@ -141,31 +135,39 @@ def begin(store: AlignmentStore, maskers: Sequence[Masker]) -> None:
     store.begin_masks({MASKERS.name_of(masker): as_json(masker.made_with(), str) for masker in maskers})
 
 
-def add_masks(source: FrameSource, store: AlignmentStore, maskers: Sequence[Masker]) -> Added:
+@dataclass(frozen=True)
+class AddedMasks:
+    """What `add_masks` did."""
+
+    faces: int
+    frames: int  # with these faces
+    unread: list[int]  # frames that could not be read, whose faces still lack a mask
+
+
+def add_masks(source: FrameSource, store: AlignmentStore, maskers: Sequence[Masker]) -> AddedMasks:
     """Masks of all faces of `store` that have none by one of `maskers`, from the frames of `source`, on all cores.
 
-    They are kept as they are made: what an interrupted run made is not made again.
+    They are kept as they are made: an interrupted run resumes where it stopped.
     """
     begin(store, maskers)
-    wanted = sorted(set().union(*(store.without_mask(MASKERS.name_of(masker)) for masker in maskers)))
+    lacking = sorted(set().union(*(store.without_mask(MASKERS.name_of(masker)) for masker in maskers)))
     total = len({index for index, _ in store.all_faces()})
 
-    def jobs() -> Iterator[tuple[Frame, list[tuple[int, Face, list[Masker]]]]]:
-        for frame in source.at(wanted):
-            faces = [(stored.number, stored.fitted, [masker for masker in maskers if MASKERS.name_of(masker) not in stored.masks])
-                     for stored in store.faces(frame.index)]
-            yield frame, [job for job in faces if job[2]]
+    def work(frame: Frame, faces: list[StoredFace]) -> tuple[int, dict[int, dict[str, np.ndarray]]]:
+        missing = {stored.number: [masker for masker in maskers if MASKERS.name_of(masker) not in stored.masks] for stored in faces}
+        return frame.index, {stored.number: masks(frame.image, stored.fitted, missing[stored.number])
+                             for stored in faces if missing[stored.number]}
 
-    def work(job: tuple[Frame, list[tuple[int, Face, list[Masker]]]]) -> tuple[int, list[tuple[int, dict[str, np.ndarray]]]]:
-        frame, faces = job
-        return frame.index, [(number, masks(frame.image, face, missing)) for number, face, missing in faces]
+    def frames() -> Iterator[tuple[Frame, list[StoredFace]]]:
+        for frame in source.at(lacking):
+            yield frame, store.faces(frame.index)
 
-    faces = 0
-    unread = set(wanted)
-    for index, made in progress(ordered_map(work, jobs(), device.cores()), "mask", total, total - len(wanted)):
-        for number, its_masks in made:
-            store.add_masks(index, number, its_masks)
-        faces += len(made)
+    faces, unread = 0, set(lacking)
+    results = ordered_map(lambda job: work(*job), frames(), device.cores())
+    for index, by_face in progress(results, "mask", total, total - len(lacking)):
+        for number, by_masker in by_face.items():
+            store.add_masks(index, number, by_masker)
+        faces += len(by_face)
         unread.discard(index)
     store.commit()
-    return Added(faces, len(wanted) - len(unread), sorted(unread))
+    return AddedMasks(faces, len(lacking) - len(unread), sorted(unread))

@@ -1,4 +1,4 @@
-"""Faces that a user does not want: those whose pictures were deleted from a face folder are left out."""
+"""Faces that are left out because a user deleted their pictures, and how they come back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lib.errors import FaceswapError
 from lib.facesets.folder import read_origin
 from lib.system.progress import progress
 
-NEAR = 0.01  # pixels: landmarks are written with three decimals
+FaceKey = tuple[int, int]  # frame and number
 
 
 @dataclass(frozen=True)
 class Removed:
-    """What came of it, in faces."""
+    """What `remove_deleted` did, in faces."""
 
     there: int  # whose picture is in the folder
     removed: int  # left out now that were not before
@@ -26,71 +26,78 @@ class Removed:
 
 
 def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False) -> Removed:
-    """Leaves out the faces whose pictures extract wrote into `folder` and that are not there any more, in folders inside it neither.
+    """Leaves out the faces whose pictures extract wrote into `folder` and that are not there any more, nor in folders inside it.
 
     A picture may have another name by now. Faces left out before come back where their picture is there. An empty folder is
-    refused unless `everything` may go. The folder may also be a copy, sorted or not, of one that extract wrote, or its new place.
-    Raises FaceswapError where the folder is not of this source, or nothing was deleted.
+    refused unless `everything` may go. The folder may also be a copy, sorted or not, of one that extract wrote, or its new
+    place. Raises FaceswapError where the folder is not of this source, or nothing was deleted.
     """
     if not folder.is_dir():
         raise FaceswapError(f"There is no folder {folder}. Name the folder of faces that extract wrote with -f.")
     files = _files(folder)
     if not files and not everything:
         raise FaceswapError(f"{folder} is empty: every face would be left out. Say --all if that is meant; extract -o writes them anew.")
-    shown = _shown(files, store)
-    kept: set[tuple[int, int]] = set()
-    before: set[tuple[int, int]] = set()
-    there: set[tuple[int, int]] = set()
+
+    # Which faces there are, were left out before, and have a picture
+    landmarks = _landmarks_by_frame(files, store)
+    known: set[FaceKey] = set()
+    before: set[FaceKey] = set()
+    kept: set[FaceKey] = set()
     for index, stored in store.all_faces(dropped=True):
-        if stored.dropped == "removed":
-            before.add((index, stored.number))
-        if stored.dropped not in (None, "removed"):
-            continue
-        there.add((index, stored.number))
-        if _is_shown(stored, shown.get(index, [])):
-            kept.add((index, stored.number))
+        key = index, stored.number
+        if stored.dropped in (None, "removed"):
+            known.add(key)
+            if stored.dropped == "removed":
+                before.add(key)
+            if _is_shown(stored, landmarks.get(index, [])):
+                kept.add(key)
     if files and not kept and not everything:
-        raise FaceswapError(f"None of the {len(files)} faces in {folder} is of {store.path}. Folders that extract wrote for it: "
-                            f"{', '.join(map(str, store.folders())) or 'none'}. Name one with -f.")
-    lost = (_written(store, folder, kept) & there) - kept
-    now = before - kept | lost
-    if not lost and now == before:
+        raise FaceswapError(f"{_none_of(files, folder, store)} Name one with -f.")
+
+    # Which were deleted
+    deleted = (_written(store, folder, kept) & known) - kept
+    now = before - kept | deleted
+    if not deleted and now == before:
         raise FaceswapError(f"Nothing was deleted in {folder}: all {len(kept)} faces are there.")
     store.drop("removed", sorted(now))
     return Removed(len(kept), len(now - before), len(before - now), len(now))
 
 
-def faces_shown(store: AlignmentStore, folder: Path) -> set[tuple[int, int]]:
-    """The faces (frame, number) of `store` whose pictures are in `folder`, or in folders inside it, under whatever name.
+def faces_shown(store: AlignmentStore, folder: Path) -> set[FaceKey]:
+    """The faces of `store` whose pictures are in `folder`, or in folders inside it, under whatever name.
 
     Raises FaceswapError where there is none.
     """
     files = _files(folder) if folder.is_dir() else []
-    shown = _shown(files, store)
-    found = {(index, stored.number) for index, stored in store.all_faces() if _is_shown(stored, shown.get(index, []))}
-    if not found:
-        raise FaceswapError(f"None of the {len(files)} faces in {folder} is of {store.path}. Folders that extract wrote for it: "
-                            f"{', '.join(map(str, store.folders())) or 'none'}.")
-    return found
+    landmarks = _landmarks_by_frame(files, store)
+    shown = {(index, stored.number) for index, stored in store.all_faces() if _is_shown(stored, landmarks.get(index, []))}
+    if not shown:
+        raise FaceswapError(_none_of(files, folder, store))
+    return shown
 
 
 def bring_back(store: AlignmentStore, folder: Path | None = None) -> int:
     """Takes back all faces that were left out by hand, or those written into `folder`; returns how many."""
     removed = [(index, stored.number) for index, stored in store.all_faces(dropped=True) if stored.dropped == "removed"]
     written = store.written(folder) if folder else set()
-    stay = [one for one in removed if folder and one not in written]
+    stay = [key for key in removed if folder and key not in written]
     store.drop("removed", stay)
     return len(removed) - len(stay)
 
 
-def _written(store: AlignmentStore, folder: Path, kept: set[tuple[int, int]]) -> set[tuple[int, int]]:
+def _none_of(files: list[Path], folder: Path, store: AlignmentStore) -> str:
+    return (f"None of the {len(files)} faces in {folder} is of {store.path}. Folders that extract wrote for it: "
+            f"{', '.join(map(str, store.folders())) or 'none'}.")
+
+
+def _written(store: AlignmentStore, folder: Path, kept: set[FaceKey]) -> set[FaceKey]:
     """The faces that were written into `folder`, or into the one of which it is a copy or the new place: that which had all of `kept`."""
     if written := store.written(folder):
         return written
-    others = {other: written for other in store.folders() if kept and kept <= (written := store.written(other))}
-    if len({frozenset(written) for written in others.values()}) == 1:
-        return next(iter(others.values()))
-    known = ", ".join(map(str, others or store.folders())) or "none"
+    candidates = {path: written for path in store.folders() if kept and kept <= (written := store.written(path))}
+    if len({frozenset(written) for written in candidates.values()}) == 1:
+        return next(iter(candidates.values()))
+    known = ", ".join(map(str, candidates or store.folders())) or "none"
     raise FaceswapError(f"extract wrote no faces of {store.path} into {folder}, and which folder it was copied from is not clear. "
                         f"Folders that extract wrote into: {known}. Name one with -f.")
 
@@ -99,16 +106,16 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.suffix.lower() == ".png" and not path.name.startswith(".")]
 
 
-def _is_shown(stored: StoredFace, shown: list[np.ndarray]) -> bool:
-    return any(np.abs(landmarks - stored.fitted.landmarks).max() < NEAR for landmarks in shown)
+def _is_shown(stored: StoredFace, landmarks: list[np.ndarray]) -> bool:
+    return any(map(stored.is_shown_by, landmarks))
 
 
-def _shown(files: list[Path], store: AlignmentStore) -> dict[int, list[np.ndarray]]:
-    """The landmarks of the faces in `files` by frame: faces of another source have others."""
+def _landmarks_by_frame(files: list[Path], store: AlignmentStore) -> dict[int, list[np.ndarray]]:
+    """The landmarks (68, 2) of the faces in `files`, by frame: faces of another source have others."""
     places = {name: index for index, name in store.names().items() if name}
-    shown: dict[int, list[np.ndarray]] = {}
+    by_frame: dict[int, list[np.ndarray]] = {}
     for path in progress(files, "read faces", len(files), unit="face"):
         origin, landmarks = read_origin(path)
-        index = places.get(origin.name, -1) if origin.name else origin.frame  # pictures may have moved to another place since
-        shown.setdefault(index, []).append(landmarks)
-    return shown
+        index = places.get(origin.name, -1) if origin.name else origin.frame  # pictures may have moved since
+        by_frame.setdefault(index, []).append(landmarks)
+    return by_frame

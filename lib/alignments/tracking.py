@@ -7,19 +7,36 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lib.alignments.smoothing import smoothed
 from lib.alignments.store import AlignmentStore, StoredFace
-from lib.alignments.tracks import Track, between, cuts, drawing, gaps, link, smoothed, split
-from lib.faces.geometry import crop
+from lib.alignments.tracks import Track, between, cuts, drawing, gaps, link, split
+from lib.faces.geometry import LEFT_EYE, RIGHT_EYE, crop
 from lib.facesets.cutting import Cut
 from lib.media.base import FrameSource
 from lib.plugin import Aligner
 from lib.types import AlignedFace, Detection, Face, Frame
 
-SAME_FACE, FACE_THERE = 0.25, 0.5  # correlation of what is drawn from which on it is taken for the face; measured on 114 gaps
+# Correlation of drawings from which on they are taken for one face, and from which on the face is there; measured on 114 gaps
+SAME_FACE, FACE_THERE = 0.25, 0.5
 DRAWN = 32  # pixels a side of the crops compared
-NOTHING = np.zeros((0, 0, 3), np.uint8)
+NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
 TRUSTED = 0.1  # of the distance between the eyes: a fit in a filled frame that is farther off the interpolation is not believed
 PIECE, MARGIN = 1000, 30  # frames of a track smoothed at a time, and how many beside them are looked at
+
+
+def follow(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool | None, cut: Cut) -> list[int]:
+    """Tracks and smoothed landmarks of all faces of the store, if they are not what they should be yet.
+
+    `smooth` None: as before; the first time, in a video. Returns the frames of the faces that had been missed, which are written.
+    """
+    state, frames = store.state, store.counts()[2]
+    if smooth is None:
+        smooth = not source.files if state.smooth is None else state.smooth
+    if source.files and not smooth and state.smooth is None or (state.smooth, state.followed) == (smooth, frames):
+        return []
+    filled = track(source, store, aligner, smooth, cut)
+    store.update(smooth=smooth, followed=frames)
+    return filled
 
 
 def steady(store: AlignmentStore, smooth: bool) -> None:
@@ -31,42 +48,42 @@ def steady(store: AlignmentStore, smooth: bool) -> None:
 def track(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool, cut: Cut) -> list[int]:
     """Links the store's faces through time, fills in those missed within a track, and smooths their landmarks.
 
-    Reads the store alone, but for the frames around faces that were missed; writes these with `cut`, if it has a sink, and returns
-    the frame of each.
+    Reads the store alone, but for the frames around faces that were missed; writes these with `cut`, if it has a sink, and
+    returns the frame of each.
     """
-    cut_frames = cuts(store.looks())
-    tracks = link(store.boxes(), cut_frames)
-    filled, others = _fill(source, store, tracks, aligner, cut)
+    shots = cuts(store.looks())
+    tracks = link(store.boxes(), shots)
+    filled, strangers = _Filling(source, store, aligner, cut).fill(tracks)
     if filled:
-        tracks = link(store.boxes(), cut_frames)
-    tracks = [part for one in tracks for part in split(one, others)]
-    store.set_tracks(_rows(store, tracks, smooth))
+        tracks = link(store.boxes(), shots)
+    parts = [part for whole in tracks for part in split(whole, strangers)]
+    store.set_tracks(_rows(store, parts, smooth))
     return filled
 
 
 def _rows(store: AlignmentStore, tracks: Sequence[Track], smooth: bool) -> Iterator[tuple[int, int, int, np.ndarray | None]]:
     """Frame, number, track, landmarks of each face; of a long track a piece at a time, so that memory does not grow with it."""
-    for number, one in enumerate(tracks):
-        for frames in _runs(one.frames):
+    for number, faces in enumerate(track.faces for track in tracks):
+        for frames in _runs(sorted(faces)):
             if not smooth or len(frames) < 3:
-                yield from ((frame, one.faces[frame], number, None) for frame in frames)
+                yield from ((index, faces[index], number, None) for index in frames)
                 continue
             for start in range(0, len(frames), PIECE):
                 first, last = max(0, start - MARGIN), min(len(frames), start + PIECE + MARGIN)
-                faces = store.raw_faces((frame, one.faces[frame]) for frame in frames[first:last])
-                steady = smoothed(np.stack([face.landmarks for face in faces]))
-                for frame, points in zip(frames[start:start + PIECE], steady[start - first:]):
-                    yield frame, one.faces[frame], number, points
+                fitted = store.raw_faces((index, faces[index]) for index in frames[first:last])
+                points = smoothed(np.stack([face.landmarks for face in fitted]))
+                for index, landmarks in zip(frames[start:start + PIECE], points[start - first:]):
+                    yield index, faces[index], number, landmarks
 
 
 def _runs(frames: Sequence[int]) -> Iterator[list[int]]:
     """Stretches without a gap."""
     run: list[int] = []
-    for frame in frames:
-        if run and frame != run[-1] + 1:
+    for index in frames:
+        if run and index != run[-1] + 1:
             yield run
             run = []
-        run.append(frame)
+        run.append(index)
     if run:
         yield run
 
@@ -81,9 +98,10 @@ class _Gap:
     before: Face
     after: Face
     drawings: list[np.ndarray] = field(default_factory=list)  # of the face, from the first frame to the last
-    found: list[tuple[Frame, Face, AlignedFace]] = field(default_factory=list)  # without the frame's image
+    missed: list[tuple[Frame, Face, AlignedFace]] = field(default_factory=list)  # without the frame's image
 
     def face(self, frame: Frame, aligner: Aligner) -> Face:
+        """Where the face is in `frame`."""
         if frame.index in (self.first, self.last):
             return self.before if frame.index == self.first else self.after
         return _between(frame.image, aligner, self.before, self.after, (frame.index - self.first) / (self.last - self.first))
@@ -98,52 +116,69 @@ class _Gap:
         A flash or a blur leaves what is drawn as it is; somebody who walks past, or a head that is turned away, does not.
         """
         before, *between, after = self.drawings
-        return [found for found, drawn in zip(self.found, between) if max(drawn @ before, drawn @ after) >= FACE_THERE]
+        return [missed for missed, drawn in zip(self.missed, between) if max(drawn @ before, drawn @ after) >= FACE_THERE]
 
 
-def _fill(source: FrameSource, store: AlignmentStore, tracks: Sequence[Track], aligner: Aligner,
-          cut: Cut) -> tuple[list[int], set[tuple[int, int]]]:
-    """Adds the faces that were missed between two frames of a track, where the frames between were looked at.
+@dataclass
+class _Filling:
+    """Adds the faces that were missed between two frames of a track, where the frames between were searched."""
 
-    Returns the frame of each, and the (frame, number) of faces that turned out not to be the one that was there before the gap.
-    """
-    done = store.done()
-    others: set[tuple[int, int]] = set()
-    waiting = []
-    for one in tracks:
-        for first, last in gaps(one):
-            if all(frame in done for frame in range(first, last)):
-                pair = store.raw_faces([(first, one.faces[first]), (last, one.faces[last])])
-                waiting.append(_Gap(first, last, one.faces[last], *pair))
-    waiting.sort(key=lambda gap: gap.first, reverse=True)
-    going: list[_Gap] = []
-    filled: list[int] = []
-    for frame in source.at(sorted({index for gap in waiting for index in range(gap.first, gap.last + 1)})):
-        while waiting and waiting[-1].first <= frame.index:
-            going.append(waiting.pop())
-        for gap in going:
-            face = gap.face(frame, aligner)
-            gap.drawings.append(drawing(crop(frame.image, face, DRAWN).image))
-            if frame.index not in (gap.first, gap.last):
-                gap.found.append((Frame(frame.index, NOTHING, frame.name, frame.time), face, cut.crop(frame.image, face)))
-            elif frame.index == gap.last and not gap.is_one_face():
-                others.add((gap.last, gap.number))
-            elif frame.index == gap.last:
-                for there, missed, aligned in gap.believed():
-                    number = store.add_face(there.index, StoredFace(missed, filled=True))
-                    filled.append(there.index)
-                    if cut.sink:
-                        cut.write(source, there, number, aligned)
-                        store.add_written(cut.sink.path, there.index, [number])
-        going = [gap for gap in going if gap.last > frame.index]
-    return filled, others
+    source: FrameSource
+    store: AlignmentStore
+    aligner: Aligner
+    cut: Cut
+    filled: list[int] = field(default_factory=list)  # the frame of each face that was added
+    strangers: set[tuple[int, int]] = field(default_factory=set)  # (frame, number) of faces that are not the one before the gap
+
+    def fill(self, tracks: Sequence[Track]) -> tuple[list[int], set[tuple[int, int]]]:
+        """Returns `filled` and `strangers`."""
+        waiting = self._gaps(tracks)
+        indices = sorted({index for gap in waiting for index in range(gap.first, gap.last + 1)})
+        current: list[_Gap] = []
+        for frame in self.source.at(indices):
+            while waiting and waiting[-1].first <= frame.index:
+                current.append(waiting.pop())
+            for gap in current:
+                self._look(gap, frame)
+            current = [gap for gap in current if gap.last > frame.index]
+        return self.filled, self.strangers
+
+    def _gaps(self, tracks: Sequence[Track]) -> list[_Gap]:
+        """The gaps to look at, the last one first."""
+        done = self.store.done()
+        found = []
+        for faces, (first, last) in ((track.faces, gap) for track in tracks for gap in gaps(track)):
+            if all(index in done for index in range(first, last)):
+                before, after = self.store.raw_faces([(first, faces[first]), (last, faces[last])])
+                found.append(_Gap(first, last, faces[last], before, after))
+        return sorted(found, key=lambda gap: gap.first, reverse=True)
+
+    def _look(self, gap: _Gap, frame: Frame) -> None:
+        face = gap.face(frame, self.aligner)
+        gap.drawings.append(drawing(crop(frame.image, face, DRAWN).image))
+        if frame.index not in (gap.first, gap.last):
+            empty = Frame(frame.index, NO_IMAGE, frame.name, frame.time)
+            gap.missed.append((empty, face, self.cut.crop(frame.image, face)))
+        elif frame.index == gap.last and gap.is_one_face():
+            self._add(gap)
+        elif frame.index == gap.last:
+            self.strangers.add((gap.last, gap.number))
+
+    def _add(self, gap: _Gap) -> None:
+        for frame, face, aligned in gap.believed():
+            number = self.store.add_face(frame.index, StoredFace(face, filled=True))
+            self.filled.append(frame.index)
+            if self.cut.sink:
+                self.cut.write(self.source, frame, number, aligned)
+                self.store.add_written(self.cut.sink.path, frame.index, [number])
 
 
 def _between(image: np.ndarray, aligner: Aligner, before: Face, after: Face, share: float) -> Face:
+    """The face `share` of the way from one frame to another, fitted in `image` (H, W, 3) if the fit can be believed."""
     box = between(before.detection.box, after.detection.box, share)
     landmarks = between(before.landmarks, after.landmarks, share)
     fit = aligner.align([image], [box[None]])[0][0]
-    eyes = np.linalg.norm(landmarks[36:42].mean(0) - landmarks[42:48].mean(0))
+    eyes = np.linalg.norm(landmarks[RIGHT_EYE].mean(0) - landmarks[LEFT_EYE].mean(0))
     believed = np.linalg.norm(fit - landmarks, axis=1).mean() < TRUSTED * eyes
     score = min(before.detection.score, after.detection.score)
     return Face(Detection(box.astype(np.float32), score), fit if believed else landmarks.astype(np.float32))

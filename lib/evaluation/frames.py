@@ -118,7 +118,7 @@ def between_eyes(landmarks: np.ndarray) -> float:
 
 def _aligned(image: np.ndarray, face: Face) -> AlignedFace:
     matrix = crop_matrix(face.landmarks, SIZE, COVERAGE)
-    return AlignedFace(face, warp(image, matrix, SIZE), matrix)
+    return AlignedFace(face, warp(image, matrix, SIZE), matrix, COVERAGE)
 
 
 def _near_faces(pair: Pair) -> np.ndarray:

@@ -103,7 +103,7 @@ def template_matrix(size: int, coverage: str = DEFAULT_COVERAGE) -> np.ndarray:
 def crop(image: np.ndarray, face: Face, size: int = DEFAULT_SIZE, coverage: str = DEFAULT_COVERAGE) -> AlignedFace:
     """The aligned face of `image` (H, W, 3) uint8 RGB; pixels outside the frame repeat its edge."""
     matrix = crop_matrix(face.landmarks, size, coverage)
-    return AlignedFace(face, warp(image, matrix, size), matrix)
+    return AlignedFace(face, warp(image, matrix, size), matrix, coverage)
 
 
 def crop_frame(frame: Frame, face: Face, size: int = DEFAULT_SIZE, coverage: str = DEFAULT_COVERAGE) -> AlignedFace:
@@ -111,7 +111,7 @@ def crop_frame(frame: Frame, face: Face, size: int = DEFAULT_SIZE, coverage: str
     matrix = crop_matrix(face.landmarks, size, coverage)
     samples = frame.samples()
     if samples is not None:
-        return AlignedFace(face, _warp_samples(samples, matrix, size), matrix)
+        return AlignedFace(face, _warp_samples(samples, matrix, size), matrix, coverage)
     corners = transform_points(np.array([(-1, -1), (size, -1), (-1, size), (size, size)], np.float64), invert(matrix))
     margin = 4 + round(2 / scale_of(matrix))  # what is interpolated and averaged from
     width, height = frame.size
@@ -119,7 +119,7 @@ def crop_frame(frame: Frame, face: Face, size: int = DEFAULT_SIZE, coverage: str
     right, bottom = np.clip(np.ceil(corners.max(0)) + margin, (left + 1, top + 1), (width, height)).astype(int).tolist()
     near = matrix.copy()
     near[:, 2] += near[:, :2] @ (left, top)
-    return AlignedFace(face, warp(frame.part(slice(top, bottom), slice(left, right)), near, size), matrix)
+    return AlignedFace(face, warp(frame.part(slice(top, bottom), slice(left, right)), near, size), matrix, coverage)
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:

@@ -81,7 +81,8 @@ class FaceFile:
     def seen(self, size: int, coverage: str) -> AlignedFace:
         """The part of it that a crop of `size` pixels and that `coverage`, no larger than its own, shows."""
         matrix = template_matrix(size, coverage) @ np.vstack([invert(template_matrix(self.size, self.coverage)), [0, 0, 1]])
-        return AlignedFace(self.aligned.face, warp(self.image, matrix, size), matrix @ np.vstack([self.aligned.matrix, [0, 0, 1]]))
+        return AlignedFace(self.aligned.face, warp(self.image, matrix, size), matrix @ np.vstack([self.aligned.matrix, [0, 0, 1]]),
+                           coverage)
 
 
 class NotAFace(FaceswapError):
@@ -173,7 +174,7 @@ def face_of(said: dict[str, Any], image: np.ndarray) -> FaceFile:
         raise ValueError(f"size {said['size']!r}")
     elif said["size"] != len(image):
         matrix = upsampled(matrix, len(image) / said["size"])
-    return FaceFile(AlignedFace(face, image, matrix), said["coverage"], origin_of(said["origin"]))
+    return FaceFile(AlignedFace(face, image, matrix, said["coverage"]), said["coverage"], origin_of(said["origin"]))
 
 
 def crop_landmarks(files: Sequence[FaceFile]) -> np.ndarray:

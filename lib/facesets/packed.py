@@ -189,7 +189,7 @@ class PackedFaces:
             raise self._damaged(error) from error
         single = self._single[index]
         face = Face(Detection(single[142:146], float(numbers[146])), single[:136].reshape(68, 2))
-        return FaceFile(AlignedFace(face, image, numbers[136:142].reshape(2, 3)), coverage, origin)
+        return FaceFile(AlignedFace(face, image, numbers[136:142].reshape(2, 3), coverage), coverage, origin)
 
     def check(self, index: int) -> None:
         """Raises FaceswapError where the text of a face makes no sense."""

@@ -40,7 +40,7 @@ def reference_faces(path: Path, detector: Detector, aligner: Aligner, most: int 
         for file in evenly(list_faces(path), most):
             yield NamedFace(file.name, read_face(file).aligned)
         return
-    detector, source = detector.settle(None), open_source(path)
+    detector, source = detector.resolve(None), open_source(path)
     for frame in _frames(source, most):
         found = _largest(frame, detector, aligner)
         if found is not None:

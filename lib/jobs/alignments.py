@@ -11,10 +11,12 @@ from typing import Any
 from lib.alignments import inventory, tracking
 from lib.alignments.drawing import draw as draw_faces
 from lib.alignments.exchange import export_faces, import_faces
-from lib.alignments.extraction import ChangedPictures, check_source, follow, same_video, search_changed, source_identity
+from lib.alignments.database.state import PluginRecord
+from lib.alignments.extraction.extract import search_changed
 from lib.alignments.merge import Joined, join
 from lib.alignments.removal import Removed, bring_back, remove_deleted
 from lib.alignments.same_film import changed_frames
+from lib.alignments.sources import ChangedPictures, check_source, source_identity
 from lib.alignments.store import AlignmentStore, StoredFace, default_store, new_store
 from lib.errors import FaceswapError, UsageError
 from lib.facesets.cutting import Cut
@@ -205,7 +207,7 @@ def draw(settings: AlignmentsSettings) -> Drawn:
 def _check_same(source: FrameSource, path: Path) -> None:
     """Raises FaceswapError if the store at `path` is of another source, or of pictures that have changed."""
     with AlignmentStore.open(path, read_only=True) as store:
-        if "source" not in store.settings:
+        if store.state.source is None:
             raise FaceswapError(f"{path} was never begun: nothing was searched. Run extract first.")
         check_source(source, store)
 
@@ -214,11 +216,11 @@ def smooth(settings: AlignmentsSettings) -> Smoothed:
     """Smooths the landmarks of all faces along their tracks, or takes that back."""
     smooth = settings.smooth is not False
     with AlignmentStore.open(_store(settings)) as store:
-        if "smooth" not in store.settings:
+        if store.state.smooth is None:
             raise FaceswapError(f"The faces of {store.path} were not followed through time yet. Run extract on its source to the end "
                                 "first; on pictures, with --smooth.")
         tracking.steady(store, smooth)
-        store.update({"smooth": smooth})
+        store.update(smooth=smooth)
         return Smoothed(store.counts()[0], store.track_counts()[0], smooth)
 
 
@@ -226,38 +228,38 @@ def relink(settings: AlignmentsSettings) -> Relinked:
     """Gives the alignments file to a source that was renamed or moved."""
     source = open_source(Path(os.path.abspath(settings.input)))
     with AlignmentStore.open(_store(settings)) as store:
-        recorded, now = store.settings.get("source"), source_identity(source)
+        recorded, now = store.state.source, source_identity(source)
         if recorded is None:
             raise FaceswapError(f"{store.path} was never begun: it belongs to no source. Delete it and run extract.")
-        if recorded["video"] is None or now["video"] is None:
-            if (recorded["video"] is None) != (now["video"] is None):
-                kind = "a video" if recorded["video"] else "pictures"
-                raise FaceswapError(f"{store.path} belongs to {recorded['path']}, which is {kind}. {source.path} is not. "
-                                    "Name the source that it was made for with -i.")
+        if (recorded.video is None) != (now.video is None):
+            kind = "a video" if recorded.video else "pictures"
+            raise FaceswapError(f"{store.path} belongs to {recorded.path}, which is {kind}. {source.path} is not. "
+                                "Name the source that it was made for with -i.")
+        if now.video is None:
             check_source(source, store)
-        elif not same_video(recorded["video"], now["video"]):
+        elif not recorded.is_same_video(now):
             _check_encoded_anew(source, store, bool(settings.force))
-        store.update({"source": now})
+        store.update(source=now)
         usual = default_store(settings.input)
-        return Relinked(store.path, now["path"], recorded["path"], None if same_path(store.path, usual) else usual)
+        return Relinked(store.path, now.path, recorded.path, None if same_path(store.path, usual) else usual)
 
 
 def _check_encoded_anew(source: FrameSource, store: AlignmentStore, force: bool) -> None:
     """Raises FaceswapError unless a video of other bytes may be the same film, and the user says that it is."""
-    recorded = store.settings["source"]
-    if list(source.size) != recorded["video"]["size"]:
+    recorded = store.state.source
+    if source.size != recorded.video.size:
         raise FaceswapError(f"{source.path} has {source.size[0]}x{source.size[1]} pixels, but the faces of {store.path} were found in "
-                            "{}x{}: they would lie elsewhere. Run extract anew.".format(*recorded["video"]["size"]))
+                            "{}x{}: they would lie elsewhere. Run extract anew.".format(*recorded.video.size))
     last = max(store.done(), default=0)
     if source.count is not None and source.count <= last:
         raise FaceswapError(f"{source.path} has {source.count} frames, but {store.path} knows {last + 1}: it is another film. "
                             "Run extract anew.")
     if not force:
-        raise FaceswapError(f"{source.path} has other bytes than {recorded['path']} had: it is another video, or was encoded anew. If "
+        raise FaceswapError(f"{source.path} has other bytes than {recorded.path} had: it is another video, or was encoded anew. If "
                             "every frame still shows the same, say --force; alignments draw shows whether that is so.")
     changed, compared = changed_frames(source, store)
     if len(changed) > CHANGED * compared:
-        raise FaceswapError(f"{source.path} is another cut or another film than {recorded['path']} was: of {counted(compared, 'frame')} that "
+        raise FaceswapError(f"{source.path} is another cut or another film than {recorded.path} was: of {counted(compared, 'frame')} that "
                             f"were compared {len(changed)} show something else, such as frame {changed[0] + 1}. Run extract anew.")
 
 
@@ -275,9 +277,9 @@ def merge(settings: AlignmentsSettings) -> Merged:
     with new_store(settings.output) as store:
         joined = join(parts, store)
         if source:
-            aligner = store.settings.get("aligner", {"name": "dlib68", "options": {}})
-            follow(source, store, ALIGNERS.create(aligner["name"], **aligner["options"]), joined.smooth, Cut())
-            store.update({"source": source_identity(source)})
+            aligner = store.state.aligner or PluginRecord("dlib68")
+            tracking.follow(source, store, ALIGNERS.create(aligner.name, **aligner.options), joined.smooth, Cut())
+            store.update(source=source_identity(source))
         faces, _, frames = store.counts()
     return Merged(joined, faces, frames)
 
@@ -288,10 +290,11 @@ def export(settings: AlignmentsSettings) -> Exchanged:
     if settings.output.suffix.lower() != ".json" or settings.output.is_dir():
         raise FaceswapError(f"The export is a JSON file: name one that ends in .json with -o, not {settings.output}.")
     with AlignmentStore.open(path, read_only=True) as store:
-        recorded = store.settings.get("source", {"path": path.name.removesuffix(".alignments.db")})
+        recorded = store.state.source
         if settings.input and settings.input.exists():
             check_source(open_source(settings.input), store)
-        faces, frames = export_faces(store, Path(settings.input or recorded["path"]).stem, settings.output)
+        stem = Path(settings.input or (recorded.path if recorded else path.name.removesuffix(".alignments.db"))).stem
+        faces, frames = export_faces(store, stem, settings.output)
     return Exchanged(faces, frames, settings.output)
 
 

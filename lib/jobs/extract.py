@@ -7,14 +7,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.alignments.extraction import Summary
-from lib.alignments.extraction import extract as find_faces
-from lib.alignments.identity import Wanted, embeddings_of
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup, Summary
+from lib.alignments.identity import embeddings_of
 from lib.alignments.left_out import all_left_out
 from lib.alignments.sheet import write_sheet
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError, UsageError
 from lib.faces.finding import angles_of
+from lib.faces.likeness import PeopleFilter
 from lib.facesets.folder import FaceFolder, foreign_faces
 from lib.files.names import same_path
 from lib.jobs.shared.options import AlignmentsOptions, FaceSizeOptions, FindingOptions, PeopleOptions
@@ -103,12 +104,10 @@ def extract(settings: ExtractSettings) -> ExtractResult:
     stages = Stages()
     sheet = None
     with AlignmentStore.open(settings.alignments or default_store(settings.input)) as store:
-        summary = find_faces(
-            source, store, lambda: settings.create("detector"), lambda: settings.create("aligner"), sink=sink,
-            maskers=settings.create("masker"), size=settings.size, coverage=settings.coverage,
-            every=settings.extract_every_n, min_face=settings.min_face, smooth=settings.smooth,
-            rotate=angles_of(settings.rotate), recognizer=recognizer, wanted=_wanted(settings, recognizer),
-            shard=shard, stages=stages)
+        summary = extract_faces(source, store, ExtractionSetup(
+            lambda: settings.create("detector"), lambda: settings.create("aligner"), settings.create("masker"), sink,
+            settings.size, settings.coverage, settings.min_face, angles_of(settings.rotate), settings.extract_every_n,
+            shard, smooth=settings.smooth, recognizer=recognizer, people=_people(settings, recognizer), stages=stages))
         for loss in summary.losses:
             logger.warning("Incomplete input: %s", loss)
         if not summary.faces and not shard:
@@ -141,13 +140,13 @@ def _tells_people_apart(settings: ExtractSettings, source: FrameSource) -> bool:
     return settings.people
 
 
-def _wanted(settings: ExtractSettings, recognizer: Recognizer | None) -> Wanted:
+def _people(settings: ExtractSettings, recognizer: Recognizer | None) -> PeopleFilter:
     """The people whose faces are kept: those of this run's settings, whatever an earlier run asked for."""
     if recognizer is None or not settings.chooses_people:
-        return Wanted()
+        return PeopleFilter()
     tools = settings.create("detector"), settings.create("aligner"), recognizer
-    return Wanted(embeddings_of(settings.filter, *tools), embeddings_of(settings.nfilter, *tools), settings.person,
-                  settings.ref_threshold)
+    return PeopleFilter(embeddings_of(settings.filter, *tools), embeddings_of(settings.nfilter, *tools),
+                        tuple(settings.person), settings.ref_threshold)
 
 
 def _nothing_found(source: FrameSource, summary: Summary) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lib.files.names import printable
 from lib.types import Frame, Patch, Shard
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 PQ, HLG = 16, 18  # transfer of HDR video, as ISO/IEC 23091-2 and FFmpeg number it
 LARGE = 6_000_000  # pixels of frames that are handled sparingly: 4K
-NEAR = 30  # frames of a video: what is not farther apart is decoded in one go, since finding a frame costs about as much
+NEARBY_FRAMES = 30  # of a video: those no farther apart are decoded in one go, since finding a frame costs about as much
 
 
 class FrameSource(ABC):
@@ -28,6 +30,7 @@ class FrameSource(ABC):
     rate: Fraction | None  # frames/s, the average of a video with a variable rate; None for pictures
     count: int | None  # number of frames, or None where only reading tells
     hdr_coded: tuple[int, int] | None = None  # primaries and transfer (`PQ`, `HLG`) of HDR video
+    files: Sequence[Path] = ()  # the file of each picture, in order; none where frames lie in a video or are made
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
@@ -36,9 +39,18 @@ class FrameSource(ABC):
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Frames `start` to `stop` - 1 without decoding more than is needed to get there."""
 
+    @property
+    def names(self) -> list[str]:
+        """The name of each picture, in order; none of a video."""
+        return [printable(file.name) for file in self.files]
+
+    def index_at(self, seconds: float) -> int:
+        """The first frame that is shown `seconds` after the beginning or later. For videos; past the last frame where there is none."""
+        return math.ceil(seconds * (self.rate or 25))
+
     def at(self, wanted: Sequence[int]) -> Iterator[Frame]:
         """The frames of these indices, which ascend; those that cannot be read are left out."""
-        near = 1 if self.rate is None else NEAR
+        near = 1 if self.rate is None else NEARBY_FRAMES
         stretches: list[list[int]] = []
         for index in wanted:
             if stretches and index - stretches[-1][-1] <= near:

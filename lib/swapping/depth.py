@@ -46,7 +46,7 @@ class Depth:
                      and not _one_face(extent, _extent(other)) and self._nearer(other, face))
 
     def _nearer(self, face: Face, other: Face) -> bool:
-        tracks = getattr(face, "track", None), getattr(other, "track", None)
+        tracks = face.track, other.track
         if None not in tracks and (pair := tuple(sorted(tracks))) in self.ahead:
             return (self.ahead[pair] >= 0) == (pair[0] == tracks[0])
         ahead = _nearness(face.detection) - _nearness(other.detection)

@@ -92,7 +92,7 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
 
     def crop(item: tuple[Frame, list[Face]]) -> _Cropped:
         frame, everybody = item
-        faces = [face for face in everybody if not getattr(face, "left_out", False)]
+        faces = [face for face in everybody if not face.left_out]
         cropped: list[tuple[int, AlignedFace]] = []
         try:
             for number, role in enumerate(roles):

@@ -80,7 +80,7 @@ def _motion(window: Window, index: int, track: int) -> np.ndarray | None:
 
 
 def _track(face: SwappedFace) -> int | None:
-    return getattr(face.aligned.face, "track", None)
+    return face.aligned.face.track
 
 
 def evened_mask(face: SwappedFace) -> np.ndarray:

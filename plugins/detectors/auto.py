@@ -20,9 +20,11 @@ logger = logging.getLogger(__name__)
 class Auto(Detector):
     """yunet where its weights can be had, else hog, which needs no download."""
 
-    def settle(self, before: str | None, **options: Any) -> Detector:
-        if before:
-            return DETECTORS.create(before, **options)
+    chooses = True
+
+    def resolve(self, recorded: str | None, **options: Any) -> Detector:
+        if recorded:
+            return DETECTORS.create(recorded, **options)
         try:
             return DETECTORS.create("yunet")
         except FaceswapError as error:
@@ -31,7 +33,7 @@ class Auto(Detector):
 
     @cached_property
     def _chosen(self) -> Detector:
-        return self.settle(None)
+        return self.resolve(None)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         return self._chosen.detect(images)

@@ -82,7 +82,7 @@ def _median_of(repeats: int, work: Callable[[int], tuple[float, ...]]) -> tuple[
 
 def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
     """(share, frames/s reached, seconds a frame by the stages alone): the stages in a loop on one core, then the real thing."""
-    detector, aligner, masker = DETECTORS.create("auto").settle(None), ALIGNERS.create("dlib68"), MASKERS.create("hull")
+    detector, aligner, masker = DETECTORS.create("auto").resolve(None), ALIGNERS.create("dlib68"), MASKERS.create("hull")
     source, cut = open_source(video, exact=False), Cut(FaceFolder(folder / "alone"))
     with opencv_on_one_thread():
         find([next(iter(source)).image], detector, aligner)  # the first call takes memory
@@ -174,7 +174,7 @@ def _jitter() -> list[Figure]:
     if not all(clip.is_file() for clip in clips):
         return []
     before, after, apart, late = [], [], [], []
-    detector = DETECTORS.create("auto").settle(None)
+    detector = DETECTORS.create("auto").resolve(None)
     predictor, aligner = _dlibs_own(), ALIGNERS.create("dlib68")
     for clip in clips:
         raw, mean = [], []

@@ -120,7 +120,7 @@ class PictureSink(FrameSink):
             while self._name(first, "") in there and first not in again:
                 first += 1
             return [(first, None)]
-        names = getattr(self._source, "names", None)
+        names = self._source.names
         stretches: list[tuple[int, int | None]] = []
         for index in range(first, after):
             if self._name(index, names[index] if names else "") in there and index not in again:
@@ -162,7 +162,7 @@ class PictureSink(FrameSink):
     @cached_property
     def _stems(self) -> Counter[str]:
         """How many of the source's pictures are called so, whatever their endings."""
-        return Counter(Path(name).stem for name in getattr(self._source, "names", ()))
+        return Counter(Path(name).stem for name in self._source.names)
 
     def _file(self, frame: Frame) -> Path:
         return self.path if self._single else self.path / self._name(frame.index, frame.name)
@@ -211,7 +211,7 @@ class PictureSink(FrameSink):
 
     def _origin(self, frame: Frame) -> Path:
         """The file that `frame` comes from."""
-        return self._source.files[frame.index] if isinstance(self._source, picture_file.PictureSource) else self._source.path
+        return self._source.files[frame.index] if self._source.files else self._source.path
 
     def _name(self, index: int, given: str) -> str:
         """What the picture of frame `index`, whose file is called `given` ("" in a video), is called."""

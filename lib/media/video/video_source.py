@@ -185,7 +185,7 @@ class VideoSource(FrameSource):
     def index_at(self, seconds: float) -> int:
         """The first frame that is shown `seconds` after the beginning or later; past the last one where there is none."""
         if not self._packets.complete:
-            return ceil(seconds * (self.rate or 25))
+            return super().index_at(seconds)
         return bisect_left(self._packets.times, ceil(round((seconds + self.origin) / self.time_base, 3)))
 
     def ticks(self) -> list[int] | None:

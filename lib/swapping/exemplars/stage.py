@@ -192,7 +192,7 @@ class Planned:
             if self._closed.is_set():
                 break
             for aligned in faces:
-                track = getattr(aligned.face, "track", None)
+                track = aligned.face.track
                 if track is None or last.get(track) != frame.index - 1:
                     stretch[track] = stretch.get(track, 0) + 1
                 last[track] = frame.index

@@ -19,7 +19,7 @@ SLOW = {"mmod": 9, "mtcnn": 3}  # tried on every ninth, third portrait alone; `b
 @pytest.fixture(scope="module", params=DETECTORS.names())
 def detector(request):
     try:
-        return DETECTORS.create(request.param).settle(None)
+        return DETECTORS.create(request.param).resolve(None)
     except FaceswapError as error:
         pytest.skip(f"its weights or its package cannot be had: {error}")
 
@@ -151,12 +151,12 @@ def test_shrunk_keeps_places(size):
 
 def test_auto_takes_yunet_where_it_can_and_says_when_not(tmp_path, monkeypatch, caplog):
     auto = DETECTORS.create("auto")
-    assert DETECTORS.name_of(auto.settle("hog", search=320)) == "hog"  # what a source was begun with
-    assert auto.settle("hog", search=320).search == 320
+    assert DETECTORS.name_of(auto.resolve("hog", search=320)) == "hog"  # what a source was begun with
+    assert auto.resolve("hog", search=320).search == 320
     monkeypatch.setenv("FACESWAP_WEIGHTS", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    assert DETECTORS.name_of(auto.settle(None)) == "hog"
+    assert DETECTORS.name_of(auto.resolve(None)) == "hog"
     assert "Using the detector hog" in caplog.text and "place it in" in caplog.text

@@ -14,7 +14,7 @@ from lib.types import AlignedFace, Face
 
 
 def _landmarks(image: np.ndarray, detector: str = "hog") -> tuple[np.ndarray, AlignedFace]:
-    found = DETECTORS.create(detector).settle(None).detect([image])[0][0]
+    found = DETECTORS.create(detector).resolve(None).detect([image])[0][0]
     aligned = crop(image, Face(found, ALIGNERS.create("dlib68").align([image], [found.box[None]])[0][0]))
     return transform_points(aligned.face.landmarks, aligned.matrix), aligned
 

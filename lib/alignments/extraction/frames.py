@@ -1,0 +1,161 @@
+"""The work on each frame, on all cores: faces found, masked, cut out and written."""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+
+from lib.alignments import masking, tracks
+from lib.alignments.sources import file_identity
+from lib.alignments.store import StoredFace
+from lib.faces.finding import find
+from lib.faces.geometry import DEFAULT_COVERAGE
+from lib.faces.quality import is_face
+from lib.facesets.cutting import Cut
+from lib.media.base import FrameSource
+from lib.plugin import MASKERS, Aligner, Detector, Masker
+from lib.system import device
+from lib.system.parallel import opencv_on_one_thread, ordered_map
+from lib.system.profile import Stages
+from lib.types import AlignedFace, Face, Frame
+
+# Frames that a thread takes at a time, and how long and how large they may be: a batch that is broken off is lost
+BATCH, BATCH_SECONDS, BATCH_BYTES = 8, 0.25, 32 << 20
+
+
+@dataclass(frozen=True)
+class FrameJob:
+    """A frame that is to be searched, masked or written."""
+
+    frame: Frame
+    known: list[StoredFace] | None  # the faces, where an earlier run found them
+    written: frozenset[int] | None  # numbers of the faces that were written before; the others are to be; None: none is
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What came of a job."""
+
+    job: FrameJob
+    faces: list[StoredFace]
+    look: np.ndarray | None = None  # (18, 32, 3) uint8 of a frame that was searched
+    file: tuple[str, str] | None = None  # stamp and fingerprint of the file of a picture that was searched
+
+    @property
+    def newly_written(self) -> list[int]:
+        """Numbers of the faces that this run wrote."""
+        return [stored.number for stored in self.faces if stored.dropped is None and stored.number not in self.job.written]
+
+
+@dataclass(frozen=True)
+class FrameWork:
+    """How frames are worked on. Threads share it."""
+
+    source: FrameSource
+    cut: Cut
+    maskers: Sequence[Masker]
+    min_face: int
+    rotate: Sequence[int]
+    stages: Stages
+
+    def on_all_cores(self, jobs: Iterable[FrameJob], detector: Detector, aligner: Aligner, workers: int | None) -> Iterator[FrameResult]:
+        """The results of all jobs, in order. No two threads use one detector at a time."""
+        workers = workers or device.cores()
+        kits = queue.SimpleQueue()
+        kits.put((detector, aligner))
+        for _ in range(workers - 1):
+            kits.put((dataclasses.replace(detector), dataclasses.replace(aligner)))
+        batches = _Batches(jobs)
+
+        def work(batch: list[FrameJob]) -> list[FrameResult]:
+            kit = kits.get()
+            began = time.monotonic()
+            try:
+                return self.on_batch(batch, *kit)
+            finally:
+                batches.note(batch, time.monotonic() - began)
+                kits.put(kit)
+
+        with opencv_on_one_thread():
+            yield from chain.from_iterable(ordered_map(work, batches, workers))
+
+    def on_batch(self, jobs: list[FrameJob], detector: Detector, aligner: Aligner) -> list[FrameResult]:
+        """All frames go through one stage before the next begins, so that a stage finds its weights in the processor's
+        cache: dlib's landmarks take 3 ms a frame where they took 5.
+        """
+        images = [job.frame.image for job in jobs if job.known is None]
+        # pictures that show no face are looked at twice more; frames of videos are not, since their neighbours tell
+        rows = iter(find(images, detector, aligner, self.min_face, self.rotate, bool(self.source.files), self.stages)
+                    if images else [])
+        results = []
+        for job in jobs:
+            if job.known is not None:
+                results.append(FrameResult(job, job.known))
+                continue
+            faces = [_judged(job.frame, number, face) for number, face in enumerate(next(rows))]
+            files = self.source.files
+            results.append(FrameResult(job, faces, tracks.look(job.frame.image),
+                                       file_identity(files[job.frame.index]) if files else None))
+        for result in results:
+            self._finish(result)
+        return results
+
+    def _finish(self, result: FrameResult) -> None:
+        """Writes the faces that the job says are to be written, and makes the masks that are missing."""
+        job, faces = result.job, result.faces
+        if job.frame.name and job.written is not None and not job.written:
+            self.cut.take_away(self.source, job.frame, {stored.number for stored in faces if not stored.dropped})
+        for place, stored in enumerate(faces):
+            if stored.dropped:
+                continue
+            aligned = None
+            if job.written is not None and stored.number not in job.written:
+                aligned = self._written(job.frame, stored)
+            missing = [masker for masker in self.maskers if MASKERS.name_of(masker) not in stored.masks]
+            if missing:
+                with self.stages("mask"):
+                    masks = masking.masks(job.frame.image, stored.fitted, missing,
+                                          aligned if self.cut.coverage == DEFAULT_COVERAGE else None)
+                faces[place] = replace(stored, masks=stored.masks | masks)
+
+    def _written(self, frame: Frame, stored: StoredFace) -> AlignedFace:
+        with self.stages("crop"):
+            aligned = self.cut.crop(frame.image, stored.fitted)
+        with self.stages("write"):
+            self.cut.write(self.source, frame, stored.number, aligned)
+        return aligned
+
+
+def _judged(frame: Frame, number: int, face: Face) -> StoredFace:
+    """The face, left out if it is too small, which it is where it has no landmarks, or if they are no face's."""
+    dropped = "size" if not len(face.landmarks) else None if is_face(face) else "landmarks"
+    return StoredFace(replace(face, frame=frame.index, number=number, left_out=dropped is not None), dropped=dropped)
+
+
+class _Batches:
+    """Cuts jobs into batches of up to BATCH, fewer where their frames are large or take long."""
+
+    def __init__(self, jobs: Iterable[FrameJob]):
+        self._jobs = jobs
+        self._seconds = BATCH_SECONDS  # that a frame takes
+
+    def __iter__(self) -> Iterator[list[FrameJob]]:
+        batch, size = [], 0
+        for job in self._jobs:
+            batch.append(job)
+            size += 3 * job.frame.size[0] * job.frame.size[1]
+            if len(batch) >= min(BATCH, BATCH_SECONDS / self._seconds) or size >= BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def note(self, batch: list[FrameJob], seconds: float) -> None:
+        """Notes how long a batch took."""
+        self._seconds = max(seconds / len(batch), 1e-6)  # a coarse clock may say 0
