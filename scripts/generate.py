@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.alignments.identity import likeness
 from lib.errors import DONE, SOME_FAILED, FaceswapError, UsageError
 from lib.evaluation.distance import FEWEST, distribution, diversity
 from lib.evaluation.generator_progress import as_drawn, standing
 from lib.faces.geometry import crop
+from lib.faces.likeness import likeness
 from lib.facesets.folder import Origin, is_face_folder, list_faces, read_face, write_face
 from lib.facesets.references import reference_faces
 from lib.generating import directions, faces, identities, sheets
@@ -403,7 +403,7 @@ class _Job:
 
     @cached_property
     def _tools(self) -> identities.Tools:
-        detector, aligner = self._options.create("detector").settle(None), self._options.create("aligner")
+        detector, aligner = self._options.create("detector").resolve(None), self._options.create("aligner")
         return identities.Tools(detector, aligner, self._options.create("recognizer"))
 
     def _taught(self) -> tuple[list[AlignedFace], np.ndarray]:

@@ -228,7 +228,8 @@ def two_people(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def face_folders(tmp_path_factory) -> dict[str, Path]:
     """Face folders of two people, "a" and "b", 12 faces each."""
-    from lib.alignments.extraction import extract
+    from lib.alignments.extraction.extract import extract_faces
+    from lib.alignments.extraction.setup import ExtractionSetup
     from lib.alignments.store import AlignmentStore
     from lib.facesets.folder import FaceFolder
     from lib.media.endpoints.sample_clips import MovingCamera, admiral
@@ -238,8 +239,8 @@ def face_folders(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("people")
     for identity, portrait in (("a", astronaut_portrait()), ("b", admiral())):
         with AlignmentStore.open(folder / f"{identity}.db") as store:
-            extract(MovingCamera(portrait, seconds=12 / 25, side=256), store, lambda: DETECTORS.create("hog"),
-                    lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(folder / identity))
+            extract_faces(MovingCamera(portrait, seconds=12 / 25, side=256), store, ExtractionSetup(lambda: DETECTORS.create("hog"),
+                    lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(folder / identity)))
     return {identity: folder / identity for identity in "ab"}
 
 

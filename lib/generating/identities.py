@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.alignments.identity import likeness
+from lib.faces.likeness import likeness
 from lib.faces.traits import openings, yaw_pitch
 from lib.generating.faces import aligned_faces
 from lib.generating.generator import LATER, Generator

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lib.alignments import inventory, tracking
+from lib.alignments.database.state import PluginRecord
 from lib.alignments.drawing import draw as draw_faces
 from lib.alignments.exchange import export_faces, import_faces
-from lib.alignments.database.state import PluginRecord
 from lib.alignments.extraction.extract import search_changed
 from lib.alignments.merge import Joined, join
 from lib.alignments.removal import Removed, bring_back, remove_deleted

@@ -170,9 +170,9 @@ def _check(settings: EvaluateSettings) -> None:
 
 def _kit(settings: EvaluateSettings, store: AlignmentStore, parts: PartsOfB | None) -> Kit:
     """The detector and aligner with which the faces of the store were found, and the recognizer."""
-    tools = [registry.create(store.settings[kind]["name"], **store.settings[kind]["options"])
-             if kind in store.settings else settings.create(kind)
-             for kind, registry in (("detector", DETECTORS), ("aligner", ALIGNERS))]
+    detector, aligner = store.state.detector, store.state.aligner
+    tools = (DETECTORS.create(detector.name, **detector.options) if detector else settings.create("detector"),
+             ALIGNERS.create(aligner.name, **aligner.options) if aligner else settings.create("aligner"))
     return Kit(*tools, RECOGNIZERS.create(settings.recognizer), parts)
 
 

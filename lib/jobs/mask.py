@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from lib.alignments.extraction import search_changed
+from lib.alignments.drawing import masks_side_by_side
+from lib.alignments.extraction.extract import search_changed
 from lib.alignments.left_out import all_left_out
 from lib.alignments.masking import add_masks
-from lib.alignments.overlay import masks_side_by_side
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError, UsageError
 from lib.faces.geometry import crop

@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.alignments.extraction import extract
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.store import AlignmentStore
 from lib.faces import geometry
 from lib.media.base import FrameSource
@@ -126,7 +127,7 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> l
     same video in turn."""
     identity, sha256 = keys.own_identity(), file_hash(video)
     with AlignmentStore.open(folder / "alignments.db") as store:
-        frames = extract(open_source(video), store, lambda: DETECTORS.create("auto"), lambda: ALIGNERS.create("dlib68")).frames
+        frames = extract_faces(open_source(video), store, ExtractionSetup(lambda: DETECTORS.create("auto"), lambda: ALIGNERS.create("dlib68"))).frames
 
         follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
 

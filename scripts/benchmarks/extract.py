@@ -18,10 +18,13 @@ import imageio_ffmpeg
 import numpy as np
 import psutil
 
-from lib.alignments.extraction import BATCH, extract
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.frames import BATCH
+from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.masking import masks
+from lib.alignments.smoothing import smoothed
 from lib.alignments.store import AlignmentStore
-from lib.alignments.tracks import look, smoothed
+from lib.alignments.tracks import look
 from lib.errors import DONE, FaceswapError
 from lib.faces.finding import find
 from lib.facesets.cutting import Cut
@@ -121,9 +124,9 @@ def _against_plain_loop(video: Path, detector_name: str, folder: Path) -> tuple[
 def _rate(video: Path, detector: str, folder: Path) -> tuple[float, int]:
     """Frames a second of a whole extraction with the defaults, faces written; and the faces in the first PLAIN frames."""
     with AlignmentStore.open(folder / "alignments.db") as store:
-        summary = extract(open_source(video, exact=False), store, lambda: DETECTORS.create(detector), lambda: ALIGNERS.create("dlib68"),
+        summary = extract_faces(open_source(video, exact=False), store, ExtractionSetup(lambda: DETECTORS.create(detector), lambda: ALIGNERS.create("dlib68"),
                           sink=FaceFolder(folder / "faces"), maskers=[MASKERS.create("hull")],
-                          recognizer=RECOGNIZERS.create("dlib_resnet"))
+                          recognizer=RECOGNIZERS.create("dlib_resnet")))
         found = sum(len(store.faces(index)) for index in range(PLAIN))
     return summary.frames / summary.seconds, found
 

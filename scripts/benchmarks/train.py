@@ -218,7 +218,8 @@ def _per_second(call: Callable[[], object], wait: Callable[[], object] = lambda:
 
 def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
     """The faces of `folder`, for all people; without one, of two portraits seen by a moving camera."""
-    from lib.alignments.extraction import extract
+    from lib.alignments.extraction.extract import extract_faces
+    from lib.alignments.extraction.setup import ExtractionSetup
     from lib.alignments.store import AlignmentStore
     from lib.facesets import packed
     from lib.facesets.folder import FaceFolder, crop_landmarks
@@ -232,8 +233,8 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
             path = folder or Path(made) / identity
             if folder is None:
                 with AlignmentStore.open(Path(made) / f"{identity}.db") as store:
-                    extract(MovingCamera(portrait(), seconds=FACES / 25), store, lambda: DETECTORS.create("hog"),
-                            lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(path))
+                    extract_faces(MovingCamera(portrait(), seconds=FACES / 25), store, ExtractionSetup(lambda: DETECTORS.create("hog"),
+                            lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(path)))
             files = packed.read_faces(path, device.cores())
             faces[identity] = Faces([file.image for file in files], crop_landmarks(files), files[0].coverage, model.size, model.coverage,
                                     model.taught)

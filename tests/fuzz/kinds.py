@@ -313,11 +313,9 @@ class Stores(Kind):
 
         self.path = folder / "x.db"
         face = StoredFace(
-            Face(Detection(np.float32([20, 20, 120, 120]), 0.9), landmarks()),
+            Face(Detection(np.float32([20, 20, 120, 120]), 0.9), landmarks(), track=0, person=1),
             {"hull": np.ones((16, 16, 1), np.float32)},
             raw=landmarks() + 1,
-            track=0,
-            person=1,
         )
         with AlignmentStore.open(self.path) as store:
             for index in range(4):
@@ -345,7 +343,7 @@ class Stores(Kind):
                 "shard": [1, 2],
                 "wanted": {"keep": None, "drop": None, "people": [], "threshold": None},
             }
-            store.update(self.settings)
+            store.update_settings(self.settings)
 
     def make(self, chance: random.Random, folder: Path) -> None:
         path = folder / "x.db"
@@ -406,7 +404,7 @@ class Stores(Kind):
             export_faces(store, "x", folder / "x.json")
         with AlignmentStore.open(path) as store:
             store.renumber(["a", "b"])
-            store.update({"smooth": False})
+            store.update_settings({"smooth": False})
 
 
 class Packed(Kind):

@@ -242,7 +242,7 @@ def large(tmp_path_factory) -> Path:
         with AlignmentStore.open(folder / f"{number}.db") as store:
             for index in range(1500 * number, 1500 * (number + 1)):
                 store.add(index, names[index], None, [stored])
-            store.update({"source": {"path": str(folder / "photos"), "video": None, "pictures": 3000}, "complete": [1]})
+            store.update_settings({"source": {"path": str(folder / "photos"), "video": None, "pictures": 3000}, "complete": [1]})
     said = {"detected": [10, 10, 200, 200], "landmarks_2d": points.astype(float).round(3).tolist()}
     (folder / "faces.json").write_text(json.dumps({name: [said] for name in names}))
     return folder

@@ -401,12 +401,12 @@ def test_shards_make_what_one_run_makes(searched, whole, convert, tmp_path):
 def test_a_video_that_is_searched_needs_no_detector_and_lets_others_read(searched, convert, tmp_path):
     with AlignmentStore.open(default_store(searched)) as store:  # as another run does that writes to it
         kept = store.settings["detector"]
-        store.update({"detector": {"name": "hog", "options": {"no_such_option": 1}}})
+        store.update_settings({"detector": {"name": "hog", "options": {"no_such_option": 1}}})
         try:
             assert "in 3 of 3 frames" in convert(searched, tmp_path / "out", "--to", "0.12")
             assert "Another run is writing" in convert(searched, tmp_path / "other", "--to", "0.12", "-D", "mmod", code=1)
         finally:
-            store.update({"detector": kept})
+            store.update_settings({"detector": kept})
 
 
 def test_a_shard_does_not_search(clip, convert, tmp_path):

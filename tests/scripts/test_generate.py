@@ -161,7 +161,7 @@ def people(generate, face_folders, tmp_path_factory):
 
 
 def test_new_people_are_face_sets_unlike_all_training_faces(people, face_folders):
-    from lib.alignments.identity import likeness
+    from lib.faces.likeness import likeness
     from lib.plugin import RECOGNIZERS
 
     folder, done = people

@@ -75,7 +75,7 @@ class StoreState:
     followed: int | None = None  # how many frames there were when faces were linked through time
     recognizer: str | None = None  # that told people apart
     recognized: int | None = None  # how many frames there were then
-    people_filter: PeopleFilter = field(default=PeopleFilter(), metadata={"key": "wanted"})
+    people_filter: PeopleFilter = field(default_factory=PeopleFilter, metadata={"key": "wanted"})
     folder_filters: dict[str, PeopleFilter] | None = field(default=None, metadata={"key": "chosen"})  # by face folder
     imported: ImportRecord | None = None
 

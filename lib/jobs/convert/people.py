@@ -12,12 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.alignments.identity import Wanted, embeddings_of, faces_wanted, likeness, recognize
+from lib.alignments.identity import embeddings_of, faces_of_people, recognize
 from lib.alignments.masking import MaskedFace
 from lib.alignments.removal import faces_shown
 from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
 from lib.faces.geometry import crop
+from lib.faces.likeness import PeopleFilter, likeness
 from lib.faces.quality import is_face
 from lib.facesets.cutting import Cut
 from lib.jobs.convert.settings import ConvertSettings
@@ -84,7 +85,8 @@ def similar_to(settings: ConvertSettings, source: FrameSource, store: AlignmentS
                      for paths in (keep, drop))
     with AlignmentStore.open(store.path) as writable:
         recognize(source, writable, recognizer, Cut())
-        similar = faces_wanted(writable, recognizer, Wanted(kept, dropped, threshold=settings.ref_threshold))
+        people = PeopleFilter(kept, dropped, threshold=settings.ref_threshold)
+        similar = faces_of_people(writable, recognizer, people)
     if not similar:
         photos, threshold = ", ".join(map(str, keep)) or "the frames", settings.ref_threshold or recognizer.same
         raise FaceswapError(f"Nobody in {source.path} is like those in {photos}. Choose other photos, or lower "
@@ -142,5 +144,5 @@ def _some_embeddings(source: FrameSource, store: AlignmentStore, name: str, reco
 
 def _recognizer(settings: ConvertSettings, store: AlignmentStore) -> Recognizer:
     """The one asked for, else the one that has embedded faces of `store` already, else the default."""
-    name = settings.recognizer or store.settings.get("recognizer", DEFAULT_RECOGNIZER)
+    name = settings.recognizer or store.state.recognizer or DEFAULT_RECOGNIZER
     return replace(settings, recognizer=name).create("recognizer")

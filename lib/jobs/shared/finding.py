@@ -7,8 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lib.alignments.extraction import check_source, extract
+from lib.alignments.database.state import PluginRecord, StoreState
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.left_out import all_left_out
+from lib.alignments.sources import check_source
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError
 from lib.jobs.shared.options import FindingOptions
@@ -32,12 +35,13 @@ def open_alignments(source: FrameSource, path: Path | None, options: FindingOpti
         return store
     with AlignmentStore.open(path) as store:
         def create(kind: str) -> Any:
-            before = store.settings.get(kind)
-            if before and not _asked(options, kind, before["name"]):
-                return REGISTRIES[f"{kind}s"].create(before["name"], **before["options"])
+            before = _plugins(store.state)[kind]
+            if before and not _asked(options, kind, before.name):
+                return REGISTRIES[f"{kind}s"].create(before.name, **before.options)
             return options.create(kind)
 
-        summary = extract(source, store, lambda: create("detector"), lambda: create("aligner"), only=only)
+        setup = ExtractionSetup(lambda: create("detector"), lambda: create("aligner"), only=only)
+        summary = extract_faces(source, store, setup)
         if not summary.faces and summary.dropped:
             raise FaceswapError(all_left_out(source.path, summary.dropped))
         if not summary.faces:
@@ -51,7 +55,7 @@ def _complete(source: FrameSource, path: Path, only: Sequence[int] | None) -> Al
     store = AlignmentStore.open(path, read_only=True)
     check_source(source, store)
     missing = set(range(source.count) if only is None else only) - store.done()
-    if missing and 1 not in store.settings.get("complete", []):
+    if missing and 1 not in store.state.complete:
         store.close()
         raise FaceswapError(f"{path} lacks {counted(len(missing), 'frame')}. Run faceswap.py extract -i {source.path} first: shards "
                             "only convert.")
@@ -65,15 +69,20 @@ def _known(source: FrameSource, path: Path, options: FindingOptions) -> Alignmen
     store = AlignmentStore.open(path, read_only=True)
     try:
         check_source(source, store)
-        (faces, _, frames), settings = store.counts(), store.settings
-        known = faces and 1 in settings.get("complete", []) and settings.get("followed") == frames and not any(
-            _asked(options, kind, settings.get(kind, {}).get("name")) for kind in ("detector", "aligner"))
+        (faces, _, frames), state = store.counts(), store.state
+        known = faces and 1 in state.complete and state.followed == frames and not any(
+            _asked(options, kind, plugin and plugin.name) for kind, plugin in _plugins(state).items())
     except BaseException:
         store.close()
         raise
     if not known:
         store.close()
     return store if known else None
+
+
+def _plugins(state: StoreState) -> dict[str, PluginRecord | None]:
+    """What the store was begun with."""
+    return {"detector": state.detector, "aligner": state.aligner}
 
 
 def _asked(options: FindingOptions, kind: str, before: str | None) -> bool:

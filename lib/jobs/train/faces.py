@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lib.alignments.extraction import extract
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.masking import masks_of_files
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError
@@ -88,8 +89,8 @@ def _face_folder(path: Path, extracted: Path, settings: TrainSettings) -> Path:
     logger.info("Extracting the faces of %s into %s.", path, extracted)
     with AlignmentStore.open(default_store(path)) as store:
         sink = face_folders.FaceFolder(extracted)
-        result = extract(source, store, lambda: settings.create("detector"),
-                         lambda: settings.create("aligner"), sink=sink)
+        result = extract_faces(source, store, ExtractionSetup(
+            lambda: settings.create("detector"), lambda: settings.create("aligner"), sink=sink))
     for loss in result.losses:
         logger.warning("Incomplete input: %s", loss)
     if not face_folders.list_faces(extracted):

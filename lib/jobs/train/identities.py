@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.alignments.identity import likeness
 from lib.errors import FaceswapError
+from lib.faces.likeness import likeness
 from lib.facesets.folder import FaceFile
 from lib.files.writing import write_json
 from lib.jobs.train.description import Description

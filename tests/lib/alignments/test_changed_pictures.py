@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.alignments.extraction import check_source, extract, search_changed
+from lib.alignments.extraction.extract import extract_faces, search_changed
+from lib.alignments.extraction.setup import ExtractionSetup
+from lib.alignments.sources import check_source
 from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
 from lib.facesets.folder import FaceFolder, list_faces, read_face
@@ -34,8 +36,8 @@ def path(tmp_path):
 
 def run(folder, path, sink=None):
     with AlignmentStore.open(path) as store:
-        return extract(PictureSource(folder), store, lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"),
-                       sink=sink, workers=1)
+        return extract_faces(PictureSource(folder), store, ExtractionSetup(lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"),
+                       sink=sink, workers=1))
 
 
 def centres(path) -> dict[str, list[int]]:
@@ -110,7 +112,7 @@ def test_who_only_reads_refuses_changed_pictures(folder, path, hopper):
     Image.fromarray(hopper).save(folder / "a.bmp")
     for read_only in (True, False):
         with AlignmentStore.open(path, read_only=read_only) as store:
-            with pytest.raises(FaceswapError, match=r"1 picture of .* is not what was searched .*a\.bmp.*Run faceswap.py extract"):
+            with pytest.raises(FaceswapError, match=r"1 picture of .*a\.bmp, changed since it was searched .*Run faceswap.py extract"):
                 check_source(PictureSource(folder), store)
     run(folder, path)
     with AlignmentStore.open(path, read_only=True) as store:
@@ -152,7 +154,7 @@ def test_another_video_of_the_same_length_in_bytes_is_refused(tmp_path):
 
     def search(source) -> None:
         with AlignmentStore.open(tmp_path / "v.db") as store:
-            extract(source, store, lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"))
+            extract_faces(source, store, ExtractionSetup(lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68")))
 
     search(plain(0))
     search(plain(0))

@@ -14,7 +14,7 @@ from lib.types import Face
 def stored(astronaut) -> StoredFace:
     detection = DETECTORS.create("hog").detect([astronaut])[0][0]
     face = Face(detection, ALIGNERS.create("dlib68").align([astronaut], [detection.box[None]])[0][0])
-    return StoredFace(face, {"hull": MASKERS.create("hull").mask(crop(astronaut, face, 128))}, track=3, person=1)
+    return StoredFace(replace(face, track=3, person=1), {"hull": MASKERS.create("hull").mask(crop(astronaut, face, 128))})
 
 
 def pixels(image: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
@@ -56,7 +56,7 @@ def test_masks_are_outlined_if_asked_for(astronaut, stored):
 
 
 def test_the_words_tell_track_and_person(astronaut, stored):
-    others = [replace(stored, track=4), replace(stored, person=2), replace(stored, person=None)]
+    others = [replace(stored, face=replace(stored.face, **change)) for change in ({"track": 4}, {"person": 2}, {"person": None})]
     pictures = [draw(astronaut, [one]) for one in (stored, *others)]
     assert len({picture.tobytes() for picture in pictures}) == 4
 

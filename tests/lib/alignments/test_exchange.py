@@ -8,7 +8,8 @@ import pytest
 
 from lib.alignments import exchange
 from lib.alignments.exchange import export_faces, import_faces
-from lib.alignments.extraction import extract
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.store import AlignmentStore, new_store
 from lib.errors import FaceswapError
 from lib.faces.geometry import MEAN_FACE
@@ -22,7 +23,7 @@ FACE = {"detected": [90.0, 90.0, 200.0, 200.0], "landmarks_2d": POINTS}
 
 
 def search(source, store, **options):
-    return extract(source, store, lambda: DETECTORS.create("auto"), lambda: ALIGNERS.create("dlib68"), **options)
+    return extract_faces(source, store, ExtractionSetup(lambda: DETECTORS.create("auto"), lambda: ALIGNERS.create("dlib68"), **options))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def exported(video, tmp_path_factory):
     """The JSON of 16 frames with a face each, the landmarks of which were smoothed."""
     folder = tmp_path_factory.mktemp("exported")
     with AlignmentStore.open(folder / "x.db") as store:
-        extract(video, store, lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68"))
+        extract_faces(video, store, ExtractionSetup(lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68")))
         assert export_faces(store, "astronaut", folder / "faces.json") == (16, 16)
         smoothed = [stored.face.landmarks for _, stored in store.all_faces()]
     said = json.loads((folder / "faces.json").read_text())

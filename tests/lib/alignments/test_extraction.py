@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.alignments.extraction import extract
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
 from lib.faces.geometry import crop_matrix
@@ -53,7 +54,7 @@ def dlib68():
 
 def run(source, path, detector=hog, **options):
     with AlignmentStore.open(path) as store:
-        return extract(source, store, detector if callable(detector) else lambda: detector, dlib68, **options)
+        return extract_faces(source, store, ExtractionSetup(detector if callable(detector) else lambda: detector, dlib68, **options))
 
 
 def test_finds_what_a_plain_loop_finds(film, path):
@@ -94,7 +95,7 @@ def test_an_interrupted_run_goes_on(film, path, tmp_path):
         run(film, path, Stopping(12), sink=folder, workers=1)
     with AlignmentStore.open(path) as store:
         done = store.done()
-        store.update({"detector": {"name": "hog", "options": asdict(hog())}})
+        store.update_settings({"detector": {"name": "hog", "options": asdict(hog())}})
     assert 0 < len(done) <= 12
     summary = run(film, path, sink=folder)
     assert (summary.faces, summary.searched) == (FRAMES, FRAMES - len(done))

@@ -9,8 +9,9 @@ import json
 import numpy as np
 import pytest
 
-from lib.alignments.identity import Wanted, cluster, embeddings_of, likeness
+from lib.alignments.identity import cluster, embeddings_of
 from lib.errors import FaceswapError
+from lib.faces.likeness import PeopleFilter, likeness
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
 
 SAME = 0.6
@@ -54,13 +55,13 @@ class Fake:
 
 
 @pytest.mark.parametrize(("wanted", "kept"), [
-    (Wanted(keep=around(0, 9)[None]), [True, False]), (Wanted(drop=around(0, 9)[None]), [False, True]), (Wanted(people=[2]), [False, True]),
-    (Wanted(keep=np.stack([around(0, 8), around(1, 9)])), [True, True]), (Wanted(keep=around(0, 9)[None], people=[2]), [False, False]),
-    (Wanted(keep=around(0, 9)[None], threshold=0.999), [False, False]), (Wanted(drop=around(0, 9)[None], threshold=0.999), [True, True]),
-    (Wanted(keep=np.eye(16)[:1], drop=(np.eye(16)[0] + 0.6 * np.eye(16)[1])[None]), [True, False])])
+    (PeopleFilter(keep=around(0, 9)[None]), [True, False]), (PeopleFilter(drop=around(0, 9)[None]), [False, True]), (PeopleFilter(people=(2,)), [False, True]),
+    (PeopleFilter(keep=np.stack([around(0, 8), around(1, 9)])), [True, True]), (PeopleFilter(keep=around(0, 9)[None], people=(2,)), [False, False]),
+    (PeopleFilter(keep=around(0, 9)[None], threshold=0.999), [False, False]), (PeopleFilter(drop=around(0, 9)[None], threshold=0.999), [True, True]),
+    (PeopleFilter(keep=np.eye(16)[:1], drop=(np.eye(16)[0] + 0.6 * np.eye(16)[1])[None]), [True, False])])
 def test_who_is_kept(wanted, kept):
     assert [wanted.keeps(around(person, 20 + person), person + 1, Fake()) for person in range(2)] == kept
-    again = Wanted.from_json(json.loads(json.dumps(wanted.to_json())))
+    again = PeopleFilter.from_json(json.loads(json.dumps(wanted.to_json())))
     assert again.to_json() == wanted.to_json() and bool(again) == bool(wanted) is True
 
 
@@ -84,7 +85,7 @@ def test_known_people(shared):
     accepted, rejected, tried = 0, 0, 0
     for name, person in people.items():
         for photos in itertools.combinations(person["files"], 2):
-            wanted = Wanted(keep=np.stack([known[photo] for photo in photos]))
+            wanted = PeopleFilter(keep=np.stack([known[photo] for photo in photos]))
             kept = {file: wanted.keeps(known[file], None, recognizer) for file in files if file not in photos}
             accepted += sum(kept[file] for file in kept if owner[file] != name)
             rejected += sum(not kept[file] for file in kept if owner[file] == name)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.alignments.extraction import extract
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.masking import MaskedFace, StoredMask, masks_of_files, usable
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError
@@ -22,8 +23,8 @@ def clip(clips, tmp_path_factory) -> Path:
     """A clip, searched, with masks `hull` a little larger than by default, and its faces in the folder "faces" beside it."""
     path = Path(shutil.copy(clips[0], tmp_path_factory.mktemp("masked") / "clip.mp4"))
     with AlignmentStore.open(default_store(path)) as store:
-        extract(open_source(path), store, lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68"),
-                sink=FaceFolder(path.with_name("faces")), maskers=[MASKERS.create("hull", dilation=0.1)], coverage="head")
+        extract_faces(open_source(path), store, ExtractionSetup(lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68"),
+                sink=FaceFolder(path.with_name("faces")), maskers=[MASKERS.create("hull", dilation=0.1)], coverage="head"))
     return path
 
 
@@ -45,7 +46,7 @@ def test_masks_of_landmarks_alone_are_made_anew_unless_they_were_made_otherwise(
         assert usable("hull", store) == StoredMask("hull")
         assert usable("extended", store) == MASKERS.create("extended") and usable("hull", None) == MASKERS.create("hull")
     with AlignmentStore.open(tmp_path / "other.db") as store:
-        store.update({"maskers": {"hull": MASKERS.create("hull").made_with(), "onnx": {"network": "x.toml"}}})
+        store.update_settings({"maskers": {"hull": MASKERS.create("hull").made_with(), "onnx": {"network": "x.toml"}}})
         assert usable("hull", store) == MASKERS.create("hull") and usable("onnx", store) == StoredMask("onnx")
 
 

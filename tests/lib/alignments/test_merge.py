@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lib.alignments import tracking
-from lib.alignments.extraction import extract
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.merge import join
 from lib.alignments.store import AlignmentStore, StoredFace, new_store
 from lib.errors import FaceswapError
@@ -33,7 +34,7 @@ FILM = Covered(astronaut(), seconds=16 / 25, side=256)
 
 
 def run(store, **options):
-    return extract(FILM, store, lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"), **options)
+    return extract_faces(FILM, store, ExtractionSetup(lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"), **options))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def part(whole, path, frames, **settings):
             faces = [StoredFace(one.fitted, one.masks) for one in source.faces(index) if not one.filled]
             store.add(index, "", times[index], faces, looks[index])
             store.add_written(whole.parent / "faces", index, range(len(faces)))
-        store.update({key: value for key, value in source.settings.items() if key != "smooth"} | settings)
+        store.update_settings({key: value for key, value in source.settings.items() if key != "smooth"} | settings)
     return path
 
 
@@ -138,7 +139,7 @@ def test_pictures_that_stand_elsewhere_are_named(tmp_path):
         with AlignmentStore.open(tmp_path / name) as store:
             for index, picture in enumerate(pictures):
                 store.add(index, picture, None, [])
-            store.update({"source": source, "complete": [1]})
+            store.update_settings({"source": source, "complete": [1]})
     with pytest.raises(FaceswapError, match="picture b.jpg stands elsewhere"), new_store(tmp_path / "all.db") as store:
         join([tmp_path / "1.db", tmp_path / "2.db"], store)
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from lib.alignments.extraction import extract
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.removal import bring_back, remove_deleted
 from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
@@ -17,8 +18,8 @@ from lib.plugin import ALIGNERS, DETECTORS
 
 
 def run(source, store, folder, **options):
-    return extract(source, store, lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(folder),
-                   **options)
+    return extract_faces(source, store, ExtractionSetup(lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(folder),
+                   **options))
 
 
 @pytest.fixture

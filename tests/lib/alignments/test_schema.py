@@ -21,12 +21,12 @@ def path(tmp_path):
     """A store with a face in each of three frames, masks and settings."""
     points = (np.vstack([MEAN_FACE[:17], MEAN_FACE]) * 100).astype(np.float32)
     face = StoredFace(
-        Face(Detection(np.float32([0, 0, 100, 100]), 0.9), points), {"hull": np.ones((8, 8, 1), np.float32)}, track=0
+        Face(Detection(np.float32([0, 0, 100, 100]), 0.9), points, track=0), {"hull": np.ones((8, 8, 1), np.float32)}
     )
     with AlignmentStore.open(tmp_path / "x.db") as store:
         for index in range(3):
             store.add(index, "", index / 25, [face], np.zeros((18, 32, 3), np.uint8))
-        store.update(
+        store.update_settings(
             {"source": {"path": "/x.mp4", "video": {"bytes": 5, "size": [64, 64]}, "pictures": None}, "complete": [1]}
         )
     return tmp_path / "x.db"
@@ -198,7 +198,7 @@ def test_landmarks_that_are_no_face(path):
         database.close()
         with AlignmentStore.open(path, read_only=True) as store:
             assert len(store.faces(0)) == 1
-            with pytest.raises(FaceswapError, match="frame 1"):
+            with pytest.raises(FaceswapError, match="frame 2"):
                 store.faces(1)
 
 

@@ -60,14 +60,14 @@ def test_a_frame_added_again_replaces_itself(path):
 
 def test_settings_are_kept(path):
     with AlignmentStore.open(path) as store:
-        store.update({"detector": {"name": "hog", "options": {"search": 640}}, "min_face": 0})
-        store.update({"min_face": 20})
+        store.update_settings({"detector": {"name": "hog", "options": {"search": 640}}, "min_face": 0})
+        store.update_settings({"min_face": 20})
     with AlignmentStore.open(path, read_only=True) as store:
         assert store.settings == {"detector": {"name": "hog", "options": {"search": 640}}, "min_face": 20}
 
 
 def test_a_killed_writer_loses_at_most_the_last_second(path):
-    code = ("import sys, time, numpy as np\nfrom pathlib import Path\nfrom lib.faces.geometry import MEAN_FACE\nfrom lib.alignments.store import *\n"
+    code = ("import sys, time, numpy as np\nfrom pathlib import Path\nfrom lib.faces.geometry import MEAN_FACE\nfrom lib.alignments.store import *\nfrom lib.types import Detection, Face\n"
             "face = StoredFace(Face(Detection(np.zeros(4, np.float32), 1.0), np.vstack([MEAN_FACE[:17], MEAN_FACE]).astype(np.float32) * 99))\n"
             "store = AlignmentStore.open(Path(sys.argv[1]))\n"
             "for index in range(10**9):\n    store.add(index, '', None, [face])\n    print(index, flush=True)\n    time.sleep(0.01)\n")
@@ -219,7 +219,7 @@ def test_embeddings_of_format_3_are_kept_where_it_is_sure_who_made_them(path, re
     with AlignmentStore.open(path) as store:
         store.add(0, "", None, [face(1)])
         store.add_embedding(0, 0, np.ones(numbers), "mine")
-        store.update({"recognizer": recorded} if recorded else {})
+        store.update_settings({"recognizer": recorded} if recorded else {})
     database = sqlite3.connect(path)
     older(database, frames=("stamp", "content"), faces=("recognizer",))
     database.execute("PRAGMA user_version = 3")
@@ -275,7 +275,7 @@ def test_a_disk_without_file_locks_is_told_at_once_and_read_all_the_same(path, m
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("lib.system.lock.fcntl.lockf", refuse)
-    with pytest.raises(FaceswapError, match="knows no file locks.* -p"):
+    with pytest.raises(FaceswapError, match="has no file locks.* -p"):
         AlignmentStore.open(path)
     with AlignmentStore.open(path, read_only=True) as store:
         assert same(store.faces(0)[0], face(1))

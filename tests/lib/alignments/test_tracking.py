@@ -7,8 +7,10 @@ import sqlite3
 import numpy as np
 import pytest
 
-from lib.alignments.extraction import extract
-from lib.alignments.store import SCHEMA, AlignmentStore
+from lib.alignments.extraction.extract import extract_faces
+from lib.alignments.extraction.setup import ExtractionSetup
+from lib.alignments.database.formats import SCHEMA
+from lib.alignments.store import AlignmentStore
 from lib.facesets.folder import FaceFolder, list_faces
 from lib.media.endpoints.sample_clips import MovingCamera, astronaut
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS
@@ -34,7 +36,7 @@ def film() -> Covered:
 
 def run(film, path, **options):
     with AlignmentStore.open(path) as store:
-        return extract(film, store, lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"), **options)
+        return extract_faces(film, store, ExtractionSetup(lambda: DETECTORS.create("hog", upsample=0), lambda: ALIGNERS.create("dlib68"), **options))
 
 
 def test_a_face_missed_within_a_track_is_filled_in_and_marked(film, tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.alignments.tracks import LONGEST_GAP, MOST, cuts, gaps, link, look, smoothed
+from lib.alignments.smoothing import MOST, smoothed
+from lib.alignments.tracks import LONGEST_GAP, cuts, gaps, link, look
 from lib.faces.geometry import MEAN_FACE
 from lib.media.endpoints.sample_clips import MovingCamera, admiral, astronaut
 from lib.media.endpoints.source import open_source

@@ -56,7 +56,8 @@ def test_no_true_face_is_turned_away(shared):
 
 
 def test_faces_left_out_are_counted_and_not_shown(tmp_path, astronaut):
-    from lib.alignments.extraction import extract
+    from lib.alignments.extraction.extract import extract_faces
+    from lib.alignments.extraction.setup import ExtractionSetup
     from lib.alignments.store import AlignmentStore
     from lib.media.endpoints.source import open_source
 
@@ -68,10 +69,10 @@ def test_faces_left_out_are_counted_and_not_shown(tmp_path, astronaut):
 
     picture_file.write(tmp_path / "one.png", astronaut)
     with AlignmentStore.open(tmp_path / "a.db") as store:
-        summary = extract(open_source(tmp_path / "one.png"), store, lambda: DETECTORS.create("hog"), Scattered)
+        summary = extract_faces(open_source(tmp_path / "one.png"), store, ExtractionSetup(lambda: DETECTORS.create("hog"), Scattered))
         assert summary.faces == 0 and summary.dropped == {"landmarks": 1} and store.faces(0) == []
     with AlignmentStore.open(tmp_path / "b.db") as store:
-        summary = extract(open_source(tmp_path / "one.png"), store, lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68"),
-                          min_face=400)
+        summary = extract_faces(open_source(tmp_path / "one.png"), store, ExtractionSetup(lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68"),
+                          min_face=400))
         assert summary.faces == 0 and summary.dropped == {"size": 1} and store.faces(0) == []
         assert list(store.all_faces(dropped=True)) == []

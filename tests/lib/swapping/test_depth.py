@@ -89,7 +89,7 @@ def test_nothing_is_drawn_over_a_face_in_front_that_is_not_swapped(scene):
 
 def test_a_face_that_was_left_out_still_stands_in_front(scene):
     image, near, far = scene
-    left_out = MaskedFace(near.detection, near.landmarks, {}, near.landmarks, left_out=True)
+    left_out = Face(near.detection, near.landmarks, left_out=True)
     result, = swapped(image, [left_out, far])
     front = cv2.erode(whole(near, image.shape).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     assert (result[front] == image[front]).all() and (result != image).any()
@@ -113,7 +113,7 @@ def test_the_order_of_two_tracks_does_not_flip(scene, tmp_path):
     """The one behind looks larger in every third frame: he bends forward, or the detector is not sure."""
     image, near, far = scene
     larger = replace(far, detection=moved(far, 1.3, (0, 0)).detection)
-    frames = [[StoredFace(near, track=1), StoredFace(far if index % 3 else larger, track=2)] for index in range(9)]
+    frames = [[StoredFace(replace(near, track=1)), StoredFace(replace(far if index % 3 else larger, track=2))] for index in range(9)]
     with AlignmentStore.open(tmp_path / "two.db") as store:
         for index, faces in enumerate(frames):
             store.add(index, "", index / 25, faces)

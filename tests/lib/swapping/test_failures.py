@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.alignments.masking import MaskedFace
 from lib.faces.geometry import DEFAULT_COVERAGE
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, Blender, Color, Masker
 from lib.swapping.composite import Compositor, crop_face
@@ -57,7 +56,7 @@ def frames(astronaut) -> list[tuple[Frame, list[Face]]]:
     points = ALIGNERS.create("dlib68").align([astronaut], [detection.box[None]])[0][0]
     reddish = astronaut.copy()
     reddish[..., 1:] //= 4
-    return [(Frame(index, reddish if index == BAD else astronaut), [MaskedFace(detection, points, {}, points, 1)])
+    return [(Frame(index, reddish if index == BAD else astronaut), [Face(detection, points, track=1)])
             for index in range(COUNT)]
 
 

@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.alignments.masking import MaskedFace
 from lib.swapping.steady import REACH, evened_mask, filtered, steadied
-from lib.types import AlignedFace, Detection, Fit, Frame, SwappedFace
+from lib.types import AlignedFace, Detection, Face, Fit, Frame, SwappedFace
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 DETECTION = Detection(np.zeros(4, np.float32), 1.0)
@@ -14,7 +13,7 @@ DETECTION = Detection(np.zeros(4, np.float32), 1.0)
 
 def face(colors, track=1) -> SwappedFace:
     points = np.zeros((68, 2), np.float32)
-    aligned = AlignedFace(MaskedFace(DETECTION, points, {}, points, track), IMAGE, np.eye(2, 3))
+    aligned = AlignedFace(Face(DETECTION, points, track=track), IMAGE, np.eye(2, 3))
     fit = Fit(None if colors is None else np.float32(colors))
     return SwappedFace(aligned, IMAGE / np.float32(255), np.ones((4, 4, 1), np.float32), fit)
 

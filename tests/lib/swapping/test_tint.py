@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.alignments.masking import MaskedFace
 from lib.faces import geometry
 from lib.faces.masks import hull
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
@@ -125,7 +124,7 @@ def test_it_is_steady_where_footage_is_on_the_edge(portrait, colourful):
     image, face = portrait
     mask = inside(face, image)
     pictures = [saturated(image, share) for share in (0.24, 0.34)]
-    tracked = MaskedFace(face.detection, face.landmarks, {}, face.landmarks, 1)
+    tracked = Face(face.detection, face.landmarks, track=1)
 
     class Drawn:
         size = drawn = 128

@@ -25,14 +25,15 @@ def with_image(file: FaceFile, image: np.ndarray) -> FaceFile:
 @pytest.fixture(scope="module")
 def footage(shared, tmp_path_factory) -> list[FaceFile]:
     """Every fourth face of a talking head."""
-    from lib.alignments.extraction import extract
+    from lib.alignments.extraction.extract import extract_faces
+    from lib.alignments.extraction.setup import ExtractionSetup
     from lib.alignments.store import AlignmentStore
     from lib.media.endpoints.source import open_source
 
     folder = tmp_path_factory.mktemp("footage")
     with AlignmentStore.open(folder / "b.db") as store:
-        extract(open_source(shared("videos/swap/b_hill.mp4")), store, lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68"),
-                every=4, sink=FaceFolder(folder / "b"))
+        extract_faces(open_source(shared("videos/swap/b_hill.mp4")), store, ExtractionSetup(lambda: DETECTORS.create("hog"), lambda: ALIGNERS.create("dlib68"),
+                every=4, sink=FaceFolder(folder / "b")))
     return read_faces(folder / "b", 2)
 
 
