@@ -1,7 +1,8 @@
 """What the commands do, each as one function of its settings: `extract(ExtractSettings(input=..., output=...))`. All take a
 progress callback and a way to stop. Scripts, and any other front end, call these and tell the result.
 
-Imports: lib.alignments, lib.evaluation, lib.faces, lib.facesets, lib.facesets.sorting, lib.files,
-lib.gathering, lib.jobs.shared, lib.media, lib.media.endpoints, lib.media.pictures,
-lib.provenance, lib.system, lib.training.batches, lib.videotools.
+Imports: lib.alignments, lib.alignments.database, lib.alignments.extraction, lib.evaluation,
+lib.faces, lib.facesets, lib.facesets.sorting, lib.files, lib.gathering, lib.jobs.shared,
+lib.media, lib.media.endpoints, lib.media.pictures, lib.provenance, lib.system,
+lib.training.batches, lib.videotools.
 """
