@@ -7,9 +7,9 @@ import sqlite3
 import numpy as np
 import pytest
 
+from lib.alignments.database.formats import SCHEMA
 from lib.alignments.extraction.extract import extract_faces
 from lib.alignments.extraction.setup import ExtractionSetup
-from lib.alignments.database.formats import SCHEMA
 from lib.alignments.store import AlignmentStore
 from lib.facesets.folder import FaceFolder, list_faces
 from lib.media.endpoints.sample_clips import MovingCamera, astronaut
