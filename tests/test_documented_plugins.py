@@ -81,7 +81,7 @@ def test_extract_uses_them(extracted):
 
 def test_train_and_convert_use_them(extracted, faceswap, documented, tmp_path):
     faceswap("train", "-A", extracted / "faces_a", "-B", extracted / "faces_b", "-m", tmp_path / "model", "-i", 3, "-t", "small",
-             "--optimizer", "momentum", "--schedule", "triangle", "--progress-minutes", 0, "--recognizer", "arcface", **documented)
+             "--loss", "robust=1", "--optimizer", "momentum", "--schedule", "triangle", "--progress-minutes", 0, "--recognizer", "arcface", **documented)
     faceswap("convert", "-i", extracted / "a", "-o", tmp_path / "out", "-m", tmp_path / "model", "-c", "warm", "-b", "sharp",
              "-M", "ellipse", "-w", "before_after", "--no-provenance", **documented)
     pictures = [picture_file.read(path) for path in sorted((tmp_path / "out").glob("*.png"))]
