@@ -12,6 +12,7 @@ import numpy as np
 
 from lib.errors import DONE
 from lib.files.writing import copy_file
+from lib.jobs.swap import SwapSettings, swap
 from lib.media.endpoints.sample_clips import MovingCamera, Portrait, admiral, astronaut
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
@@ -19,7 +20,6 @@ from lib.options import option
 from lib.plugin import WRITERS
 from lib.sampling import evenly
 from lib.settings import Settings
-from scripts import swap
 
 logger = logging.getLogger(__name__)
 ITERATIONS, QUICK_ITERATIONS = 300, 40  # of training: a slow or busy machine takes longer for the same face
@@ -40,8 +40,8 @@ def run(options: Demo) -> int:
     if iterations:
         logger.info("Training takes %d iterations, however fast this machine is: %s on two plain processor cores, twice as long where "
                     "something else takes half of them.", iterations, "under a minute" if options.quick else "some five minutes")
-    swap.run(swap.Swap(input_a=a, input_b=b, output=out, detector="hog", seed=1,  # hog: nothing has to be downloaded
-                       iterations=iterations, minutes=options.minutes))
+    swap(SwapSettings(input_a=a, input_b=b, output=out, detector="hog", seed=1,  # hog: nothing has to be downloaded
+                      iterations=iterations, minutes=options.minutes))
     picture_file.write(folder / "sheet.png", contact_sheet(a, out))
     copy_file(folder / "out.faceswap" / "model" / "preview.png", folder / "training.png")
 

@@ -40,6 +40,14 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def duration(seconds: float) -> str:
+    """"1 h 5 min", "2 min 30 s" or "7 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def listed(names: Sequence[str], most: int = 10) -> str:
     """ "a, b and 3 more": at most so many of `names`."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -750,13 +750,9 @@ class Json(Kind):
         if (folder / "sort-undo-1.jsonl").exists():
             moves.undo(folder, moves.read_undo(folder))
         if (folder / "swap.json").exists():
-            from scripts import swap
+            from lib.jobs.swap_steps import read_steps
 
-            made = swap._Work if hasattr(swap, "_Work") else None
-            reader = next(
-                (item for item in vars(swap).values() if isinstance(item, type) and hasattr(item, "_read")), made
-            )
-            reader(folder / "swap.json", {"A": {"name": "a", "files": 1, "bytes": 5}})
+            read_steps(folder / "swap.json", {"A": {"name": "a", "files": 1, "bytes": 5}})
         for path in folder.glob("*.json"):
             try:
                 reading.read_json(path)

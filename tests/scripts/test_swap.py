@@ -54,13 +54,13 @@ def test_work_folder_holds_what_was_made_on_the_way(tiny_swap):
 def test_a_second_run_does_nothing_again(swap):
     before = {path: path.stat().st_mtime_ns for path in swap.folder.rglob("*") if path.is_file() and path.name != "swap.json"}
     log = swap()
-    assert log.count(": was done before") == 4 and "All was done before." in log
+    assert log.count(": already done") == 4 and "Everything was done before." in log
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_other_colours_convert_again_and_no_more(swap):
     log = swap("-c", "none")
-    assert log.count(": was done before") == 3
+    assert log.count(": already done") == 3
     assert "convert: again, because color was reinhard, is none." in log
 
 
@@ -82,7 +82,7 @@ def test_until_plateau_takes_the_place_of_the_ten_minutes(swap, tiny_swap, clips
 
 def test_more_iterations_train_on_and_convert_again(swap):
     log = swap("-i", "5")
-    assert log.count(": was done before") == 2
+    assert log.count(": already done") == 2
     assert "train: again, because iterations was 3, is 5." in log and "Going on from iteration 3" in log
     assert "Swapped 16 faces in 16 of 16 frames" in log
 
@@ -100,7 +100,7 @@ def test_an_unfinished_step_is_gone_on_with(swap):
     del state["steps"]["convert"]  # as a kill during it leaves the record
     record.write_text(json.dumps(state))
     log = swap()
-    assert log.count(": was done before") == 3 and "convert ..." in log
+    assert log.count(": already done") == 3 and "convert ..." in log
 
 
 def test_other_footage_is_refused(swap, clips):
