@@ -56,7 +56,7 @@ def test_command_lines_parse(document, line, monkeypatch):
 def options() -> set[str]:
     """Every flag of every command and plugin."""
     declared = [option for command in parsing.commands() for option in parsing.declaration(command).options]
-    flags = {f"--{option.flag}" for option in declared} | {f"--no-{option.flag}" for option in declared if option.kind == "bool"}
+    flags = {f"--{name}" for option in declared for name in (option.flag, *option.aliases)} | {f"--no-{option.flag}" for option in declared if option.kind == "bool"}
     for registry in REGISTRIES.values():
         for name in registry.names():
             for option in registry.declaration(name).options:
