@@ -24,5 +24,6 @@ def run(settings: GatherSettings) -> int:
     others = [f"{result.deleted} deleted since the download (--again repeats it)"] * bool(result.deleted)
     others += [f"{result.count(status)} {words}" for status, words in OUTCOMES.items()
                if result.count(status)]
-    logger.info("%s in %s.", ", ".join([counted(result.files, "file"), *others]), settings.output)
+    logger.info("%s in %s%s.", counted(result.files, "file"), settings.output,
+                "".join(f", {words}" for words in others))
     return SOME_FAILED if result.failed else DONE

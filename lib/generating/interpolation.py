@@ -37,9 +37,6 @@ class Walk(FrameSource):
         self.count = len(styles)
         self._generator, self._styles = generator, styles
 
-    def __iter__(self) -> Iterator[Frame]:
-        return self.frames()
-
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         images = (image for batch in self._generator.batches(self._styles[start:stop]) for image in batch)
         for index, image in enumerate(images, start):

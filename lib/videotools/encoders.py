@@ -12,9 +12,10 @@ import av
 
 from lib.errors import FaceswapError
 from lib.media.coded import colours_lie
+from lib.media.encoding.codecs import ENCODERS, HEVC_HOLDERS, NVENC_PRESETS, ON_A_CHIP, QSV_PRESETS, SVT_PRESETS, TRANSPARENT
 from lib.media.encoding.stream_copy import EDIT_LISTS, SOUND
-from lib.media.encoding.video_sink import ENCODERS, HEVC_HOLDERS, NVENC_PRESETS, ON_A_CHIP, QSV_PRESETS, SVT_PRESETS, TRANSPARENT
-from lib.media.video.video_source import BT601, BT709, VideoSource
+from lib.media.video.colours import BT601, BT709
+from lib.media.video.video_source import VideoSource
 from lib.videotools import ffmpeg
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ import av
 
 from lib.errors import FaceswapError
 from lib.media.opening import open_container
-from lib.media.video.video_source import VideoSource, pick_stream
+from lib.media.video.container import pick_stream
+from lib.media.video.video_source import VideoSource
 from lib.system.progress import progress
 
 RANGES = {0: None, 1: "limited", 2: "full"}

@@ -15,8 +15,9 @@ from lib.files.names import printable
 from lib.media.encoding.stream_copy import ATTACHES, flags_of
 from lib.media.opening import open_container
 from lib.media.timecode import HELD, later
+from lib.media.video.container import pick_stream
 from lib.media.video.uniform import DEINTERLACE, fitted
-from lib.media.video.video_source import VideoSource, pick_stream
+from lib.media.video.video_source import VideoSource
 from lib.videotools import encoders, ffmpeg, info
 from lib.videotools.times import frame_length, ticks_of
 

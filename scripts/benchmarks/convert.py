@@ -168,9 +168,6 @@ class _Clip(FrameSource):
         self.path = folder / "clip"
         self._image = image
 
-    def __iter__(self) -> Iterator[Frame]:
-        return self.frames()
-
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         for index in range(start, FRAMES if stop is None else stop):
             yield Frame(index, np.roll(self._image, self._shift(index), (0, 1)), time=index / float(self.rate))

@@ -62,9 +62,6 @@ class MovingCamera(FrameSource):
         axis = (np.arange(side, dtype=np.float32) + 0.5) / side - 0.5
         self._x, self._y = np.meshgrid(axis, axis)
 
-    def __iter__(self) -> Iterator[Frame]:
-        return self.frames()
-
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         for index in range(start, self.count if stop is None else min(stop, self.count)):
             yield Frame(index, self._image(float(index / RATE)), time=float(index / RATE))

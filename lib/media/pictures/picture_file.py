@@ -342,9 +342,6 @@ class PictureSource(FrameSource):
                 return None
         return sizes.pop() if sizes else None
 
-    def __iter__(self) -> Iterator[Frame]:
-        return self.frames()
-
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         self._losses = []
         files = self.files[start:stop]

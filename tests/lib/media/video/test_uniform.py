@@ -106,7 +106,7 @@ def test_frames_of_another_size_are_set_into_the_first_ones(tmp_path, caplog):
     assert frames[40].image[:, :14].max() < 8 and frames[40].image[:, 82:].max() < 8  # black on both sides
     original = list(open_source(small))[15].image.astype(float)
     assert np.abs(frames[40].image[4:-4, 20:76] - original[4:-4, 4:-4]).mean() < 5
-    assert "from frame 25 on it is 64x64 instead of 96x64" in caplog.text
+    assert "from frame 26 on it is 64x64 instead of 96x64" in caplog.text
     command("scale", "-i", tmp_path / "ab.ts", "--size", "100%", "-o", tmp_path / "o.mp4")
     made = list(open_source(tmp_path / "o.mp4"))
     assert len(made) == 50 and np.abs(made[40].image - frames[40].image.astype(float)).mean() < 6

@@ -128,7 +128,7 @@ def test_a_damaged_video_is_read_to_its_end_alike_each_time(shared):
     source = open_source(shared("videos/broken/damaged_in_the_middle.mp4"))
     first, again = ([frame.image for frame in source] for _ in range(2))
     assert len(first) == 50 and all(np.array_equal(a, b) for a, b in zip(first, again))
-    assert "frames are damaged, the first is frame 3" in source.losses[0]
+    assert "frames are damaged, the first is frame 4" in source.losses[0]
 
 
 def test_what_does_not_exist_is_told(tmp_path):
