@@ -27,7 +27,7 @@ from lib.faces.quality import check_landmarks, check_matrix
 from lib.files.names import natural_key
 from lib.files.reading import NotRegular, opened, parse_json, read_bytes
 from lib.files.writing import make_folder, probe, write_bytes, write_new
-from lib.media.pictures.picture_file import XMP_CHUNK
+from lib.media.pictures.metadata import XMP_CHUNK
 from lib.types import AlignedFace, Detection, Face
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from lib.errors import FaceswapError
 from lib.files.names import VIDEO_FORMATS
 from lib.media.opening import open_container, open_picture
 from lib.media.pictures import picture_file
+from lib.media.pictures.content import identify
 
 HEAD = 1 << 16  # bytes by which a web page is known
 PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
@@ -79,7 +80,7 @@ class Content:
 
 def kind_of(path: Path) -> str:
     """ "picture" or "video", as the first bytes say. Raises Refused where they say anything else."""
-    found = picture_file.content(path)
+    found = identify(path)
     if found in ("picture", "heic"):
         return "picture"
     with open(path, "rb") as file:
@@ -107,7 +108,7 @@ def examine(path: Path) -> Content:
 def _picture(path: Path) -> Content:
 
     height, width = picture_file.read(path).shape[:2]
-    if picture_file.content(path) == "heic":
+    if identify(path) == "heic":
         return Content("picture", ".heic", width, height)
     with open_picture(path) as opened:
         known = opened.format

@@ -16,7 +16,7 @@ import c2pa
 from lib.errors import FaceswapError
 from lib.files.reading import parse_json
 from lib.media.opening import open_container, open_picture
-from lib.media.pictures.picture_file import content
+from lib.media.pictures.content import identify
 from lib.provenance.keys import known_anchor
 from lib.provenance.marking import ALONE, ASSERTION, FORMATS
 from lib.provenance.xmp import BEGINS, COMPOSITE, statement
@@ -176,7 +176,7 @@ def statement_in(path: Path) -> str:
 
 
 def _statement_in(path: Path) -> str:
-    if content(path) == "picture":
+    if identify(path) == "picture":
 
         try:
             with warnings.catch_warnings(), open_picture(path) as picture:

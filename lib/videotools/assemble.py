@@ -12,7 +12,7 @@ import av
 
 from lib.errors import FaceswapError
 from lib.media.opening import open_container
-from lib.media.pictures.picture_file import PictureSource
+from lib.media.pictures.picture_source import PictureSource
 from lib.system.logs import counted
 from lib.videotools import encoders, ffmpeg
 from lib.videotools.encoders import Encoding

@@ -13,6 +13,7 @@ from lib.files.writing import disk_errors, write_bytes
 from lib.media.frame_range import parse_frame_range
 from lib.media.opening import open_picture
 from lib.media.pictures import picture_file
+from lib.media.pictures.picture_frames import as_sdr
 from lib.videotools import encoders, ffmpeg
 from lib.videotools.inputs import Video
 from lib.videotools.outputs import Result, check_size, tell_lost_marks
@@ -74,7 +75,7 @@ def thumbnail(path: Path, target: Path, at: str | None = None, tiles: str | None
         with open_picture(part) as picture:
             check_size(picture.size, sheet)
         if tone:
-            image = picture_file.as_sdr(picture_file.pixels(part).image, tone)
+            image = as_sdr(picture_file.pixels(part).image, tone)
             with disk_errors(target):
                 write_bytes(part, picture_file.encoded(image, ending))
     tell_lost_marks([video.path], target)

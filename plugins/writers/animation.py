@@ -14,7 +14,7 @@ from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, new_file
 from lib.media.base import FrameSink, FrameSource
 from lib.media.endpoints.sink import check_output, refuse_hdr
-from lib.media.pictures.picture_file import with_xmp
+from lib.media.pictures.metadata import with_xmp
 from lib.options import option
 from lib.plugin import WRITERS, Writer
 from lib.types import Frame, Patch, with_alpha
@@ -53,10 +53,10 @@ class AnimationSink(FrameSink):
             raise FaceswapError(f"This Pillow writes no {self._kind} that moves. Choose another ending, or update it: "
                                 "pip install -U pillow.")
         refuse_hdr(source, "an animation")
-        self._width = width or (None if getattr(source, "moves", False) else WIDTH)
+        self._width = width or (None if source.moves else WIDTH)
         self._quality = quality
         self._rate = float(source.rate or rate)
-        self._last = getattr(source, "last_length", None)
+        self._last = source.last_length
         self._images: list[Image.Image] = []
         self._times: list[float] = []  # seconds
 

@@ -116,10 +116,10 @@ class Pictures(Files):
 
     def use(self, folder: Path) -> None:
         from lib.media.endpoints.source import open_source
-        from lib.media.pictures import picture_file
+        from lib.media.pictures.content import identify
 
         path = self.one(folder)
-        picture_file.content(path)
+        identify(path)
         source = open_source(path)
         assert source.size is None or min(source.size) > 0
         for frame, _ in zip(source, range(3)):

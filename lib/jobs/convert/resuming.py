@@ -36,7 +36,7 @@ def key_of(settings: ConvertSettings, source: FrameSource, store: AlignmentStore
     names = store.names()
     fingerprints = {names[index]: content for index, _, content, _ in store.files() if content}
     photos = [identity(photo) for photo in (Path(who).expanduser() for who in models.cast.values()) if photo.exists()]
-    depends = [options, identity(source.path, getattr(source, "files", None), fingerprints),
+    depends = [options, identity(source.path, source.files or None, fingerprints),
                named_files(settings, ELSEWHERE), photos, store.digest(),
                [swapper.digest for swapper in models.swappers.values()]]
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()

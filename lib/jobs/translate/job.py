@@ -18,7 +18,7 @@ from lib.jobs.translate.faces import FaceWork
 from lib.jobs.translate.pictures import PictureWork
 from lib.jobs.translate.settings import TranslateSettings
 from lib.jobs.translate.work import Piece, Work
-from lib.media.pictures.picture_file import content
+from lib.media.pictures.content import identify
 from lib.provenance.run_record import Record, alone
 from lib.provenance.xmp import TRANSLATED
 from lib.swapping.label import Label
@@ -88,7 +88,7 @@ def _has_faces(path: Path) -> bool:
     """Whether the input holds aligned faces. Raises FaceswapError where it cannot be translated."""
     if not path.exists():
         raise FaceswapError(f"{path} does not exist. Name a folder of pictures, a picture, or a set of faces.")
-    if path.is_file() and content(path) == "video":
+    if path.is_file() and identify(path) == "video":
         raise FaceswapError(f"{path} is a video, and translate takes pictures: faceswap.py ffmpeg extract takes it "
                             "apart, and ffmpeg assemble puts the pictures together again. convert puts translated "
                             "faces into videos.")

@@ -15,7 +15,7 @@ from lib.jobs.shared.marking import option_values
 from lib.jobs.translate.settings import ELSEWHERE, TranslateSettings
 from lib.jobs.translate.work import Piece, Work, check_size
 from lib.media.endpoints.sink import PictureSink
-from lib.media.pictures.picture_file import PictureSource
+from lib.media.pictures.picture_source import PictureSource
 from lib.provenance.run_record import identity, named_files
 from lib.swapping.label import CORNERS, Label
 from lib.training.batches.whole_pictures import LOADED

@@ -9,7 +9,9 @@ from lib.errors import FaceswapError
 from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS
 from lib.media.animated import is_animated
 from lib.media.base import FrameSource
-from lib.media.pictures.picture_file import PictureSource, content, read
+from lib.media.pictures.content import identify
+from lib.media.pictures.picture_file import read
+from lib.media.pictures.picture_source import PictureSource
 from lib.options import expanded
 
 
@@ -33,7 +35,7 @@ def open_source(path: Path, exact: bool = True) -> FrameSource:
             raise FaceswapError(f"{path} is an address, not a file. Download it first, and name the file.")
         raise FaceswapError(f"{path} does not exist. Check the name, or name a video, a picture or a folder of pictures.")
     ending = path.suffix.lower()
-    is_picture = ending in PICTURE_ENDINGS or ending not in VIDEO_ENDINGS and content(path) in ("picture", "heic", "jxl")
+    is_picture = ending in PICTURE_ENDINGS or ending not in VIDEO_ENDINGS and identify(path) in ("picture", "heic", "jxl")
     if not is_picture or is_animated(path):
         return VideoSource(path, exact)
     read(path)  # a single picture is checked now, where a folder would only lose one

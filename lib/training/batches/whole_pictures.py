@@ -12,6 +12,7 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.faces.geometry import MEAN_FACE
 from lib.media.pictures import picture_file
+from lib.media.pictures.picture_source import list_pictures
 from lib.system import device
 from lib.training.batches.data import Faces
 
@@ -26,7 +27,7 @@ def read_squares(folder: Path, size: int) -> list[np.ndarray]:
     side = round(size * LOADED)
     if not folder.is_dir():
         raise FaceswapError(f"{folder} is no folder. --whole-pictures takes folders of pictures.")
-    files = picture_file.listed(folder)
+    files = list_pictures(folder)
     with ThreadPoolExecutor(device.cores()) as pool:
         return list(pool.map(lambda file: _square(picture_file.read(file), side), files))
 

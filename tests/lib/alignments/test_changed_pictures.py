@@ -14,7 +14,7 @@ from lib.alignments.sources import check_source
 from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
 from lib.facesets.folder import FaceFolder, list_faces, read_face
-from lib.media.pictures.picture_file import PictureSource
+from lib.media.pictures.picture_source import PictureSource
 from lib.plugin import ALIGNERS, DETECTORS
 
 NAMES = ("a.bmp", "b.bmp")  # all of one size in bytes

@@ -11,7 +11,7 @@ from lib.errors import FaceswapError
 from lib.faces.geometry import crop_matrix
 from lib.facesets.folder import FaceFolder, list_faces, read_face
 from lib.media.endpoints.sample_clips import MovingCamera, astronaut
-from lib.media.pictures.picture_file import PictureSource
+from lib.media.pictures.picture_source import PictureSource
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS, Detector
 
 FRAMES = 18  # more than two batches

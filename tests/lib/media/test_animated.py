@@ -147,7 +147,7 @@ def test_of_those_in_a_folder_the_first_picture_is_taken_and_that_is_told(astron
     for name in ("a.gif", "b.webp"):
         moving(tmp_path / "in" / name, astronaut)
     assert len(list(open_source(tmp_path / "in"))) == 2
-    assert caplog.text.count("a.gif moves: in a folder its first picture alone is taken") == 1
+    assert caplog.text.count("a.gif is an animation: in a folder only its first picture is used") == 1
 
 
 def test_a_still_picture_is_no_video(astronaut, tmp_path):

@@ -15,6 +15,7 @@ from lib.media import opening
 from lib.media.endpoints.source import open_source
 from lib.media.opening import TooLarge, check_memory, open_container, open_picture
 from lib.media.pictures import picture_file
+from lib.media.pictures.picture_source import shown_size
 from lib.videotools import ffmpeg
 
 
@@ -59,7 +60,7 @@ def test_a_small_file_may_not_ask_for_all_of_the_memory(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(FaceswapError, match="million pixels|GB of memory"):
         picture_file.read(tmp_path / name)
-    assert picture_file._shown_size(tmp_path / name) is None
+    assert shown_size(tmp_path / name) is None
 
 
 def test_a_picture_that_fits_only_into_more_memory_than_is_free(monkeypatch):

@@ -22,6 +22,7 @@ from lib.errors import FaceswapError
 from lib.media.endpoints.sink import writer_for
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
+from lib.media.pictures.metadata import read_metadata
 from lib.plugin import WRITERS
 from lib.types import Patch, Shard
 
@@ -88,7 +89,7 @@ def test_a_single_picture_becomes_a_single_picture(folder, tmp_path):
 def test_the_colour_profile_goes_with_the_pixels(shared, tmp_path):
     photo = shared("photos/single/rudd_adobe_rgb.jpg")
     passed_through(open_source(photo), tmp_path / "out.png")
-    assert picture_file.told_in(tmp_path / "out.png").profile == picture_file.told_in(photo).profile
+    assert read_metadata(tmp_path / "out.png").profile == read_metadata(photo).profile
     assert np.array_equal(picture_file.read(tmp_path / "out.png"), picture_file.read(photo))
 
 
@@ -155,7 +156,7 @@ def test_masks_have_no_profile_of_colours(patched, astronaut, tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture_file.write(tmp_path / "in" / "a.png", astronaut[:100, :120], profile)
     put("images", open_source(tmp_path / "in"), tmp_path / "out", [patched], mask="separate")
-    assert picture_file.told_in(tmp_path / "out" / "a.png").profile == profile and picture_file.told_in(tmp_path / "out" / "a_mask.png").profile is None
+    assert read_metadata(tmp_path / "out" / "a.png").profile == profile and read_metadata(tmp_path / "out" / "a_mask.png").profile is None
 
 
 def test_pictures_that_differ_in_their_ending_alone_have_a_mask_each(patched, astronaut, tmp_path):
@@ -202,7 +203,7 @@ def test_pictures_of_16_bits_stay_as_they_are_around_the_face(ending, astronaut,
     there[patched.rows, patched.columns] = patched.mask > 0
     assert after.dtype == np.uint16 and (after[~there] == fine[~there]).all()
     assert np.abs(after[there] - (fine[there] * 0.5 + np.array([0, 200, 0]) * 128.5)).max() < 257
-    assert picture_file.told_in(written).profile == profile
+    assert read_metadata(written).profile == profile
 
 
 @pytest.mark.parametrize("kind, transfer", [("hdr", 16), ("hlg", 18)])

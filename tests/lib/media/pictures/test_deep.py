@@ -9,6 +9,7 @@ from PIL import Image
 from lib.errors import FaceswapError
 from lib.media.pictures import picture_file
 from lib.media.pictures.deep import turned
+from lib.media.pictures.picture_source import PictureSource
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_every_orientation(kind, turn, fine, tmp_path):
         tifffile.imwrite(path, image, photometric="minisblack" if image.ndim == 2 else "rgb", extratags=told)
     wanted = turned(image if image.ndim == 3 else np.repeat(image[..., None], 3, 2), turn)
     assert np.array_equal(picture_file.pixels(path).image, wanted)
-    assert picture_file.PictureSource(path).size == wanted.shape[1::-1]
+    assert PictureSource(path).size == wanted.shape[1::-1]
 
 
 def _with_orientation(data: bytes, turn: int) -> bytes:

@@ -15,6 +15,7 @@ from PIL import Image
 from lib.errors import FaceswapError
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
+from lib.media.pictures.metadata import read_metadata
 
 SAME_PHOTO = """UPPER.JPG cmyk.jpg exif_orientation_1.jpg exif_orientation_2.jpg exif_orientation_3.jpg exif_orientation_4.jpg
 exif_orientation_5.jpg exif_orientation_6.jpg exif_orientation_6.png exif_orientation_7.jpg exif_orientation_8.jpg jpeg_444.jpg lossy.webp
@@ -134,8 +135,8 @@ def test_a_decompression_bomb_is_refused(tmp_path):
 
 
 def test_a_colour_profile_is_found(shared):
-    assert picture_file.told_in(shared("photos/single/rudd_adobe_rgb.jpg")).profile[16:20] == b"RGB "
-    assert picture_file.told_in(shared("photos/formats/cmyk.jpg")).profile is None
+    assert read_metadata(shared("photos/single/rudd_adobe_rgb.jpg")).profile[16:20] == b"RGB "
+    assert read_metadata(shared("photos/formats/cmyk.jpg")).profile is None
 
 
 def test_every_counted_photo_opens_or_is_broken(shared):
