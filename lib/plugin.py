@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lib.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from typing import Any
+    from typing import Any, Self
 
     import keras
     import numpy as np
@@ -36,13 +36,25 @@ REGISTRIES = {registry.kind: registry for registry in
               (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, COLORS, BLENDERS, WRITERS)}
 
 
-class Detector(ABC):
-    """Finds faces. One instance serves one thread; scripts make one per worker."""
+class Plugin(ABC):
+    """What all plugins have in common: each is a dataclass whose fields are its options."""
 
-    search: int = 640  # pixels, longer side: pictures up to this size are searched as they are, larger ones shrunk to it
-    smallest: float = 0.0  # side in pixels of the smallest face that it is sure to find in such a picture; 0: not known
+    def options(self) -> dict[str, Any]:
+        """Its options by name."""
+        return dataclasses.asdict(cast("Any", self))
+
+    def copy(self) -> Self:
+        """Another one with the same options, for another thread."""
+        return dataclasses.replace(cast("Any", self))
+
+
+class Detector(Plugin):
+    """Finds faces. One instance serves one thread."""
+
+    search: int = 640  # pixels, longer side: larger pictures are shrunk to it before they are searched
+    smallest: float = 0.0  # pixels, side of the smallest face that it is sure to find in such a picture; 0: not known
+    upright: float = 0.0  # score from which a face surely stands upright; 0: it finds none that does not
     chooses: bool = False  # whether it stands for another detector, which `resolve` returns
-    upright: float = 0.0  # score from which a face surely stands upright; it takes none for upright that is not, if 0
 
     @abstractmethod
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
@@ -51,48 +63,65 @@ class Detector(ABC):
     def resolve(self, recorded: str | None, **options: Any) -> Detector:
         """The detector that does the work: itself, but for one that `chooses` another.
 
-        `recorded` and `options` are name and options of the one with which a source was begun; None for a new source.
+        `recorded` and `options` are name and options of the one with which a source was begun; None for
+        a new source.
         """
         return self
 
 
-class Aligner(ABC):
-    """Fits landmarks. One instance serves one thread."""
+class Aligner(Plugin):
+    """Finds landmarks of a face. One instance serves one thread."""
 
     @abstractmethod
     def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """For each of `images`, (H, W, 3) uint8 RGB of any sizes, (K, 4) boxes as `Detection.box` -> (K, 68, 2) float32 in its pixels."""
+        """(K, 68, 2) float32 landmarks, x and y in pixels, for each of `images` (H, W, 3) uint8 RGB of any sizes.
+
+        `boxes` are (K, 4) for each image, as `Detection.box`; the result has the faces in their order.
+        """
 
 
-class Masker(ABC):
-    """Says which pixels of an aligned face belong to the face."""
+class Masker(Plugin):
+    """Says which pixels of a crop belong to the face. Threads share a masker.
 
-    from_landmarks: bool = False  # whether it looks at nothing else, so that it can be asked anew at any time and size
+    `aligned.coverage` says how much of the head the crop shows. extract and mask ask for the "whole" crop, 256
+    pixels wide, and store the answer, of 128 pixels, which convert lays over the model's crop. Where no mask was
+    stored, or with `from_landmarks`, convert asks for the model's own crop. `aligned.face.frame` and `.number`
+    tell whose mask it is and `aligned.matrix` where the crop lies, so that masks can come from files, too.
+    """
+
+    from_landmarks: bool = False  # whether it looks at the landmarks alone, so that it can be asked anew at any size
 
     @abstractmethod
     def mask(self, aligned: AlignedFace) -> np.ndarray:
-        """(S, S, 1) float32 in [0, 1], 1 = face. Threads share a masker."""
+        """(S, S, 1) float32 in [0, 1], 1 = face, over `aligned.image` (S, S, 3) uint8 RGB."""
 
     def made_with(self) -> dict[str, Any]:
         """What its masks depend on: its options. Stored masks that were made with others are made again."""
-        return dataclasses.asdict(self)
+        return self.options()
 
 
-class Recognizer(ABC):
-    """Describes whose face it is."""
+class Recognizer(Plugin):
+    """Describes whose face it is. Threads share a recognizer.
 
-    average: np.ndarray  # (D,) float32 mean embedding of many people: likeness is the cosine of what two embeddings differ from it
+    The likeness of two faces is the cosine of their embeddings, each less `average`: 1 is the same picture,
+    about 0 are two people.
+    """
+
+    average: np.ndarray  # (D,) float32 mean embedding of many people
     same: float  # likeness from which on two faces are of one person
     telling: float  # embeddings nearer to the average say little: of blurred, small or turned faces
 
     @property
     def apart(self) -> float:
-        """Euclidean distance of two embeddings from which on they are of two people; as `same` tells it of embeddings of length 1."""
+        """Euclidean distance of two embeddings from which on they are of two people.
+
+        By default what `same` means for embeddings of length 1.
+        """
         return math.sqrt(2 - 2 * self.same)
 
     @abstractmethod
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
-        """(N, D) float32 identity embeddings of `faces` (crops of coverage "whole"); near = same person. Threads share a recognizer."""
+        """(N, D) float32 identity embeddings of `faces`, crops of coverage "whole"; near = same person."""
 
 
 class Loss(ABC):

@@ -1,20 +1,27 @@
-"""The small typed values that pass from stage to stage. RGB everywhere; integer coordinates are pixel centres."""
+"""The small typed values that pass from stage to stage. RGB everywhere; integer coordinates are pixel centres.
+
+Pixels are uint8, or "deep": uint16 that is 256 times as much, so that 8 bits and the part of a level
+beyond them fit. Only `Frame.full` and `Frame.rgba` have uint16 up to 65535.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
+
+MOST_DEEP = 65407  # deep level that still rounds to 255
 
 
 @dataclass(frozen=True)
 class Frame:
     """One picture of a source."""
 
-    index: int  # from 0, in presentation order
+    index: int  # from 0, in presentation order; people see it counted from 1
     image: np.ndarray  # (H, W, 3) uint8 RGB
     name: str = ""  # file name of a picture; "" in a video
     time: float | None = None  # presentation time in seconds; None for a picture
@@ -22,7 +29,12 @@ class Frame:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height)."""
-        return self.image.shape[1::-1]
+        return self.image.shape[1], self.image.shape[0]
+
+    @property
+    def label(self) -> str:
+        """What people call it: the picture's name, or "frame 12", counted from 1."""
+        return self.name or f"frame {self.index + 1}"
 
     @property
     def is_on_white(self) -> bool:
@@ -34,26 +46,34 @@ class Frame:
         """Whether there is more than the 8 bits that `image` shows."""
         return False
 
+    @cached_property
+    def full(self) -> np.ndarray:
+        """(H, W, 3) RGB as precise as the file has it: uint8, or uint16 up to 65535 where that is kept."""
+        return self.image
+
     def part(self, rows: slice, columns: slice, deep: bool = False) -> np.ndarray:
-        """These rows and columns, (H, W, 3) RGB: uint8, or uint16, 256 times as much, if `deep`. Not to be changed."""
+        """These rows and columns, (H, W, 3) RGB: uint8, or deep uint16 if `deep`. Not to be changed."""
         part = self.image[rows, columns]
         return part * np.uint16(256) if deep else part
 
     @property
     def rgba(self) -> np.ndarray | None:
-        """(H, W, 4) RGB and alpha, uint8, or uint16 up to 65535: a picture that is transparent somewhere, of which `image` is what is seen on
-        white, or, in video that is cut with alpha, its colours as they are. None of others. Not to be changed."""
+        """(H, W, 4) RGB and alpha, uint8 or uint16 up to 65535. Not to be changed.
+
+        Of a picture that is transparent somewhere, of which `image` shows what is seen on white; or,
+        in video with alpha, the colours as they are. None of all others.
+        """
         return None
 
     def samples(self) -> Samples | None:
-        """It as it was coded, where that is known and faces can be cut out of it."""
+        """The frame as it was coded, where that is known and faces can be cut out of it."""
         return None
 
     def forget(self, most: int = 0) -> None:
-        """Parts of it that were calculated to be asked for again, if they take more than `most` bytes."""
+        """Drops what was calculated to be asked for again, if it takes more than `most` bytes."""
 
     def with_patches(self, patches: Sequence[Patch], deep: bool = False) -> np.ndarray:
-        """(H, W, 3) RGB, of the type that `part` has: the picture with `patches` in it. Not to be changed."""
+        """(H, W, 3) RGB of the type that `part` has: the picture with `patches` in it. Not to be changed."""
         whole = self.part(slice(0, self.size[1]), slice(0, self.size[0]), True) if deep else self.image
         if not patches:
             return whole
@@ -64,9 +84,12 @@ class Frame:
 
 
 def with_alpha(frame: Frame, image: np.ndarray) -> np.ndarray:
-    """`image` (H, W, 3) RGB, uint8, or uint16 up to 65535, which is to be seen where `frame` was, with the transparency of the frame:
-    (H, W, 4) of its type. Where nothing changed its values are the frame's own."""
+    """`image`, which takes the place of `frame`, with the frame's transparency: (H, W, 4) of its type.
+
+    `image` (H, W, 3) RGB, uint8, or uint16 up to 65535. Where nothing changed, values are the frame's own.
+    """
     rgba, before, top = frame.rgba, frame.image, np.iinfo(image.dtype).max
+    assert rgba is not None, "only a frame with transparency has any to give"
     if image.dtype == np.uint16 and rgba.dtype == np.uint8:  # a video with alpha, whose colours are as they are
         return np.dstack([image, rgba[..., 3].astype(np.uint16) * 257])
     if image.dtype == np.uint16:
@@ -74,8 +97,10 @@ def with_alpha(frame: Frame, image: np.ndarray) -> np.ndarray:
     rgba = rgba.copy() if rgba.dtype == image.dtype else (rgba // 257).astype(np.uint8)
     changed = (image != before).any(2) & (rgba[..., 3] > 0)
     alpha = rgba[changed, 3:].astype(np.float32) / top
-    seen = image[changed].astype(np.float32)
-    rgba[changed, :3] = np.rint(np.clip((seen - top * (1 - alpha)) / alpha if frame.is_on_white else seen, 0, top)).astype(rgba.dtype)
+    colors = image[changed].astype(np.float32)
+    if frame.is_on_white:
+        colors = (colors - top * (1 - alpha)) / alpha
+    rgba[changed, :3] = np.rint(np.clip(colors, 0, top)).astype(rgba.dtype)
     return rgba
 
 
@@ -96,13 +121,13 @@ class Samples:
 
 
 def as_deep(pixels: np.ndarray) -> np.ndarray:
-    """uint8 or uint16, 256 times as much, as uint16."""
+    """uint8 or deep uint16, as deep uint16."""
     return pixels if pixels.dtype == np.uint16 else pixels * np.uint16(256)
 
 
 def as_bytes(pixels: np.ndarray) -> np.ndarray:
-    """uint8 or uint16, 256 times as much, as uint8."""
-    return pixels if pixels.dtype == np.uint8 else (np.minimum(pixels, 65407) + 128 >> 8).astype(np.uint8)
+    """uint8 or deep uint16, as uint8."""
+    return pixels if pixels.dtype == np.uint8 else (np.minimum(pixels, MOST_DEEP) + 128 >> 8).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -111,25 +136,27 @@ class Patch:
 
     rows: slice
     columns: slice
-    pixels: np.ndarray  # (H, W, 3) RGB: uint8, or uint16, 256 times as much
+    pixels: np.ndarray  # (H, W, 3) RGB: uint8 or deep uint16
     before: np.ndarray  # what was there, likewise
     face: np.ndarray  # the face alone, likewise
-    mask: np.ndarray  # (H, W) float32 in [0, 1]: how much of it is seen
-    aligned: tuple[np.ndarray, np.ndarray] | None = None  # where it is asked for: the face before it was set into the frame, (h, w, 4)
-    # uint8 RGB and mask, and the matrix (2, 3) that carries its pixels to those of the frame
+    mask: np.ndarray  # (H, W) float32 in [0, 1]: how much of the face is seen
+    # Where it is asked for: the face before it was set into the frame, (h, w, 4) uint8 RGB and mask,
+    # and the matrix (2, 3) that carries its pixels to those of the frame
+    aligned: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
 class Detection:
     """One face found in a frame."""
 
-    box: np.ndarray  # (4,) float32 left, top, right, bottom in frame pixels; a square from brows to chin, as dlib's detector draws it
+    # (4,) float32 left, top, right, bottom in frame pixels; a square from brows to chin, as dlib's detector draws it
+    box: np.ndarray
     score: float  # 0 to 1
 
 
 @dataclass(frozen=True)
 class Face:
-    """A detection with its landmarks, and what is known of it from its source's alignments."""
+    """A detection with its landmarks, and what is known of it from the alignments of its source."""
 
     detection: Detection
     landmarks: np.ndarray  # (68, 2) float32 x, y in frame pixels, 300-W order
@@ -147,7 +174,7 @@ class AlignedFace:
     face: Face
     image: np.ndarray  # (S, S, 3) uint8 RGB
     matrix: np.ndarray  # (2, 3) float64, frame pixels -> crop pixels
-    coverage: str | None = None  # how much of the head it shows, a key of `geometry.COVERAGES`; None where by another measure
+    coverage: str | None = None  # how much of the head it shows: a key of `geometry.COVERAGES`; None: another cut
     nearer: tuple[Face, ...] = ()  # faces of the frame that may cover a part of this one
 
 
@@ -159,20 +186,25 @@ class Place(NamedTuple):
     size: int
 
     def of(self, grid: np.ndarray) -> np.ndarray:
-        """What lies there of `grid` (G, G, C) float32 spread over the whole crop, linear between its places: (H, W, C)."""
+        """The part of `grid` (G, G, C) float32, spread over the whole crop, that lies here: (H, W, C).
+
+        Values are linear between the places of the grid.
+        """
         scale = len(grid) / self.size
-        matrix = np.array([[scale, 0, (self.columns.start + 0.5) * scale - 0.5], [0, scale, (self.rows.start + 0.5) * scale - 0.5]])
+        matrix = np.array([[scale, 0, (self.columns.start + 0.5) * scale - 0.5],
+                           [0, scale, (self.rows.start + 0.5) * scale - 0.5]])
         size = self.columns.stop - self.columns.start, self.rows.stop - self.rows.start
-        return cv2.warpAffine(grid, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(grid, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 class Fit(NamedTuple):
     """How a swapped face has to change to suit its frame. What is None is not known, or not needed."""
 
-    colors: np.ndarray | None = None  # as `Color.measure` tells it
-    joint: np.ndarray | None = None  # as `Blender.measure` tells it
-    light: np.ndarray | None = None  # (L, L, 3) logarithm of what its colours are multiplied by, over the crop
-    motion: np.ndarray | None = None  # (2,) pixels of the frame, x and y, that the face moves from frame to frame
+    colors: np.ndarray | None = None  # as `Color.measure` returns it
+    joint: np.ndarray | None = None  # as `Blender.measure` returns it
+    light: np.ndarray | None = None  # (L, L, 3) logarithm of the factor of its colours, over the crop
+    motion: np.ndarray | None = None  # (2,) pixels of the frame, x and y, that the face moves a frame
     tint: np.ndarray | None = None  # as `lib.swapping.tint` measures it
 
 
@@ -180,7 +212,7 @@ class Light(Protocol):
     """The light of a frame on a face."""
 
     def gain(self, face: np.ndarray) -> np.ndarray:
-        """(L, L, 3) float32: the logarithm of what the colours of `face` (S, S, 3) float32 RGB in [0, 1] have to be multiplied by."""
+        """(L, L, 3) float32: logarithm of the factor of the colours of `face` (S, S, 3) float32 RGB in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +225,9 @@ class SwappedFace:
     fit: Fit | None = None  # None: not measured yet
     role: int = 0  # which of several models drew it
     light: Light | None = None  # that of its frame, where that is to be given to it
-    front: np.ndarray | None = None  # (S, S) float32 in [0, 1]: what of the original stays in front of it, such as hair
-    near: tuple[tuple[int, SwappedFace], ...] = ()  # the same face in frames around this one, and how many frames later they are
+    front: np.ndarray | None = None  # (S, S) float32 in [0, 1]: what stays in front of it, such as hair
+    # The same face in frames around this one, and how many frames later each is
+    near: tuple[tuple[int, SwappedFace], ...] = ()
 
 
 @dataclass(frozen=True)

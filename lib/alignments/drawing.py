@@ -89,7 +89,7 @@ def masks_side_by_side(image: np.ndarray, masks: Mapping[str, np.ndarray]) -> np
     for name, mask in masks.items():
         mask = cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         share = STRENGTH * mask[..., None]
-        tinted = np.rint(image * (1 - share) + np.float32(TINT) * share).astype(np.uint8)
+        tinted = np.rint(image * (1 - share) + np.array(TINT, np.float32) * share).astype(np.uint8)
         outlines, _ = cv2.findContours((mask >= 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         pictures.append(_named(cv2.drawContours(tinted, outlines, -1, OUTLINE, 1), name))
     return np.hstack(pictures)

@@ -188,9 +188,9 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
             more = file.read(max(CHUNK, len(text) - place)) if len(text) - place <= LONGEST else ""
             if not more:
                 where = f"after the frame {name!r}" if name is not None else "at its first frame"
-                wrong = isinstance(error, json.JSONDecodeError)
-                raise FaceswapError(f"{path} is no valid JSON {where}: {error.msg if wrong else 'it breaks off'} "
-                                    f"(character {before + (error.pos if wrong else len(text))}). Export it anew.") from None
+                what, position = (error.msg, error.pos) if isinstance(error, json.JSONDecodeError) else ("it breaks off", len(text))
+                raise FaceswapError(f"{path} is no valid JSON {where}: {what} (character {before + position}). "
+                                    "Export it anew.") from None
             before += place
             text, place = text[place:] + more, 0
             continue

@@ -85,8 +85,8 @@ def _crops(source: FrameSource, store: AlignmentStore, numbers: Mapping[int, lis
         else:
             yield index, faces
     for frame in source.at(sorted(unread)):
-        faces = {stored.number: stored.fitted for stored in store.faces(frame.index, dropped=True)}
-        yield frame.index, [crop(frame.image, faces[number]) for number in numbers[frame.index]]
+        fitted = {stored.number: stored.fitted for stored in store.faces(frame.index, dropped=True)}
+        yield frame.index, [crop(frame.image, fitted[number]) for number in numbers[frame.index]]
 
 
 def _written_faces(source: FrameSource, store: AlignmentStore, index: int, numbers: Sequence[int], name: str,
@@ -116,7 +116,7 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, people: PeopleFilt
 
     # The person of each
     tracked = store.track_counts()[0] > 0
-    telling = [(len(group) >= SHORTEST or not tracked) and max(map(np.linalg.norm, vectors)) >= recognizer.telling
+    telling = [(len(group) >= SHORTEST or not tracked) and float(np.linalg.norm(vectors, axis=1).max()) >= recognizer.telling
                for group, vectors in zip(groups, embedded)]
     labels = cluster(means, [{index for index, _ in group} for group in groups], telling, recognizer.same)
     before = {(index, stored.number): stored.person for index, stored in store.all_faces(dropped=True)}

@@ -49,7 +49,8 @@ class StoredMask(Masker):
     name: str
 
     def mask(self, aligned: AlignedFace) -> np.ndarray:
-        face: MaskedFace = aligned.face
+        face = aligned.face
+        assert isinstance(face, MaskedFace), "only faces of a store have stored masks"
         return laid_over(face.masks[self.name], face.landmarks if face.fitted is None else face.fitted, aligned.matrix,
                          len(aligned.image))
 

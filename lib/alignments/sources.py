@@ -34,7 +34,7 @@ def source_identity(source: FrameSource) -> SourceIdentity:
         return SourceIdentity(path, None, len(source.files))
     file = Path(path) if os.path.isfile(path) else None  # frames may be made, not read
     size, content = (os.path.getsize(file), fingerprint(file)) if file else (None, None)
-    return SourceIdentity(path, VideoIdentity(size, tuple(source.size), content), None)
+    return SourceIdentity(path, VideoIdentity(size, source.size, content), None)
 
 
 def file_identity(path: Path) -> tuple[str, str] | None:

@@ -169,3 +169,19 @@ def test_mistakes_are_answered_in_a_line(faceswap, clip, arguments, code, answer
 def test_the_alignments_of_another_video_are_refused(faceswap, clip, clips):
     done = faceswap("mask", "-i", clips[1], "-p", f"{clip}.alignments.db", "-M", "extended", code=1)
     assert "belongs to" in done.stderr
+
+
+def test_a_masker_of_ones_own_knows_the_frame_and_the_coverage(clips, faceswap, own_plugins, tmp_path):
+    """Masks of whole frames, read from files: the left half of each frame, another one for each."""
+    clip = Path(shutil.copy(clips[0], tmp_path / "clip.mp4"))
+    (tmp_path / "drawn").mkdir()
+    for frame in open_source(clip):
+        drawn = np.zeros_like(frame.image)
+        drawn[:, :frame.size[0] // 2] = 100 + frame.index
+        picture_file.write(tmp_path / "drawn" / f"{frame.index + 1:06d}.png", drawn)
+    masker = ("-M", "from_files", "--masker.from_files.folder", tmp_path / "drawn")
+    faceswap("extract", "-i", clip, "-D", "hog", *masker, **own_plugins)
+    for index, face in enumerate(stored(clip)):
+        mask = face.masks["from_files"] * 255
+        assert abs(np.median(mask[mask > 50]) - (100 + index)) < 1.5 and 0.2 < (mask > 50).mean() < 0.8 and face.face.frame == index
+        assert crop(np.zeros((256, 256, 3), np.uint8), face.face, 300, "head").coverage == "head"

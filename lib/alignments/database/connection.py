@@ -211,10 +211,10 @@ def locked(path: Path) -> Lock:
 
 def _code(error: sqlite3.Error | UnicodeDecodeError) -> int:
     """SQLite's extended code; that of damage where it gives none."""
-    try:
-        return error.sqlite_errorcode
-    except AttributeError:
-        return sqlite3.SQLITE_CORRUPT
+    if isinstance(error, sqlite3.Error):
+        with contextlib.suppress(AttributeError):
+            return error.sqlite_errorcode
+    return sqlite3.SQLITE_CORRUPT
 
 
 def _in_words(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> FaceswapError:

@@ -84,11 +84,11 @@ def check_schema(database: sqlite3.Connection, version: int) -> None:
     """Raises Unfit where `database` has anything but the tables and columns of the format `version`; sqlite3.Error
     where it is damaged.
     """
-    found = database.execute(f"SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT {MOST_TABLES + 1}").fetchall()
-    if len(found) > MOST_TABLES:
+    entries = database.execute(f"SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT {MOST_TABLES + 1}").fetchall()
+    if len(entries) > MOST_TABLES:
         raise Unfit("it has too many tables")
     tables = {}
-    for kind, name, table, sql in found:
+    for kind, name, table, sql in entries:
         own = kind == "index" and sql is None and table in TABLES
         if not own and (kind != "table" or name not in TABLES or name != table):
             raise Unfit(f"it has a {_shown(kind)} {_shown(name)}, which no store has")
@@ -99,22 +99,21 @@ def check_schema(database: sqlite3.Connection, version: int) -> None:
     for table, columns in TABLES.items():
         if table not in tables:
             raise Unfit(f"it has no table {table}")
-        told = database.execute(f"PRAGMA table_xinfo({table})")
-        there = {(name, kind, hidden) for _, name, kind, _, _, _, hidden in told}
+        rows = database.execute(f"PRAGMA table_xinfo({table})")
+        present = {(name, kind, hidden) for _, name, kind, _, _, _, hidden in rows}
         known, needed = ({(column, kind, 0) for column, kind, _, since in columns if since <= last}
                          for last in (LATEST, version))
-        if not needed <= there <= known:
+        if not needed <= present <= known:
             raise Unfit(f"its table {table} has other columns")
 
 
 def check_values(database: sqlite3.Connection) -> None:
     """Raises Unfit where a value of a store, whose schema was checked, is of another type or out of bounds."""
     for table, columns in TABLES.items():
-        here = {name for _, name, *_ in database.execute(f"PRAGMA table_xinfo({table})")}
-        columns = [column for column in columns if column[0] in here]
-        good = [condition.format(column) for column, _, condition, _ in columns]
-        if database.execute(f"SELECT 1 FROM {table} WHERE NOT ({' AND '.join(good)}) LIMIT 1").fetchone():
-            for (column, *_), condition in zip(columns, good):
+        present = {name for _, name, *_ in database.execute(f"PRAGMA table_xinfo({table})")}
+        conditions = {column: condition.format(column) for column, _, condition, _ in columns if column in present}
+        if database.execute(f"SELECT 1 FROM {table} WHERE NOT ({' AND '.join(conditions.values())}) LIMIT 1").fetchone():
+            for column, condition in conditions.items():
                 if database.execute(f"SELECT 1 FROM {table} WHERE NOT ({condition}) LIMIT 1").fetchone():
                     raise Unfit(f"a value of {column} in its table {table} is of another kind, or out of bounds")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,7 +101,7 @@ def _plain(value: Any) -> Any:
         return value.to_json()
     if isinstance(value, Shard):
         return [value.number, value.count]
-    if dataclasses.is_dataclass(value):
+    if isinstance(value, SourceIdentity | PluginRecord | ImportRecord):
         return dataclasses.asdict(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
@@ -122,7 +123,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-_READERS = {
+_READERS: dict[str, Callable[[Any], Any]] = {
     "source": _source, "detector": _plugin, "aligner": _plugin, "rotate": tuple, "complete": tuple, "losses": tuple,
     "shard": lambda value: Shard(*value), "people_filter": PeopleFilter.from_json,
     "folder_filters": lambda value: {folder: PeopleFilter.from_json(item) for folder, item in value.items()},

@@ -25,7 +25,7 @@ from lib.facesets.cutting import Cut
 from lib.facesets.folder import FaceFolder
 from lib.files.reading import as_json
 from lib.media.base import FrameSource
-from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS, Aligner, Detector
+from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS, Aligner, Detector, Plugin
 from lib.registry import Registry
 from lib.system.progress import progress
 from lib.types import Shard
@@ -239,6 +239,6 @@ def _check_shard(store: AlignmentStore, recorded: Shard | None, shard: Shard | N
     raise FaceswapError(f"{store.path} was begun for {whole}, this run asks for {shard.number}/{shard.count}. Name another file with -p.")
 
 
-def describe(plugin: Any, registry: Registry) -> PluginRecord:
+def describe(plugin: Plugin, registry: Registry) -> PluginRecord:
     """A plugin and its options as the store keeps them."""
-    return PluginRecord(registry.name_of(plugin), as_json(dataclasses.asdict(plugin), str))
+    return PluginRecord(registry.name_of(plugin), as_json(plugin.options(), str))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import queue
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -67,10 +66,10 @@ class FrameWork:
     def on_all_cores(self, jobs: Iterable[FrameJob], detector: Detector, aligner: Aligner, workers: int | None) -> Iterator[FrameResult]:
         """The results of all jobs, in order. No two threads use one detector at a time."""
         workers = workers or device.cores()
-        kits = queue.SimpleQueue()
+        kits: queue.SimpleQueue[tuple[Detector, Aligner]] = queue.SimpleQueue()
         kits.put((detector, aligner))
         for _ in range(workers - 1):
-            kits.put((dataclasses.replace(detector), dataclasses.replace(aligner)))
+            kits.put((detector.copy(), aligner.copy()))
         batches = _Batches(jobs)
 
         def work(batch: list[FrameJob]) -> list[FrameResult]:
