@@ -36,7 +36,7 @@ REGISTRIES = {registry.kind: registry for registry in
               (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, COLORS, BLENDERS, WRITERS)}
 
 
-class Plugin(ABC):
+class Plugin:
     """What all plugins have in common: each is a dataclass whose fields are its options."""
 
     def options(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Plugin(ABC):
         return dataclasses.replace(cast("Any", self))
 
 
-class Detector(Plugin):
+class Detector(Plugin, ABC):
     """Finds faces. One instance serves one thread."""
 
     search: int = 640  # pixels, longer side: larger pictures are shrunk to it before they are searched
@@ -69,7 +69,7 @@ class Detector(Plugin):
         return self
 
 
-class Aligner(Plugin):
+class Aligner(Plugin, ABC):
     """Finds landmarks of a face. One instance serves one thread."""
 
     @abstractmethod
@@ -80,7 +80,7 @@ class Aligner(Plugin):
         """
 
 
-class Masker(Plugin):
+class Masker(Plugin, ABC):
     """Says which pixels of a crop belong to the face. Threads share a masker.
 
     `aligned.coverage` says how much of the head the crop shows. extract and mask ask for the "whole" crop, 256
@@ -100,7 +100,7 @@ class Masker(Plugin):
         return self.options()
 
 
-class Recognizer(Plugin):
+class Recognizer(Plugin, ABC):
     """Describes whose face it is. Threads share a recognizer.
 
     The likeness of two faces is the cosine of their embeddings, each less `average`: 1 is the same picture,
