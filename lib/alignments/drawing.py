@@ -11,6 +11,7 @@ import numpy as np
 from lib.alignments.left_out import REASONS
 from lib.alignments.store import StoredFace
 from lib.faces.geometry import crop_matrix, invert, transform_points
+from lib.media.pictures.contact_sheet import text_line
 
 FOUND, FILLED, LEFT_OUT = (40, 230, 90), (255, 150, 0), (150, 150, 150)
 MASKS = ((255, 70, 220), (70, 200, 255), (255, 235, 60), (255, 90, 90))
@@ -19,7 +20,6 @@ LINES = (range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36), 
 SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 TINT, OUTLINE = (255, 40, 120), (255, 255, 0)  # colours that few faces have
 STRENGTH = 0.4  # of the tint where the mask is 1
-BAR = 24  # pixels above each picture for its name
 
 
 def draw(image: np.ndarray, faces: Sequence[StoredFace], masks: bool = False) -> np.ndarray:
@@ -83,7 +83,7 @@ def _write(image: np.ndarray, lines: Sequence[tuple[str, tuple[int, int, int]]],
 def masks_side_by_side(image: np.ndarray, masks: Mapping[str, np.ndarray]) -> np.ndarray:
     """`image` (S, S, 3) uint8 RGB as it is, then once for each of `masks` (M, M, 1) float32 by name, tinted where the mask is.
 
-    A line runs where a mask is 0.5. Returns (S + BAR, (1 + number of masks) * S, 3) uint8 RGB.
+    A line runs where a mask is 0.5. Returns (S + LINE, (1 + number of masks) * S, 3) uint8 RGB.
     """
     pictures = [_named(image, "")]
     for name, mask in masks.items():
@@ -96,6 +96,4 @@ def masks_side_by_side(image: np.ndarray, masks: Mapping[str, np.ndarray]) -> np
 
 
 def _named(image: np.ndarray, name: str) -> np.ndarray:
-    bar = np.zeros((BAR, image.shape[1], 3), np.uint8)
-    cv2.putText(bar, name, (6, BAR - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
-    return np.vstack([bar, image])
+    return np.vstack([text_line(name, image.shape[1], 0), image])

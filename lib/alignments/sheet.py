@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from lib.alignments.store import AlignmentStore
 from lib.facesets.folder import FaceFolder, Origin, read_face
-from lib.media.pictures import picture_file
+from lib.media.pictures import contact_sheet, picture_file
+from lib.media.pictures.contact_sheet import resized, text_line
 from lib.sampling import evenly
 from lib.system.logs import counted
 
-TILE, ACROSS, LINE = 112, 8, 24  # pixels a side of a face, faces a row, pixels of a line of text
+TILE, COLUMNS = 112, 8  # pixels a side of a face, faces a row
+WIDTH = TILE * COLUMNS
 PEOPLE = 12  # that have a row each
 ROWS = 6  # where people were not told apart
-BACKGROUND, INK = 24, (230, 230, 230)
 
 
 def write_sheet(path: Path, folder: FaceFolder, source: Path, store: AlignmentStore) -> None:
@@ -30,26 +28,14 @@ def write_sheet(path: Path, folder: FaceFolder, source: Path, store: AlignmentSt
     people = store.whose()
     shown = [person for person in people if person is not None][:PEOPLE] + [None] * (None in people)
     for person, faces in ((person, people[person]) for person in shown):
-        count = ACROSS * (ROWS if len(people) == 1 else 1)
+        count = COLUMNS * (ROWS if len(people) == 1 else 1)
         found = [folder.find(Origin(os.path.abspath(source), frame, number, names[frame])) for frame, number in evenly(faces, count)]
-        tiles = [cv2.resize(read_face(one).image, (TILE, TILE), interpolation=cv2.INTER_AREA) for one in found if one]
+        tiles = [resized(read_face(file).image, TILE) for file in found if file]
         who = "faces of nobody in particular" if person is None else f"person {person}"
-        rows += [_line(f"{who}: {counted(len(faces), 'face')}"),
-                 *(_row(tiles[start:start + ACROSS]) for start in range(0, len(tiles), ACROSS))]
+        rows.append(text_line(f"{who}: {counted(len(faces), 'face')}", WIDTH))
+        if tiles:
+            rows.append(contact_sheet.grid(tiles, COLUMNS, contact_sheet.DARK))
     if others := [faces for person, faces in people.items() if person not in shown]:
         more = "1 more person" if len(others) == 1 else f"{len(others)} more people"
-        rows.append(_line(f"and {more} with {counted(sum(map(len, others)), 'face')}"))
-    picture_file.write(path, np.vstack(rows))
-
-
-def _line(text: str) -> np.ndarray:
-    image = np.full((LINE, TILE * ACROSS, 3), BACKGROUND, np.uint8)
-    cv2.putText(image, text, (6, LINE - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
-    return image
-
-
-def _row(tiles: list[np.ndarray]) -> np.ndarray:
-    row = np.full((TILE, TILE * ACROSS, 3), BACKGROUND, np.uint8)
-    for place, tile in enumerate(tiles):
-        row[:, place * TILE:(place + 1) * TILE] = tile
-    return row
+        rows.append(text_line(f"and {more} with {counted(sum(map(len, others)), 'face')}", WIDTH))
+    picture_file.write(path, contact_sheet.stack(rows))

@@ -8,26 +8,34 @@ import numpy as np
 
 
 class Directions(NamedTuple):
-    """Unit vectors (D, D), a row each, and how far w spreads along each, (D,), largest first."""
+    """Principal components of w, strongest first."""
 
-    vectors: np.ndarray
-    deviations: np.ndarray
+    vectors: np.ndarray  # (D, D) float32: unit vectors, one a row
+    deviations: np.ndarray  # (D,) float32: standard deviation of w along each
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(D,): share of the variance of w along each."""
+        return self.deviations ** 2 / (self.deviations ** 2).sum()
 
 
-def principal(samples: np.ndarray) -> Directions:
-    """The principal components of `samples` (N, D) of w, their signs such that the largest number of each is positive.
+def principal_directions(samples: np.ndarray) -> Directions:
+    """The principal components of `samples` (N, D) of w; the largest element of each is positive.
 
     "GANSpace: Discovering Interpretable GAN Controls", NeurIPS, 2020.
     """
-    apart = np.float64(samples) - samples.mean(0)
-    values, vectors = np.linalg.eigh(apart.T @ apart / (len(samples) - 1))
+    centred = np.float64(samples) - samples.mean(0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / (len(samples) - 1))
     vectors = vectors.T[::-1]
     largest = vectors[np.arange(len(vectors)), np.abs(vectors).argmax(1)]
-    return Directions(np.float32(vectors * np.sign(largest)[:, None]), np.float32(np.sqrt(np.maximum(values[::-1], 0))))
+    return Directions(np.float32(vectors * np.sign(largest)[:, None]),
+                      np.float32(np.sqrt(np.maximum(values[::-1], 0))))
 
 
-def moved(styles: np.ndarray, directions: Directions, number: int, deviations: float, layers: slice) -> np.ndarray:
-    """`styles` (..., L, D), those of `layers` moved along component `number` by so many `deviations`."""
+def edit_styles(styles: np.ndarray, directions: Directions, number: int, deviations: float,
+                layers: slice) -> np.ndarray:
+    """`styles` (..., L, D), those of `layers` moved along direction `number` by `deviations`."""
     styles = styles.copy()
-    styles[..., layers, :] += deviations * directions.deviations[number] * directions.vectors[number]
+    step = directions.deviations[number] * directions.vectors[number]
+    styles[..., layers, :] += deviations * step
     return styles

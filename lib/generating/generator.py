@@ -1,4 +1,4 @@
-"""A trained StyleGAN, ready to draw: from numbers of seeds to styles, and from styles to pictures."""
+"""A trained StyleGAN, ready to draw: from seeds to styles, and from styles to pictures."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 PIXELS = 1 << 20  # drawn at a time
 MOST = 16  # pictures drawn at a time
-SAMPLES = 10_000  # of w, by which its spread is known
-LATER = 1 << 40  # seed of what is drawn at random besides the seeds that users name
+SAMPLES = 10_000  # of w, to measure its spread
+RANDOM_SEED = 1 << 40  # of random draws; beyond the seeds that users name
 
 
 @dataclass(frozen=True)
 class Generator:
     """The two networks that draw faces.
 
-    A seed gives z (latent,), the mapping makes w (latent,) of it, and the synthesis draws a picture of styles (L, latent): w for each of
-    its L layers, or another for some.
+    A seed gives z (latent,), the mapping network turns it into w (latent,), and the synthesis
+    network draws a picture from styles (L, latent): a w for each of its L layers.
     """
 
     name: str  # of its folder or file
     mapping: keras.Model
     synthesis: keras.Model
-    mean: np.ndarray  # (latent,) float32: of w, as it was in training
+    mean: np.ndarray  # (latent,) float32: mean of w during training
     size: int  # side of the pictures
-    coverage: str  # of the crops that it was taught with
+    coverage: str  # of the crops that it was trained on
     digest: str = ""  # of the weights
-    faces: tuple[Path, ...] = field(default=())  # what it was taught with
-    published: bool = False  # a seed means the face that the reference programs draw for it
+    faces: tuple[Path, ...] = field(default=())  # face sets that it was trained on
+    published: bool = False  # a seed gives the face that the reference programs draw for it
 
     @property
     def latent(self) -> int:
@@ -53,15 +53,16 @@ class Generator:
         return self.synthesis.input_shape[1]
 
     def w(self, z: np.ndarray) -> np.ndarray:
-        """(N, latent) float32 of (N, latent)."""
+        """(N, latent) float32: the mapping of `z` (N, latent)."""
         return np.asarray(self.mapping.predict_on_batch(z), np.float32)
 
     def of_seeds(self, seeds: Sequence[int], truncation: float = 1.0) -> np.ndarray:
-        """(N, latent) float32: each seed's w, brought nearer to the mean: 1 leaves it, 0 is the mean.
+        """(N, latent) float32: the w of each seed, truncated: 1 leaves it, 0 gives the mean.
 
         "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019.
         """
-        return self.mean + np.float32(truncation) * (self.w(z_of(seeds, self.latent, self.published)) - self.mean)
+        return self.mean + np.float32(truncation) * (self.w(z_of(seeds, self.latent,
+                                                                 self.published)) - self.mean)
 
     def styles(self, w: np.ndarray) -> np.ndarray:
         """(N, L, latent): the same w (N, latent) for every layer."""
@@ -72,16 +73,19 @@ class Generator:
         return np.concatenate(list(self.batches(styles)))
 
     def batches(self, styles: np.ndarray) -> Iterator[np.ndarray]:
-        """The same, some at a time."""
+        """The same, `batch` pictures at a time."""
         for start in range(0, len(styles), self.batch):
-            yield as_bytes(self.synthesis.predict_on_batch(np.float32(styles[start:start + self.batch])))
+            yield to_uint8(self.synthesis.predict_on_batch(np.float32(styles[start:start
+                                                                             + self.batch])))
 
     def draw_with_noise(self, styles: np.ndarray) -> np.ndarray:
-        """The same, with other noise in each picture, at each call."""
+        """The same, with new random noise in each picture."""
         from keras import ops
 
-        return np.concatenate([as_bytes(ops.convert_to_numpy(self.synthesis(np.float32(styles[start:start + self.batch]), training=True)))
-                               for start in range(0, len(styles), self.batch)])
+        parts = (np.float32(styles[start:start + self.batch])
+                 for start in range(0, len(styles), self.batch))
+        return np.concatenate([to_uint8(ops.convert_to_numpy(self.synthesis(part, training=True)))
+                               for part in parts])
 
     @property
     def batch(self) -> int:
@@ -89,47 +93,55 @@ class Generator:
         return int(np.clip(PIXELS // self.size ** 2, 1, MOST))
 
     @cached_property
-    def sampled(self) -> np.ndarray:
-        """(SAMPLES, latent) float32: w of so many faces, always the same."""
-        z = np.random.default_rng(LATER).standard_normal((SAMPLES, self.latent), np.float32)
+    def samples(self) -> np.ndarray:
+        """(SAMPLES, latent) float32: w of random faces, always the same ones."""
+        z = np.random.default_rng(RANDOM_SEED).standard_normal((SAMPLES, self.latent), np.float32)
         return np.concatenate([self.w(part) for part in np.split(z, 10)])
 
 
 def z_of(seeds: Sequence[int], latent: int, published: bool = False) -> np.ndarray:
-    """(N, latent) float32, standard normal: a seed gives the same whatever else is asked; with `published`, as the reference programs
-    draw it, such as generate.py of stylegan2-ada-pytorch."""
+    """(N, latent) float32, standard normal: z of each seed, whatever the others are.
+
+    With `published`, as reference programs draw it, such as generate.py of stylegan2-ada-pytorch.
+    """
     if published:
-        return np.concatenate([np.random.RandomState(seed).randn(1, latent) for seed in seeds]).astype(np.float32)
-    return np.stack([np.random.default_rng(seed).standard_normal(latent, np.float32) for seed in seeds])
+        return np.concatenate([np.random.RandomState(seed).randn(1, latent)
+                               for seed in seeds]).astype(np.float32)
+    return np.stack([np.random.default_rng(seed).standard_normal(latent, np.float32)
+                     for seed in seeds])
 
 
-def as_bytes(drawn: np.ndarray) -> np.ndarray:
-    """uint8 of what a synthesis draws, about -1 to 1."""
+def to_uint8(drawn: np.ndarray) -> np.ndarray:
+    """uint8 of what a synthesis network draws, about -1 to 1."""
     return np.rint(np.clip((drawn + 1) * 127.5, 0, 255)).astype(np.uint8)
 
 
 def load_generator(folder: Path, save: str | None = None) -> Generator:
-    """The newest good save of the StyleGAN in `folder`, or that called `save`; its averaged weights where there are such.
+    """The StyleGAN in `folder`, from its newest good checkpoint or the one called `save`; averaged
+    weights where it has them.
 
-    Raises FaceswapError where the folder holds no such model, an unfinished or a damaged one.
+    Raises FaceswapError where the folder holds no such model, or a damaged one.
     """
     options = checkpoint.read_options(folder)
     from lib.nn import backend  # imports Keras, which takes seconds
 
-    backend.set_up("float32")  # what training spares with fewer bits is nothing here, and fine tones would be lost
+    backend.set_up("float32")  # fewer bits would lose fine tones
     model = MODELS.create(options["model"], **options["options"])
     if model.swaps:
-        raise FaceswapError(f"The model in {folder} is of the kind {options['model']!r}, which draws no new faces. Train one that does: "
+        raise FaceswapError(f"The model in {folder} is of the kind {options['model']!r}, which "
+                            "draws no new faces. Train one that does: "
                             "faceswap.py train -t stylegan -A FACES -m MODEL")
-    every = build_networks(folder, model)
-    networks = {name: every[name] for name in ("mapping", "synthesis")}
+    all_networks = build_networks(folder, model)
+    networks = {name: all_networks[name] for name in ("mapping", "synthesis")}
     _, state = checkpoint.load_newest(folder, networks, save)
-    digest = hashlib.sha256(json.dumps([options["model"], options["options"], state.files], sort_keys=True).encode()).hexdigest()
-    taught = options.get("faces", {}).get("a", {})
-    return Generator(folder.resolve().name, networks["mapping"], networks["synthesis"], mean_of(networks["mapping"]), model.size,
-                     model.coverage, digest, tuple(map(Path, taught.get("folders", ()))))
+    digest = hashlib.sha256(json.dumps([options["model"], options["options"], state.files],
+                                       sort_keys=True).encode()).hexdigest()
+    training_set = options.get("faces", {}).get("a", {})
+    return Generator(folder.resolve().name, networks["mapping"], networks["synthesis"],
+                     mean_of(networks["mapping"]), model.size,
+                     model.coverage, digest, tuple(map(Path, training_set.get("folders", ()))))
 
 
 def mean_of(mapping: keras.Model) -> np.ndarray:
-    """(latent,) float32: the running mean of w that the mapping keeps."""
+    """(latent,) float32: the running mean of w that the mapping network keeps."""
     return mapping.get_layer("mean_style").mean.numpy()

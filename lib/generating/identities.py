@@ -1,124 +1,136 @@
-"""New people: faces that are like nobody's whom the generator was taught with, and many pictures of each."""
+"""New people: generated faces that resemble nobody in the training set, and many pictures of each.
+
+Embeddings are (N, D) float32; a likeness is as `lib.faces.likeness.likeness` tells it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from lib.faces.likeness import likeness
 from lib.faces.traits import openings, yaw_pitch
-from lib.generating.faces import aligned_faces
-from lib.generating.generator import LATER, Generator
-from lib.plugin import Aligner, Detector, Recognizer
+from lib.generating.faces import Tools, draw_aligned
+from lib.generating.generator import RANDOM_SEED, Generator
+from lib.plugin import Recognizer
 from lib.types import AlignedFace
 
-TRIED = 6  # times as many pictures are drawn of a person as are asked for, at most
+MOST_TRIES = 6  # pictures drawn at most, for each that is asked for
 ROUND = 64  # pictures drawn between two looks at whether they suffice
-OFTEN = 2  # times as many as are asked for have to pass before the most varied are chosen
-STRONG, WEAK = 1.0, 0.25  # share of the way to somebody else's style: in the layers of pose, in all
-SCALES = np.array([15.0, 10.0, 0.1, 0.1])  # degrees of yaw and of pitch, eyes and mouth: what counts as a difference of 1
+SURPLUS = 2  # pictures that pass, for each that is asked for, before the most varied are chosen
+POSE_SHARE, ANY_SHARE = 1.0, 0.25  # of the way to another style: in the layers of pose, in all
+# Differences that count as 1: degrees of yaw and pitch, openness of eyes and mouth
+TRAIT_SCALES = np.array([15.0, 10.0, 0.1, 0.1])
 
 
-class Drawn(NamedTuple):
-    """One picture of a person."""
+class GeneratedFace(NamedTuple):
+    """One picture of a new person."""
 
     aligned: AlignedFace
-    own: float  # likeness to the person's first picture
-    strangers: float  # the largest likeness to anybody that the generator was taught with
+    likeness: float  # to the person's first picture
+    stranger: float  # the largest likeness to anybody else
 
 
-@dataclass(frozen=True)
-class Tools:
-    """What finds faces and says whose they are."""
+def choose_people(embeddings: np.ndarray, known: np.ndarray, count: int, recognizer: Recognizer
+                  ) -> list[int]:
+    """Indices of up to `count` of `embeddings` that resemble `known` and each other least.
 
-    detector: Detector
-    aligner: Aligner
-    recognizer: Recognizer
-
-
-def choose(embeddings: np.ndarray, known: np.ndarray, count: int, recognizer: Recognizer) -> list[int]:
-    """Indices of `count` of `embeddings` (N, D) that are least like any of `known` (M, D) and each other, in turn.
-
-    Each is below the recognizer's `same` to all of these, and far enough from the average to tell; fewer are given where no more are so.
+    Each is below the recognizer's `same` to all of these, and clear enough to tell.
     """
-    nearest = _largest(embeddings, known, recognizer)
-    telling = np.linalg.norm(embeddings - recognizer.average, axis=1) >= recognizer.telling
-    nearest = np.where(telling, nearest, np.inf)
+    nearest = _largest_likeness(embeddings, known, recognizer)
+    distances = np.linalg.norm(embeddings - recognizer.average, axis=1)
+    nearest = np.where(distances >= recognizer.telling, nearest, np.inf)
     chosen: list[int] = []
     while len(chosen) < min(count, len(embeddings)):
         best = int(nearest.argmin())
         if nearest[best] >= recognizer.same:
             break
         chosen.append(best)
-        nearest = np.maximum(nearest, likeness(embeddings, embeddings[best:best + 1], recognizer)[:, 0])
+        to_best = likeness(embeddings, embeddings[best:best + 1], recognizer)[:, 0]
+        nearest = np.maximum(nearest, to_best)
         nearest[best] = np.inf
     return chosen
 
 
-def variations(generator: Generator, w: np.ndarray, number: int) -> Iterator[np.ndarray]:
-    """Without end, styles (ROUND, L, latent) of faces like that of `w` (latent,), no two of two people's `number`s alike.
+def vary_styles(generator: Generator, w: np.ndarray, person: int) -> Iterator[np.ndarray]:
+    """Without end, styles (ROUND, L, latent) of faces like that of `w` (latent,); other ones for
+    each number `person`.
 
-    In the two coarsest layers, which carry pose, a part of the way to somebody else, and in all a small part; after what the layers of
-    "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019, were found to carry.
+    The two coarsest layers, which carry pose, move up to the whole way to another random style,
+    all layers a smaller share. "A Style-Based Generator Architecture for Generative Adversarial
+    Networks", CVPR, 2019, says what layers carry.
     """
-    random = np.random.default_rng((LATER, number))
+    random = np.random.default_rng((RANDOM_SEED, person))
     while True:
         z = random.standard_normal((2 * ROUND, generator.latent), np.float32)
-        coarse, other = np.split(generator.w(z), 2)
+        poses, variations = np.split(generator.w(z), 2)
         styles = generator.styles(np.repeat(w[None], ROUND, 0))
-        styles[:, :2] += STRONG * random.random((ROUND, 1, 1), np.float32) * (coarse - w)[:, None]
-        yield styles + WEAK * random.random((ROUND, 1, 1), np.float32) * (generator.styles(other) - w)
+        pose_shares = POSE_SHARE * random.random((ROUND, 1, 1), np.float32)
+        styles[:, :2] += pose_shares * (poses - w)[:, None]
+        shares = ANY_SHARE * random.random((ROUND, 1, 1), np.float32)
+        yield styles + shares * (generator.styles(variations) - w)
 
 
-def pictures_of(generator: Generator, w: np.ndarray, number: int, first: np.ndarray, known: np.ndarray, count: int,
-                tools: Tools) -> list[Drawn]:
-    """Up to `count` faces of the person of `w` (latent,), whose first picture has the embedding `first` (D,): taken for that person by the
-    recognizer, and for nobody whose embedding is among `known` (M, D), with poses and expressions as different as may be."""
-    passed: list[Drawn] = []
+def draw_person(generator: Generator, w: np.ndarray, person: int, embedding: np.ndarray,
+                known: np.ndarray, count: int, tools: Tools) -> list[GeneratedFace]:
+    """Up to `count` faces of the person of `w` (latent,), as varied in pose and expression as can
+    be.
+
+    The recognizer takes each for the person whose first picture has the `embedding` (D,), and for
+    nobody of `known` (M, D).
+    """
+    recognizer = tools.recognizer
+    passed: list[GeneratedFace] = []
     drawn = 0
-    for styles in variations(generator, w, number):
+    for styles in vary_styles(generator, w, person):
         if drawn == 0:
             styles[0] = w
-        faces = [face for face in aligned_faces(generator, styles, tools.detector, tools.aligner) if face]
+        faces = [face for face in draw_aligned(generator, styles, tools) if face]
         drawn += len(styles)
         if faces:
-            embeddings = tools.recognizer.embed(faces)
-            own, strangers = likeness(embeddings, first[None], tools.recognizer)[:, 0], _largest(embeddings, known, tools.recognizer)
-            passed += [Drawn(face, float(one), float(other)) for face, one, other in zip(faces, own, strangers)
-                       if one >= tools.recognizer.same > other]
-        if len(passed) >= OFTEN * count or drawn >= max(ROUND, TRIED * count):
+            embeddings = recognizer.embed(faces)
+            same = likeness(embeddings, embedding[None], recognizer)[:, 0].tolist()
+            strangers = _largest_likeness(embeddings, known, recognizer).tolist()
+            passed += [face for face in map(GeneratedFace, faces, same, strangers)
+                       if face.likeness >= recognizer.same > face.stranger]
+        if len(passed) >= SURPLUS * count or drawn >= max(ROUND, MOST_TRIES * count):
             break
-    return [passed[place] for place in varied(np.array([_traits(one.aligned) for one in passed]).reshape(-1, 4), count)]
+    traits = np.array([_traits(face.aligned) for face in passed]).reshape(-1, 4)
+    return [passed[index] for index in most_varied(traits, count)]
 
 
-def varied(traits: np.ndarray, count: int) -> list[int]:
-    """Indices of up to `count` rows of (N, K), the first and then always that which is farthest from all before."""
-    if not len(traits):
+def most_varied(rows: np.ndarray, count: int) -> list[int]:
+    """Indices of up to `count` of `rows` (N, K): the first, then always the one that is farthest
+    from all chosen before."""
+    if not len(rows):
         return []
-    chosen, apart = [0], np.linalg.norm(traits - traits[0], axis=1)
-    while len(chosen) < min(count, len(traits)):
-        apart[chosen] = -1
-        chosen.append(int(apart.argmax()))
-        apart = np.minimum(apart, np.linalg.norm(traits - traits[chosen[-1]], axis=1))
+    chosen, distances = [0], np.linalg.norm(rows - rows[0], axis=1)
+    while len(chosen) < min(count, len(rows)):
+        distances[chosen] = -1
+        chosen.append(int(distances.argmax()))
+        distances = np.minimum(distances, np.linalg.norm(rows - rows[chosen[-1]], axis=1))
     return chosen
 
 
+def likeness_within(embeddings: np.ndarray, recognizer: Recognizer) -> tuple[float, float]:
+    """Mean and smallest likeness of `embeddings` to each other; 1 of a single one."""
+    if len(embeddings) < 2:
+        return 1.0, 1.0
+    pairs = likeness(embeddings, embeddings, recognizer)[np.triu_indices(len(embeddings), 1)]
+    return float(pairs.mean()), float(pairs.min())
+
+
 def _traits(aligned: AlignedFace) -> np.ndarray:
+    """(4,): pose and expression, in TRAIT_SCALES."""
     try:
-        return np.array([*yaw_pitch(aligned), *openings(aligned.face.landmarks)]) / SCALES
+        return np.array([*yaw_pitch(aligned), *openings(aligned.face.landmarks)]) / TRAIT_SCALES
     except ValueError:  # the landmarks make no face
         return np.zeros(4)
 
 
-def _largest(embeddings: np.ndarray, known: np.ndarray, recognizer: Recognizer) -> np.ndarray:
-    """(N,): of each the likeness to who is most alike."""
+def _largest_likeness(embeddings: np.ndarray, known: np.ndarray, recognizer: Recognizer
+                      ) -> np.ndarray:
+    """(N,): likeness of each to the nearest of `known`."""
     return likeness(embeddings, known, recognizer).max(1, initial=-1.0)
-
-
-def spread(embeddings: np.ndarray, recognizer: Recognizer) -> Sequence[float]:
-    """Mean and smallest likeness of (N, D) to each other, N at least 2."""
-    alike = likeness(embeddings, embeddings, recognizer)[np.triu_indices(len(embeddings), 1)]
-    return float(alike.mean()), float(alike.min())

@@ -1,4 +1,4 @@
-"""How evenly generated faces change along W."""
+"""How smoothly generated faces change along W."""
 
 from __future__ import annotations
 
@@ -16,34 +16,39 @@ EPSILON = 1e-4  # of the way from one w to another
 PAIRS = 64
 
 
-def path_length(generator: Generator, pairs: int = PAIRS, seen: Callable | None = None) -> float:
-    """Perceptual path length in W: the mean, over so many pairs of faces and a random place between each two, of the squared distance of
-    what a network sees in two pictures a tiny step apart, by the square of the step. Less is smoother.
+def path_length(generator: Generator, pairs: int = PAIRS, features_of: Callable | None = None
+                ) -> float:
+    """Perceptual path length in W, lower for smoother: mean over random places between `pairs` of
+    faces of the squared feature distance of two pictures a tiny step apart, by the step squared.
 
-    "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019. The features are dlib's, in place of VGG's,
-    so that its scale is its own. `seen` takes pictures (N, S, S, 3) in [0, 1] and gives arrays (N, ...), those of dlib if None.
+    "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019, with
+    features of dlib's network instead of VGG's, so that the scale differs. `features_of` takes
+    pictures (N, S, S, 3) RGB in [0, 1] and gives arrays (N, ...).
     """
     random = np.random.default_rng(0)
     total = 0.0
-    seen = seen or _seen
+    features_of = features_of or _features
 
-    def apart(one, other):
-        here, there = ((generator.synthesis(styles) + 1) / 2 for styles in (one, other))
-        return sum(ops.sum(ops.square(left - right)) for left, right in zip(seen(here), seen(there)))
+    def squared_distance(styles, next_styles):
+        first, second = (features_of((generator.synthesis(part) + 1) / 2)
+                         for part in (styles, next_styles))
+        return sum(ops.sum(ops.square(left - right)) for left, right in zip(first, second))
 
-    apart = backend.compiled(apart)
+    squared_distance = backend.compiled(squared_distance)
     for _ in progress(range(pairs), "path length", pairs, unit="pair"):
-        one, other = generator.sampled[random.integers(len(generator.sampled), size=2)]
+        start, end = generator.samples[random.integers(len(generator.samples), size=2)]
         place = np.float32(random.random())
-        styles = [generator.styles((one + (place + step) * (other - one))[None].astype(np.float32)) for step in (0, np.float32(EPSILON))]
-        total += float(ops.convert_to_numpy(apart(*map(ops.convert_to_tensor, styles)))) / EPSILON ** 2
+        w = [start + share * (end - start) for share in (place, place + np.float32(EPSILON))]
+        styles = [ops.convert_to_tensor(generator.styles(np.float32(part[None]))) for part in w]
+        total += float(ops.convert_to_numpy(squared_distance(*styles))) / EPSILON ** 2
     return total / pairs
 
 
-def _seen(pictures) -> list:
-    """What `feature_distance` compares: at each of five depths features of length 1 at each place, by the number of places."""
-    found = []
-    for each in features(pictures):
-        each = each * ops.rsqrt(ops.sum(ops.square(each), -1, keepdims=True) + 1e-12)
-        found.append(each / np.sqrt(each.shape[1] * each.shape[2] * 5))
-    return found
+def _features(pictures) -> list:
+    """What `feature_distance` compares: at each of five depths features of unit length at each
+    place, divided by the number of places."""
+    normalised = []
+    for maps in features(pictures):
+        maps = maps * ops.rsqrt(ops.sum(ops.square(maps), -1, keepdims=True) + 1e-12)
+        normalised.append(maps / np.sqrt(maps.shape[1] * maps.shape[2] * 5))
+    return normalised

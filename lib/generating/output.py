@@ -1,4 +1,4 @@
-"""Where generate writes: a folder in which nothing of anybody else's is replaced."""
+"""Where generate writes: a folder in which only its own files are replaced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """Files in a folder, each named in the record of the run; what an earlier run's record names may be replaced."""
+    """Files in a folder, each named in the record of the run. Files that an earlier record names
+    may be replaced."""
 
     def __init__(self, folder: Path, record: Record):
         """Makes the folder. Raises FaceswapError where that is not possible."""
@@ -27,40 +28,43 @@ class Output:
             make_folder(folder)
         self._folder, self._record = folder, record
         before = record.before()
-        self._ours = list(before.get("files", ())) if before.get("command") == "generate" else []
+        self._files = list(before.get("files", ())) if before.get("command") == "generate" else []
 
     def path(self, name: str) -> Path:
-        """Where the file of this name goes. Raises FaceswapError where there is one that generate did not write."""
+        """Path of a file to write. Raises FaceswapError where generate did not write the file
+        there."""
         path = self._folder / name
-        if path.exists() and name not in self._ours:
-            raise FaceswapError(f"{path} is there already, and not from generate. Take it away, or choose another folder with -o.")
+        if path.exists() and name not in self._files:
+            raise FaceswapError(f"{path} exists, and is not from generate. Move it away, or choose "
+                                "another folder with -o.")
         return path
 
     def claim(self, *names: str) -> None:
-        """Raises FaceswapError, before any work, where one of the files could not be written."""
+        """Raises FaceswapError, before any work, where one of these files could not be written."""
         for name in names:
             self.path(name)
 
-    def wrote(self, name: str) -> None:
-        """Notes that the file of this name is from generate."""
-        if name not in self._ours:
-            self._ours.append(name)
-        self._record.note(files=self._ours)
+    def note(self, name: str) -> None:
+        """Notes in the record that generate wrote this file."""
+        if name not in self._files:
+            self._files.append(name)
+        self._record.note(files=self._files)
         self._record.keep()
 
     def picture(self, name: str, image: np.ndarray, mark: Mark | None) -> None:
         """Writes `image` (H, W, 3) uint8 RGB."""
         picture_file.write(self.path(name), image, mark=mark)
-        self.wrote(name)
+        self.note(name)
 
     def check_empty(self, *names: str) -> None:
-        """Raises FaceswapError, before any work, where one of these folders in it holds anything."""
-        for path in map(self._folder.__truediv__, names):
+        """Raises FaceswapError, before any work, where one of these subfolders holds anything."""
+        for path in (self._folder / name for name in names):
             if path.exists() and (path.is_file() or any(path.iterdir())):
-                raise FaceswapError(f"{path} holds something already. Take it away, or choose another folder with -o.")
+                raise FaceswapError(f"{path} holds something already. Move it away, or choose "
+                                    "another folder with -o.")
 
     def folder(self, name: str) -> Path:
-        """A folder in it."""
+        """Makes a subfolder."""
         path = self._folder / name
         with disk_errors(path):
             make_inner_folder(path)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from lib.media.pictures.contact_sheet import stack, text_line
 from lib.types import Face
 
-TILE, ACROSS, LINE = 320, 6, 26  # pixels a side of a face, faces a row, pixels of a line of text
+TILE, COLUMNS = 320, 6  # pixels a side of a face, faces a row
 LARGER = 0.6  # of the largest face's side: faces of at least that are shown
 AROUND = 2.0  # a tile's side, of the larger side of the landmarks' box
-BACKGROUND, INK = 24, (230, 230, 230)
 
 
 def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], faces: Sequence[Sequence[Face]], names: Sequence[str]) -> np.ndarray:
@@ -21,15 +21,13 @@ def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], faces: Sequence[Sequ
     The larger ones take turns from frame to frame. Each row has the same frames, (H, W, 3) uint8 RGB each; `names` are theirs, written above.
     """
     lines = []
-    for start in range(0, len(names), ACROSS):
-        some = range(start, min(start + ACROSS, len(names)))
-        lines.append(np.hstack([_line(names[place], TILE) for place in some]))
+    for start in range(0, len(names), COLUMNS):
+        some = range(start, min(start + COLUMNS, len(names)))
+        lines.append(np.hstack([text_line(names[place], TILE) for place in some]))
         for label, images in rows:
-            lines.append(_line(label, TILE * len(some)))
+            lines.append(text_line(label, TILE * len(some)))
             lines.append(np.hstack([_around(images[place], faces[place], place) for place in some]))
-    width = max(line.shape[1] for line in lines)
-    return np.vstack([cv2.copyMakeBorder(line, 0, 0, 0, width - line.shape[1], cv2.BORDER_CONSTANT, value=(BACKGROUND,) * 3)
-                      for line in lines])
+    return stack(lines)
 
 
 def _around(image: np.ndarray, faces: Sequence[Face], turn: int) -> np.ndarray:
@@ -47,9 +45,3 @@ def _around(image: np.ndarray, faces: Sequence[Face], turn: int) -> np.ndarray:
         whole = cv2.getRectSubPix(image, (round(side), round(side)), (float(middle[0]), float(middle[1])))
         return cv2.resize(whole, (TILE, TILE), interpolation=cv2.INTER_AREA)
     return cv2.warpAffine(image, matrix, (TILE, TILE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _line(text: str, width: int) -> np.ndarray:
-    image = np.full((LINE, width, 3), BACKGROUND, np.uint8)
-    cv2.putText(image, text, (6, LINE - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
-    return image

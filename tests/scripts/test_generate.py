@@ -12,7 +12,7 @@ from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
 from lib.provenance.reading import INTACT, UNMARKED, provenance_of
 
-SIZE, TILE, LINE = 64, 96, 20
+SIZE, TILE, LINE = 64, 96, 24
 
 
 @pytest.fixture(scope="module")

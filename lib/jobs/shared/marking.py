@@ -38,7 +38,7 @@ class Marking:
     settings: dict[str, Any]  # options that the mark names
     done: Done  # what was done to the original
 
-    def mark(self, original: Path, models: Mapping[str, str] | None = None, hash_of: Callable[[], str | None] = lambda: None) -> Mark:
+    def mark(self, original: Path | None, models: Mapping[str, str] | None = None, hash_of: Callable[[], str | None] = lambda: None) -> Mark:
         """The mark of what is made of `original` by `models` (names by SHA-256); `hash_of` gives the SHA-256 of the original."""
         from lib.provenance.marking import Mark
 

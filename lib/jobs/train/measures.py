@@ -12,7 +12,7 @@ import numpy as np
 from lib.evaluation import held_out
 from lib.evaluation.detail import PICTURES, PartsOfB
 from lib.evaluation.frames import Kit
-from lib.evaluation.generator_progress import DrawnFaces
+from lib.evaluation.generator_progress import GeneratedFaces
 from lib.facesets.folder import FaceFile
 from lib.jobs.shared.compositing import compositor_of, eyes_of
 from lib.jobs.shared.options import CompositingOptions
@@ -62,8 +62,8 @@ def of_drawn(faces: Sequence[FaceFile], model: FaceModel,
     """What measures how like the training `faces` those are that a model draws."""
 
     @cache
-    def opened() -> DrawnFaces:
-        return DrawnFaces([file.aligned for file in faces], model.size, model.coverage,
+    def opened() -> GeneratedFaces:
+        return GeneratedFaces([file.aligned for file in faces], model.size, model.coverage,
                           recognizer())
 
     return lambda draw: opened().measured(draw)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lib.faces.geometry import INNER, MEAN_FACE
+from lib.media.pictures.contact_sheet import LINE
 from lib.sampling import middles
-from lib.swapping.sheet import LINE, TILE, sheet
+from lib.swapping.sheet import TILE, sheet
 from lib.types import Detection, Face
 
 
