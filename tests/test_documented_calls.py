@@ -73,7 +73,7 @@ def output(project) -> str:
 def test_they_run(output, project):
     for heading, _ in examples():
         assert f"== {heading}\n" in output
-    for name in ("out.mp4", "report/report.html", "model/saves"):
+    for name in ("out.mp4", "swapped.mp4", "report/report.html", "model/saves"):
         assert (project / name).exists(), name
 
 
