@@ -103,7 +103,7 @@ def _pairs(original: FrameSource, swapped: FrameSource, faces_of: Callable[[int]
                                 "Compare a clip with what was made of it.")
         if first.image.shape != second.image.shape:
             sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (first.image, second.image)]
-            raise FaceswapError(f"Frame {first.index} is {sizes[0]} in {original.path} and {sizes[1]} in {swapped.path}: "
+            raise FaceswapError(f"Frame {first.index + 1} is {sizes[0]} in {original.path} and {sizes[1]} in {swapped.path}: "
                                 "they are not of one size. Compare a clip with what was made of it.")
         yield Pair(first.index, first.image, second.image, tuple(faces_of(first.index)), first.name)
 

@@ -42,7 +42,7 @@ class Pair:
 class FrameScores:
     """What one pair says. `values` by a measure's key; what cannot be told is left out."""
 
-    index: int
+    index: int  # from 0; people see `number`
     swapped: bool
     found: bool = True  # a face is where the original's was; without one only what needs none is measured
     name: str = ""  # of a picture
@@ -54,6 +54,11 @@ class FrameScores:
     followed: dict[str, tuple[float, float]] = field(default_factory=dict)  # original and swapped: "brows" height, "gaze" to the right
     landmarks: np.ndarray | None = None  # (2, 68, 2) frame pixels: original and swapped
     thumbnails: np.ndarray | None = None  # (2, SIZE, SIZE, 3) uint8 RGB
+
+    @property
+    def number(self) -> int:
+        """Of the frame, counted from 1."""
+        return self.index + 1
 
 
 @dataclass

@@ -51,7 +51,7 @@ def write(folder: Path, original: FrameSource, swapped: FrameSource, faces_of: C
             path = folder / f"{number:02d}.png"
             picture_file.write(path, _cut(frame.image, face))
             written.append(path)
-            rows.append({"picture": path.name, "frame": index, "swapped": fake})
+            rows.append({"picture": path.name, "frame": index + 1, "swapped": fake})
         key = folder.with_name(f"{folder.name}.key.json")
         write_json(key, rows)
     return LineUp(written, key)

@@ -71,7 +71,7 @@ def _failures(clip: ClipScores) -> list[str]:
 def _frames(these: Sequence[FrameScores]) -> str:
     """Their numbers, or the names of pictures."""
     if not these[0].name:
-        return f"frames {ranges([scores.index for scores in these])}"
+        return f"frames {ranges([scores.number for scores in these])}"
     names = [scores.name for scores in these]
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
@@ -121,7 +121,7 @@ def write(folder: Path, names: Sequence[str], clip: ClipScores, other: Compared 
 def as_json(clip: ClipScores) -> dict[str, Any]:
     """The totals, for programs."""
     return {"format": FORMAT, "verdict": conclusion(clip), "frames": clip.frame_count, "frames_with_face": len(clip.frames),
-            "not_swapped": [scores.index for scores in clip.unswapped], "no_face": [scores.index for scores in clip.lost],
+            "not_swapped": [scores.number for scores in clip.unswapped], "no_face": [scores.number for scores in clip.lost],
             "measures": {key: {"value": total.value, "unit": BY_KEY[key].unit, "better": BY_KEY[key].better}
                          | ({} if total.original is None else {"original": total.original}) for key, total in clip.totals.items()}}
 
@@ -144,7 +144,7 @@ def _csv(clip: ClipScores) -> str:
     writer.writerow(["frame", "name", "swapped", *keys, "taken_for", "eyes_original", "eyes_swapped", "mouth_original", "mouth_swapped"])
     for scores in clip.frames:
         openings = ["", "", "", ""] if scores.openings is None else [f"{value:.5g}" for value in scores.openings.T.ravel()]
-        writer.writerow([scores.index, scores.name, int(scores.swapped),
+        writer.writerow([scores.number, scores.name, int(scores.swapped),
                          *(f"{scores.values[key]:.5g}" if key in scores.values else "" for key in keys), scores.nearest, *openings])
     return text.getvalue()
 
@@ -193,7 +193,7 @@ def _pictures(frames: Sequence[FrameScores]) -> str:
         said = [f"{BY_KEY[key].title} {number(scores.values[key])}" for key in ("distance_b", "landmark_error", "pose_error")
                 if key in scores.values]
         said += ["not swapped"] * (not scores.swapped) + ["no face found"] * (not scores.found)
-        title = scores.name or f"Frame {scores.index}"
+        title = scores.name or f"Frame {scores.number}"
         figures.append(html_page.figure(np.hstack(list(scores.thumbnails)), f"{title}: {', '.join(said)}", f"{title}, original and swapped"))
     return f"<div class=pairs>{''.join(figures)}</div>" if figures else "<p>None.</p>"
 
@@ -220,5 +220,5 @@ def _over_time(title: str, frames: Sequence[FrameScores], others: Sequence[Frame
                of: Callable[[FrameScores, bool], float | None]) -> str:
     """A plot of `of(scores, original)` for the original, the swap, and the other swap."""
     parts = zip(html_page.COLORS, (True, False, False), (frames, frames, others))
-    return html_page.chart(title, [(color, [(scores.index, value) for scores in these if (value := of(scores, original)) is not None])
+    return html_page.chart(title, [(color, [(scores.number, value) for scores in these if (value := of(scores, original)) is not None])
                               for color, original, these in parts])

@@ -44,7 +44,7 @@ def reference_faces(path: Path, detector: Detector, aligner: Aligner, most: int 
     for frame in _frames(source, most):
         found = _largest(frame, detector, aligner)
         if found is not None:
-            yield NamedFace(frame.name or f"frame {frame.index}", found)
+            yield NamedFace(frame.name or f"frame {frame.index + 1}", found)
     for loss in source.losses:
         logger.warning("Incomplete input: %s", loss)
 

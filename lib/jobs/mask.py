@@ -50,7 +50,7 @@ class MaskResult:
 
     faces: int  # that got masks
     frames: int  # that show these faces
-    unread: tuple[str, ...]  # names or numbers of frames that could not be read
+    unread: tuple[str, ...]  # frames that could not be read, by name, or by number, counted from 1
 
 
 @job
@@ -76,7 +76,7 @@ def mask(settings: MaskSettings) -> MaskResult:
         if settings.output:
             _draw(source, store, settings.masker, settings.overlay or SHOWN, settings.output)
         names = store.names()
-    return MaskResult(added.faces, added.frames, tuple(names.get(index) or str(index) for index in added.unread))
+    return MaskResult(added.faces, added.frames, tuple(names.get(index) or f"frame {index + 1}" for index in added.unread))
 
 
 def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], count: int, folder: Path) -> None:
@@ -92,4 +92,4 @@ def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], co
             if stored.number in chosen[frame.index]:
                 masks = {name: stored.masks[name] for name in maskers if name in stored.masks}
                 shown = masks_side_by_side(crop(frame.image, stored.fitted).image, masks)
-                picture_file.write(folder / f"{frame.name or f'{frame.index:06d}'}_{stored.number}.png", shown)
+                picture_file.write(folder / f"{frame.name or f'{frame.index + 1:06d}'}_{stored.number}.png", shown)

@@ -73,7 +73,7 @@ class AnimationSink(FrameSink):
             height = max(1, round(picture.height * self._width / picture.width))
             picture = picture.resize((self._width, height), Image.Resampling.LANCZOS)
         if self._images and picture.size != self._images[0].size:
-            raise FaceswapError(f"{frame.name or f'Frame {frame.index}'} has another shape than the frames before it. "
+            raise FaceswapError(f"{frame.name or f'Frame {frame.index + 1}'} has another shape than the frames before it. "
                                 "Write pictures instead: name a folder as the output.")
         self._images.append(_with_palette(picture) if self._kind == "GIF" else picture)
         self._times.append(frame.time if frame.time is not None else len(self._times) / self._rate)

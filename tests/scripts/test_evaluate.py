@@ -52,7 +52,7 @@ def test_a_swap_gets_a_table_and_a_report(faceswap, astronaut, clip, clips, soft
     assert said["frames"] == said["frames_with_face"] == count
     assert said["measures"]["swapped"]["value"] == 100 and said["measures"]["outside_psnr"]["value"] > 30
     rows = list(csv.DictReader((tmp_path / "report" / "frames.csv").open()))
-    assert [int(row["frame"]) for row in rows] == list(range(count)) and all(float(row["landmark_error"]) >= 0 for row in rows)
+    assert [int(row["frame"]) for row in rows] == list(range(1, count + 1)) and all(float(row["landmark_error"]) >= 0 for row in rows)
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("<img") >= 4 and "data:image/jpeg;base64," in page and "http" not in page and "<script" not in page
 
@@ -73,7 +73,7 @@ def test_a_face_that_is_none_is_told_and_not_measured(faceswap, own_plugins, cli
     faceswap("convert", "-i", clip, "-o", tmp_path / "out.mp4", "-m", tiny_swap / "out.faceswap" / "model", "-D", "hog", "--no-exemplars",
              **own_plugins)  # its model learnt next to nothing
     done = faceswap("evaluate", clip, tmp_path / "out.mp4", "--reference", clips[1], "-D", "hog")
-    assert "No face found where the original's was: frames 0-15" in done.stdout and "Distance to B" not in done.stdout
+    assert "No face found where the original's was: frames 1-16" in done.stdout and "Distance to B" not in done.stdout
     assert "In 16 of 16 frames no face is found" in done.stderr
 
 
@@ -90,7 +90,7 @@ def test_unswapped_frames_do_not_make_a_swap_look_better(faceswap, clip, softene
     whole, half = said["measures"], said["compared"]["measures"]
     assert half["swapped"]["value"] == 50 and whole["swapped"]["value"] == 100
     assert half["landmark_error"]["value"] > 0.6 * whole["landmark_error"]["value"]
-    assert said["compared"]["not_swapped"] == list(range(0, 16, 2)) and "Frames swapped" in done.stdout
+    assert said["compared"]["not_swapped"] == list(range(1, 17, 2)) and "Frames swapped" in done.stdout
 
 
 def test_pictures_are_compared_too(faceswap, astronaut, tmp_path):

@@ -121,8 +121,8 @@ def test_killed_it_goes_on_where_it_was(faceswap, clip, own_plugins):
 def test_pictures_of_masks_side_by_side(faceswap, clip, tmp_path):
     done = faceswap("mask", "-i", clip, "-M", "hull", "extended", "-o", tmp_path / "look", "--overlay", 3)
     assert f"Pictures to look at: {tmp_path / 'look'}" in done.stderr
-    assert sorted(path.name for path in (tmp_path / "look").iterdir()) == ["000000_0.png", "000008_0.png", "000015_0.png"]
-    drawn = picture_file.read(tmp_path / "look" / "000008_0.png")
+    assert sorted(path.name for path in (tmp_path / "look").iterdir()) == ["000001_0.png", "000009_0.png", "000016_0.png"]
+    drawn = picture_file.read(tmp_path / "look" / "000009_0.png")
     bar, side = len(drawn) - 256, 256
     assert drawn.shape == (bar + side, 3 * side, 3)
     plain, *shown = (drawn[bar:, start:start + side].astype(int) for start in range(0, 3 * side, side))

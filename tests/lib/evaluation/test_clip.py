@@ -170,7 +170,7 @@ def test_the_pose_error_is_that_of_a_turned_picture(images, faces, degrees):
 def test_clips_that_do_not_fit_are_told(images, faces):
     with pytest.raises(FaceswapError, match="short has 5 frames, long has more"):
         evaluate_clip(Kept(images[:8], "long"), Kept(images[:5], "short"), lambda index: faces[index], make_kit, {})
-    with pytest.raises(FaceswapError, match="Frame 0 is 512x512 in a and 256x256 in b"):
+    with pytest.raises(FaceswapError, match="Frame 1 is 512x512 in a and 256x256 in b"):
         evaluate_clip(Kept(images[:3], "a"), Kept([image[::2, ::2] for image in images[:3]], "b"), lambda index: faces[index], make_kit, {})
 
 
