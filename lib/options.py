@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from lib.errors import FaceswapError, UsageError
 from lib.version import ROOT
@@ -148,7 +148,10 @@ def settings_of(script: Path) -> Declaration:
     """The options of a subcommand: those of the settings that the function `run(settings)` of its script takes."""
     tree = _parsed(script)
     run = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
-    return _declaration(*_class(ast.unparse(run.args.args[0].annotation), tree, script))
+    annotation = run.args.args[0].annotation
+    place = annotation and _class(ast.unparse(annotation), tree, script)
+    assert place, f"{script}: run(settings) must name a settings class of the toolkit"
+    return _declaration(*place)
 
 
 def _parsed(path: Path) -> ast.Module:
@@ -198,7 +201,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _is_option(node: ast.stmt) -> bool:
+def _is_option(node: ast.stmt) -> TypeGuard[ast.AnnAssign]:
     return (isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call)
             and isinstance(node.value.func, ast.Name) and node.value.func.id == "option")
 
@@ -207,12 +210,13 @@ def _field(node: ast.AnnAssign, path: Path) -> Option:
     kind = ast.unparse(node.annotation).strip("'\"")
     optional = kind.endswith(" | None")
     kind = kind.removesuffix(" | None")
+    assert isinstance(node.target, ast.Name) and isinstance(node.value, ast.Call)  # as `_is_option` says
     name = node.target.id
     if kind not in _CONVERTERS:
         raise FaceswapError(f"{path}:{node.lineno}: option {name} is of type {kind}; use one of {', '.join(_CONVERTERS)}.")
     try:
         given = [ast.literal_eval(item) for item in node.value.args]
-        named = {item.arg: ast.literal_eval(item.value) for item in node.value.keywords}
+        named = {item.arg: ast.literal_eval(item.value) for item in node.value.keywords if item.arg}
     except ValueError:
         raise FaceswapError(f"{path}:{node.lineno}: option {name} must be declared with literals alone.") from None
     named = dict(zip(("default", "help"), given)) | named

@@ -43,7 +43,9 @@ class Settings:
 
     def create(self, name: str) -> Any:
         """The plugin that the option `name` ("detector") chooses, made with its options; a list where it chooses several."""
-        registry = REGISTRIES[self.option(name).plugin]
+        kind = self.option(name).plugin
+        assert kind, f"{name} chooses no plugin"
+        registry = REGISTRIES[kind]
         chosen = getattr(self, name)
         if isinstance(chosen, list):
             return [registry.create(plugin, **self.plugin_options.get(f"{name}.{plugin}", {})) for plugin in chosen]
