@@ -13,7 +13,9 @@ from lib.files.writing import disk_errors, open_append
 from lib.gathering.checking import HEAD, Refused, Wishes, kind_of
 from lib.gathering.names import offered_name
 from lib.gathering.parts import Note, Part
-from lib.net.web import Failed, Network, TryAgain, Web, body_length, is_coded
+from lib.net.answers import Failed, TryAgain, body_length, is_coded
+from lib.net.reach import Network
+from lib.net.web import Web
 
 ANSWER = 3  # times the time-out between two bytes, until an answer must have begun
 
@@ -28,7 +30,7 @@ class Fetcher:
     def fetch(self, part: Part, seconds: float) -> bool:
         """Appends to `part` what it lacks, until it is whole, for `seconds` at most. Returns whether all of it is surely of one file.
 
-        Raises Failed, TryAgain, Stopped, Refused, Unwanted, and FaceswapError where the disk refuses.
+        Raises Failed, TryAgain, Cancelled, Refused, Unwanted, and FaceswapError where the disk refuses.
         """
         note, have = part.note, part.size
         if note is None or not note.can_go_on or (note.total is not None and have > note.total):

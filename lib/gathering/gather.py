@@ -17,7 +17,7 @@ from lib.gathering.names import folded, free_name
 from lib.gathering.parts import FOLDER, Note, Part, finished, make_parts_folder, remove_parts_folder
 from lib.gathering.report import DONE, DUPLICATE, FAILED, LEFT_OUT, Entry, Report
 from lib.gathering.workers import Crew
-from lib.net.web import Network
+from lib.net.reach import Network
 from lib.system.lock import Lock, Locked
 from lib.system.progress import progress
 

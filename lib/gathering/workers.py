@@ -21,7 +21,9 @@ from lib.gathering.names import safe_name
 from lib.gathering.parts import Part
 from lib.gathering.report import DONE, FAILED, LEFT_OUT, Entry
 from lib.gathering.schedule import UNREACHABLE_OF_HOST, Schedule, Task
-from lib.net.web import Failed, Network, Stopped, TryAgain, one_line
+from lib.net.answers import Failed, TryAgain, one_line
+from lib.net.reach import Network
+from lib.net.web import Cancelled
 
 logger = logging.getLogger(__name__)
 FIRST_PAUSE = 1.0  # seconds before the second try; doubled for each further one
@@ -78,7 +80,7 @@ class Crew:
             fetcher = Fetcher(self._wishes, self._stop, self._network)
             while task := self._schedule.next():
                 self._try(fetcher, task)
-        except Stopped:
+        except Cancelled:
             pass
         except BaseException as error:  # a full disk, or our bug: the main thread raises it
             self._outcomes.put(error)
@@ -102,7 +104,7 @@ class Crew:
         except Unwanted as error:
             part.discard()
             self._over(task, Entry(task.address, LEFT_OUT, type=error.type, width=error.width, height=error.height, error=str(error)))
-        except (Stopped, FaceswapError):  # the run ends; the disk refuses
+        except (Cancelled, FaceswapError):  # the run ends; the disk refuses
             raise
         except Exception as error:  # whatever one address does is its own failure: the others are fetched
             logger.debug("%s", task.address, exc_info=True)

@@ -111,7 +111,8 @@ def _download(wanted: Weights, path: Path) -> None:
 
 def _fetch(wanted: Weights, part: Path) -> None:
     """Appends to `part` what it lacks. Raises OSError."""
-    from lib.net.web import Failed, TryAgain, Web
+    from lib.net.answers import Failed, TryAgain
+    from lib.net.web import Web
 
     have = part.stat().st_size if part.exists() else 0
     if have >= wanted.bytes:

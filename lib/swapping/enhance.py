@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.onnx.onnx_network import Network, Table
+from lib.onnx.description import Table
+from lib.onnx.onnx_network import Network
 from lib.swapping.pipeline import Network as Swapping
 
 VALUES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0), "bytes": (0.0, 255.0)}  # of the answer: what is black and what is white

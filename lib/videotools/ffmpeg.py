@@ -12,13 +12,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import psutil
 from ffmpy import FFExecutableNotFoundError, FFmpeg, FFRuntimeError
 
 from lib.errors import FaceswapError
@@ -33,6 +34,7 @@ REPORT = ("-progress", "pipe:1")
 # Formats of pictures, mov that of AVIF
 PICTURES = ("image2", "apng", "bmp_pipe", "gif", "gif_pipe", "j2k_pipe", "jpeg_pipe", "mov", "pam_pipe",
             "pbm_pipe", "pgm_pipe", "png_pipe", "ppm_pipe", "tiff_pipe", "webp_pipe")
+LOOK_INTERVAL = 0.2  # seconds between looks at a run; only Windows needs them for Ctrl-C
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 # What ffmpeg says at its end whatever went wrong; the cause stands before
 GENERAL = re.compile(
@@ -116,15 +118,22 @@ def run(arguments: Sequence[str], what: str, total: int | None = None,
 
     Raises FaceswapError with the cause where it fails. It has ended when this function is left.
     """
-    children = {child.pid for child in psutil.Process().children()}
     # One list: ffmpy would split other options at blanks
     call = FFmpeg(executable(), outputs={"": [*ALWAYS, *REPORT, *arguments]})
     reader, writer = os.pipe()
     watcher = threading.Thread(target=_watch, args=(reader, what, total), name="progress", daemon=True)
     watcher.start()
     try:
-        _, log = call.run(None if stdin is None else os.fsencode(stdin), stdout=writer,
-                          stderr=subprocess.PIPE, preexec_fn=_die_with_parent())
+        # Started on another thread: Ctrl-C while the main one forks would be lost
+        with ThreadPoolExecutor(1, "ffmpeg") as pool:
+            running = pool.submit(call.run, None if stdin is None else os.fsencode(stdin), stdout=writer,
+                                  stderr=subprocess.PIPE, preexec_fn=_die_with_parent())
+            try:
+                while not running.done():
+                    wait([running], LOOK_INTERVAL)
+            finally:
+                _end(call, running)
+            _, log = running.result()
         return (log or b"").decode(errors="replace")
     except FFExecutableNotFoundError:
         raise FaceswapError(f"{executable()} cannot be started. Install ffmpeg, or pip install "
@@ -135,7 +144,6 @@ def run(arguments: Sequence[str], what: str, total: int | None = None,
         raise FaceswapError(f"ffmpeg could not {what}: it ended at once. --dry-run prints its "
                             "command.") from None
     finally:
-        _end(call, children)
         os.close(writer)
         watcher.join()
 
@@ -148,23 +156,17 @@ def _die_with_parent() -> Callable[[], None] | None:
     return lambda: library.prctl(DIES_WITH_PARENT, signal.SIGKILL)
 
 
-def _end(call: FFmpeg, before: Collection[int]) -> None:
-    """Ends a run that was interrupted. `before`: numbers of the child processes before it."""
-    if call.process is None:  # interrupted while it was started: nobody has its handle
-        started = [child for child in psutil.Process().children() if child.pid not in before]
-        for child in started:
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
-        psutil.wait_procs(started, timeout=5)
-        return
-    if call.process.poll() is not None:
+def _end(call: FFmpeg, running: Future) -> None:
+    """Ends a run that was interrupted, wherever it stands."""
+    while call.process is None and not running.done():  # it is being started
+        time.sleep(0.01)
+    if running.done() or call.process.poll() is not None:
         return
     call.process.terminate()
     try:
         call.process.wait(5)
     except Exception:  # psutil and subprocess have a TimeoutExpired each
         call.process.kill()
-        call.process.wait()
 
 
 def _watch(reader: int, what: str, total: int | None) -> None:

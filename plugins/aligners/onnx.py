@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from lib.faces.geometry import invert, transform_points, warp
-from lib.onnx.onnx_network import Network, Table, number, numbers, positive
+from lib.onnx.description import Table, number, numbers, positive
+from lib.onnx.onnx_network import Network
 from lib.options import option
 from lib.plugin import ALIGNERS, Aligner
 

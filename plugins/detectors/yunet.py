@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.faces.search import dlib_box, shrunk
 from lib.net.weights import weights
-from lib.onnx import onnx_network
+from lib.onnx import runtime
 from lib.options import option
 from lib.plugin import DETECTORS, Detector
 from lib.types import Detection
@@ -33,7 +33,7 @@ class YuNet(Detector):
     upright = 0.93  # it finds faces upside down, too, with points as if they stood upright, at 0.82 to 0.92; upright at 0.93 to 0.96
 
     def __post_init__(self):
-        self._session = onnx_network.session(weights("yunet_n"))
+        self._session = runtime.session(weights("yunet_n"))
         self._together = len(self._session.get_providers()) > 1  # a GPU takes all frames at once; a processor's cache does not hold them
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:

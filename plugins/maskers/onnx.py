@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from lib.faces.masks import shaped
-from lib.onnx.onnx_network import Network, Table
+from lib.onnx.description import Table
+from lib.onnx.onnx_network import Network
 from lib.options import option
 from lib.plugin import MASKERS, Masker
 from lib.types import AlignedFace

@@ -8,7 +8,7 @@ import numpy as np
 from lib.dlib.recognition import MEAN, NUMBERS, SCALE, SIDE, network_file, to_onnx
 from lib.errors import FaceswapError
 from lib.faces.geometry import MEAN_FACE, similarity_transform, transform_points, warp
-from lib.onnx import onnx_network
+from lib.onnx import runtime
 from lib.plugin import RECOGNIZERS, Recognizer
 from lib.types import AlignedFace
 
@@ -43,14 +43,14 @@ class DlibResnet(Recognizer):
     def __post_init__(self):
         path = network_file()
         try:
-            self._network = onnx_network.session(path, to_onnx(path.read_bytes()))
+            self._network = runtime.session(path, to_onnx(path.read_bytes()))
         except (OSError, ValueError) as error:
             raise FaceswapError(f"{path} is damaged ({error}). Install its package anew.") from error
 
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
         embeddings = [np.zeros((0, NUMBERS), np.float32)]
-        for start in range(0, len(faces), onnx_network.BATCH):
-            chips = (np.stack([chip(face) for face in faces[start:start + onnx_network.BATCH]]) - MEAN) * SCALE
+        for start in range(0, len(faces), runtime.BATCH):
+            chips = (np.stack([chip(face) for face in faces[start:start + runtime.BATCH]]) - MEAN) * SCALE
             embeddings += self._network.run(None, {"chips": np.ascontiguousarray(chips.transpose(0, 3, 1, 2))})
         return np.concatenate(embeddings)
 

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import av
 import numpy as np
 import psutil
 import pytest
-from ffmpy import FFmpeg
+from ffmpy import ffmpy
 
 from lib.command import parsing
 from lib.errors import DONE, INTERRUPTED, SOME_FAILED, FaceswapError, UsageError
@@ -483,16 +484,20 @@ def test_a_killed_run_takes_its_ffmpeg_with_it(film, tmp_path):
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_an_ffmpeg_whose_start_was_interrupted_is_ended(tmp_path):
+def test_an_ffmpeg_whose_start_was_interrupted_is_ended(monkeypatch):
     """As where Ctrl-C comes after the program began and before anybody has its handle."""
-    other, started = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) for _ in range(2))
-    try:
-        ffmpeg._end(FFmpeg(ffmpeg.executable()), {other.pid, *(child.pid for child in psutil.Process().children() if child.pid != started.pid)})
-        assert not psutil.pid_exists(started.pid) and other.poll() is None
-    finally:
-        for process in other, started:
-            process.kill()
-            process.wait()
+    start, started = ffmpy.popen, []
+
+    def interrupted(*arguments, **options):
+        started.append(start([sys.executable, "-c", "import time; time.sleep(600)"], **options))
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)
+        return started[0]
+
+    monkeypatch.setattr("ffmpy.ffmpy.popen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ffmpeg.run([], "wait")
+    assert not psutil.pid_exists(started[0].pid)
 
 
 def test_an_ffmpeg_that_outlived_its_run_does_not_write_into_the_next_result(clips, tmp_path):

@@ -21,11 +21,12 @@ from lib.gathering.checking import Wishes
 from lib.gathering.gather import gather
 from lib.gathering.report import DONE, FAILED
 from lib.net import web
+from lib.net.reach import Network
 
 PUBLIC, ANOTHER = "93.184.216.34", "2606:2800:220:1::1"
 
 
-class Hosts(web.Network):
+class Hosts(Network):
     """Each host has the addresses that are written here, and all connections lead to the server of the test."""
 
     def __init__(self, port: int, hosts: dict[str, list[str]]):

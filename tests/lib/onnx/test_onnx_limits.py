@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.onnx import onnx_network
+from lib.onnx import onnx_network, runtime
 from lib.onnx.onnx_network import Network
 
 SIDE = 16
@@ -91,7 +91,7 @@ def test_a_crowd_that_does_not_fit_is_looked_at_a_few_at_a_time(network):
 def test_constants_that_take_for_ever_are_found_before_they_are_computed_here(network, monkeypatch):
     from onnx import helper
 
-    monkeypatch.setattr(onnx_network, "LOADING", 1.0)
+    monkeypatch.setattr(runtime, "LOADING", 1.0)
     nodes = summed(
         helper.make_node("Expand", ["one", "shape"], ["wide"]), helper.make_node("MatMul", ["wide", "wide"], ["large"])
     )
