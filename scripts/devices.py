@@ -1,5 +1,3 @@
-"""`faceswap.py devices`: what this machine computes with."""
-
 from __future__ import annotations
 
 import importlib.metadata
@@ -16,13 +14,13 @@ GIB = 1 << 30
 
 
 @dataclass(kw_only=True)
-class Devices(Settings):
-    """Show processor, memory, GPUs, backend and the precision that training will use."""
+class DevicesSettings(Settings):
+    """Show the processor, memory, GPUs, backend and precision that training will use."""
 
     json: bool = option(False, "Print one JSON object.")
 
 
-def run(options: Devices) -> int:
+def run(settings: DevicesSettings) -> int:
     free, total = device.memory()
     backend = device.backend()
     facts = {
@@ -37,7 +35,7 @@ def run(options: Devices) -> int:
         "keras_version": _version("keras"),
         "precision": device.default_precision(),
     }
-    if options.json:
+    if settings.json:
         print(json.dumps(facts, ensure_ascii=False))
     else:
         _print(facts)

@@ -1,5 +1,3 @@
-"""`faceswap.py plugins`: what can be chosen, and the options of each."""
-
 from __future__ import annotations
 
 import textwrap
@@ -13,7 +11,7 @@ from lib.settings import Settings
 
 
 @dataclass(kw_only=True)
-class Plugins(Settings):
+class PluginsSettings(Settings):
     """List every plugin, or show the options of one.
 
     plugins                  all plugins of all kinds, a line each
@@ -21,14 +19,14 @@ class Plugins(Settings):
     plugins detectors hog    what it is and its options
     """
 
-    kind: str | None = option(None, "The kind: detectors, aligners, models ...", positional=True)
-    name: str | None = option(None, "The plugin's name.", positional=True)
+    kind: str | None = option(None, "Kind of plugin: detectors, aligners, models ...", positional=True)
+    name: str | None = option(None, "Name of the plugin.", positional=True)
 
 
-def run(options: Plugins) -> int:
-    registries = [_registry(options.kind)] if options.kind else REGISTRIES.values()
-    if options.name:
-        _show(registries[0], options.name)
+def run(settings: PluginsSettings) -> int:
+    registries = [_registry(settings.kind)] if settings.kind else REGISTRIES.values()
+    if settings.name:
+        _show(registries[0], settings.name)
     else:
         print("\n\n".join(_listing(registry) for registry in registries))
     return DONE

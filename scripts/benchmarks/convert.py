@@ -17,6 +17,7 @@ from lib.alignments.extraction.extract import extract_faces
 from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.store import AlignmentStore
 from lib.faces import geometry
+from lib.jobs.bench import BenchSettings, Figure
 from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, WRITERS
@@ -27,7 +28,6 @@ from lib.swapping.eyes import EyesFollow
 from lib.swapping.pipeline import BATCH, Role, swap_frames
 from lib.system.parallel import opencv_on_one_thread, prefetch
 from lib.types import Face, Frame, SwappedFace
-from scripts.benchmarks import Figure
 
 WIDTH, HEIGHT = 1920, 1080
 FACE = 300  # pixels from the brows to the chin
@@ -45,17 +45,17 @@ class StubNetwork:
         return drawn, np.ones((*drawn.shape[:3], 1), np.float32)
 
 
-def measure(options) -> list[Figure]:
+def measure(settings: BenchSettings) -> list[Figure]:
     portrait, face = _portrait()
     compositor = Compositor(COLORS.create("reinhard"), BLENDERS.create("alpha"), [MASKERS.create("hull")])
     with tempfile.TemporaryDirectory() as folder:
         clip = _written(_Clip(portrait, Path(folder)))
-        video = options.input or clip
+        video = settings.input or clip
         frame = next(iter(open_source(clip)))
         with opencv_on_one_thread():  # a thread's time is all the time then
             following = _following(frame, face)
             milliseconds = following + _compositing(frame, face, compositor)
-        plain, converted, marked, pictures, marked_pictures = _rates(Path(folder), video, compositor, options.repeats)
+        plain, converted, marked, pictures, marked_pictures = _rates(Path(folder), video, compositor, settings.repeats)
     return [
         Figure("compositing of a face of 300 pixels at 1080p on one core", milliseconds, "ms", "under 4"),
         Figure("of which moving its eyelids", following, "ms"),

@@ -21,13 +21,13 @@ from lib.faces.finding import find
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lib.faces.search import dlib_box
 from lib.files.reading import read_json
+from lib.jobs.bench import BenchSettings, Figure
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS, Aligner, Detector
 from lib.system.parallel import opencv_on_one_thread
 from lib.system.progress import progress
 from lib.types import Face
-from scripts.benchmarks import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ FAR_OFF = 0.1  # landmark error, of the distance between the outer eye corners, 
 OUTER_EYES, MOUTH_CORNERS = [36, 45], [48, 54]
 
 
-def measure(options) -> list[Figure]:
+def measure(settings: BenchSettings) -> list[Figure]:
     if not (DATA / "photos" / "counts.json").is_file():
         raise FaceswapError(f"There is no test data in {DATA}. Name its folder in FACESWAP_TEST_DATA.")
     with opencv_on_one_thread():
-        return [figure for name in DETECTORS.names() if name != "auto" for figure in _measured(name, options.repeats)]
+        return [figure for name in DETECTORS.names() if name != "auto" for figure in _measured(name, settings.repeats)]
 
 
 def _measured(name: str, repeats: int) -> list[Figure]:

@@ -29,6 +29,7 @@ from lib.errors import DONE, FaceswapError
 from lib.faces.finding import find
 from lib.facesets.cutting import Cut
 from lib.facesets.folder import FaceFolder
+from lib.jobs.bench import BenchSettings, Figure
 from lib.media.endpoints.sample_clips import MovingCamera, astronaut
 from lib.media.endpoints.source import open_source
 from lib.net.weights import package_file
@@ -36,7 +37,6 @@ from lib.plugin import ALIGNERS, DETECTORS, MASKERS, RECOGNIZERS, WRITERS
 from lib.system import device
 from lib.system.parallel import opencv_on_one_thread
 from lib.types import Frame
-from scripts.benchmarks import Figure
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STAGED = 96  # frames on which the stages are timed alone
@@ -47,16 +47,16 @@ TALKING = ("swap/a_ocasio_cortez", "swap/b_hill", "swap/c_streamer", "people/stu
 LATE = 4  # frames by which smoothed landmarks are moved to find a lag
 
 
-def measure(options) -> list[Figure]:
+def measure(settings: BenchSettings) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        video = options.input or _portrait_clip(folder / "portrait.mp4", 720)
+        video = settings.input or _portrait_clip(folder / "portrait.mp4", 720)
         large = _looped(_portrait_clip(folder / "large.mp4", 1080), folder / "larger.mp4", 15)
         longer = _looped(video, folder / "longer.mp4", 15)  # so that the start of the threads does not count
-        share, rate, stages = _median_of(options.repeats, lambda turn: _share_of_cores(longer, folder / f"a{turn}"))
-        loops = {detector: _median_of(options.repeats, lambda turn: _against_plain_loop(longer, detector, folder / f"{detector}{turn}"))
+        share, rate, stages = _median_of(settings.repeats, lambda turn: _share_of_cores(longer, folder / f"a{turn}"))
+        loops = {detector: _median_of(settings.repeats, lambda turn: _against_plain_loop(longer, detector, folder / f"{detector}{turn}"))
                  for detector in ("hog", "yunet")}
-        at_1080p = statistics.median(_rate(large, "yunet", folder / f"c{turn}")[0] for turn in range(options.repeats))
+        at_1080p = statistics.median(_rate(large, "yunet", folder / f"c{turn}")[0] for turn in range(settings.repeats))
         short, long = (_peak_memory(_looped(video, folder / f"{minutes}min.mp4", 60 * minutes)) for minutes in (1, 10))
         pictures, first = _first_face_of_many(folder / "pictures")
     figures = [

@@ -7,24 +7,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lib.command import parsing
+from lib.jobs.bench import BenchSettings, Figure
 from lib.system.progress import progress
-from scripts.benchmarks import Figure
-
-if TYPE_CHECKING:
-    from scripts.bench import Bench
 
 PROGRAM = Path(__file__).resolve().parent.parent.parent / "faceswap.py"
 OVERVIEW_SECONDS, COMMAND_SECONDS = 0.15, 0.3
 
 
-def measure(options: Bench) -> list[Figure]:
+def measure(settings: BenchSettings) -> list[Figure]:
     lines = [["--help"], *([name, "--help"] for name in parsing.commands())]
     seconds: dict[str, list[float]] = {" ".join(line): [] for line in lines}
     bare = []
-    for _ in progress(range(options.repeats), "startup", options.repeats, unit="round"):  # in turn, so that noise meets all alike
+    for _ in progress(range(settings.repeats), "startup", settings.repeats, unit="round"):  # in turn, so that noise meets all alike
         bare.append(_time("-c", "pass"))
         for line in lines:
             seconds[" ".join(line)].append(_time(str(PROGRAM), *line))

@@ -28,9 +28,9 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.files.reading import parse_json
+from lib.jobs.bench import BenchSettings, Figure
 from lib.plugin import MODELS
 from lib.system import device
-from scripts.benchmarks import Figure
 
 if TYPE_CHECKING:
     from lib.training.batches.data import Faces
@@ -47,18 +47,18 @@ SAMPLE = 0.1  # seconds between questions to a GPU's driver
 OURS, KERAS, PEER = "ours", "keras", "peer"
 
 
-def measure(options) -> list[Figure]:
-    """Images/s of `options.model` with its options, in the machine's precision; `options.batch` faces of each person, else its default."""
-    plain = not MODELS.load(options.model).adversarial  # Keras's own loop has no place for networks that work against each other
+def measure(settings: BenchSettings) -> list[Figure]:
+    """Images/s of `settings.model` with its options, in the machine's precision; `settings.batch` faces of each person, else its default."""
+    plain = not MODELS.load(settings.model).adversarial  # Keras's own loop has no place for networks that work against each other
     peer = plain and importlib.util.find_spec("torch") is not None
-    given = json.dumps({"name": options.model, "settings": asdict(options.create("model")), "batch": options.batch,
-                        "faces": str(options.input.resolve()) if options.input else None})
+    given = json.dumps({"name": settings.model, "settings": asdict(settings.create("model")), "batch": settings.batch,
+                        "faces": str(settings.input.resolve()) if settings.input else None})
     runs = {way: [] for way in (OURS, KERAS, PEER)}
-    for turn in range(options.repeats):
+    for turn in range(settings.repeats):
         for way in (OURS, *[KERAS] * plain, *([PEER] if peer and turn == 0 else [])):
-            runs[way].append(_in_its_own_process(way, options.model, given))
+            runs[way].append(_in_its_own_process(way, settings.model, given))
     ours, bare = (np.array([run[name] for run in runs[OURS]]) for name in ("trained", "bare"))  # (runs, turns)
-    figures = [Figure(f"{options.model}, {device.default_precision()}, trained", np.median(ours), "images/s"),
+    figures = [Figure(f"{settings.model}, {device.default_precision()}, trained", np.median(ours), "images/s"),
                Figure("bare compiled step on a fixed batch", np.median(bare), "images/s"),
                Figure("trained / bare compiled step", np.median(ours / bare), "", "at least 0.95" if plain else "at least 0.85")]
     if plain:
