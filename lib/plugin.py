@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from lib.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any, Self
 
@@ -26,6 +26,7 @@ MASKERS = Registry("maskers", "plugins.maskers")
 RECOGNIZERS = Registry("recognizers", "plugins.recognizers")
 MODELS = Registry("models", "plugins.models")
 LOSSES = Registry("losses", "plugins.losses")
+AUGMENTATIONS = Registry("augmentations", "plugins.augmentations")
 OPTIMIZERS = Registry("optimizers", "plugins.optimizers")
 SCHEDULES = Registry("schedules", "plugins.schedules")
 COLORS = Registry("colors", "plugins.colors")
@@ -33,7 +34,7 @@ BLENDERS = Registry("blenders", "plugins.blenders")
 WRITERS = Registry("writers", "plugins.writers")
 DEFAULT_RECOGNIZER = "dlib_resnet"
 REGISTRIES = {registry.kind: registry for registry in
-              (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, COLORS, BLENDERS, WRITERS)}
+              (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, LOSSES, AUGMENTATIONS, OPTIMIZERS, SCHEDULES, COLORS, BLENDERS, WRITERS)}
 
 
 class Plugin:
@@ -136,6 +137,34 @@ class Loss(ABC):
         everywhere changes nothing, and pixels of weight 0 must not count, nor what a filter makes
         of them. The gradient is finite everywhere, also for equal pictures and black ones.
         """
+
+
+class Augmenter(ABC):
+    """Varies training faces: on the host with OpenCV, and on the device in `keras.ops`, equally.
+
+    `draw` makes random numbers, of which both make the same picture, within rounding. It comes
+    after faces were moved, bent and cut, and before they are mirrored.
+    """
+
+    strength: float  # 0: nothing is changed; an option of the plugin
+    changes: str = "target"  # the picture to be drawn, and with it the input; or "input" alone
+    order: int = 50  # lower ones come first
+    numbers: tuple[str, ...] = ()  # names of its random numbers
+
+    @abstractmethod
+    def draw(self, name: str, count: int, size: int, random: np.random.Generator) -> np.ndarray:
+        """(count, ...), the numbers called `name` of so many faces; `size` is the side in pixels of
+        the crop that the model sees."""
+
+    @abstractmethod
+    def on_host(self, picture: np.ndarray, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
+        """`picture` (S, S, 3) uint8 RGB, changed; not in place. `numbers` are those of one face, by
+        name. Called on several threads."""
+
+    @abstractmethod
+    def on_device(self, pictures: Any, numbers: Mapping[str, Any]) -> Any:
+        """`pictures` (N, S, S, 3) float32 RGB, whole numbers from 0 to 255, changed; the same range.
+        `numbers` are tensors (N, ...) by name."""
 
 
 class Optimizer(ABC):

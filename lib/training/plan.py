@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lib.plugin import Optimizer, Schedule
-from lib.training.batches.data import Augmentation
+from lib.training.batches.augmentation import Augmentation
 
 
 @dataclass(frozen=True)

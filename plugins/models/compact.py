@@ -12,7 +12,7 @@ from lib.faces.geometry import MEAN_FACE, template_matrix, transform_points
 from lib.nn.blocks import DepthToSpace, Even, SpaceToDepth, relu_upscale, residual
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.batches.data import Augmentation
+from lib.training.batches.augmentation import Augmentation
 from lib.training.model.compact_losses import CompactLosses
 
 STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution costs a sixteenth

@@ -13,7 +13,7 @@ from keras import ops
 from lib.nn.patch import patch_discriminator, translator
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.batches.data import Augmentation
+from lib.training.batches.augmentation import Augmentation
 from lib.training.model import image_pool
 from lib.training.model.adversarial import GAN_LOSSES
 from lib.training.model.contract import FaceModel, Losses

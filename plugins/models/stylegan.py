@@ -13,7 +13,7 @@ from keras import ops
 from lib.nn import stylegan
 from lib.options import option
 from lib.plugin import MODELS
-from lib.training.batches.data import Augmentation
+from lib.training.batches.augmentation import Augmentation
 from lib.training.model import ada
 from lib.training.model.adversarial import GAN_LOSSES, gradient_penalty, path_lengths, r1
 from lib.training.model.contract import Draw, FaceModel, Losses, Phase

@@ -33,7 +33,7 @@ from lib.plugin import MODELS
 from lib.system import device
 
 if TYPE_CHECKING:
-    from lib.training.batches.data import Faces
+    from lib.training.batches.faces import Faces
     from lib.training.model.contract import FaceModel
     from lib.training.step.base import Fed, Step
 
@@ -225,7 +225,7 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
     from lib.facesets.folder import FaceFolder, crop_landmarks
     from lib.media.endpoints.sample_clips import MovingCamera, admiral, astronaut
     from lib.plugin import ALIGNERS, DETECTORS
-    from lib.training.batches.data import Faces
+    from lib.training.batches.faces import Faces
 
     faces = {}
     with tempfile.TemporaryDirectory() as made:

@@ -27,7 +27,7 @@ from lib.system import device
 from lib.system.logs import counted
 from lib.training.batches import balance
 from lib.training.batches.checks import complaints
-from lib.training.batches.data import Faces
+from lib.training.batches.faces import Faces
 from lib.training.batches.whole_pictures import Pictures, read_squares
 from lib.training.model.contract import FaceModel
 
@@ -210,10 +210,10 @@ def fits_device(choice: str, faces: Mapping[str, Any], most: float) -> bool:
     whose memory they take less than the share `most`.
     """
     from lib.nn import backend
-    from lib.training.batches import augment
+    from lib.training.batches import on_device
 
     if choice != "auto":
         return choice == "device"
     memory = backend.gpu_memory()
-    countable = all(held.nbytes // 3 < augment.MOST_PIXELS for held in faces.values())
-    return memory is not None and countable and augment.bytes_of(faces) < most * memory
+    countable = all(held.nbytes // 3 < on_device.MOST_PIXELS for held in faces.values())
+    return memory is not None and countable and on_device.bytes_of(faces) < most * memory

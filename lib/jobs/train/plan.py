@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from lib.errors import UsageError
 from lib.jobs.train.description import Description
 from lib.jobs.train.settings import TrainSettings
 from lib.plugin import SCHEDULES
+from lib.training.batches.augmentation import Augmentation
 from lib.training.model.contract import FaceModel
 from lib.training.plan import Plan, Updates
 
@@ -19,8 +20,6 @@ PREVIEW_SECONDS = 20.0
 def plan_run(settings: TrainSettings, model: FaceModel, description: Description) -> Plan:
     """Raises UsageError where --freeze names networks that are not there, or all of them."""
     _check_frozen(settings, model)
-    chosen = {name: value for name in asdict(model.augmentation)
-              if (value := getattr(settings, name)) is not None}
     if settings.schedule:
         schedule = settings.create("schedule")
     else:
@@ -30,7 +29,7 @@ def plan_run(settings: TrainSettings, model: FaceModel, description: Description
     return Plan(
         batch=int(settings.batch) if counted else model.batch,
         learning_rate=settings.learning_rate or model.learning_rate,
-        augmentation=replace(model.augmentation, **chosen), seed=description["seed"],
+        augmentation=_augmentation(settings, model.augmentation), seed=description["seed"],
         schedule=schedule, warm_up=warm_up if settings.warm_up is None else settings.warm_up,
         updates=_updates(settings), averaged=description["averaged"],
         float16=description["precision"] == "float16", frozen=frozenset(settings.freeze),
@@ -40,6 +39,13 @@ def plan_run(settings: TrainSettings, model: FaceModel, description: Description
         time_lapse=settings.time_lapse, histograms=settings.histograms,
         progress_minutes=settings.progress_minutes or None,
         until_plateau=settings.until == "plateau")
+
+
+def _augmentation(settings: TrainSettings, usual: Augmentation) -> Augmentation:
+    """The model's `usual` one, with what the settings say instead."""
+    chosen = {name: value for name, value in vars(settings).items()
+              if name in vars(usual) and value is not None}
+    return replace(usual, **chosen, extra=usual.extra + tuple(settings.create("augmentation")))
 
 
 def _updates(settings: TrainSettings) -> Updates:

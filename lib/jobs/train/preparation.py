@@ -131,13 +131,13 @@ def load_faces(prepared: Preparation) -> tuple[dict[str, Any], Plan]:
 
 
 def _largest_batch(prepared: Preparation, plan: Plan, in_memory: dict[str, Any]) -> int:
-    from lib.training.batches import augment
+    from lib.training.batches import on_device
     from lib.training.run import estimate
 
     logger.info("Looking for the largest batch that fits.")
     batch, speed, reason = estimate.largest_batch(
         prepared.settings.model, asdict(prepared.model), prepared.description["precision"], plan,
-        augment.bytes_of(in_memory) if plan.on_device else 0)
+        on_device.bytes_of(in_memory) if plan.on_device else 0)
     logger.info("Batch: %s of each person, %.0f images/s; %s.", counted(batch, "face"), speed,
                 reason)
     return batch

@@ -209,6 +209,9 @@ class AugmentationOptions(Settings):
     augment: str = option(
         "auto", "Where faces are augmented; auto: on the GPU if they fit into its memory.",
         choices=("auto", "host", "device"), group="Augmentation", rare=True)
+    augmentation: list[str] = option(
+        [], "Further augmentations by name, with their options.", plugin="augmentations",
+        group="Augmentation", rare=True)
     warp: float | None = option(
         None, "Strength of the random warp of the input, 1 = classic. Default: 0.3 for compact, "
               "else 1.", low=0.0, high=3.0, group="Augmentation", rare=True)

@@ -14,7 +14,7 @@ from lib.faces.geometry import MEAN_FACE
 from lib.media.pictures import picture_file
 from lib.media.pictures.picture_source import list_pictures
 from lib.system import device
-from lib.training.batches.data import Faces
+from lib.training.batches.faces import Faces
 
 LOADED = 286 / 256  # side of a square, in those of what a model sees of it: "Unpaired Image-to-Image Translation ...", ICCV, 2017
 

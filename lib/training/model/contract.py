@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lib.training.batches.data import CLASSIC, Augmentation, Faces
+from lib.training.batches.augmentation import CLASSIC, Augmentation
+from lib.training.batches.faces import Faces
 
 if TYPE_CHECKING:
     import keras

@@ -20,7 +20,8 @@ from lib.files.reading import parse_json
 from lib.nn import backend
 from lib.plugin import MODELS
 from lib.system import device
-from lib.training.batches.data import CHANCE, Feed, Side
+from lib.training.batches.batch import CHANCE, Side
+from lib.training.batches.feed import Feed
 from lib.training.model.contract import FaceModel
 from lib.training.plan import Plan, Updates
 from lib.training.step.base import Parts, Step

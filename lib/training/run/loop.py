@@ -21,8 +21,10 @@ from lib.nn import initial_weights
 from lib.nn.backend import Devices
 from lib.system import device, logs
 from lib.system.progress import tell
-from lib.training.batches import augment
-from lib.training.batches.data import Chance, Faces, Feed, Host
+from lib.training.batches import on_device
+from lib.training.batches.chance import Chance
+from lib.training.batches.faces import Faces
+from lib.training.batches.feed import Feed, Host
 from lib.training.model.contract import Draw, FaceModel
 from lib.training.plan import Clock, Plan
 from lib.training.saved import checkpoint
@@ -70,10 +72,12 @@ def make_parts(model: FaceModel, faces: Mapping[str, Faces], plan: Plan, begin: 
             networks[name].trainable = False
         optimizers = optimize.make_optimizers(model, plan.learning_rate, plan.updates, plan.float16, plan.seed)
         averages = _copies(model, networks) if plan.averaged else {}
-        on_device = {}
+        placed = {}
         if plan.on_device:
-            on_device = {"prepare": augment.Augment(plan.augmentation, model.size, model.taught), "held": augment.stocks(faces)}
-        return Parts(model, networks, averages, optimizers, averaged=plan.averaged, frozen=plan.frozen, devices=devices, **on_device)
+            augmentation = on_device.DeviceAugmentation(plan.augmentation, model.size, model.taught)
+            placed = {"prepare": augmentation, "held": on_device.stocks(faces)}
+        return Parts(model, networks, averages, optimizers, averaged=plan.averaged,
+                     frozen=plan.frozen, devices=devices, **placed)
 
 
 def make_feed(model: FaceModel, faces: Mapping[str, Faces], plan: Plan, iteration: int = 0, devices: Devices = Devices()) -> Feed:

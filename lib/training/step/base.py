@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.nn.backend import Devices
-from lib.training.batches.data import Side
+from lib.training.batches.batch import Side
 from lib.training.model.contract import FaceModel, Phase
 
 import keras  # isort: skip

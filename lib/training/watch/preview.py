@@ -14,7 +14,8 @@ from lib.evaluation.measures import BY_KEY
 from lib.files.reading import parse_json, read_bytes
 from lib.files.writing import make_inner_folder, write_bytes, write_text
 from lib.sampling import evenly
-from lib.training.batches.data import NONE, Faces
+from lib.training.batches.augmentation import NONE
+from lib.training.batches.faces import Faces
 from lib.training.saved.description import good_row
 
 TILE = 128  # pixels

@@ -16,7 +16,8 @@ from lib.facesets.folder import list_faces, read_face
 from lib.nn import backend
 from lib.nn.backend import Devices
 from lib.plugin import MODELS, SCHEDULES
-from lib.training.batches.data import Augmentation, Faces
+from lib.training.batches.augmentation import Augmentation
+from lib.training.batches.faces import Faces
 from lib.training.model.contract import FaceModel
 from lib.training.plan import Plan, Updates
 from lib.training.run import loop

@@ -7,7 +7,7 @@ import pytest
 
 from lib.errors import FaceswapError
 from lib.media.pictures import picture_file
-from lib.training.batches.data import NONE, Augmentation
+from lib.training.batches.augmentation import NONE, Augmentation
 from lib.training.batches.whole_pictures import Pictures, read_squares
 
 

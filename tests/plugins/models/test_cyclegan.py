@@ -11,7 +11,7 @@ import pytest
 from lib.facesets.folder import list_faces, read_face
 from lib.nn import backend
 from lib.plugin import MODELS, SCHEDULES
-from lib.training.batches.data import Faces
+from lib.training.batches.faces import Faces
 from lib.training.plan import Plan
 from lib.training.run import loop
 from lib.training.saved import checkpoint
@@ -90,7 +90,8 @@ def test_a_generator_learns_from_its_own_losses_alone(faces):
     """The discriminators' losses do not reach the generators, nor the generators' the discriminators."""
     import tensorflow
 
-    from lib.training.batches.data import NONE, Side
+    from lib.training.batches.augmentation import NONE
+    from lib.training.batches.batch import Side
 
     model = small(pool=0)
     networks = model.networks()

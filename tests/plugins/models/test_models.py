@@ -23,7 +23,9 @@ from lib.nn import backend, initial_weights
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, MODELS
 from lib.swapping.composite import Compositor
 from lib.swapping.pipeline import Role, largest, swap_frames
-from lib.training.batches.data import NONE, Faces, Side
+from lib.training.batches.augmentation import NONE
+from lib.training.batches.batch import Side
+from lib.training.batches.faces import Faces
 from lib.training.model.contract import FaceModel
 from lib.training.saved import checkpoint
 from lib.training.saved.swapper import Swapper

@@ -10,7 +10,7 @@ import pytest
 
 from lib.nn import backend, initial_weights
 from lib.plugin import MODELS
-from lib.training.batches.data import Side
+from lib.training.batches.batch import Side
 from lib.training.saved import checkpoint
 from lib.training.step.base import Parts, Step, as_floats
 from lib.training.step.choice import make_step

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.plugin import SCHEDULES
-from lib.training.batches.data import NONE
+from lib.training.batches.augmentation import NONE
 from lib.training.plan import Plan
 
 

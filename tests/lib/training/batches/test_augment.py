@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from lib.facesets.folder import list_faces, read_face
 from lib.nn import backend  # noqa: F401  TensorFlow starts silently
-from lib.training.batches import augment
-from lib.training.batches.data import CLASSIC, NONE, Augmentation, Chance, Faces, Host
+from lib.plugin import AUGMENTATIONS, Augmenter
+from lib.training.batches import on_device
+from lib.training.batches.augmentation import CLASSIC, NONE, Augmentation
+from lib.training.batches.chance import Chance
+from lib.training.batches.faces import Faces
+from lib.training.batches.feed import Host
 
 COUNT = 12
 KINDS = {
@@ -19,6 +23,7 @@ KINDS = {
     "light": Augmentation(light=0.5), "blur": Augmentation(blur=0.03), "bent": Augmentation(retarget=1.0),
     "bent and moved": Augmentation(retarget=1.0, rotation=10.0, shift=0.05),
 }
+KINDS |= {f"plugin {name}": Augmentation(extra=(AUGMENTATIONS.create(name),)) for name in AUGMENTATIONS.names()}
 ALL = replace(CLASSIC, color=0.1, light=0.3, blur=0.01, retarget=0.5, crossed=0.5)
 
 
@@ -39,7 +44,7 @@ def chance_of(faces: dict[str, Faces], augmentation: Augmentation) -> Chance:
 def both(faces: dict[str, Faces], augmentation: Augmentation) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(field, as the host makes it, as the device does) of each identity, pictures in levels from 0 to 255."""
     chance = chance_of(faces, augmentation)
-    device = augment.Augment(augmentation, faces["a"].size, faces["a"].drawn)(chance(0), augment.stocks(faces))
+    device = on_device.DeviceAugmentation(augmentation, faces["a"].size, faces["a"].drawn)(chance(0), on_device.stocks(faces))
     found = []
     for identity, side in Host(faces, chance)(0).items():
         for name in side._fields:
@@ -56,7 +61,7 @@ def test_each_kind(faces, augmentation):
             np.testing.assert_allclose(device, host, atol=1e-4)
         else:
             apart = np.abs(host - device)
-            assert apart.mean() < (0.1 if augmentation.blur else 0.02), name  # OpenCV blurs in whole numbers
+            assert apart.mean() < (0.1 if "blur" in augmentation.augmenters and augmentation.augmenters["blur"].strength else 0.02), name  # OpenCV blurs in whole numbers
             assert (apart > 1.01).mean() < 1e-3, name
 
 
@@ -75,5 +80,31 @@ def test_draws_differ_where_they_should(faces):
 
 
 def test_what_it_takes_of_the_memory(faces):
-    assert augment.bytes_of(faces) == sum(np.asarray(tensor).nbytes for stock in augment.stocks(faces).values()
+    assert on_device.bytes_of(faces) == sum(np.asarray(tensor).nbytes for stock in on_device.stocks(faces).values()
                                           for tensor in (stock.images, stock.regions))
+
+
+def test_a_plugin_of_its_own_draws_last(faces):
+    """So that what others draw is what it was."""
+
+    @dataclass
+    class Grey(Augmenter):
+        strength: float = 0.5
+        numbers = ("share",)
+
+        def draw(self, name, count, size, random):
+            return random.uniform(0, self.strength, count)
+
+        def on_host(self, picture, numbers):
+            return picture
+
+        def on_device(self, pictures, numbers):
+            return pictures
+
+    plain = chance_of(faces, ALL)(0)["a"]
+    with_it = chance_of(faces, replace(ALL, extra=(Grey(),)))(0)["a"]
+    assert with_it.numbers.pop("Grey.share").shape == (COUNT,)
+    assert plain.numbers.keys() == with_it.numbers.keys()
+    for name, values in plain.numbers.items():
+        np.testing.assert_array_equal(with_it.numbers[name], values)
+    np.testing.assert_array_equal(plain.flip, with_it.flip)

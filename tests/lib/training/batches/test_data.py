@@ -13,7 +13,12 @@ from lib.faces import geometry
 from lib.faces.geometry import MIRRORED
 from lib.facesets.folder import list_faces, read_face
 from lib.plugin import ALIGNERS, DETECTORS
-from lib.training.batches.data import CLASSIC, NONE, Augmentation, Chance, Faces, Feed, Host, Side, region_map
+from lib.training.batches.augmentation import CLASSIC, NONE, Augmentation
+from lib.training.batches.batch import Side
+from lib.training.batches.chance import Chance
+from lib.training.batches.faces import Faces
+from lib.training.batches.feed import Feed, Host
+from lib.training.batches.regions import region_map
 from lib.types import Face
 
 SIZE = 64

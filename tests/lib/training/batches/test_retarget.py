@@ -11,7 +11,9 @@ from lib.faces.bending import MOST_MOVED, crossed_share
 from lib.facesets.folder import list_faces, read_face
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.training.batches import retarget
-from lib.training.batches.data import Augmentation, Faces, region_map
+from lib.training.batches.augmentation import Augmentation
+from lib.training.batches.faces import Faces
+from lib.training.batches.regions import region_map
 
 SIZE = 128
 

@@ -10,7 +10,7 @@ import pytest
 from test_loop import plan, tiny
 
 from lib.facesets.folder import list_faces, read_face
-from lib.training.batches.data import Faces
+from lib.training.batches.faces import Faces
 from lib.training.model.finishing import GROUP, Finishing
 from lib.training.run import loop
 from lib.training.saved import checkpoint

@@ -20,7 +20,8 @@ import pytest
 
 from lib.nn import backend
 from lib.plugin import SCHEDULES
-from lib.training.batches.data import CLASSIC, Faces
+from lib.training.batches.augmentation import CLASSIC
+from lib.training.batches.faces import Faces
 from lib.training.plan import Plan
 from lib.training.run import loop
 from lib.training.watch.record import STILL

@@ -1,15 +1,15 @@
 """Training faces made on the device that trains: they lie there as uint8, and each iteration cuts, bends, warps and colours its own.
 
-The same pictures, within rounding, as `lib.training.batches.data` makes with OpenCV on the host, from the same draws; written in `keras.ops`.
+The same pictures, within rounding, as `lib.training.batches.faces` makes with OpenCV on the host, from the same draws; written in `keras.ops`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 import cv2
+import keras
 import numpy as np
 from keras import ops
 
@@ -17,10 +17,14 @@ from lib.faces import bending
 from lib.faces.bending import crossed_share
 from lib.faces.geometry import MIRRORED
 from lib.training.batches import retarget
-from lib.training.batches.data import LIPS, WARPED_OVER, Augmentation, Draws, Faces, Side
+from lib.training.batches.augmentation import Augmentation
+from lib.training.batches.batch import Side
+from lib.training.batches.chance import Draws, numbers_of
+from lib.training.batches.faces import Faces
+from lib.training.batches.regions import LIPS
+from lib.training.batches.sampling import enlarged, enlarging, rounded, sampled_cubic, sampled_linear
 
 MOST_PIXELS = 2**31  # of one identity: their places are counted in 32 bits
-CUBIC = -0.75  # OpenCV's parameter of cubic interpolation
 NOTHING_BENT = np.zeros((1, 1, 1, 2), np.float32)
 
 
@@ -54,20 +58,33 @@ def bytes_of(faces: Mapping[str, Faces]) -> int:
     return sum(these.nbytes for these in faces.values())
 
 
-class Augment:
-    """Makes the batches that draws describe: draws by identity and `stocks` -> float32 `Side`s by identity, as a model gets them; and what
-    is left to chance besides as it is."""
+class DeviceAugmentation:
+    """Makes the batches that draws describe: draws by identity and `stocks` -> float32 `Side`s by
+    identity, as a model gets them; what else is in a batch stays as it is.
+    """
 
     def __init__(self, augmentation: Augmentation, size: int, drawn: int):
         self._augmentation, self._size, self._drawn = augmentation, size, drawn
 
-    def __call__(self, draws: Mapping[str, Draws], held: Mapping[str, Stock]) -> dict[str, Side]:
-        made = {}
-        for name, drawn in draws.items():
-            drawn = type(drawn)(*map(ops.convert_to_tensor, drawn))
+    def __call__(self, batch: Mapping[str, Any], held: Mapping[str, Stock]) -> dict[str, Any]:
+        sides = {}
+        for name, drawn in batch.items():
+            tensors = keras.tree.map_structure(ops.convert_to_tensor, drawn)
             others = next((stock for other, stock in held.items() if other != name), None)
-            made[name] = self._side(held[name], others, drawn) if name in held else drawn
-        return made
+            sides[name] = self._side(held[name], others, tensors) if name in held else tensors
+        return sides
+
+    def _changed(self, what: str, draws: Draws, *pictures: Any) -> tuple:
+        """(N, S, S, 3) from 0 to 255, or None, as the augmentations of the "target" or "input" leave
+        them.
+        """
+        for name, augmenter in self._augmentation.augmenters.items():
+            if augmenter.changes == what and augmenter.strength:
+                numbers = numbers_of(name, augmenter, draws)
+                pictures = tuple(picture if picture is None
+                                 else augmenter.on_device(picture, numbers)
+                                 for picture in pictures)
+        return pictures
 
     def _side(self, own: Stock, others: Stock | None, draws: Draws) -> Side:
         size, drawn, does = self._size, self._drawn, self._augmentation
@@ -81,39 +98,27 @@ class Augment:
             present = _moved(ops.take(own.shapes, index, 0), draws.move, size)
             bent = ops.where(retargeted[:, None, None, None], _bend(_moved(wanted, draws.move, size), present), 0.0)
         points = _moved(wanted, draws.move, size)
-        target = _rounded(_cubic(own.images, index, *_places(own.matrix, draws.move, bent, size, drawn)))
-        regions = _rounded(_linear(own.regions, index, *_places(own.region_matrix, draws.move, bent, size, size), zeros=True))
+        target = rounded(sampled_cubic(own.images, index, *_places(own.matrix, draws.move, bent, size, drawn)))
+        regions = rounded(sampled_linear(own.regions, index, *_places(own.region_matrix, draws.move, bent, size, size), zeros=True))
         seen = None  # where a face of the other identity goes in
         if does.retarget and others is not None:
             target = ops.where(retargeted[:, None, None, None], _with_mouth(target, points, own, index, others, other, drawn), target)
             if does.crossed:
                 places = _places(others.matrix, draws.move, ops.convert_to_tensor(NOTHING_BENT), size, size)
-                seen = _rounded(_cubic(others.images, other, *places))
+                seen = rounded(sampled_cubic(others.images, other, *places))
                 target = ops.where(crossed[:, None, None, None], _lit_like(target, seen, regions[..., :1]), target)
                 points = ops.where(crossed[:, None, None], _moved(ops.take(others.shapes, other, 0), draws.move, size), points)
-        if does.light:
-            target, seen = _lit(target, draws.light), seen if seen is None else _lit(seen, draws.light)
-        if does.color:
-            gain, lift = draws.gain[:, None, None], draws.lift[:, None, None]
-            target, seen = (picture if picture is None else _rounded((picture - 128.0) * gain + 128.0 + lift) for picture in (target, seen))
+        target, seen = self._changed("target", draws, target, seen)
         source = _averaged(target, size)
         if seen is not None:
             source = ops.where(crossed[:, None, None, None], seen, source)
-        if does.warp:
-            source = _warped(source, draws.warp)
-        if does.blur:
-            source = _blurred(source, draws.blur, does.blur * size)
+        source, = self._changed("input", draws, source)
         if does.flip:
             source, target, regions = (ops.where(draws.flip[:, None, None, None], ops.flip(picture, 2), picture)
                                        for picture in (source, target, regions))
             turned = ops.take(points, MIRRORED, 1) * ops.convert_to_tensor(np.float32([-1, 1])) + ops.convert_to_tensor(np.float32([1, 0]))
             points = ops.where(draws.flip[:, None, None], turned, points)
         return Side(source / 255.0, target / 255.0, regions / 255.0, points)
-
-
-def _rounded(picture):
-    """As a picture of whole numbers from 0 to 255 would be."""
-    return ops.clip(ops.round(picture), 0.0, 255.0)
 
 
 def _moved(shapes, move, size: int):
@@ -133,55 +138,11 @@ def _places(matrix, move, bent, size: int, side: int):
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     a, b, c, d = (linear[:, row, column] / determinant for row, column in ((1, 1), (0, 1), (1, 0), (0, 0)))  # of the inverse
     if bent.shape[1] > 1:
-        bent = _resized(bent * side, _enlarging(bending.GRID, side, cv2.INTER_CUBIC))
+        bent = enlarged(bent * side, enlarging(bending.GRID, side, cv2.INTER_CUBIC))
     grid = ops.arange(side, dtype="float32")
     x, y = bent[..., 0] + grid[None, None, :] - shift[:, 0, None, None], bent[..., 1] + grid[None, :, None] - shift[:, 1, None, None]
     a, b, c, d = (one[:, None, None] for one in (a, b, c, d))
     return a * x - b * y, d * y - c * x
-
-
-def _taps(images, index, x, y, weights, zeros: bool):
-    """Sums what pixels around x and y (N, H, W) of the images (M, T, T, C) at `index` (N,) weigh.
-
-    `weights(fraction)` gives those along one axis, by their distance from the pixel at the left or above. Beyond the image there is its
-    edge, or 0.
-    """
-    count, side, channels = images.shape[0], images.shape[1], images.shape[3]
-    flat = ops.reshape(images, (count * side * side, channels))
-    left, top = ops.floor(x), ops.floor(y)
-    across, down = weights(x - left), weights(y - top)
-    left, top = ops.cast(left, "int32"), ops.cast(top, "int32")
-    start = ops.cast(index, "int32")[:, None, None] * (side * side)
-    total = 0.0
-    for below, vertical in down.items():
-        row = top + below
-        for beside, horizontal in across.items():
-            column = left + beside
-            place = start + ops.clip(row, 0, side - 1) * side + ops.clip(column, 0, side - 1)
-            weight = vertical * horizontal
-            if zeros:
-                inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
-                weight = ops.where(inside, weight, 0.0)
-            total = total + weight[..., None] * ops.cast(ops.take(flat, place, 0), "float32")
-    return total
-
-
-def _cubic(images, index, x, y):
-    def weights(part):
-        def far(distance):
-            return ((CUBIC * distance - 5 * CUBIC) * distance + 8 * CUBIC) * distance - 4 * CUBIC
-
-        def near(distance):
-            return ((CUBIC + 2) * distance - (CUBIC + 3)) * distance * distance + 1
-
-        before, here, after = far(part + 1), near(part), near(1 - part)
-        return {-1: before, 0: here, 1: after, 2: 1 - before - here - after}
-
-    return _taps(images, index, x, y, weights, zeros=False)
-
-
-def _linear(images, index, x, y, zeros: bool = False):
-    return _taps(images, index, x, y, lambda part: {0: 1 - part, 1: part}, zeros)
 
 
 def _nearest(shapes, wanted, place):
@@ -192,13 +153,6 @@ def _nearest(shapes, wanted, place):
     apart = ops.sum(ops.square(one), 1)[:, None] - 2 * ops.matmul(one, ops.transpose(other)) + ops.sum(ops.square(other), 1)[None]
     ordered = ops.argsort(apart, 1)
     return ops.cast(ops.take_along_axis(ordered, ops.cast(place, "int32")[:, None], 1)[:, 0], "int32")
-
-
-@cache
-def _enlarging(coarse: int, size: int, kind: int, cut: int = 0) -> np.ndarray:
-    """(size - 2 cut, coarse): how OpenCV interpolates `size` numbers out of a few, without `cut` of them at either end."""
-    enlarged = cv2.resize(np.eye(coarse, dtype=np.float32), (coarse, size), interpolation=kind)
-    return enlarged[cut:size - cut]
 
 
 def _bend(wanted, present):
@@ -218,12 +172,6 @@ def _bend(wanted, present):
     bent = ops.sum(_kernel(places, points)[..., None] * solved[:, None, :count], 2)
     coarse = bent + solved[:, count:count + 1] + ops.sum(places[..., None] * solved[:, None, count + 1:], 2)
     return ops.reshape(coarse, (-1, bending.GRID, bending.GRID, 2))
-
-
-def _resized(coarse, matrix: np.ndarray):
-    """(N, G, G, C) -> (N, S, S, C), interpolated along both axes by `matrix` (S, G)."""
-    matrix = ops.convert_to_tensor(matrix)
-    return ops.einsum("hg,ngkc,wk->nhwc", matrix, coarse, matrix)
 
 
 def _kernel(one, other):
@@ -247,7 +195,7 @@ def _with_mouth(picture, points, own: Stock, index, others: Stock, other, size: 
     right, down = grid[None, None, :] - middle[:, :, :1], grid[None, :, None] - middle[:, :, 1:]
     x, y = (affine[:, 0, axis, None, None] * right + affine[:, 1, axis, None, None] * down + affine[:, 2, axis, None, None]
             for axis in (0, 1))
-    inside = _rounded(_linear(others.images, other, x, y))
+    inside = rounded(sampled_linear(others.images, other, x, y))
     colors, their_colors = (ops.take(stock.colors, which, 0)[:, :, None, None] for stock, which in ((own, index), (others, other)))
     normal = ops.clip((inside - their_colors[:, 0]) / their_colors[:, 1], -retarget.BRIGHTEST, retarget.BRIGHTEST)
     mask = ops.where(open_[:, None, None], _inside(opening, size), 0.0)[..., None]
@@ -289,15 +237,8 @@ def _lit_like(picture, other, face):
     slope = ops.sum(ops.sum(face * brighter, 1) * places, 1) / ops.maximum(ops.sum(weights * ops.square(places), 1), 1e-6)
     slope = ops.clip(slope, -retarget.STEEPEST, retarget.STEEPEST)[:, None]
     gain = ops.exp(slope * (ops.linspace(-1.0, 1.0, drawn, dtype="float32")[None] - middle))
-    lit = _rounded(picture * gain[:, None, :, None])
+    lit = rounded(picture * gain[:, None, :, None])
     return ops.where(ops.max(face, (1, 2))[:, None, None, None] > 127, lit, picture)
-
-
-def _lit(picture, light):
-    """Each (N, S, S, 3) in a light that grows by `light` (N, 2) to the right and downwards."""
-    axis = ops.linspace(-1.0, 1.0, picture.shape[1], dtype="float32")
-    gain = 1 + light[:, 0, None, None] * axis[None, None, :] + light[:, 1, None, None] * axis[None, :, None]
-    return _rounded(picture * gain[..., None])
 
 
 def _averaged(picture, side: int):
@@ -307,30 +248,5 @@ def _averaged(picture, side: int):
         return picture
     blocks = ops.reshape(picture, (-1, side, factor, side, factor, 3))
     return ops.floor(ops.mean(blocks, (2, 4)) + 0.5)
-
-
-def _warped(picture, shifts):
-    size = picture.shape[1]
-    side = round(size * WARPED_OVER)
-    field = _resized(shifts, _enlarging(5, side, cv2.INTER_LINEAR, (side - size) // 2)[:size])
-    grid = ops.arange(size, dtype="float32")
-    x, y = field[..., 0] + grid[None, None, :], field[..., 1] + grid[None, :, None]
-    return _rounded(_linear(picture, ops.arange(ops.shape(picture)[0]), x, y))
-
-
-def _blurred(picture, sigma, most: float):
-    """A Gaussian of `sigma` (N,) pixels, at most `most`, as wide as OpenCV makes it for 8-bit pictures."""
-    reach = int(round(max(most, 0.1) * 6 + 1) | 1) // 2
-    distance = ops.convert_to_tensor(np.arange(-reach, reach + 1, dtype=np.float32)[None])
-    half = ops.floor((ops.round(sigma * 6 + 1)) / 2)[:, None]  # OpenCV: an odd number of pixels, at least 6 sigma + 1
-    weights = ops.where(ops.abs(distance) <= half, ops.exp(-0.5 * ops.square(distance / sigma[:, None])), 0.0)
-    weights = weights / ops.sum(weights, 1, keepdims=True)
-    for axis in (1, 2):
-        pads = [(0, 0)] * 4
-        pads[axis] = (reach, reach)
-        padded, size = ops.pad(picture, pads, mode="reflect"), picture.shape[axis]
-        parts = [padded[:, start:start + size] if axis == 1 else padded[:, :, start:start + size] for start in range(2 * reach + 1)]
-        picture = sum(weights[:, number, None, None, None] * part for number, part in enumerate(parts))
-    return _rounded(picture)
 
 
