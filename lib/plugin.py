@@ -33,8 +33,9 @@ COLORS = Registry("colors", "plugins.colors")
 BLENDERS = Registry("blenders", "plugins.blenders")
 WRITERS = Registry("writers", "plugins.writers")
 DEFAULT_RECOGNIZER = "dlib_resnet"
-REGISTRIES = {registry.kind: registry for registry in
-              (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS, MODELS, LOSSES, AUGMENTATIONS, OPTIMIZERS, SCHEDULES, COLORS, BLENDERS, WRITERS)}
+REGISTRIES = {registry.kind: registry for registry in (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS,
+                                                       MODELS, LOSSES, AUGMENTATIONS, OPTIMIZERS,
+                                                       SCHEDULES, COLORS, BLENDERS, WRITERS)}
 
 
 class Plugin:
@@ -52,9 +53,13 @@ class Plugin:
 class Detector(Plugin, ABC):
     """Finds faces. One instance serves one thread."""
 
-    search: int = 640  # pixels, longer side: larger pictures are shrunk to it before they are searched
-    smallest: float = 0.0  # pixels, side of the smallest face that it is sure to find in such a picture; 0: not known
-    upright: float = 0.0  # score from which a face surely stands upright; 0: it finds none that does not
+    # pixels, longer side: larger pictures are shrunk to it before they are searched
+    search: int = 640
+    # pixels, side of the smallest face that it is sure to find in such a picture; 0: not
+    # known
+    smallest: float = 0.0
+    # Score from which a face surely stands upright; 0: it finds none that does not
+    upright: float = 0.0
     chooses: bool = False  # whether it stands for another detector, which `resolve` returns
 
     @abstractmethod
@@ -64,8 +69,8 @@ class Detector(Plugin, ABC):
     def resolve(self, recorded: str | None, **options: Any) -> Detector:
         """The detector that does the work: itself, but for one that `chooses` another.
 
-        `recorded` and `options` are name and options of the one with which a source was begun; None for
-        a new source.
+        `recorded` and `options` are name and options of the one with which a source was begun; None
+        for a new source.
         """
         return self
 
@@ -75,37 +80,43 @@ class Aligner(Plugin, ABC):
 
     @abstractmethod
     def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """(K, 68, 2) float32 landmarks, x and y in pixels, for each of `images` (H, W, 3) uint8 RGB of any sizes.
+        """(K, 68, 2) float32 landmarks, x and y in pixels, for each of `images` (H, W, 3) uint8 RGB
+        of any sizes.
 
-        `boxes` are (K, 4) for each image, as `Detection.box`; the result has the faces in their order.
+        `boxes` are (K, 4) for each image, as `Detection.box`; the result has the faces in their
+        order.
         """
 
 
 class Masker(Plugin, ABC):
     """Says which pixels of a crop belong to the face. Threads share a masker.
 
-    `aligned.coverage` says how much of the head the crop shows. extract and mask ask for the "whole" crop, 256
-    pixels wide, and store the answer, of 128 pixels, which convert lays over the model's crop. Where no mask was
-    stored, or with `from_landmarks`, convert asks for the model's own crop. `aligned.face.frame` and `.number`
-    tell whose mask it is and `aligned.matrix` where the crop lies, so that masks can come from files, too.
+    `aligned.coverage` says how much of the head the crop shows. extract and mask ask for the
+    "whole" crop, 256 pixels wide, and store the answer, of 128 pixels, which convert lays over the
+    model's crop. Where no mask was stored, or with `from_landmarks`, convert asks for the model's
+    own crop. `aligned.face.frame` and `.number` tell whose mask it is and `aligned.matrix` where
+    the crop lies, so that masks can come from files, too.
     """
 
-    from_landmarks: bool = False  # whether it looks at the landmarks alone, so that it can be asked anew at any size
+    # Whether it looks at the landmarks alone, so that it can be asked anew at any size
+    from_landmarks: bool = False
 
     @abstractmethod
     def mask(self, aligned: AlignedFace) -> np.ndarray:
         """(S, S, 1) float32 in [0, 1], 1 = face, over `aligned.image` (S, S, 3) uint8 RGB."""
 
     def made_with(self) -> dict[str, Any]:
-        """What its masks depend on: its options. Stored masks that were made with others are made again."""
+        """What its masks depend on: its options. Stored masks that were made with others are made
+        again.
+        """
         return self.options()
 
 
 class Recognizer(Plugin, ABC):
     """Describes whose face it is. Threads share a recognizer.
 
-    The likeness of two faces is the cosine of their embeddings, each less `average`: 1 is the same picture,
-    about 0 are two people.
+    The likeness of two faces is the cosine of their embeddings, each less `average`: 1 is the same
+    picture, about 0 are two people.
     """
 
     average: np.ndarray  # (D,) float32 mean embedding of many people
@@ -122,7 +133,9 @@ class Recognizer(Plugin, ABC):
 
     @abstractmethod
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
-        """(N, D) float32 identity embeddings of `faces`, crops of coverage "whole"; near = same person."""
+        """(N, D) float32 identity embeddings of `faces`, crops of coverage "whole"; near = same
+        person.
+        """
 
 
 class Loss(ABC):
@@ -163,8 +176,8 @@ class Augmenter(ABC):
 
     @abstractmethod
     def on_device(self, pictures: Any, numbers: Mapping[str, Any]) -> Any:
-        """`pictures` (N, S, S, 3) float32 RGB, whole numbers from 0 to 255, changed; the same range.
-        `numbers` are tensors (N, ...) by name."""
+        """`pictures` (N, S, S, 3) float32 RGB, whole numbers from 0 to 255, changed; the same
+        range. `numbers` are tensors (N, ...) by name."""
 
 
 class Optimizer(ABC):
@@ -179,11 +192,12 @@ class Schedule(ABC):
     """Says how large the learning rate is as training goes on."""
 
     @abstractmethod
-    def share(self, iteration: int, done: float | None, losses: Sequence[tuple[int, float]]) -> float:
+    def share(self, iteration: int, done: float | None,
+              losses: Sequence[tuple[int, float]]) -> float:
         """Of the learning rate that was asked for, at `iteration`, from 0.
 
-        `done` is how much of a run of known length is over, 0 to 1; None for one without an end. `losses` are iterations and losses of
-        all reports so far, in order.
+        `done` is how much of a run of known length is over, 0 to 1; None for one without an end.
+        `losses` are iterations and losses of all reports so far, in order.
         """
 
 
@@ -191,31 +205,40 @@ class Color(ABC):
     """Fits the colours of a swapped face to those of the face it replaces."""
 
     @abstractmethod
-    def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-        """How its colours have to change, for `recolor`: float32 of one shape, the mean of which over a face's frames will do as well.
+    def measure(self, swapped: np.ndarray, original: np.ndarray,
+                mask: np.ndarray) -> np.ndarray | None:
+        """How its colours have to change, for `recolor`: float32 of one shape, the mean of which
+        over a face's frames will do as well.
 
-        `swapped` and `original` (S, S, 3) float32 RGB in [0, 1], `mask` (S, S, 1) float32 of skin. None: nothing is known, or to be done.
+        `swapped` and `original` (S, S, 3) float32 RGB in [0, 1], `mask` (S, S, 1) float32 of skin.
+        None: nothing is known, or to be done.
         """
 
     @abstractmethod
     def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
-        """`swapped` (H, W, 3) float32 RGB in [0, 1], which is what lies at `place` in the crop, in the colours that were measured."""
+        """`swapped` (H, W, 3) float32 RGB in [0, 1], which is what lies at `place` in the crop, in
+        the colours that were measured.
+        """
 
 
 class Blender(ABC):
     """Sets a face into the region of the frame around it."""
 
-    def measure(self, face: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-        """What a face has to be given so that it joins what is around it: (G, G, 3) float32, to be added to it after it was enlarged to
-        the face's side. Of one shape, and its mean over a face's frames will do as well. None, unless a blender asks for more: nothing.
+    def measure(self, face: np.ndarray, original: np.ndarray,
+                mask: np.ndarray) -> np.ndarray | None:
+        """What a face has to be given so that it joins what is around it: (G, G, 3) float32, to be
+        added to it after it was enlarged to the face's side. Of one shape, and its mean over a
+        face's frames will do as well. None, unless a blender asks for more: nothing.
 
-        `face` and `original` (S, S, 3) float32 RGB in [0, 1], `mask` (S, S, 1) float32, all of the crop.
+        `face` and `original` (S, S, 3) float32 RGB in [0, 1], `mask` (S, S, 1) float32, all of the
+        crop.
         """
         return None
 
     @abstractmethod
     def blend(self, region: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """`region` and `face` (H, W, 3) RGB, both uint8 or uint16, `mask` (H, W, 1) float32 -> (H, W, 3) of that type.
+        """`region` and `face` (H, W, 3) RGB, both uint8 or uint16, `mask` (H, W, 1) float32 -> (H,
+        W, 3) of that type.
 
         Pixels where the mask is 0 come back unchanged.
         """

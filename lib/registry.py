@@ -1,4 +1,6 @@
-"""Plugins by name: a plugin's file name is its name on the command line. Listing them imports nothing."""
+"""Plugins by name: a plugin's file name is its name on the command line. Listing them imports
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,14 @@ logger = logging.getLogger(__name__)
 class Registry:
     """The plugins of one kind, from three places, later ones winning over earlier ones:
 
-    `plugins/KIND/` beside this package; entry points in the group `faceswap.KIND` of installed packages;
-    `$FACESWAP_PLUGINS/KIND/*.py`, the user's own folder.
+    `plugins/KIND/` beside this package; entry points in the group `faceswap.KIND` of installed
+    packages; `$FACESWAP_PLUGINS/KIND/*.py`, the user's own folder.
     """
 
     def __init__(self, kind: str, package: str):
         self.kind = kind  # "detectors"
-        self.package = package  # "plugins.detectors", kept as text so that lib never imports a plugin
+        # "plugins.detectors", kept as text so that lib never imports a plugin
+        self.package = package
         self._classes: dict[str, type] = {}
 
     @property
@@ -50,7 +53,8 @@ class Registry:
                 sources[point.name] = (point.module, path)
         if own := os.environ.get(USER_FOLDER):
             if not expanded(Path(own)).is_dir():
-                raise UsageError(f"{USER_FOLDER} names {own}, which is not a folder. Correct it or unset it.")
+                raise UsageError(f"{USER_FOLDER} names {own}, which is not a folder. Correct it or "
+                                 "unset it.")
             for path in _modules(expanded(Path(own)) / self.kind):
                 sources[path.stem] = (f"faceswap_user_{self.kind}_{path.stem}", path)
         return sources
@@ -59,15 +63,19 @@ class Registry:
         return sorted(self._sources)
 
     def name_of(self, plugin: Any) -> str:
-        """The name under which a plugin's instance was made; that of its class if it is none of the registry's."""
+        """The name under which a plugin's instance was made; that of its class if it is none of the
+        registry's.
+        """
         module = type(plugin).__module__
-        return next((name for name, (its_module, _) in self._sources.items() if its_module == module), type(plugin).__name__)
+        return next((name for name, (its_module, _) in self._sources.items()
+                     if its_module == module), type(plugin).__name__)
 
     def check_name(self, name: str) -> None:
         """Raises UsageError, with the list and the nearest name, where no plugin is called `name`."""
         if name not in self._sources:
-            raise UsageError(f"There is no {self.singular} {name[:60]!r}." + nearest(name, self.names())
-                             + f" There are: {', '.join(self.names()) or 'none'}.")
+            raise UsageError(f"There is no {self.singular} {name[:60]!r}."
+                             + nearest(name, self.names()) + " There are: "
+                             f"{', '.join(self.names()) or 'none'}.")
 
     def declaration(self, name: str) -> Declaration:
         """Summary and options of plugin `name`, read from its file without importing it."""
@@ -94,7 +102,9 @@ class Registry:
         return self._classes[module]
 
     def create(self, name: str, /, **values: Any) -> Any:
-        """Plugin `name` made with the given option values, converted and checked against their bounds."""
+        """Plugin `name` made with the given option values, converted and checked against their
+        bounds.
+        """
         return self.load(name)(**self.declaration(name).check(values, self.singular))
 
     def _import(self, name: str, module: str, path: Path) -> None:
@@ -111,24 +121,30 @@ class Registry:
         except Exception as error:
             if ours and not isinstance(error, ImportError):
                 raise
-            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-            raise FaceswapError(f"The {self.singular} {name!r} ({path}{f', line {lines[-1]}' if lines else ''}) cannot be loaded: "
-                                f"{type(error).__name__}: {error}. Install what it needs, mend it, or choose another.") from error
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+                     if frame.filename == str(path)]
+            raise FaceswapError(f"The {self.singular} {name!r} "
+                                f"({path}{f', line {lines[-1]}' if lines else ''}) cannot be "
+                                f"loaded: {type(error).__name__}: {error}. Install what it needs, "
+                                "mend it, or choose another.") from error
 
     def _registers_none(self, path: Path) -> FaceswapError:
-        return FaceswapError(f"{path} registers no {self.singular}: decorate its class with @{self.kind.upper()}.register.")
+        return FaceswapError(f"{path} registers no {self.singular}: decorate its class with "
+                             f"@{self.kind.upper()}.register.")
 
 
 def open_to_all(path: Path) -> Path | None:
-    """The first of `path`, a file, and the folders that it lies in, which others than its owner and group may write to, so that they can
-    put another in its place; None where there is none, and on Windows, whose modes say nothing of others.
+    """The first of `path`, a file, and the folders that it lies in, which others than its owner and
+    group may write to, so that they can put another in its place; None where there is none, and on
+    Windows, whose modes say nothing of others.
     """
     if os.name != "posix":
         return None
     path = path.resolve()
     for place in (path, *path.parents):
         mode = place.stat().st_mode
-        # in a sticky folder, as /tmp is, nobody replaces what is another's; but in the plugin's own folder a new file is enough
+        # in a sticky folder, as /tmp is, nobody replaces what is another's; but in the
+        # plugin's own folder a new file is enough
         if mode & stat.S_IWOTH and not (mode & stat.S_ISVTX and place not in (path, path.parent)):
             return place
     return None
@@ -143,13 +159,15 @@ def _file_of(point: importlib.metadata.EntryPoint) -> Path | None:
         spec = importlib.util.find_spec(point.module)  # imports the packages around the module
         return Path(spec.origin)
     except Exception as error:  # one broken package must not take all commands with it
-        logger.warning("The installed plugin %s (%s) is left out: %s: %s", point.name, point.value, type(error).__name__, error)
+        logger.warning("The installed plugin %s (%s) is left out: %s: %s", point.name, point.value,
+                       type(error).__name__, error)
         return None
 
 
 def _import_file(module: str, path: Path) -> None:
     spec = importlib.util.spec_from_file_location(module, path)
-    sys.modules[module] = loaded = importlib.util.module_from_spec(spec)  # dataclasses look their module up
+    # Dataclasses look their module up
+    sys.modules[module] = loaded = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(loaded)
     except BaseException:

@@ -1,7 +1,8 @@
-"""The small typed values that pass from stage to stage. RGB everywhere; integer coordinates are pixel centres.
+"""The small typed values that pass from stage to stage. RGB everywhere; integer coordinates are
+pixel centres.
 
-Pixels are uint8, or "deep": uint16 that is 256 times as much, so that 8 bits and the part of a level
-beyond them fit. Only `Frame.full` and `Frame.rgba` have uint16 up to 65535.
+Pixels are uint8, or "deep": uint16 that is 256 times as much, so that 8 bits and the part of a
+level beyond them fit. Only `Frame.full` and `Frame.rgba` have uint16 up to 65535.
 """
 
 from __future__ import annotations
@@ -48,11 +49,15 @@ class Frame:
 
     @cached_property
     def full(self) -> np.ndarray:
-        """(H, W, 3) RGB as precise as the file has it: uint8, or uint16 up to 65535 where that is kept."""
+        """(H, W, 3) RGB as precise as the file has it: uint8, or uint16 up to 65535 where that is
+        kept.
+        """
         return self.image
 
     def part(self, rows: slice, columns: slice, deep: bool = False) -> np.ndarray:
-        """These rows and columns, (H, W, 3) RGB: uint8, or deep uint16 if `deep`. Not to be changed."""
+        """These rows and columns, (H, W, 3) RGB: uint8, or deep uint16 if `deep`. Not to be
+        changed.
+        """
         part = self.image[rows, columns]
         return part * np.uint16(256) if deep else part
 
@@ -60,8 +65,8 @@ class Frame:
     def rgba(self) -> np.ndarray | None:
         """(H, W, 4) RGB and alpha, uint8 or uint16 up to 65535. Not to be changed.
 
-        Of a picture that is transparent somewhere, of which `image` shows what is seen on white; or,
-        in video with alpha, the colours as they are. None of all others.
+        Of a picture that is transparent somewhere, of which `image` shows what is seen on white;
+        or, in video with alpha, the colours as they are. None of all others.
         """
         return None
 
@@ -73,24 +78,30 @@ class Frame:
         """Drops what was calculated to be asked for again, if it takes more than `most` bytes."""
 
     def with_patches(self, patches: Sequence[Patch], deep: bool = False) -> np.ndarray:
-        """(H, W, 3) RGB of the type that `part` has: the picture with `patches` in it. Not to be changed."""
+        """(H, W, 3) RGB of the type that `part` has: the picture with `patches` in it. Not to be
+        changed.
+        """
         whole = self.part(slice(0, self.size[1]), slice(0, self.size[0]), True) if deep else self.image
         if not patches:
             return whole
         image = whole.copy()
         for patch in patches:
-            image[patch.rows, patch.columns] = as_deep(patch.pixels) if deep else as_bytes(patch.pixels)
+            image[patch.rows, patch.columns] = as_deep(patch.pixels) if deep else as_bytes(
+                patch.pixels)
         return image
 
 
 def with_alpha(frame: Frame, image: np.ndarray) -> np.ndarray:
-    """`image`, which takes the place of `frame`, with the frame's transparency: (H, W, 4) of its type.
+    """`image`, which takes the place of `frame`, with the frame's transparency: (H, W, 4) of its
+    type.
 
-    `image` (H, W, 3) RGB, uint8, or uint16 up to 65535. Where nothing changed, values are the frame's own.
+    `image` (H, W, 3) RGB, uint8, or uint16 up to 65535. Where nothing changed, values are the
+    frame's own.
     """
     rgba, before, top = frame.rgba, frame.image, np.iinfo(image.dtype).max
     assert rgba is not None, "only a frame with transparency has any to give"
-    if image.dtype == np.uint16 and rgba.dtype == np.uint8:  # a video with alpha, whose colours are as they are
+    # A video with alpha, whose colours are as they are
+    if image.dtype == np.uint16 and rgba.dtype == np.uint8:
         return np.dstack([image, rgba[..., 3].astype(np.uint16) * 257])
     if image.dtype == np.uint16:
         before = frame.full
@@ -127,7 +138,8 @@ def as_deep(pixels: np.ndarray) -> np.ndarray:
 
 def as_bytes(pixels: np.ndarray) -> np.ndarray:
     """uint8 or deep uint16, as uint8."""
-    return pixels if pixels.dtype == np.uint8 else (np.minimum(pixels, MOST_DEEP) + 128 >> 8).astype(np.uint8)
+    return pixels if pixels.dtype == np.uint8 else (np.minimum(pixels, MOST_DEEP)
+                                                    + 128 >> 8).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -140,8 +152,8 @@ class Patch:
     before: np.ndarray  # what was there, likewise
     face: np.ndarray  # the face alone, likewise
     mask: np.ndarray  # (H, W) float32 in [0, 1]: how much of the face is seen
-    # Where it is asked for: the face before it was set into the frame, (h, w, 4) uint8 RGB and mask,
-    # and the matrix (2, 3) that carries its pixels to those of the frame
+    # Where it is asked for: the face before it was set into the frame, (h, w, 4) uint8 RGB
+    # and mask, and the matrix (2, 3) that carries its pixels to those of the frame
     aligned: tuple[np.ndarray, np.ndarray] | None = None
 
 
@@ -149,7 +161,8 @@ class Patch:
 class Detection:
     """One face found in a frame."""
 
-    # (4,) float32 left, top, right, bottom in frame pixels; a square from brows to chin, as dlib's detector draws it
+    # (4,) float32 left, top, right, bottom in frame pixels; a square from brows to chin, as
+    # dlib's detector draws it
     box: np.ndarray
     score: float  # 0 to 1
 
@@ -162,7 +175,8 @@ class Face:
     landmarks: np.ndarray  # (68, 2) float32 x, y in frame pixels, 300-W order
     frame: int | None = None  # index of its frame, from 0; None outside of a source
     number: int = 0  # within its frame, best score first
-    track: int | None = None  # the same in all frames in which the face is followed; None where it is not
+    # The same in all frames in which the face is followed; None where it is not
+    track: int | None = None
     person: int | None = None  # whose face it is, from 1; None where people were not told apart
     left_out: bool = False  # is not to be swapped, but may stand in front of one that is
 
@@ -174,7 +188,8 @@ class AlignedFace:
     face: Face
     image: np.ndarray  # (S, S, 3) uint8 RGB
     matrix: np.ndarray  # (2, 3) float64, frame pixels -> crop pixels
-    coverage: str | None = None  # how much of the head it shows: a key of `geometry.COVERAGES`; None: another cut
+    # How much of the head it shows: a key of `geometry.COVERAGES`; None: another cut
+    coverage: str | None = None
     nearer: tuple[Face, ...] = ()  # faces of the frame that may cover a part of this one
 
 
@@ -186,7 +201,8 @@ class Place(NamedTuple):
     size: int
 
     def of(self, grid: np.ndarray) -> np.ndarray:
-        """The part of `grid` (G, G, C) float32, spread over the whole crop, that lies here: (H, W, C).
+        """The part of `grid` (G, G, C) float32, spread over the whole crop, that lies here: (H, W,
+        C).
 
         Values are linear between the places of the grid.
         """
@@ -203,8 +219,10 @@ class Fit(NamedTuple):
 
     colors: np.ndarray | None = None  # as `Color.measure` returns it
     joint: np.ndarray | None = None  # as `Blender.measure` returns it
-    light: np.ndarray | None = None  # (L, L, 3) logarithm of the factor of its colours, over the crop
-    motion: np.ndarray | None = None  # (2,) pixels of the frame, x and y, that the face moves a frame
+    # (L, L, 3) logarithm of the factor of its colours, over the crop
+    light: np.ndarray | None = None
+    # (2,) pixels of the frame, x and y, that the face moves a frame
+    motion: np.ndarray | None = None
     tint: np.ndarray | None = None  # as `lib.swapping.tint` measures it
 
 
@@ -212,7 +230,9 @@ class Light(Protocol):
     """The light of a frame on a face."""
 
     def gain(self, face: np.ndarray) -> np.ndarray:
-        """(L, L, 3) float32: logarithm of the factor of the colours of `face` (S, S, 3) float32 RGB in [0, 1]."""
+        """(L, L, 3) float32: logarithm of the factor of the colours of `face` (S, S, 3) float32 RGB
+        in [0, 1].
+        """
 
 
 @dataclass(frozen=True)
@@ -225,7 +245,8 @@ class SwappedFace:
     fit: Fit | None = None  # None: not measured yet
     role: int = 0  # which of several models drew it
     light: Light | None = None  # that of its frame, where that is to be given to it
-    front: np.ndarray | None = None  # (S, S) float32 in [0, 1]: what stays in front of it, such as hair
+    # (S, S) float32 in [0, 1]: what stays in front of it, such as hair
+    front: np.ndarray | None = None
     # The same face in frames around this one, and how many frames later each is
     near: tuple[tuple[int, SwappedFace], ...] = ()
 

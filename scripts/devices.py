@@ -44,16 +44,21 @@ def run(settings: DevicesSettings) -> int:
 
 def _print(facts: dict) -> None:
     print(f"system     {facts['system']}")
-    print(f"processor  {facts['processor']}, {facts['cores']} core{'s' * (facts['cores'] != 1)} for this process")
-    print(f"memory     {facts['memory_free'] / GIB:.1f} GiB free of {facts['memory'] / GIB:.1f} GiB")
+    print(f"processor  {facts['processor']}, {facts['cores']} core{'s' * (facts['cores'] != 1)} "
+          "for this process")
+    print(
+        f"memory     {facts['memory_free'] / GIB:.1f} GiB free of {facts['memory'] / GIB:.1f} GiB")
     for gpu in facts["gpus"]:
         capability = ".".join(map(str, gpu["compute_capability"]))
         load = "" if gpu["utilization"] is None else f", {gpu['utilization']} % busy"
-        print(f"GPU {gpu['index']}      {gpu['name']}, {(gpu['memory'] - gpu['memory_used']) / GIB:.1f} GiB free of "
-              f"{gpu['memory'] / GIB:.1f} GiB, compute capability {capability}, driver {gpu['driver']}{load}")
+        print(f"GPU {gpu['index']}      {gpu['name']}, "
+              f"{(gpu['memory'] - gpu['memory_used']) / GIB:.1f} GiB free of "
+              f"{gpu['memory'] / GIB:.1f} GiB, compute capability {capability}, driver "
+              f"{gpu['driver']}{load}")
     if not facts["gpus"]:
         print("GPU        none found: everything runs on the processor")
-    print(f"backend    {facts['backend']} {facts['backend_version']}, Keras {facts['keras_version']}")
+    print(f"backend    {facts['backend']} {facts['backend_version']}, Keras "
+          f"{facts['keras_version']}")
     print(f"precision  {facts['precision']}")
 
 

@@ -17,19 +17,21 @@ LISTED = 6  # people named in the report
 def run(settings: ExtractSettings) -> int:
     result = extract(settings)
     _report(result, settings)
-    logger.info(_next_step(result.summary, settings), extra={"data": {"summary": asdict(result.summary)}})
+    logger.info(_next_step(result.summary, settings),
+                extra={"data": {"summary": asdict(result.summary)}})
     return SOME_FAILED if result.summary.losses else DONE
 
 
 def _report(result: ExtractResult, settings: ExtractSettings) -> None:
     summary = result.summary
-    logger.info("Found %s in %d of %s of %s.", counted(summary.faces, "face"), summary.frames_with_face,
-                counted(summary.frames, "frame"), result.source.name)
+    logger.info("Found %s in %d of %s of %s.", counted(summary.faces, "face"),
+                summary.frames_with_face, counted(summary.frames, "frame"), result.source.name)
     if summary.people:
-        logger.info("%s: %s.", "1 person" if len(summary.people) == 1 else f"{len(summary.people)} people",
-                    "; ".join(_people(summary)))
+        logger.info("%s: %s.", "1 person" if len(summary.people) == 1
+                    else f"{len(summary.people)} people", "; ".join(_people(summary)))
     if summary.filled:
-        logger.info("Filled in %s that the detector missed for a moment.", counted(summary.filled, "face"))
+        logger.info("Filled in %s that the detector missed for a moment.",
+                    counted(summary.filled, "face"))
     if summary.dropped:
         logger.info("Left out: %s.", count_by_reason(summary.dropped))
     logger.info(_speed(summary))
@@ -49,7 +51,8 @@ def _people(summary: Summary) -> list[str]:
     counts = list(summary.people.items())
     lines = [f"person {person}: {counted(faces, 'face')}" for person, faces in counts[:LISTED]]
     if len(counts) > LISTED:
-        lines.append(f"{len(counts) - LISTED} more: {counted(sum(faces for _, faces in counts[LISTED:]), 'face')}")
+        lines.append(f"{len(counts) - LISTED} more: "
+                     f"{counted(sum(faces for _, faces in counts[LISTED:]), 'face')}")
     unknown = summary.faces + summary.dropped.get("person", 0) - sum(summary.people.values())
     if unknown > 0:
         lines.append(f"not recognized: {counted(unknown, 'face')}")
@@ -61,8 +64,9 @@ def _speed(summary: Summary) -> str:
         return "All frames had been searched before."
     rate = summary.searched / max(summary.seconds, 1e-9)
     before = summary.frames - summary.searched
-    return (f"Searched {counted(summary.searched, 'frame')} in {summary.seconds:.1f} s, {rate:.{0 if rate >= 10 else 1}f} a second"
-            f"{f' ({before} had been searched before)' if before else ''}.")
+    return (f"Searched {counted(summary.searched, 'frame')} in {summary.seconds:.1f} s, "
+            f"{rate:.{0 if rate >= 10 else 1}f} a "
+            f"second{f' ({before} had been searched before)' if before else ''}.")
 
 
 def _next_step(summary: Summary, settings: ExtractSettings) -> str:

@@ -13,12 +13,14 @@ NAMED = 20  # frames at most that a warning names
 def run(settings: MaskSettings) -> int:
     result = mask(settings)
     if result.faces or result.unread:
-        logger.info("Made masks of %s in %s.", counted(result.faces, "face"), counted(result.frames, "frame"))
+        logger.info("Made masks of %s in %s.", counted(result.faces, "face"),
+                    counted(result.frames, "frame"))
     else:
         logger.info("All faces had these masks before.")
     if settings.output:
         logger.info("Pictures to look at: %s", settings.output)
     if result.unread:
         more = f" and {len(result.unread) - NAMED} more" if len(result.unread) > NAMED else ""
-        logger.warning("Frames that could not be read, whose faces have no masks: %s%s.", ", ".join(result.unread[:NAMED]), more)
+        logger.warning("Frames that could not be read, whose faces have no masks: %s%s.",
+                       ", ".join(result.unread[:NAMED]), more)
     return SOME_FAILED if result.unread else DONE

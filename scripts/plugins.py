@@ -19,7 +19,8 @@ class PluginsSettings(Settings):
     plugins detectors hog    what it is and its options
     """
 
-    kind: str | None = option(None, "Kind of plugin: detectors, aligners, models ...", positional=True)
+    kind: str | None = option(None, "Kind of plugin: detectors, aligners, models ...",
+                              positional=True)
     name: str | None = option(None, "Name of the plugin.", positional=True)
 
 

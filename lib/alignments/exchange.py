@@ -1,7 +1,8 @@
 """Faces for and from other programs: the JSON layout that users of deepfakes/faceswap know.
 
-`{"clip_000001.png": [{"detected": [left, top, right, bottom], "landmarks_2d": [[x, y], ... 68]}, ...], ...}`, in frame pixels. A picture
-goes by its file name, a frame of a video by STEM_000001.png, counted from 1. A frame without a face has an empty list.
+`{"clip_000001.png": [{"detected": [left, top, right, bottom], "landmarks_2d": [[x, y], ... 68]},
+...], ...}`, in frame pixels. A picture goes by its file name, a frame of a video by
+STEM_000001.png, counted from 1. A frame without a face has an empty list.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ logger = logging.getLogger(__name__)
 CHUNK = 1 << 20  # characters read at a time
 LONGEST = 32 << 20  # characters that one frame's faces may take: thousands of faces
 FARTHEST = 100_000  # pixels: no coordinate lies farther out
-SQUARE = 0.02  # by which the sides of a square box may differ, of the longer one, since they are written rounded
+# By which the sides of a square box may differ, of the longer one, since they are written rounded
+SQUARE = 0.02
 NAMED = 5  # frames named in an error
 SPACE = re.compile(r"[ \t\r\n]*")
 LONGEST_NAME = 1024  # characters of a frame's name
@@ -48,7 +50,8 @@ def frame_name(stem: str, index: int) -> str:
 
 
 def export_faces(store: AlignmentStore, stem: str, path: Path) -> tuple[int, int]:
-    """Writes the faces of `store` into the JSON file `path`, which appears whole or not at all; `stem` names a video's frames.
+    """Writes the faces of `store` into the JSON file `path`, which appears whole or not at all;
+    `stem` names a video's frames.
 
     Landmarks are those that convert uses. Returns how many faces and frames.
     """
@@ -70,13 +73,16 @@ def export_faces(store: AlignmentStore, stem: str, path: Path) -> tuple[int, int
     return count, frames
 
 
-def import_faces(path: Path, source: FrameSource, store: AlignmentStore, first_frame: int | None = None) -> tuple[int, int]:
-    """Fills the new `store` with the faces of `source` that the JSON file `path` holds; returns how many faces and frames.
+def import_faces(path: Path, source: FrameSource, store: AlignmentStore,
+                 first_frame: int | None = None) -> tuple[int, int]:
+    """Fills the new `store` with the faces of `source` that the JSON file `path` holds; returns how
+    many faces and frames.
 
-    `first_frame` is the number of a video's first frame in the names; None: 0 where a name says 0, else 1. The file is read a
-    frame at a time. A video is decoded once, for its times and cuts. Frames that the file does not name are not looked at, and
-    what is imported is neither smoothed nor added to unless that is asked for.
-    Raises FaceswapError, naming frame and face, for what does not fit the layout or the source.
+    `first_frame` is the number of a video's first frame in the names; None: 0 where a name says 0,
+    else 1. The file is read a frame at a time. A video is decoded once, for its times and cuts.
+    Frames that the file does not name are not looked at, and what is imported is neither smoothed
+    nor added to unless that is asked for. Raises FaceswapError, naming frame and face, for what
+    does not fit the layout or the source.
     """
     pictures = source.names
     places = _picture_places(path, pictures) if pictures else _video_places(path, source, first_frame)
@@ -92,13 +98,15 @@ def import_faces(path: Path, source: FrameSource, store: AlignmentStore, first_f
             if frame.index in indices:
                 store.add_look(frame.index, frame.time, tracks.look(frame.image))
         tracking.steady(store, smooth=False)
-    store.update(source=source_identity(source), imported=ImportRecord(os.path.abspath(path), count, len(places)),
-                 complete=[1], losses=[], smooth=False, followed=len(places))
+    store.update(source=source_identity(source),
+                 imported=ImportRecord(os.path.abspath(path), count, len(places)), complete=[1],
+                 losses=[], smooth=False, followed=len(places))
     return count, len(places)
 
 
 def _entry(face: Face) -> dict[str, list]:
-    box, landmarks = (array.astype(float).round(3).tolist() for array in (face.detection.box, face.landmarks))
+    box, landmarks = (array.astype(float).round(3).tolist()
+                      for array in (face.detection.box, face.landmarks))
     return {"detected": box, "landmarks_2d": landmarks}
 
 
@@ -107,8 +115,8 @@ def _picture_places(path: Path, files: list[str]) -> dict[str, int]:
     known = {name: index for index, name in enumerate(files)}
     names = _names(path)
     if strangers := [name for name in names if name not in known]:
-        raise FaceswapError(f"{path} names pictures that the source does not have: {_some(strangers)}. "
-                            "Name the folder that it was made for.")
+        raise FaceswapError(f"{path} names pictures that the source does not have: "
+                            f"{_some(strangers)}. Name the folder that it was made for.")
     return {name: known[name] for name in names}
 
 
@@ -124,29 +132,36 @@ def _video_places(path: Path, source: FrameSource, first_frame: int | None) -> d
     if not numbers:
         raise FaceswapError(f"{path} names no frame: there is nothing to import.")
     if not any(name.startswith(source.path.stem) for name in numbers):
-        logger.warning("The frames in %s are called %s, not after %s: look with alignments draw whether the faces are this video's.",
-                       path.name, next(iter(numbers)), source.path.name)
+        logger.warning("The frames in %s are called %s, not after %s: look with alignments draw "
+                       "whether the faces are this video's.", path.name, next(iter(numbers)),
+                       source.path.name)
     least = min(numbers.values())
     if first_frame is None:
         first_frame = 0 if least == 0 else 1
         if least > 1:
-            logger.info("The frames' numbers in %s are taken to begin at 1. Say --first-frame 0 if they begin at 0.", path.name)
+            logger.info("The frames' numbers in %s are taken to begin at 1. Say --first-frame 0 if "
+                        "they begin at 0.", path.name)
     if least < first_frame:
-        raise FaceswapError(f"{path} names a frame {least}, but its frames are to be counted from {first_frame}. Leave --first-frame out.")
+        raise FaceswapError(f"{path} names a frame {least}, but its frames are to be counted from "
+                            f"{first_frame}. Leave --first-frame out.")
     places = {name: number - first_frame for name, number in numbers.items()}
     if len(set(places.values())) < len(places):
         seen: dict[int, str] = {}
-        first, second = next((seen[place], name) for name, place in places.items() if seen.setdefault(place, name) != name)
-        raise FaceswapError(f"{path}: {first!r} and {second!r} are one frame of {source.path.name}. Leave one of them out.")
+        first, second = next((seen[place], name) for name, place in places.items()
+                             if seen.setdefault(place, name) != name)
+        raise FaceswapError(f"{path}: {first!r} and {second!r} are one frame of "
+                            f"{source.path.name}. Leave one of them out.")
     last = max(places, key=places.__getitem__)
     if (source.count is None or places[last] >= source.count) and next(source.frames(places[last], places[last] + 1), None) is None:
-        raise FaceswapError(f"{path} names the frame {last!r}, but {source.path.name} ends before it. Name the video that it was made for, "
-                            "or say with --first-frame whether its frames are counted from 0 or 1.")
+        raise FaceswapError(f"{path} names the frame {last!r}, but {source.path.name} ends before "
+                            "it. Name the video that it was made for, or say with --first-frame "
+                            "whether its frames are counted from 0 or 1.")
     return places
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED
+                                       else "")
 
 
 def _names(path: Path) -> list[str]:
@@ -165,16 +180,20 @@ def _entries(path: Path) -> Iterator[tuple[str, Any]]:
         with io.TextIOWrapper(opened(path), encoding="utf-8-sig") as file:
             yield from _members(path, file)
     except UnicodeDecodeError as error:
-        raise FaceswapError(f"{path} is not text ({error.reason} at byte {error.start}). Name a JSON file with -o.") from None
+        raise FaceswapError(f"{path} is not text ({error.reason} at byte {error.start}). Name a "
+                            "JSON file with -o.") from None
     except OSError as error:
-        raise FaceswapError(f"Cannot read {path}: {error.strerror}. Name the JSON file to be imported with -o.") from error
+        raise FaceswapError(f"Cannot read {path}: {error.strerror}. Name the JSON file to be "
+                            "imported with -o.") from error
 
 
 def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
-    text, before, name = file.read(CHUNK), 0, None  # `before`: characters that are no longer in `text`
+    # `before`: characters that are no longer in `text`
+    text, before, name = file.read(CHUNK), 0, None
     place = _after_space(text, 0)
     if text[place:place + 1] != "{":
-        raise FaceswapError(f"{path} does not begin with {{, as the JSON of faces does. Name a file that export or another program made.")
+        raise FaceswapError(f"{path} does not begin with {{, as the JSON of faces does. Name a "
+                            "file that export or another program made.")
     place = _after_space(text, place + 1)
     mark = "," if text[place:place + 1] != "}" else "}"
     place += mark == "}"
@@ -183,27 +202,31 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
             name, value, mark, place = _member(text, place)
         except Unreadable as error:
             where = f"after the frame {name!r}" if name is not None else "at its first frame"
-            raise FaceswapError(f"{path} is no valid JSON {where}: {error}. Export it anew.") from None
+            raise FaceswapError(
+                f"{path} is no valid JSON {where}: {error}. Export it anew.") from None
         except (ValueError, IndexError) as error:  # cut off, or wrong
             more = file.read(max(CHUNK, len(text) - place)) if len(text) - place <= LONGEST else ""
             if not more:
                 where = f"after the frame {name!r}" if name is not None else "at its first frame"
                 what, position = (error.msg, error.pos) if isinstance(error, json.JSONDecodeError) else ("it breaks off", len(text))
-                raise FaceswapError(f"{path} is no valid JSON {where}: {what} (character {before + position}). "
-                                    "Export it anew.") from None
+                raise FaceswapError(f"{path} is no valid JSON {where}: {what} (character "
+                                    f"{before + position}). Export it anew.") from None
             before += place
             text, place = text[place:] + more, 0
             continue
         if len(name) > LONGEST_NAME:
-            raise FaceswapError(f"{path} is no JSON of faces: the name of a frame has {len(name)} characters. Name a file that export or "
-                                "another program made.")
+            raise FaceswapError(f"{path} is no JSON of faces: the name of a frame has {len(name)} "
+                                "characters. Name a file that export or another program made.")
         yield name, value
     if mark != "}" or text[place:].strip() or file.read(CHUNK).strip():
-        raise FaceswapError(f"{path} is no valid JSON: after the frame {name!r} stands neither a comma nor the end. Export it anew.")
+        raise FaceswapError(f"{path} is no valid JSON: after the frame {name!r} stands neither a "
+                            "comma nor the end. Export it anew.")
 
 
 def _member(text: str, place: int) -> tuple[str, Any, str, int]:
-    """Key, value, the mark after it and the place after that. ValueError or IndexError where they are not whole."""
+    """Key, value, the mark after it and the place after that. ValueError or IndexError where they
+    are not whole.
+    """
     key, place = json_member(text, _after_space(text, place))
     place = _after_space(text, place)
     if not isinstance(key, str) or text[place] != ":":
@@ -220,7 +243,8 @@ def _after_space(text: str, place: int) -> int:
 def _faces(path: Path, name: str, entries: Any, size: tuple[int, int] | None) -> list[StoredFace]:
     """The faces of a frame, checked; `size` (width, height) of the frame, where it is known."""
     if not isinstance(entries, list):
-        raise FaceswapError(f"{path}: frame {name!r} must have a list of faces, empty where there are none.")
+        raise FaceswapError(f"{path}: frame {name!r} must have a list of faces, empty where there "
+                            "are none.")
     faces = []
     for number, entry in enumerate(entries, 1):
         try:
@@ -238,7 +262,8 @@ def _face(entry: Any, size: tuple[int, int] | None) -> Face:
             raise ValueError(f'it has no "{key}"')
     box, points = entry["detected"], entry["landmarks_2d"]
     if not _are_numbers(box, 4):
-        raise ValueError(f'"detected" must be four numbers of at most {FARTHEST}: left, top, right, bottom')
+        raise ValueError(f'"detected" must be four numbers of at most {FARTHEST}: left, top, '
+                         'right, bottom')
     if not isinstance(points, list) or len(points) != 68:
         counted = f", not {len(points)}" if isinstance(points, list) else ""
         raise ValueError(f'"landmarks_2d" must be 68 points{counted}')
@@ -246,7 +271,8 @@ def _face(entry: Any, size: tuple[int, int] | None) -> Face:
         raise ValueError(f'each of "landmarks_2d" must be two numbers of at most {FARTHEST}: x, y')
     left, top, right, bottom = box
     if not (left < right and top < bottom):
-        raise ValueError(f'"detected" is {box}: left must be less than right, and top less than bottom')
+        raise ValueError(f'"detected" is {box}: left must be less than right, and top less than '
+                         'bottom')
     if size and (right < 0 or bottom < 0 or left >= size[0] or top >= size[1]):
         raise ValueError(f'"detected" is {box}, outside the frame of {size[0]}x{size[1]} pixels')
     landmarks = np.array(points, np.float32)
@@ -258,11 +284,14 @@ def _face(entry: Any, size: tuple[int, int] | None) -> Face:
 
 def _are_numbers(values: Any, count: int) -> bool:
     return (isinstance(values, list) and len(values) == count
-            and all(type(value) in (int, float) and math.isfinite(value) and abs(value) <= FARTHEST for value in values))
+            and all(type(value) in (int, float) and math.isfinite(value) and abs(value) <= FARTHEST
+                    for value in values))
 
 
 def _square_around(landmarks: np.ndarray) -> np.ndarray:
-    """(4,) float32: the square from brows to chin, as `Detection.box` has it, in place of another program's rectangle."""
+    """(4,) float32: the square from brows to chin, as `Detection.box` has it, in place of another
+    program's rectangle.
+    """
     low, high = landmarks.min(0), landmarks.max(0)
     half = (high - low).max() / 2
     return np.hstack([(low + high) / 2 - half, (low + high) / 2 + half]).astype(np.float32)

@@ -34,8 +34,10 @@ REFERENCES = 24  # faces that are looked at of each folder or video that shows s
 FaceKey = tuple[int, int]  # frame and number
 
 
-def embeddings_of(paths: Sequence[Path], detector: Detector, aligner: Aligner, recognizer: Recognizer) -> np.ndarray | None:
-    """(N, D) float32 of the largest face of each picture, or of REFERENCES evenly chosen of a folder, face folder or video.
+def embeddings_of(paths: Sequence[Path], detector: Detector, aligner: Aligner,
+                  recognizer: Recognizer) -> np.ndarray | None:
+    """(N, D) float32 of the largest face of each picture, or of REFERENCES evenly chosen of a
+    folder, face folder or video.
 
     None for no paths. Raises FaceswapError where one shows no face.
     """
@@ -45,15 +47,18 @@ def embeddings_of(paths: Sequence[Path], detector: Detector, aligner: Aligner, r
     for path in paths:
         faces = [face.aligned for face in reference_faces(path, detector, aligner, REFERENCES)]
         if not faces:
-            raise FaceswapError(f"No face found in {path}. Use a picture that shows the person's face clearly.")
+            raise FaceswapError(f"No face found in {path}. Use a picture that shows the person's "
+                                "face clearly.")
         embeddings.append(recognizer.embed(faces))
     return np.concatenate(embeddings)
 
 
 def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer, cut: Cut) -> None:
-    """Embeds LOOKED_AT faces of each track, and all faces that are in none, as far as it is not done yet.
+    """Embeds LOOKED_AT faces of each track, and all faces that are in none, as far as it is not
+    done yet.
 
-    Their pictures are read where `cut` has written them as the recognizer needs them, else from `source`.
+    Their pictures are read where `cut` has written them as the recognizer needs them, else from
+    `source`.
     """
     name = RECOGNIZERS.name_of(recognizer)
     embedded = {(index, number) for index, number, _ in store.embeddings(name)}
@@ -73,7 +78,8 @@ def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer
             store.add_embedding(index, number, embedding, name)
 
 
-def _crops(source: FrameSource, store: AlignmentStore, numbers: Mapping[int, list[int]], cut: Cut) -> Iterator[tuple[int, list[AlignedFace]]]:
+def _crops(source: FrameSource, store: AlignmentStore, numbers: Mapping[int, list[int]],
+           cut: Cut) -> Iterator[tuple[int, list[AlignedFace]]]:
     """Frames and their faces of these `numbers`, those first that can be read from face pictures."""
     names = store.names()
     usable = cut.sink and (cut.size, cut.coverage) == (DEFAULT_SIZE, DEFAULT_COVERAGE)
@@ -89,53 +95,69 @@ def _crops(source: FrameSource, store: AlignmentStore, numbers: Mapping[int, lis
         yield frame.index, [crop(frame.image, fitted[number]) for number in numbers[frame.index]]
 
 
-def _written_faces(source: FrameSource, store: AlignmentStore, index: int, numbers: Sequence[int], name: str,
-                   cut: Cut) -> list[AlignedFace] | None:
-    """The faces as they were written; None where one was not, or shows what a picture showed before it changed."""
+def _written_faces(source: FrameSource, store: AlignmentStore, index: int, numbers: Sequence[int],
+                   name: str, cut: Cut) -> list[AlignedFace] | None:
+    """The faces as they were written; None where one was not, or shows what a picture showed before
+    it changed.
+    """
     files = [cut.sink.find(cut.origin(source, index, number, name)) for number in numbers]
     if not all(files):
         return None
     faces = [read_face(file).aligned for file in files]
     stored = {face.number: face for face in store.faces(index, dropped=True)}
-    same = all(stored[number].is_shown_by(aligned.face.landmarks) for number, aligned in zip(numbers, faces))
+    same = all(stored[number].is_shown_by(aligned.face.landmarks)
+               for number, aligned in zip(numbers, faces))
     return faces if same else None
 
 
 def tell_apart(store: AlignmentStore, recognizer: Recognizer, people: PeopleFilter) -> None:
-    """Numbers the people in the store, the most frequent first, and leaves out the faces of those who are not kept.
+    """Numbers the people in the store, the most frequent first, and leaves out the faces of those
+    who are not kept.
 
-    A track of which no face tells much is given to the person it looks like, if there is one, else to nobody.
-    Raises FaceswapError, before anything is changed, if `people` names a person who is not in the store.
+    A track of which no face tells much is given to the person it looks like, if there is one, else
+    to nobody. Raises FaceswapError, before anything is changed, if `people` names a person who is
+    not in the store.
     """
     # Groups of faces that are one person's, with a mean embedding each
     embeddings = _embeddings(store, recognizer)
     groups = [[(face.frame, face.number) for face in group] for group in _groups(store)]
-    groups = sorted((group for group in groups if not embeddings.keys().isdisjoint(group)), key=len, reverse=True)
-    embedded = [[embeddings[face] - recognizer.average for face in group if face in embeddings] for group in groups]
+    groups = sorted((group for group in groups if not embeddings.keys().isdisjoint(group)), key=len,
+                    reverse=True)
+    embedded = [[embeddings[face] - recognizer.average for face in group if face in embeddings]
+                for group in groups]
     means = [np.mean(vectors, axis=0) for vectors in embedded]
 
     # The person of each
     tracked = store.track_counts()[0] > 0
-    telling = [(len(group) >= SHORTEST or not tracked) and float(np.linalg.norm(vectors, axis=1).max()) >= recognizer.telling
+    telling = [(len(group) >= SHORTEST or not tracked)
+               and float(np.linalg.norm(vectors, axis=1).max()) >= recognizer.telling
                for group, vectors in zip(groups, embedded)]
-    labels = cluster(means, [{index for index, _ in group} for group in groups], telling, recognizer.same)
-    before = {(index, stored.number): stored.person for index, stored in store.all_faces(dropped=True)}
+    labels = cluster(means, [{index for index, _ in group} for group in groups], telling,
+                     recognizer.same)
+    before = {(index, stored.number): stored.person
+              for index, stored in store.all_faces(dropped=True)}
     numbers = _numbers(groups, labels, before)
     persons = [numbers.get(label) for label in labels]
 
     # Who is kept
     if unknown := [person for person in people.people if person not in numbers.values()]:
         known = f"{len(numbers)}, counted from 1" if numbers else "nobody who could be told from others"
-        raise FaceswapError(f"There is no person {unknown[0]} in {store.path}, but {known}. extract without --person prints who there is.")
-    kept = [not people or people.keeps(mean + recognizer.average, person, recognizer) for mean, person in zip(means, persons)]
+        raise FaceswapError(f"There is no person {unknown[0]} in {store.path}, but {known}. "
+                            "extract without --person prints who there is.")
+    kept = [not people or people.keeps(mean + recognizer.average, person, recognizer)
+            for mean, person in zip(means, persons)]
     if groups and not any(kept) and not people.people:
         raise FaceswapError(_nobody_is_kept(store, means, people, recognizer))
-    store.set_people((*face, person) for group, person in zip(groups, persons) if person for face in group)
+    store.set_people((*face, person) for group, person in zip(groups, persons) if person
+                     for face in group)
     store.drop("person", [face for group, keep in zip(groups, kept) if not keep for face in group])
 
 
-def faces_of_people(store: AlignmentStore, recognizer: Recognizer, people: PeopleFilter) -> set[FaceKey]:
-    """The faces of those who are kept, of whom `recognize` has embedded some; a track is one person's all along."""
+def faces_of_people(store: AlignmentStore, recognizer: Recognizer,
+                    people: PeopleFilter) -> set[FaceKey]:
+    """The faces of those who are kept, of whom `recognize` has embedded some; a track is one
+    person's all along.
+    """
     embeddings = _embeddings(store, recognizer)
     kept: set[FaceKey] = set()
     for group in _groups(store):
@@ -147,11 +169,15 @@ def faces_of_people(store: AlignmentStore, recognizer: Recognizer, people: Peopl
 
 
 def _embeddings(store: AlignmentStore, recognizer: Recognizer) -> dict[FaceKey, np.ndarray]:
-    return {(index, number): embedding for index, number, embedding in store.embeddings(RECOGNIZERS.name_of(recognizer))}
+    return {(index, number): embedding
+            for index, number, embedding in store.embeddings(RECOGNIZERS.name_of(recognizer))}
 
 
-def _numbers(groups: Sequence[Sequence[FaceKey]], labels: Sequence[int | None], before: Mapping[FaceKey, int | None]) -> dict[int, int]:
-    """A number for each label, from 1: that which most of its faces had `before`, else the next that is free, the most frequent first."""
+def _numbers(groups: Sequence[Sequence[FaceKey]], labels: Sequence[int | None],
+             before: Mapping[FaceKey, int | None]) -> dict[int, int]:
+    """A number for each label, from 1: that which most of its faces had `before`, else the next
+    that is free, the most frequent first.
+    """
     faces: dict[int, list[FaceKey]] = {}
     for group, label in zip(groups, labels):
         if label is not None:
@@ -166,26 +192,33 @@ def _numbers(groups: Sequence[Sequence[FaceKey]], labels: Sequence[int | None], 
             numbers[label] = number
     taken = set(numbers.values())
     free = (number for number in itertools.count(1) if number not in taken)
-    unnumbered = sorted((label for label in faces if label not in numbers), key=lambda label: -len(faces[label]))
+    unnumbered = sorted((label for label in faces if label not in numbers),
+                        key=lambda label: -len(faces[label]))
     return numbers | dict(zip(unnumbered, free))
 
 
-def _nobody_is_kept(store: AlignmentStore, means: Sequence[np.ndarray], people: PeopleFilter, recognizer: Recognizer) -> str:
+def _nobody_is_kept(store: AlignmentStore, means: Sequence[np.ndarray], people: PeopleFilter,
+                    recognizer: Recognizer) -> str:
     least = people.least_likeness(recognizer)
     if people.keep is None:
-        return (f"Everybody in {store.path} is like the people of -n: nothing would be left. Nothing was changed. Raise "
-                f"-l/--ref-threshold (now {least:.2f}), or choose other photos.")
+        return (f"Everybody in {store.path} is like the people of -n: nothing would be left. "
+                f"Nothing was changed. Raise -l/--ref-threshold (now {least:.2f}), or choose "
+                "other photos.")
     most = float(likeness(people.keep, np.array(means) + recognizer.average, recognizer).max())
-    return (f"Nobody in {store.path} is like the people of -f: the most like has {most:.2f}, {least:.2f} is needed. Nothing was "
-            f"changed. Lower -l/--ref-threshold to {max(most - 0.02, -1):.2f}, or choose other photos.")
+    return (f"Nobody in {store.path} is like the people of -f: the most like has {most:.2f}, "
+            f"{least:.2f} is needed. Nothing was changed. Lower -l/--ref-threshold to "
+            f"{max(most - 0.02, -1):.2f}, or choose other photos.")
 
 
-def cluster(vectors: Sequence[np.ndarray], frames: Sequence[set[int]], telling: Sequence[bool], same: float) -> list[int | None]:
-    """A label for each of `vectors` (D,), which point away from the average face: those of one person have one label.
+def cluster(vectors: Sequence[np.ndarray], frames: Sequence[set[int]], telling: Sequence[bool],
+            same: float) -> list[int | None]:
+    """A label for each of `vectors` (D,), which point away from the average face: those of one
+    person have one label.
 
-    Each of those that are `telling` joins the cluster that it is most like, if the cosine is at least `same` and none of
-    its `frames` is one of the cluster's, for nobody is twice in a frame; else it begins a cluster. Then clusters are
-    joined likewise. The others join where they can, else their label is None.
+    Each of those that are `telling` joins the cluster that it is most like, if the cosine is at
+    least `same` and none of its `frames` is one of the cluster's, for nobody is twice in a frame;
+    else it begins a cluster. Then clusters are joined likewise. The others join where they can,
+    else their label is None.
     """
     clusters = _Clusters()
     labels: list[int | None] = [None] * len(vectors)
@@ -196,7 +229,8 @@ def cluster(vectors: Sequence[np.ndarray], frames: Sequence[set[int]], telling: 
                 continue
             label = place
         labels[place] = label
-        clusters.add(label, unit(vectors[place]) if telling[place] else np.zeros_like(vectors[place]), frames[place])
+        clusters.add(label, unit(vectors[place]) if telling[place]
+                     else np.zeros_like(vectors[place]), frames[place])
     return clusters.joined(labels, same)
 
 
@@ -207,9 +241,11 @@ class _Clusters:
         self._sums: dict[int, np.ndarray] = {}
         self._frames: dict[int, set[int]] = {}
 
-    def nearest(self, vector: np.ndarray, frames: set[int], but: int | None = None) -> tuple[float, int | None]:
+    def nearest(self, vector: np.ndarray, frames: set[int],
+                but: int | None = None) -> tuple[float, int | None]:
         """Cosine and label of the cluster most like `vector` that is in none of `frames`."""
-        labels = [label for label in self._sums if label != but and frames.isdisjoint(self._frames[label])]
+        labels = [label for label in self._sums if label != but
+                  and frames.isdisjoint(self._frames[label])]
         if not labels:
             return -1.0, None
         cosines = unit(np.array([self._sums[label] for label in labels])) @ unit(vector)
@@ -246,7 +282,8 @@ def _groups(store: AlignmentStore) -> list[list[_GroupFace]]:
         if stored.dropped in (None, "person"):
             points = stored.fitted.landmarks
             face = _GroupFace(index, stored.number, float(np.linalg.norm(points[36] - points[45])))
-            groups.setdefault((index, stored.number) if stored.track is None else stored.track, []).append(face)
+            groups.setdefault((index, stored.number) if stored.track is None else stored.track,
+                              []).append(face)
     return list(groups.values())
 
 

@@ -1,6 +1,8 @@
-"""Masks of a store's faces: made while faces are found, or added later to those that lack them; and laid over other crops of them.
+"""Masks of a store's faces: made while faces are found, or added later to those that lack them; and
+laid over other crops of them.
 
-They lie over the "whole" crop by the landmarks as they were fitted, which smoothing does not change.
+They lie over the "whole" crop by the landmarks as they were fitted, which smoothing does not
+change.
 """
 
 from __future__ import annotations
@@ -33,8 +35,10 @@ MADE_AT = 256  # side of the crops that maskers look at: networks want to see mo
 class MaskedFace(Face):
     """A face with the masks that a store has of it."""
 
-    masks: Mapping[str, np.ndarray] = field(default_factory=dict)  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop ...
-    fitted: np.ndarray | None = None  # ... by these landmarks, (68, 2) float32; None: by `landmarks`
+    # By masker: (S, S, 1) float32 in [0, 1] over the "whole" crop ...
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    # ... by these landmarks, (68, 2) float32; None: by `landmarks`
+    fitted: np.ndarray | None = None
 
     @classmethod
     def of(cls, stored: StoredFace) -> MaskedFace:
@@ -51,45 +55,56 @@ class StoredMask(Masker):
     def mask(self, aligned: AlignedFace) -> np.ndarray:
         face = aligned.face
         assert isinstance(face, MaskedFace), "only faces of a store have stored masks"
-        return laid_over(face.masks[self.name], face.landmarks if face.fitted is None else face.fitted, aligned.matrix,
-                         len(aligned.image))
+        return laid_over(face.masks[self.name], face.landmarks if face.fitted is None
+                         else face.fitted, aligned.matrix, len(aligned.image))
 
 
 def laid_over(mask: np.ndarray, fitted: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """A store's `mask` (S, S, 1) of a face with the landmarks `fitted` (68, 2), as (size, size, 1) float32 over the crop by `matrix`."""
+    """A store's `mask` (S, S, 1) of a face with the landmarks `fitted` (68, 2), as (size, size, 1)
+    float32 over the crop by `matrix`.
+    """
     onto = matrix @ np.vstack([invert(crop_matrix(fitted, len(mask))), [0, 0, 1]])
     return cv2.warpAffine(mask, onto, (size, size), flags=cv2.INTER_LINEAR)[..., None]
 
 
 def usable(name: str, store: AlignmentStore | None) -> Masker:
-    """What makes masks called `name` for the faces of `store`: the masks that it has, or the masker with its defaults.
+    """What makes masks called `name` for the faces of `store`: the masks that it has, or the masker
+    with its defaults.
 
-    Masks from landmarks alone are rather made anew, finer than they are stored, if the masker's defaults are what they
-    were made with. Raises UsageError where there is no such masker, or it would need options.
+    Masks from landmarks alone are rather made anew, finer than they are stored, if the masker's
+    defaults are what they were made with. Raises UsageError where there is no such masker, or it
+    would need options.
     """
     recorded = store.state.maskers.get(name) if store else None
     needs_options = any(item.default is REQUIRED for item in MASKERS.declaration(name).options)
     fresh = None if needs_options else MASKERS.create(name)
-    if fresh and (recorded is None or fresh.from_landmarks and as_json(fresh.made_with(), str) == recorded):
+    if fresh and (recorded is None or fresh.from_landmarks
+                  and as_json(fresh.made_with(), str) == recorded):
         return fresh
     if recorded is None:
-        raise UsageError(f"The mask {name} needs options of its own. Make it beforehand: faceswap.py mask -i INPUT -M {name} ... "
-                         "(or extract -M), then it is taken from the alignments.")
+        raise UsageError(f"The mask {name} needs options of its own. Make it beforehand: "
+                         f"faceswap.py mask -i INPUT -M {name} ... (or extract -M), then it is "
+                         "taken from the alignments.")
     return StoredMask(name)
 
 
 def check_stored(store: AlignmentStore, maskers: Sequence[Masker], source: Path) -> None:
-    """Raises FaceswapError where a face lacks one of the masks that are to be taken from `store`, whose faces are those of `source`."""
+    """Raises FaceswapError where a face lacks one of the masks that are to be taken from `store`,
+    whose faces are those of `source`.
+    """
     for masker in maskers:
         if isinstance(masker, StoredMask) and (lacking := store.without_mask(masker.name)):
-            raise FaceswapError(f"{store.path} has no mask {masker.name} of the faces in {len(lacking)} of its frames. "
-                                f"Run faceswap.py mask -i {source} -M {masker.name}, with the options that it needs.")
+            raise FaceswapError(f"{store.path} has no mask {masker.name} of the faces in "
+                                f"{len(lacking)} of its frames. Run faceswap.py mask -i {source} "
+                                f"-M {masker.name}, with the options that it needs.")
 
 
 def masks_of_files(files: Sequence[FaceFile], name: str, path: Path | None) -> list[np.ndarray]:
-    """(S, S) float32 in [0, 1] for each of `files`, over its picture: the mask called `name` from the alignments file of its source.
+    """(S, S) float32 in [0, 1] for each of `files`, over its picture: the mask called `name` from
+    the alignments file of its source.
 
-    That lies at `path`, or in its usual place beside the source. Raises FaceswapError where a face has none.
+    That lies at `path`, or in its usual place beside the source. Raises FaceswapError where a face
+    has none.
     """
     masks: list[np.ndarray | None] = [None] * len(files)
     by_store: dict[Path, list[int]] = {}
@@ -102,22 +117,29 @@ def masks_of_files(files: Sequence[FaceFile], name: str, path: Path | None) -> l
                 masks[place] = _mask_of_file(files[place], name, store, frames)
         if lacking := [files[place] for place in places if masks[place] is None]:
             source = Path(lacking[0].origin.source)
-            raise FaceswapError(f"{store_path} has no mask {name} of {len(lacking)} of the {len(places)} faces from {source.name}. "
-                                f"Run faceswap.py mask -i {source} -M {name} first, or choose another -M/--mask.")
+            raise FaceswapError(f"{store_path} has no mask {name} of {len(lacking)} of the "
+                                f"{len(places)} faces from {source.name}. Run faceswap.py mask -i "
+                                f"{source} -M {name} first, or choose another -M/--mask.")
     return masks
 
 
-def _mask_of_file(file: FaceFile, name: str, store: AlignmentStore, frames: Mapping[str, int]) -> np.ndarray | None:
-    """`frames` are those of the store by picture name, since pictures may have moved since the face was written."""
+def _mask_of_file(file: FaceFile, name: str, store: AlignmentStore,
+                  frames: Mapping[str, int]) -> np.ndarray | None:
+    """`frames` are those of the store by picture name, since pictures may have moved since the face
+    was written.
+    """
     index = frames.get(file.origin.name, -1) if file.origin.name else file.origin.frame
     for stored in store.faces(index, dropped=True):
         if name in stored.masks and stored.is_shown_by(file.aligned.face.landmarks):
-            return laid_over(stored.masks[name], stored.fitted.landmarks, file.aligned.matrix, file.size)[..., 0]
+            return laid_over(stored.masks[name], stored.fitted.landmarks, file.aligned.matrix,
+                             file.size)[..., 0]
     return None
 
 
-def masks(image: np.ndarray, face: Face, maskers: Sequence[Masker], aligned: AlignedFace | None = None) -> dict[str, np.ndarray]:
-    """The mask by each masker, by its name, of a face of `image` (H, W, 3) uint8 RGB: (SIZE, SIZE, 1) float32 over the "whole" crop.
+def masks(image: np.ndarray, face: Face, maskers: Sequence[Masker],
+          aligned: AlignedFace | None = None) -> dict[str, np.ndarray]:
+    """The mask by each masker, by its name, of a face of `image` (H, W, 3) uint8 RGB: (SIZE, SIZE,
+    1) float32 over the "whole" crop.
 
     `aligned` is that crop, where it was made before.
     """
@@ -127,13 +149,17 @@ def masks(image: np.ndarray, face: Face, maskers: Sequence[Masker], aligned: Ali
         smaller = cv2.resize(aligned.image, (MADE_AT, MADE_AT), interpolation=cv2.INTER_AREA)
         matrix = upsampled(aligned.matrix, MADE_AT / len(aligned.image))
         aligned = AlignedFace(face, smaller, matrix, aligned.coverage)
-    return {MASKERS.name_of(masker): cv2.resize(masker.mask(aligned), (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., None]
+    return {MASKERS.name_of(masker): cv2.resize(masker.mask(aligned), (SIZE, SIZE),
+                                                interpolation=cv2.INTER_AREA)[..., None]
             for masker in maskers}
 
 
 def begin(store: AlignmentStore, maskers: Sequence[Masker]) -> None:
-    """Notes how masks are made from now on; those that the same maskers made with other options are forgotten."""
-    store.begin_masks({MASKERS.name_of(masker): as_json(masker.made_with(), str) for masker in maskers})
+    """Notes how masks are made from now on; those that the same maskers made with other options are
+    forgotten.
+    """
+    store.begin_masks({MASKERS.name_of(masker): as_json(masker.made_with(), str)
+                       for masker in maskers})
 
 
 @dataclass(frozen=True)
@@ -146,18 +172,23 @@ class AddedMasks:
 
 
 def add_masks(source: FrameSource, store: AlignmentStore, maskers: Sequence[Masker]) -> AddedMasks:
-    """Masks of all faces of `store` that have none by one of `maskers`, from the frames of `source`, on all cores.
+    """Masks of all faces of `store` that have none by one of `maskers`, from the frames of
+    `source`, on all cores.
 
     They are kept as they are made: an interrupted run resumes where it stopped.
     """
     begin(store, maskers)
-    lacking = sorted(set().union(*(store.without_mask(MASKERS.name_of(masker)) for masker in maskers)))
+    lacking = sorted(set().union(*(store.without_mask(MASKERS.name_of(masker))
+                                   for masker in maskers)))
     total = len({index for index, _ in store.all_faces()})
 
     def work(frame: Frame, faces: list[StoredFace]) -> tuple[int, dict[int, dict[str, np.ndarray]]]:
-        missing = {stored.number: [masker for masker in maskers if MASKERS.name_of(masker) not in stored.masks] for stored in faces}
-        return frame.index, {stored.number: masks(frame.image, stored.fitted, missing[stored.number])
-                             for stored in faces if missing[stored.number]}
+        missing = {stored.number: [masker for masker in maskers
+                                   if MASKERS.name_of(masker) not in stored.masks]
+                   for stored in faces}
+        return frame.index, {stored.number: masks(frame.image, stored.fitted,
+                                                  missing[stored.number]) for stored in faces
+                             if missing[stored.number]}
 
     def frames() -> Iterator[tuple[Frame, list[StoredFace]]]:
         for frame in source.at(lacking):

@@ -12,7 +12,8 @@ from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
 
 # Settings that say what became of a part
-OF_A_PART = ("complete", "losses", "shard", "smooth", "followed", "recognizer", "recognized", "wanted", "chosen")
+OF_A_PART = ("complete", "losses", "shard", "smooth", "followed", "recognizer", "recognized",
+             "wanted", "chosen")
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,11 @@ class Joined:
 
 
 def join(paths: Sequence[Path], store: AlignmentStore) -> Joined:
-    """Puts the frames of the stores at `paths` into the new `store`, which then is as one begun without parts.
+    """Puts the frames of the stores at `paths` into the new `store`, which then is as one begun
+    without parts.
 
-    Tracks and people are left out, since they are worked out over the whole. Raises FaceswapError if the parts do not
-    belong together.
+    Tracks and people are left out, since they are worked out over the whole. Raises FaceswapError
+    if the parts do not belong together.
     """
     differing: list[int] = []
     states: list[StoreState] = []
@@ -40,28 +42,34 @@ def join(paths: Sequence[Path], store: AlignmentStore) -> Joined:
             if states[0].source.video is None:
                 _check_names(paths[0], store.names(), path, part.names())
             if len(states) == 1:
-                common = {key: value for key, value in part.settings.items() if key not in OF_A_PART}
+                common = {key: value for key, value in part.settings.items()
+                          if key not in OF_A_PART}
             differing += store.take(part)
     smooth = next((state.smooth for state in states if state.smooth is not None), None)
     complete, missing = _complete(states)
     store.update_settings(common)
     store.update(complete=complete, losses=[loss for state in states for loss in state.losses])
-    return Joined(differing, missing, [path for path, state in zip(paths, states) if not state.complete], smooth)
+    return Joined(differing, missing,
+                  [path for path, state in zip(paths, states) if not state.complete], smooth)
 
 
 def _check(first_path: Path, first: StoreState, path: Path, state: StoreState) -> None:
     """Raises FaceswapError if the part at `path` does not go with the first."""
     if state.source is None:
-        raise FaceswapError(f"{path} was never begun: it belongs to no source. Leave it out, or run extract on it first.")
+        raise FaceswapError(f"{path} was never begun: it belongs to no source. Leave it out, or "
+                            "run extract on it first.")
     if not first.source.is_same_video(state.source) or first.source.pictures != state.source.pictures:
-        raise FaceswapError(f"The parts do not belong together: {first_path} is of {_source(first.source)}, {path} of "
-                            f"{_source(state.source)}. Name parts of one source.")
-    for name, of_first, of_part in (("detector", first.detector, state.detector), ("aligner", first.aligner, state.aligner),
+        raise FaceswapError(f"The parts do not belong together: {first_path} is of "
+                            f"{_source(first.source)}, {path} of {_source(state.source)}. Name "
+                            "parts of one source.")
+    for name, of_first, of_part in (("detector", first.detector, state.detector),
+                                    ("aligner", first.aligner, state.aligner),
                                     ("min-face", first.min_face or 0, state.min_face or 0),
                                     ("rotate", list(first.rotate or ()), list(state.rotate or ()))):
         if of_first != of_part:
-            raise FaceswapError(f"The parts do not belong together: {name} is {_shown(of_first)} in {first_path}, but "
-                                f"{_shown(of_part)} in {path}. Extract one of them anew with the other's settings.")
+            raise FaceswapError(f"The parts do not belong together: {name} is {_shown(of_first)} "
+                                f"in {first_path}, but {_shown(of_part)} in {path}. Extract one "
+                                "of them anew with the other's settings.")
 
 
 def _source(source: SourceIdentity) -> str:
@@ -72,12 +80,14 @@ def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _check_names(first_path: Path, names: dict[int, str], path: Path, part_names: dict[int, str]) -> None:
+def _check_names(first_path: Path, names: dict[int, str], path: Path,
+                 part_names: dict[int, str]) -> None:
     places = {name: index for index, name in names.items()}
     for index, name in part_names.items():
         if names.get(index, name) != name or places.get(name, index) != index:
-            raise FaceswapError(f"The parts do not belong together: picture {name} stands elsewhere in {path} than in the folder "
-                                f"of {first_path}. Extract all parts from the same pictures.")
+            raise FaceswapError(f"The parts do not belong together: picture {name} stands "
+                                f"elsewhere in {path} than in the folder of {first_path}. Extract "
+                                "all parts from the same pictures.")
 
 
 def _complete(states: Sequence[StoreState]) -> tuple[list[int], list[str]]:
@@ -94,5 +104,6 @@ def _complete(states: Sequence[StoreState]) -> tuple[list[int], list[str]]:
         absent = [number for number in range(1, count + 1) if (number, count) not in shards]
         missing += [f"{number}/{count}" for number in absent]
         if not absent:
-            complete |= set.intersection(*(done for shard, done in shards.items() if shard[1] == count))
+            complete |= set.intersection(*(done for shard, done in shards.items()
+                                           if shard[1] == count))
     return sorted(complete), [] if complete else missing

@@ -26,17 +26,21 @@ class Removed:
 
 
 def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False) -> Removed:
-    """Leaves out the faces whose pictures extract wrote into `folder` and that are not there any more, nor in folders inside it.
+    """Leaves out the faces whose pictures extract wrote into `folder` and that are not there any
+    more, nor in folders inside it.
 
-    A picture may have another name by now. Faces left out before come back where their picture is there. An empty folder is
-    refused unless `everything` may go. The folder may also be a copy, sorted or not, of one that extract wrote, or its new
-    place. Raises FaceswapError where the folder is not of this source, or nothing was deleted.
+    A picture may have another name by now. Faces left out before come back where their picture is
+    there. An empty folder is refused unless `everything` may go. The folder may also be a copy,
+    sorted or not, of one that extract wrote, or its new place. Raises FaceswapError where the
+    folder is not of this source, or nothing was deleted.
     """
     if not folder.is_dir():
-        raise FaceswapError(f"There is no folder {folder}. Name the folder of faces that extract wrote with -f.")
+        raise FaceswapError(f"There is no folder {folder}. Name the folder of faces that extract "
+                            "wrote with -f.")
     files = _files(folder)
     if not files and not everything:
-        raise FaceswapError(f"{folder} is empty: every face would be left out. Say --all if that is meant; extract -o writes them anew.")
+        raise FaceswapError(f"{folder} is empty: every face would be left out. Say --all if that "
+                            "is meant; extract -o writes them anew.")
 
     # Which faces there are, were left out before, and have a picture
     landmarks = _landmarks_by_frame(files, store)
@@ -64,21 +68,26 @@ def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False
 
 
 def faces_shown(store: AlignmentStore, folder: Path) -> set[FaceKey]:
-    """The faces of `store` whose pictures are in `folder`, or in folders inside it, under whatever name.
+    """The faces of `store` whose pictures are in `folder`, or in folders inside it, under whatever
+    name.
 
     Raises FaceswapError where there is none.
     """
     files = _files(folder) if folder.is_dir() else []
     landmarks = _landmarks_by_frame(files, store)
-    shown = {(index, stored.number) for index, stored in store.all_faces() if _is_shown(stored, landmarks.get(index, []))}
+    shown = {(index, stored.number) for index, stored in store.all_faces()
+             if _is_shown(stored, landmarks.get(index, []))}
     if not shown:
         raise FaceswapError(_none_of(files, folder, store))
     return shown
 
 
 def bring_back(store: AlignmentStore, folder: Path | None = None) -> int:
-    """Takes back all faces that were left out by hand, or those written into `folder`; returns how many."""
-    removed = [(index, stored.number) for index, stored in store.all_faces(dropped=True) if stored.dropped == "removed"]
+    """Takes back all faces that were left out by hand, or those written into `folder`; returns how
+    many.
+    """
+    removed = [(index, stored.number) for index, stored in store.all_faces(dropped=True)
+               if stored.dropped == "removed"]
     written = store.written(folder) if folder else set()
     stay = [key for key in removed if folder and key not in written]
     store.drop("removed", stay)
@@ -86,20 +95,24 @@ def bring_back(store: AlignmentStore, folder: Path | None = None) -> int:
 
 
 def _none_of(files: list[Path], folder: Path, store: AlignmentStore) -> str:
-    return (f"None of the {len(files)} faces in {folder} is of {store.path}. Folders that extract wrote for it: "
-            f"{', '.join(map(str, store.folders())) or 'none'}.")
+    return (f"None of the {len(files)} faces in {folder} is of {store.path}. Folders that extract "
+            f"wrote for it: {', '.join(map(str, store.folders())) or 'none'}.")
 
 
 def _written(store: AlignmentStore, folder: Path, kept: set[FaceKey]) -> set[FaceKey]:
-    """The faces that were written into `folder`, or into the one of which it is a copy or the new place: that which had all of `kept`."""
+    """The faces that were written into `folder`, or into the one of which it is a copy or the new
+    place: that which had all of `kept`.
+    """
     if written := store.written(folder):
         return written
-    candidates = {path: written for path in store.folders() if kept and kept <= (written := store.written(path))}
+    candidates = {path: written for path in store.folders()
+                  if kept and kept <= (written := store.written(path))}
     if len({frozenset(written) for written in candidates.values()}) == 1:
         return next(iter(candidates.values()))
     known = ", ".join(map(str, candidates or store.folders())) or "none"
-    raise FaceswapError(f"extract wrote no faces of {store.path} into {folder}, and which folder it was copied from is not clear. "
-                        f"Folders that extract wrote into: {known}. Name one with -f.")
+    raise FaceswapError(f"extract wrote no faces of {store.path} into {folder}, and which folder "
+                        "it was copied from is not clear. Folders that extract wrote into: "
+                        f"{known}. Name one with -f.")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -116,6 +129,7 @@ def _landmarks_by_frame(files: list[Path], store: AlignmentStore) -> dict[int, l
     by_frame: dict[int, list[np.ndarray]] = {}
     for path in progress(files, "read faces", len(files), unit="face"):
         origin, landmarks = read_origin(path)
-        index = places.get(origin.name, -1) if origin.name else origin.frame  # pictures may have moved since
+        # Pictures may have moved since
+        index = places.get(origin.name, -1) if origin.name else origin.frame
         by_frame.setdefault(index, []).append(landmarks)
     return by_frame

@@ -1,4 +1,6 @@
-"""Whether a video that was encoded anew still shows what was searched, frame by frame, by the looks that a store keeps."""
+"""Whether a video that was encoded anew still shows what was searched, frame by frame, by the looks
+that a store keeps.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,19 @@ from lib.media.base import FrameSource
 from lib.sampling import evenly
 
 COMPARED = 24  # frames
-OTHER, ALIKE = 8.0, 0.9  # 8-bit levels by which the looks of another picture differ; correlation of what is drawn, whatever its colours
+# 8-bit levels by which the looks of another picture differ; correlation of what is drawn,
+# whatever its colours
+OTHER, ALIKE = 8.0, 0.9
 STILL = 1.0  # levels: frames whose looks differ by less show the same
-MOVED = 0.5  # of the difference to a frame's own look: a frame of another number that is nearer than this is the one that is shown
+# Of the difference to a frame's own look: a frame of another number that is nearer than this is
+# the one that is shown
+MOVED = 0.5
 
 
 def changed_frames(source: FrameSource, store: AlignmentStore) -> tuple[list[int], int]:
-    """Those frames of some that are compared that show another picture, or that of another frame, and how many were compared."""
+    """Those frames of some that are compared that show another picture, or that of another frame,
+    and how many were compared.
+    """
     looks = dict(store.looks())
     indices = np.array(sorted(looks))
     if not len(indices):
@@ -29,7 +37,8 @@ def changed_frames(source: FrameSource, store: AlignmentStore) -> tuple[list[int
         apart = np.abs(known - now.astype(np.int16)).mean((1, 2, 3))
         difference = float(apart[np.searchsorted(indices, frame.index)])
         is_other = difference > OTHER and float(drawing(now) @ drawing(own)) < ALIKE
-        is_moved = difference > STILL and apart.min() < MOVED * difference and abs(int(indices[apart.argmin()]) - frame.index) > 1
+        is_moved = difference > STILL and apart.min() < MOVED * difference and abs(
+            int(indices[apart.argmin()]) - frame.index) > 1
         if is_other or is_moved:
             changed.append(frame.index)
     return changed, compared

@@ -19,7 +19,8 @@ ROWS = 6  # where people were not told apart
 
 
 def write_sheet(path: Path, folder: FaceFolder, source: Path, store: AlignmentStore) -> None:
-    """Writes a PNG with a row of faces of each person, the most frequent first; of all faces where nobody was told apart.
+    """Writes a PNG with a row of faces of each person, the most frequent first; of all faces where
+    nobody was told apart.
 
     The faces are those in `folder`; what is not there any more is left out.
     """
@@ -29,7 +30,8 @@ def write_sheet(path: Path, folder: FaceFolder, source: Path, store: AlignmentSt
     shown = [person for person in people if person is not None][:PEOPLE] + [None] * (None in people)
     for person, faces in ((person, people[person]) for person in shown):
         count = COLUMNS * (ROWS if len(people) == 1 else 1)
-        found = [folder.find(Origin(os.path.abspath(source), frame, number, names[frame])) for frame, number in evenly(faces, count)]
+        found = [folder.find(Origin(os.path.abspath(source), frame, number, names[frame]))
+                 for frame, number in evenly(faces, count)]
         tiles = [resized(read_face(file).image, TILE) for file in found if file]
         who = "faces of nobody in particular" if person is None else f"person {person}"
         rows.append(text_line(f"{who}: {counted(len(faces), 'face')}", WIDTH))

@@ -1,4 +1,6 @@
-"""Whether a store belongs to a source: what tells one source from another, and pictures that changed since they were searched."""
+"""Whether a store belongs to a source: what tells one source from another, and pictures that
+changed since they were searched.
+"""
 
 from __future__ import annotations
 
@@ -46,10 +48,12 @@ def file_identity(path: Path) -> tuple[str, str] | None:
 
 
 def check_source(source: FrameSource, store: AlignmentStore, forget_changed: bool = False) -> None:
-    """Raises FaceswapError if `store` was begun with another source; fits it to a folder with new pictures.
+    """Raises FaceswapError if `store` was begun with another source; fits it to a folder with new
+    pictures.
 
-    A picture is known by its content. Of those that are not what was searched, all is forgotten with `forget_changed`,
-    so that extract searches them again; else ChangedPictures is raised. A store that may only be read is not changed.
+    A picture is known by its content. Of those that are not what was searched, all is forgotten
+    with `forget_changed`, so that extract searches them again; else ChangedPictures is raised. A
+    store that may only be read is not changed.
     """
     recorded = store.state.source
     if recorded is None:
@@ -60,7 +64,8 @@ def check_source(source: FrameSource, store: AlignmentStore, forget_changed: boo
         raise _belongs_elsewhere(source, store, recorded)
 
 
-def _check_pictures(source: FrameSource, store: AlignmentStore, recorded: SourceIdentity, forget_changed: bool) -> None:
+def _check_pictures(source: FrameSource, store: AlignmentStore, recorded: SourceIdentity,
+                    forget_changed: bool) -> None:
     # Pictures that were added, taken away or renamed
     names, before = source.names, store.names()
     moved = any(index >= len(names) or names[index] != name for index, name in before.items())
@@ -68,35 +73,44 @@ def _check_pictures(source: FrameSource, store: AlignmentStore, recorded: Source
         raise _belongs_elsewhere(source, store, recorded)
     reordered = not store.read_only and (moved or recorded.pictures != len(names))
     if reordered:
-        logger.info("%s has other pictures than before: those already searched keep their faces.", source.path)
+        logger.info("%s has other pictures than before: those already searched keep their faces.",
+                    source.path)
         store.renumber(names)
 
     # Pictures that show something else
     changed = _changed_pictures(source, store)
     if not forget_changed:
-        changed = [frame.index for frame in source.at(changed)]  # those that cannot be read are reported where they are needed
+        # Those that cannot be read are reported where they are needed
+        changed = [frame.index for frame in source.at(changed)]
     if changed and not forget_changed:
-        raise ChangedPictures(
-            f"{counted(len(changed), 'picture')} of {source.path}, such as {names[changed[0]]}, changed since "
-            f"{'it was' if len(changed) == 1 else 'they were'} searched for faces: {'its' if len(changed) == 1 else 'their'} "
-            f"content is another. Run faceswap.py extract -i {source.path} first, which searches again.", changed)
+        raise ChangedPictures(f"{counted(len(changed), 'picture')} of {source.path}, such as "
+                              f"{names[changed[0]]}, changed since "
+                              f"{'it was' if len(changed) == 1 else 'they were'} searched for "
+                              f"faces: {'its' if len(changed) == 1 else 'their'} content is "
+                              f"another. Run faceswap.py extract -i {source.path} first, which "
+                              "searches again.", changed)
     if changed:
         logger.info("Changed since the last search, and searched again: %s of %s, such as %s.",
                     counted(len(changed), "picture"), source.path, names[changed[0]])
         store.forget(changed)
     if changed or reordered:
-        store.update(complete=[], losses=[], followed=None, recognized=None, source=source_identity(source))
+        store.update(complete=[], losses=[], followed=None, recognized=None,
+                     source=source_identity(source))
 
 
-def _belongs_elsewhere(source: FrameSource, store: AlignmentStore, recorded: SourceIdentity) -> FaceswapError:
-    encoded_anew = "" if source.files else ("If it is the same film, encoded anew, faceswap.py alignments rename --force "
-                                            "keeps the faces that were found in it; if not: ")
-    return FaceswapError(f"{store.path} belongs to {recorded.path}, which is not the same as {source.path} now. "
-                         f"{encoded_anew}Delete that file to start anew, or name another with -p.")
+def _belongs_elsewhere(source: FrameSource, store: AlignmentStore,
+                       recorded: SourceIdentity) -> FaceswapError:
+    encoded_anew = "" if source.files else ("If it is the same film, encoded anew, faceswap.py "
+                                            "alignments rename --force keeps the faces that were "
+                                            "found in it; if not: ")
+    return FaceswapError(f"{store.path} belongs to {recorded.path}, which is not the same as "
+                         f"{source.path} now. {encoded_anew}Delete that file to start anew, or "
+                         "name another with -p.")
 
 
 def _changed_pictures(source: FrameSource, store: AlignmentStore) -> list[int]:
-    """The pictures that are not those that were searched, by what is known of their files, else by their look.
+    """The pictures that are not those that were searched, by what is known of their files, else by
+    their look.
 
     Notes of the others how their files are now.
     """

@@ -1,4 +1,5 @@
-"""The alignments store: what was found in each frame of one source, in one SQLite file that is written as the work goes on.
+"""The alignments store: what was found in each frame of one source, in one SQLite file that is
+written as the work goes on.
 
 `database/` holds what lies below: the format, the file, the rows, and the queries.
 """
@@ -25,32 +26,38 @@ from lib.files.writing import part_beside, publish
 
 ENDING = ".alignments.db"
 LONGEST_NAME = 255  # bytes of a file's name
-LONGEST_STEM = 50  # letters of a source's name in one that is shortened; a letter takes up to 4 bytes
+# Letters of a source's name in one that is shortened; a letter takes up to 4 bytes
+LONGEST_STEM = 50
 SECONDS_BETWEEN_COMMITS = 1.0
 ADD_MASK = "INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?)"
 
 
 def default_store(source: Path) -> Path:
-    """Where the store of a video or of a folder of pictures lies: beside it, since the folder may be read-only.
+    """Where the store of a video or of a folder of pictures lies: beside it, since the folder may
+    be read-only.
 
     The name is shortened where file systems would not take it with what SQLite adds.
     """
     path = Path(os.path.abspath(source) + ENDING)
     if len(os.fsencode(path.name + "-journal")) > LONGEST_NAME:
-        path = path.with_name(f"{path.name[:LONGEST_STEM]}~{zlib.crc32(os.fsencode(path.name)):08x}{ENDING}")
+        path = path.with_name(
+            f"{path.name[:LONGEST_STEM]}~{zlib.crc32(os.fsencode(path.name)):08x}{ENDING}")
     return path
 
 
 @contextmanager
 def new_store(path: Path) -> Iterator[AlignmentStore]:
-    """A store that appears at `path`, whole, when the block ends without an error. FaceswapError if it exists already."""
+    """A store that appears at `path`, whole, when the block ends without an error. FaceswapError if
+    it exists already.
+    """
     path = Path(os.path.abspath(path))
     lock = locked(path)
     part = part_beside(path)
     leftovers = part, part.with_name(part.name + "-journal")
     try:
         if path.exists():
-            raise FaceswapError(f"{path} exists already, and is not overwritten. Move it away, or name another file.")
+            raise FaceswapError(f"{path} exists already, and is not overwritten. Move it away, or "
+                                "name another file.")
         with AlignmentStore.open(part) as store:
             yield store
         publish(part, path)
@@ -67,7 +74,8 @@ class AlignmentStore(Queries):
 
     def __init__(self, *connection: Any):
         super().__init__(*connection)
-        self._frames: dict[int, tuple] = {}  # what is not committed yet, by frame: name, time, faces, look, file
+        # What is not committed yet, by frame: name, time, faces, look, file
+        self._frames: dict[int, tuple] = {}
         self._pending: list[tuple[str, tuple]] = []  # other statements
         self._committed = time.monotonic()
 
@@ -91,29 +99,34 @@ class AlignmentStore(Queries):
         if time.monotonic() - self._committed >= SECONDS_BETWEEN_COMMITS:
             self.commit()
 
-    def _write_frame(self, index: int, name: str, seconds: float | None, faces: list[StoredFace], look: np.ndarray | None,
-                     file: tuple[str, str] | None) -> None:
-        self._connection.execute("INSERT INTO frames VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(frame) DO UPDATE SET "
-                                 "name = ?2, time = ?3, look = COALESCE(?4, look), stamp = ?5, content = ?6",
-                                 (index, name, seconds, None if look is None else look.tobytes(), *(file or (None, None))))
+    def _write_frame(self, index: int, name: str, seconds: float | None, faces: list[StoredFace],
+                     look: np.ndarray | None, file: tuple[str, str] | None) -> None:
+        self._connection.execute("INSERT INTO frames VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON "
+                                 "CONFLICT(frame) DO UPDATE SET name = ?2, time = ?3, look = "
+                                 "COALESCE(?4, look), stamp = ?5, content = ?6",
+                                 (index, name, seconds, None if look is None else look.tobytes(),
+                                  *(file or (None, None))))
         for table in ("faces", "masks"):
             self._connection.execute(f"DELETE FROM {table} WHERE frame = ?", (index,))
         for number, stored in enumerate(faces):
             self._write_face(index, number, stored)
 
     def _write_face(self, index: int, number: int, stored: StoredFace) -> None:
-        self._connection.execute("INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL)",
-                                 face_row(index, number, stored))
-        self._connection.executemany(ADD_MASK, [mask_row(index, number, name, mask) for name, mask in stored.masks.items()])
+        self._connection.execute("INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, "
+                                 "NULL)", face_row(index, number, stored))
+        self._connection.executemany(ADD_MASK,
+                                     [mask_row(index, number, name, mask)
+                                      for name, mask in stored.masks.items()])
 
     # Frames and faces
 
-    def add(self, index: int, name: str, seconds: float | None, faces: list[StoredFace], look: np.ndarray | None = None,
-            file: tuple[str, str] | None = None) -> None:
-        """Notes that frame `index`, at `seconds` of a video, was searched and what it shows; committed about every second.
+    def add(self, index: int, name: str, seconds: float | None, faces: list[StoredFace],
+            look: np.ndarray | None = None, file: tuple[str, str] | None = None) -> None:
+        """Notes that frame `index`, at `seconds` of a video, was searched and what it shows;
+        committed about every second.
 
-        `look` (18, 32, 3) uint8 RGB; None leaves what is known of an earlier one. `file` is the stamp and the
-        fingerprint of a picture's file.
+        `look` (18, 32, 3) uint8 RGB; None leaves what is known of an earlier one. `file` is the
+        stamp and the fingerprint of a picture's file.
         """
         self._frames[index] = (name, seconds, faces, look, file)
         self._commit_now_and_then()
@@ -121,15 +134,19 @@ class AlignmentStore(Queries):
     def add_face(self, index: int, stored: StoredFace) -> int:
         """Adds a face to those of frame `index`, and returns its number."""
         self.commit()
-        (number,), = self._rows("SELECT COALESCE(MAX(number) + 1, 0) FROM faces WHERE frame = ?", (index,))
+        (number,), = self._rows("SELECT COALESCE(MAX(number) + 1, 0) FROM faces WHERE frame = ?",
+                                (index,))
         with self._transaction() as database:
             self._write_face(index, number, stored)
             database.execute("DELETE FROM written WHERE frame = ? AND number = ?", (index, number))
         return number
 
     def add_look(self, index: int, seconds: float | None, look: np.ndarray) -> None:
-        """Notes time and look (18, 32, 3) uint8 RGB of a frame that is known already; committed about every second."""
-        self._pending.append(("UPDATE frames SET time = ?, look = ? WHERE frame = ?", (seconds, look.tobytes(), index)))
+        """Notes time and look (18, 32, 3) uint8 RGB of a frame that is known already; committed
+        about every second.
+        """
+        self._pending.append(("UPDATE frames SET time = ?, look = ? WHERE frame = ?",
+                              (seconds, look.tobytes(), index)))
         self._commit_now_and_then()
 
     def set_files(self, files: Mapping[int, tuple[str, str]]) -> None:
@@ -148,20 +165,25 @@ class AlignmentStore(Queries):
                 database.executemany(f"DELETE FROM {table} WHERE frame = ?", rows)
 
     def drop(self, reason: str, faces: Iterable[tuple[int, int]]) -> None:
-        """Leaves out these (frame, number) for `reason`, a key of `left_out.REASONS`; all others left out for it come back."""
+        """Leaves out these (frame, number) for `reason`, a key of `left_out.REASONS`; all others
+        left out for it come back.
+        """
         self.commit()
         with self._transaction() as database:
             database.execute("UPDATE faces SET dropped = NULL WHERE dropped = ?", (reason,))
-            database.executemany("UPDATE faces SET dropped = ? WHERE frame = ? AND number = ? AND dropped IS NULL",
-                                 ((reason, *face) for face in faces))
+            database.executemany("UPDATE faces SET dropped = ? WHERE frame = ? AND number = ? AND "
+                                 "dropped IS NULL", ((reason, *face) for face in faces))
 
     # What is added to faces later
 
     def begin_masks(self, made_with: Mapping[str, Any]) -> None:
-        """Notes what masks are made with from now on, JSON values by masker; masks made with anything else are forgotten."""
+        """Notes what masks are made with from now on, JSON values by masker; masks made with
+        anything else are forgotten.
+        """
         self.commit()
         recorded = self.state.maskers
-        changed = {name: options for name, options in made_with.items() if recorded.get(name) != options}
+        changed = {name: options for name, options in made_with.items()
+                   if recorded.get(name) != options}
         if not changed:
             return
         with self._transaction() as database:
@@ -169,24 +191,33 @@ class AlignmentStore(Queries):
             self._write_settings(to_json(maskers=recorded | changed))
 
     def add_masks(self, index: int, number: int, masks: Mapping[str, np.ndarray]) -> None:
-        """Adds masks (S, S, 1) float32 in [0, 1] to a face, or replaces those of that name; committed about every second."""
-        self._pending += [(ADD_MASK, mask_row(index, number, name, mask)) for name, mask in masks.items()]
+        """Adds masks (S, S, 1) float32 in [0, 1] to a face, or replaces those of that name;
+        committed about every second.
+        """
+        self._pending += [(ADD_MASK, mask_row(index, number, name, mask))
+                          for name, mask in masks.items()]
         self._commit_now_and_then()
 
-    def add_embedding(self, index: int, number: int, embedding: np.ndarray, recognizer: str) -> None:
-        """Notes the embedding (D,) of a face by the recognizer of that name, in place of any other; committed about every second."""
-        self._pending.append(("UPDATE faces SET embedding = ?, recognizer = ? WHERE frame = ? AND number = ?",
-                              (to_bytes(embedding), recognizer, index, number)))
+    def add_embedding(self, index: int, number: int, embedding: np.ndarray,
+                      recognizer: str) -> None:
+        """Notes the embedding (D,) of a face by the recognizer of that name, in place of any other;
+        committed about every second.
+        """
+        self._pending.append(("UPDATE faces SET embedding = ?, recognizer = ? WHERE frame = ? AND "
+                              "number = ?", (to_bytes(embedding), recognizer, index, number)))
         self._commit_now_and_then()
 
     def set_tracks(self, rows: Iterable[tuple[int, int, int, np.ndarray | None]]) -> None:
-        """Sets track and smoothed landmarks (68, 2) of faces, as (frame, number, track, landmarks); all others get none."""
+        """Sets track and smoothed landmarks (68, 2) of faces, as (frame, number, track, landmarks);
+        all others get none.
+        """
         self.commit()
         with self._transaction() as database:
             database.execute("UPDATE faces SET track = NULL, smooth = NULL")
-            database.executemany("UPDATE faces SET track = ?, smooth = ? WHERE frame = ? AND number = ?",
-                                 ((track, None if smooth is None else to_bytes(smooth), index, number)
-                                  for index, number, track, smooth in rows))
+            database.executemany("UPDATE faces SET track = ?, smooth = ? WHERE frame = ? AND "
+                                 "number = ?",
+                                 ((track, None if smooth is None else to_bytes(smooth), index,
+                                   number) for index, number, track, smooth in rows))
 
     def set_people(self, rows: Iterable[tuple[int, int, int]]) -> None:
         """Sets whose face it is, as (frame, number, person); all others are nobody's."""
@@ -199,9 +230,12 @@ class AlignmentStore(Queries):
     # Face folders
 
     def add_written(self, folder: Path, index: int, numbers: Iterable[int]) -> None:
-        """Notes that these faces of frame `index` were written into `folder`; committed about every second."""
+        """Notes that these faces of frame `index` were written into `folder`; committed about every
+        second.
+        """
         key = self.folder_key(folder)
-        self._pending += [("INSERT OR REPLACE INTO written VALUES (?, ?, ?)", (key, index, number)) for number in numbers]
+        self._pending += [("INSERT OR REPLACE INTO written VALUES (?, ?, ?)", (key, index, number))
+                          for number in numbers]
         self._commit_now_and_then()
 
     def forget_written(self, folder: Path) -> None:
@@ -227,9 +261,11 @@ class AlignmentStore(Queries):
                                      [(key, json.dumps(value)) for key, value in settings.items()])
 
     def take(self, part: AlignmentStore) -> list[int]:
-        """Adds the frames of `part` that are not here, with all that is known of them but tracks and people.
+        """Adds the frames of `part` that are not here, with all that is known of them but tracks
+        and people.
 
-        Returns the frames that both have and in which not the same faces were found; those here stay.
+        Returns the frames that both have and in which not the same faces were found; those here
+        stay.
         """
         self.commit()
         here = "(SELECT frame FROM main.frames)"
@@ -237,25 +273,33 @@ class AlignmentStore(Queries):
         ours, theirs = shared.format("main", "part"), shared.format("part", "main")
         self._rows("ATTACH ? AS part", (f"{part.path.as_uri()}?mode=ro",))
         try:
-            differing = self._rows(f"SELECT frame FROM (SELECT * FROM ({ours} EXCEPT {theirs}) UNION ALL "
-                                   f"SELECT * FROM ({theirs} EXCEPT {ours})) GROUP BY frame ORDER BY frame")
+            differing = self._rows(f"SELECT frame FROM (SELECT * FROM ({ours} EXCEPT {theirs}) "
+                                   f"UNION ALL SELECT * FROM ({theirs} EXCEPT {ours})) GROUP BY "
+                                   "frame ORDER BY frame")
             with self._transaction() as database:
-                database.execute("INSERT INTO faces SELECT frame, number, box, score, landmarks, NULL, NULL, filled, NULL, "
-                                 f"embedding, dropped, recognizer FROM part.faces WHERE frame NOT IN {here}")
-                database.execute(f"INSERT INTO masks SELECT * FROM part.masks WHERE frame NOT IN {here}")
+                database.execute("INSERT INTO faces SELECT frame, number, box, score, landmarks, "
+                                 "NULL, NULL, filled, NULL, embedding, dropped, recognizer FROM "
+                                 f"part.faces WHERE frame NOT IN {here}")
+                database.execute("INSERT INTO masks SELECT * FROM part.masks WHERE frame NOT IN "
+                                 f"{here}")
                 for folder in part.folders():
-                    database.execute("INSERT OR IGNORE INTO written SELECT ?, frame, number FROM part.written WHERE folder = ?",
+                    database.execute("INSERT OR IGNORE INTO written SELECT ?, frame, number FROM "
+                                     "part.written WHERE folder = ?",
                                      (self.folder_key(folder), part.folder_key(folder)))
-                database.execute(f"INSERT INTO frames SELECT * FROM part.frames WHERE frame NOT IN {here}")
+                database.execute("INSERT INTO frames SELECT * FROM part.frames WHERE frame NOT IN "
+                                 f"{here}")
         finally:
             self._rows("DETACH part")
         return [index for index, in differing]
 
     def renumber(self, names: list[str]) -> None:
-        """Fits the store to a folder whose pictures are now `names`, in order: some were added, taken away or reordered."""
+        """Fits the store to a folder whose pictures are now `names`, in order: some were added,
+        taken away or reordered.
+        """
         self.commit()
         places = {name: index for index, name in enumerate(names)}
-        moves = [(places.get(name), index) for index, name in self._rows("SELECT frame, name FROM frames")]
+        moves = [(places.get(name), index)
+                 for index, name in self._rows("SELECT frame, name FROM frames")]
         gone = [(index,) for place, index in moves if place is None]
         # by way of negative numbers, so that no row meets one that has not moved yet
         moved = [(-place - 1, index) for place, index in moves if place is not None]

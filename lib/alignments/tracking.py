@@ -1,4 +1,6 @@
-"""What faces are once all frames are known: of one track, without jitter, and there in frames in which the detector missed them."""
+"""What faces are once all frames are known: of one track, without jitter, and there in frames in
+which the detector missed them.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +18,31 @@ from lib.media.base import FrameSource
 from lib.plugin import Aligner
 from lib.types import AlignedFace, Detection, Face, Frame
 
-# Correlation of drawings from which on they are taken for one face, and from which on the face is there; measured on 114 gaps
+# Correlation of drawings from which on they are taken for one face, and from which on the face is
+# there; measured on 114 gaps
 SAME_FACE, FACE_THERE = 0.25, 0.5
 DRAWN = 32  # pixels a side of the crops compared
 NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
-TRUSTED = 0.1  # of the distance between the eyes: a fit in a filled frame that is farther off the interpolation is not believed
-PIECE, MARGIN = 1000, 30  # frames of a track smoothed at a time, and how many beside them are looked at
+# Of the distance between the eyes: a fit in a filled frame that is farther off the interpolation
+# is not believed
+TRUSTED = 0.1
+# Frames of a track smoothed at a time, and how many beside them are looked at
+PIECE, MARGIN = 1000, 30
 
 
-def follow(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool | None, cut: Cut) -> list[int]:
-    """Tracks and smoothed landmarks of all faces of the store, if they are not what they should be yet.
+def follow(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool | None,
+           cut: Cut) -> list[int]:
+    """Tracks and smoothed landmarks of all faces of the store, if they are not what they should be
+    yet.
 
-    `smooth` None: as before; the first time, in a video. Returns the frames of the faces that had been missed, which are written.
+    `smooth` None: as before; the first time, in a video. Returns the frames of the faces that had
+    been missed, which are written.
     """
     state, frames = store.state, store.counts()[2]
     if smooth is None:
         smooth = not source.files if state.smooth is None else state.smooth
-    if source.files and not smooth and state.smooth is None or (state.smooth, state.followed) == (smooth, frames):
+    if source.files and not smooth and state.smooth is None or (state.smooth,
+                                                                state.followed) == (smooth, frames):
         return []
     filled = track(source, store, aligner, smooth, cut)
     store.update(smooth=smooth, followed=frames)
@@ -40,16 +50,20 @@ def follow(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth:
 
 
 def steady(store: AlignmentStore, smooth: bool) -> None:
-    """Smooths the landmarks along the tracks that the store has, or takes the smoothing back; where it has none, faces are linked."""
+    """Smooths the landmarks along the tracks that the store has, or takes the smoothing back; where
+    it has none, faces are linked.
+    """
     tracks = [Track(faces) for faces in store.tracks()] or link(store.boxes(), cuts(store.looks()))
     store.set_tracks(_rows(store, tracks, smooth))
 
 
-def track(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool, cut: Cut) -> list[int]:
-    """Links the store's faces through time, fills in those missed within a track, and smooths their landmarks.
+def track(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool,
+          cut: Cut) -> list[int]:
+    """Links the store's faces through time, fills in those missed within a track, and smooths their
+    landmarks.
 
-    Reads the store alone, but for the frames around faces that were missed; writes these with `cut`, if it has a sink, and
-    returns the frame of each.
+    Reads the store alone, but for the frames around faces that were missed; writes these with
+    `cut`, if it has a sink, and returns the frame of each.
     """
     shots = cuts(store.looks())
     tracks = link(store.boxes(), shots)
@@ -61,8 +75,11 @@ def track(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: 
     return filled
 
 
-def _rows(store: AlignmentStore, tracks: Sequence[Track], smooth: bool) -> Iterator[tuple[int, int, int, np.ndarray | None]]:
-    """Frame, number, track, landmarks of each face; of a long track a piece at a time, so that memory does not grow with it."""
+def _rows(store: AlignmentStore, tracks: Sequence[Track],
+          smooth: bool) -> Iterator[tuple[int, int, int, np.ndarray | None]]:
+    """Frame, number, track, landmarks of each face; of a long track a piece at a time, so that
+    memory does not grow with it.
+    """
     for number, faces in enumerate(track.faces for track in tracks):
         for frames in _runs(sorted(faces)):
             if not smooth or len(frames) < 3:
@@ -97,14 +114,17 @@ class _Gap:
     number: int  # of the face in the last frame
     before: Face
     after: Face
-    drawings: list[np.ndarray] = field(default_factory=list)  # of the face, from the first frame to the last
-    missed: list[tuple[Frame, Face, AlignedFace]] = field(default_factory=list)  # without the frame's image
+    # Of the face, from the first frame to the last
+    drawings: list[np.ndarray] = field(default_factory=list)
+    # Without the frame's image
+    missed: list[tuple[Frame, Face, AlignedFace]] = field(default_factory=list)
 
     def face(self, frame: Frame, aligner: Aligner) -> Face:
         """Where the face is in `frame`."""
         if frame.index in (self.first, self.last):
             return self.before if frame.index == self.first else self.after
-        return _between(frame.image, aligner, self.before, self.after, (frame.index - self.first) / (self.last - self.first))
+        return _between(frame.image, aligner, self.before, self.after,
+                        (frame.index - self.first) / (self.last - self.first))
 
     def is_one_face(self) -> bool:
         """Whether the face before and the one after are alike."""
@@ -113,7 +133,8 @@ class _Gap:
     def believed(self) -> list[tuple[Frame, Face, AlignedFace]]:
         """Those that show the face: that look like it did before or does after.
 
-        A flash or a blur leaves what is drawn as it is; somebody who walks past, or a head that is turned away, does not.
+        A flash or a blur leaves what is drawn as it is; somebody who walks past, or a head that is
+        turned away, does not.
         """
         before, *between, after = self.drawings
         return [missed for missed, drawn in zip(self.missed, between) if max(drawn @ before, drawn @ after) >= FACE_THERE]
@@ -128,7 +149,8 @@ class _Filling:
     aligner: Aligner
     cut: Cut
     filled: list[int] = field(default_factory=list)  # the frame of each face that was added
-    strangers: set[tuple[int, int]] = field(default_factory=set)  # (frame, number) of faces that are not the one before the gap
+    # (frame, number) of faces that are not the one before the gap
+    strangers: set[tuple[int, int]] = field(default_factory=set)
 
     def fill(self, tracks: Sequence[Track]) -> tuple[list[int], set[tuple[int, int]]]:
         """Returns `filled` and `strangers`."""
@@ -174,11 +196,14 @@ class _Filling:
 
 
 def _between(image: np.ndarray, aligner: Aligner, before: Face, after: Face, share: float) -> Face:
-    """The face `share` of the way from one frame to another, fitted in `image` (H, W, 3) if the fit can be believed."""
+    """The face `share` of the way from one frame to another, fitted in `image` (H, W, 3) if the fit
+    can be believed.
+    """
     box = between(before.detection.box, after.detection.box, share)
     landmarks = between(before.landmarks, after.landmarks, share)
     fit = aligner.align([image], [box[None]])[0][0]
     eyes = np.linalg.norm(landmarks[RIGHT_EYE].mean(0) - landmarks[LEFT_EYE].mean(0))
     believed = np.linalg.norm(fit - landmarks, axis=1).mean() < TRUSTED * eyes
     score = min(before.detection.score, after.detection.score)
-    return Face(Detection(box.astype(np.float32), score), fit if believed else landmarks.astype(np.float32))
+    return Face(Detection(box.astype(np.float32), score),
+                fit if believed else landmarks.astype(np.float32))

@@ -1,4 +1,6 @@
-"""Faces through time: looks of frames, cuts between shots, tracks, and gaps in which a face was missed for a moment."""
+"""Faces through time: looks of frames, cuts between shots, tracks, and gaps in which a face was
+missed for a moment.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ import numpy as np
 LOOK = (32, 18)  # pixels: what is kept of a frame, to find cuts by
 FINE = 180  # pixels, shorter side: about what is looked at for that
 CUT = 20.0  # 8-bit levels: two frames whose looks differ by less, on average, may be of one shot
-SAME_DRAWING = 0.8  # correlation of what two looks draw, whatever their light, from which on they are of one shot
+# Correlation of what two looks draw, whatever their light, from which on they are of one shot
+SAME_DRAWING = 0.8
 AROUND = 6  # frames to either side that a cut is held against
 OVERLAP = 0.25  # intersection over union from which on two boxes may be of one track
 LONGEST_GAP = 12  # frames that a face may be missing within its track
@@ -21,11 +24,14 @@ LONGEST_GAP = 12  # frames that a face may be missing within its track
 def look(image: np.ndarray) -> np.ndarray:
     """(18, 32, 3) uint8 of a frame (H, W, 3) uint8."""
     step = max(1, min(image.shape[:2]) // FINE)  # some of the pixels tell as much
-    return cv2.resize(np.ascontiguousarray(image[::step, ::step]), LOOK, interpolation=cv2.INTER_AREA)
+    return cv2.resize(np.ascontiguousarray(image[::step, ::step]), LOOK,
+                      interpolation=cv2.INTER_AREA)
 
 
 def drawing(picture: np.ndarray) -> np.ndarray:
-    """What is drawn in a small picture (H, W, 3), whatever its light: (H * W,) gray levels against those around, of unit length."""
+    """What is drawn in a small picture (H, W, 3), whatever its light: (H * W,) gray levels against
+    those around, of unit length.
+    """
     gray = picture.astype(np.float32).mean(-1)
     contrast = gray - cv2.GaussianBlur(gray, (0, 0), 3)
     contrast /= np.sqrt(cv2.GaussianBlur(contrast * contrast, (0, 0), 3)) + 3
@@ -43,9 +49,11 @@ class _Look(NamedTuple):
 
 
 def cuts(looks: Iterable[tuple[int, np.ndarray]]) -> set[int]:
-    """Frames that begin a new shot; `looks` are frames and their looks, in order, of which a few are held at a time.
+    """Frames that begin a new shot; `looks` are frames and their looks, in order, of which a few
+    are held at a time.
 
-    None of the frames before looks like any of those after: a flash has its like on both sides, and changes the light alone.
+    None of the frames before looks like any of those after: a flash has its like on both sides, and
+    changes the light alone.
     """
     starts: set[int] = set()
     held: list[_Look] = []
@@ -66,7 +74,8 @@ def cuts(looks: Iterable[tuple[int, np.ndarray]]) -> set[int]:
 def _cut(looks: Sequence[_Look], place: int) -> set[int]:
     """The frame at `place`, if it begins a shot."""
     before, after = looks[max(0, place - AROUND):place], looks[place:place + AROUND]
-    if before[-1].is_like(after[0]) or any(earlier.is_like(later) for earlier in before for later in after):
+    if before[-1].is_like(after[0]) or any(earlier.is_like(later) for earlier in before
+                                           for later in after):
         return set()
     return {after[0].frame}
 
@@ -91,15 +100,19 @@ class _Lead(NamedTuple):
     motion: np.ndarray  # (4,) of the box, a frame
 
     def overlap(self, frame: int, box: np.ndarray) -> float:
-        """Boxes jump a little from frame to frame: where the face was counts as much as where it seemed to go."""
+        """Boxes jump a little from frame to frame: where the face was counts as much as where it
+        seemed to go.
+        """
         expected = self.box + self.motion * (frame - self.frame)
         return max(_overlap(expected, box), _overlap(self.box, box))
 
 
 def link(boxes: Iterable[tuple[int, list[int], np.ndarray]], shots: set[int]) -> list[Track]:
-    """Tracks of all faces; `boxes` are frames, in order, with the numbers of the faces there and their boxes (K, 4).
+    """Tracks of all faces; `boxes` are frames, in order, with the numbers of the faces there and
+    their boxes (K, 4).
 
-    A track ends where one of `shots` begins, or where its face is gone for more than LONGEST_GAP frames.
+    A track ends where one of `shots` begins, or where its face is gone for more than LONGEST_GAP
+    frames.
     """
     tracks: list[Track] = []
     leads: list[_Lead] = []
@@ -119,8 +132,8 @@ def link(boxes: Iterable[tuple[int, list[int], np.ndarray]], shots: set[int]) ->
 
 def _continue(leads: list[_Lead], frame: int, numbers: list[int], boxes: np.ndarray) -> set[int]:
     """Continues tracks with the boxes that overlap them most; returns the places of these boxes."""
-    pairs = sorted(((lead.overlap(frame, box), row, place) for row, lead in enumerate(leads) for place, box in enumerate(boxes)),
-                   reverse=True)
+    pairs = sorted(((lead.overlap(frame, box), row, place) for row, lead in enumerate(leads)
+                    for place, box in enumerate(boxes)), reverse=True)
     rows: set[int] = set()
     taken: set[int] = set()
     for overlap, row, place in pairs:
@@ -132,12 +145,15 @@ def _continue(leads: list[_Lead], frame: int, numbers: list[int], boxes: np.ndar
         taken.add(place)
         lead = leads[row]
         lead.track.faces[frame] = numbers[place]
-        leads[row] = _Lead(lead.track, frame, boxes[place], (boxes[place] - lead.box) / (frame - lead.frame))
+        leads[row] = _Lead(lead.track, frame, boxes[place],
+                           (boxes[place] - lead.box) / (frame - lead.frame))
     return taken
 
 
 def split(track: Track, strangers: set[tuple[int, int]]) -> list[Track]:
-    """The track in parts, each of which after the first begins with one of the faces (frame, number) in `strangers`."""
+    """The track in parts, each of which after the first begins with one of the faces (frame,
+    number) in `strangers`.
+    """
     parts = [Track()]
     for frame in track.frames:
         if (frame, track.faces[frame]) in strangers and parts[-1].faces:
@@ -163,4 +179,5 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> float:
     if width <= 0 or height <= 0:
         return 0.0
     shared = width * height
-    return float(shared / (np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2]) - shared))
+    return float(shared / (np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
+                           - shared))

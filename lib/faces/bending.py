@@ -13,12 +13,14 @@ GRID = 24  # the bend is solved at 24 x 24 points and interpolated
 STIFFNESS = 1e-3  # landmarks are noisy: the bend need not meet each exactly
 JAW = slice(0, 17)
 EYES = (slice(36, 42), slice(42, 48))
-# Where the other's face is the input, one share, so that there is one answer: less is less like B, more moves the landmarks away from
-# A's. So all of it, as long as the landmarks move by no more than this share of the distance between the eyes, on average.
+# Where the other's face is the input, one share, so that there is one answer: less is less like
+# B, more moves the landmarks away from A's. So all of it, as long as the landmarks move by no
+# more than this share of the distance between the eyes, on average.
 MOST_MOVED = 0.025
 
 _angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-ANCHORS = 0.5 + 0.75 * np.stack([np.cos(_angles), np.sin(_angles)], axis=1)  # a ring around the crop that stays where it is
+# A ring around the crop that stays where it is
+ANCHORS = 0.5 + 0.75 * np.stack([np.cos(_angles), np.sin(_angles)], axis=1)
 _centres = (np.arange(GRID) + 0.5) / GRID
 GRID_POINTS = np.stack(np.meshgrid(_centres, _centres), axis=-1).reshape(-1, 2)
 
@@ -38,9 +40,11 @@ class Bend:
         self._kernel = _kernel(GRID_POINTS.astype(np.float32), points.astype(np.float32))
 
     def of(self, present: np.ndarray) -> np.ndarray:
-        """Where places of the crop have to look, relative to themselves, so that landmarks at `present` appear where they are wanted.
+        """Where places of the crop have to look, relative to themselves, so that landmarks at
+        `present` appear where they are wanted.
 
-        `present` (K, 2) in [0, 1] of the crop's side. Returns (GRID, GRID, 2) float32 x, y, likewise, for `spread`.
+        `present` (K, 2) in [0, 1] of the crop's side. Returns (GRID, GRID, 2) float32 x, y,
+        likewise, for `spread`.
         """
         count = len(self._points)
         right = np.zeros((count + 3, 2))
@@ -56,7 +60,9 @@ def bend(wanted: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def spread(coarse: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 2) float32 x, y in pixels: where each pixel of a crop looks, of what `Bend.of` found."""
+    """(size, size, 2) float32 x, y in pixels: where each pixel of a crop looks, of what `Bend.of`
+    found.
+    """
     return cv2.resize(coarse * np.float32(size), (size, size), interpolation=cv2.INTER_CUBIC)
 
 
@@ -66,7 +72,8 @@ def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def crossed_share(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(68, 1) float32: how much of the build `own` a face of it has that stands like one of the build `other`; both (68, 2).
+    """(68, 1) float32: how much of the build `own` a face of it has that stands like one of the
+    build `other`; both (68, 2).
 
     The jaw is the other's alone, since a swapped face has to end where the other's ends.
     """

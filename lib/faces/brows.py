@@ -1,4 +1,6 @@
-"""Brows, found in the picture: landmarks run below raised ones, through thin ones and beside heavy ones."""
+"""Brows, found in the picture: landmarks run below raised ones, through thin ones and beside heavy
+ones.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,14 @@ THICKEST = 0.26  # what is dark over more than this height is no brow but hair
 LEAST_HALF, MOST_HALF = 0.03, 0.12  # of a brow's thickness
 BLUR = 0.02  # sigma
 
-USUAL, SPREAD = 0.06, 0.16  # height above the landmarks at which a brow lies, and sigma: what is far from there has to be darker
+# Height above the landmarks at which a brow lies, and sigma: what is far from there has to be
+# darker
+USUAL, SPREAD = 0.06, 0.16
 
 EDGE = 0.35  # share of a brow's darkness at which it ends
-FAINT = 6.0  # levels by which a brow is darker than the skin above and below it; less is no brow that could be seen
+# Levels by which a brow is darker than the skin above and below it; less is no brow that could be
+# seen
+FAINT = 6.0
 STEEPEST = 1  # steps of height from one column to the next
 
 
@@ -39,7 +45,8 @@ class Brow:
         """(count, 2) float32: places along its middle, from one end of its landmarks to the other."""
         places = np.linspace(BEYOND, 1 + BEYOND, count) / (1 + 2 * BEYOND) * (COLUMNS - 1)
         middle = (self.lower + self.upper) / 2
-        return np.stack([np.interp(places, np.arange(COLUMNS), middle[:, axis]) for axis in (0, 1)], 1).astype(np.float32)
+        return np.stack([np.interp(places, np.arange(COLUMNS), middle[:, axis]) for axis in (0, 1)],
+                        1).astype(np.float32)
 
     @property
     def middle(self) -> np.ndarray:
@@ -77,10 +84,14 @@ def brow_mask(picture: np.ndarray, landmarks: np.ndarray, margin: float = 0.0) -
     return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)) if radius else mask
 
 
-def _brow(picture: np.ndarray, points: np.ndarray, upwards: np.ndarray, apart: float) -> Brow | None:
-    """Along the line of its landmarks `points` (5, 2), the path of places that are darker than what lies below and above them."""
+def _brow(picture: np.ndarray, points: np.ndarray, upwards: np.ndarray,
+          apart: float) -> Brow | None:
+    """Along the line of its landmarks `points` (5, 2), the path of places that are darker than what
+    lies below and above them.
+    """
     places = np.linspace(-BEYOND, 1 + BEYOND, COLUMNS) * 4
-    line = np.stack([np.polyval(np.polyfit(np.arange(5), points[:, axis], 2), places) for axis in (0, 1)], 1).astype(np.float32)
+    line = np.stack([np.polyval(np.polyfit(np.arange(5), points[:, axis], 2), places)
+                     for axis in (0, 1)], 1).astype(np.float32)
     heights = np.arange(LOW, HIGH, STEP, dtype=np.float32) * apart
     strip = line[None] + heights[:, None, None] * upwards  # (heights, COLUMNS, 2)
     low, high = strip.min((0, 1)) - 3, strip.max((0, 1)) + 4
@@ -92,7 +103,8 @@ def _brow(picture: np.ndarray, points: np.ndarray, upwards: np.ndarray, apart: f
     places = (strip - (left, top)).astype(np.float32)
     seen = cv2.remap(grey, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     kernel = np.ones((2 * round(THICKEST / STEP / 2) + 1, 1), np.uint8)
-    dark = cv2.blur(cv2.morphologyEx(seen, cv2.MORPH_BLACKHAT, kernel, borderType=cv2.BORDER_REPLICATE), (5, 1)).astype(np.float32)
+    dark = cv2.blur(cv2.morphologyEx(seen, cv2.MORPH_BLACKHAT, kernel,
+                                     borderType=cv2.BORDER_REPLICATE), (5, 1)).astype(np.float32)
     likely = np.exp(-0.5 * np.square((heights / apart - USUAL) / SPREAD))
     path = _darkest_path(dark * likely[:, None])
     along = dark[path, np.arange(COLUMNS)]
@@ -101,12 +113,15 @@ def _brow(picture: np.ndarray, points: np.ndarray, upwards: np.ndarray, apart: f
     if darkness < FAINT:
         return None
     lower, upper = _edges(dark, path, EDGE * max(darkness, 1.0))
-    edges = [(line + (heights[0] + rows[:, None] * STEP * apart) * upwards).astype(np.float32) for rows in (lower, upper)]
+    edges = [(line + (heights[0] + rows[:, None] * STEP * apart) * upwards).astype(np.float32)
+             for rows in (lower, upper)]
     return Brow(*edges, darkness)
 
 
 def _darkest_path(dark: np.ndarray) -> np.ndarray:
-    """(COLUMNS,): row in each column of `dark` (rows, COLUMNS), so that their sum is largest and neighbours at most STEEPEST apart."""
+    """(COLUMNS,): row in each column of `dark` (rows, COLUMNS), so that their sum is largest and
+    neighbours at most STEEPEST apart.
+    """
     total, back = dark[:, 0].copy(), np.zeros(dark.shape, np.int32)
     rows = np.arange(len(dark))
     for column in range(1, dark.shape[1]):

@@ -17,14 +17,17 @@ from lib.types import Detection, Face
 ON, OFF = "on", "off"
 
 
-def find(images: Sequence[np.ndarray], detector: Detector, aligner: Aligner, min_face: int = 0, angles: Sequence[int] = (),
-         again: bool = False, stages: Stages | None = None) -> list[list[Face]]:
-    """The faces of each of `images` (H, W, 3) uint8 RGB, best score first, with landmarks in pixels of the image.
+def find(images: Sequence[np.ndarray], detector: Detector, aligner: Aligner, min_face: int = 0,
+         angles: Sequence[int] = (), again: bool = False,
+         stages: Stages | None = None) -> list[list[Face]]:
+    """The faces of each of `images` (H, W, 3) uint8 RGB, best score first, with landmarks in pixels
+    of the image.
 
-    Faces of at least `min_face` pixels are looked for, and smaller ones have no landmarks, (0, 2); 0 leaves it to the detector.
-    Images in which no face is found, or one that may not stand upright, are turned by each of `angles` (degrees, clockwise) too, and
-    each face is taken from the angle at which it scores best. `again`: without `min_face`, what shows no face is looked at twice
-    more, from farther away and closer.
+    Faces of at least `min_face` pixels are looked for, and smaller ones have no landmarks, (0, 2);
+    0 leaves it to the detector. Images in which no face is found, or one that may not stand
+    upright, are turned by each of `angles` (degrees, clockwise) too, and each face is taken from
+    the angle at which it scores best. `again`: without `min_face`, what shows no face is looked at
+    twice more, from farther away and closer.
     """
     stages = stages or Stages()
     with stages("detect"):
@@ -33,14 +36,18 @@ def find(images: Sequence[np.ndarray], detector: Detector, aligner: Aligner, min
             _turn(images, rows, detector, min_face, angles)
         if again and not min_face:
             for image, row in zip(images, rows):
-                if not row:  # closer in last: it takes parts of a face that is larger than its picture for faces
-                    row += [(found, 0) for found in farther(detector, image) or closer(detector, image)]
+                # Closer in last: it takes parts of a face that is larger than its
+                # picture for faces
+                if not row:
+                    row += [(found, 0) for found in farther(detector, image)
+                            or closer(detector, image)]
     with stages("align"):
         return _aligned(images, rows, aligner, min_face)
 
 
 def angles_of(text: str | None) -> tuple[int, ...] | None:
-    """The angles that --rotate asks for: "on", "off", a step ("45": every 45 degrees) or a list ("90,270"); None for None.
+    """The angles that --rotate asks for: "on", "off", a step ("45": every 45 degrees) or a list
+    ("90,270"); None for None.
 
     Raises UsageError.
     """
@@ -48,14 +55,16 @@ def angles_of(text: str | None) -> tuple[int, ...] | None:
         return {None: None, ON: (90, 180, 270), OFF: ()}[text]
     parts = text.replace(",", " ").split()
     if not parts or not all(part.removeprefix("-").isdecimal() for part in parts) or (len(parts) == 1 and not 5 <= int(parts[0]) <= 180):
-        raise UsageError("-r/--rotate needs on, off, a step of 5 to 180 degrees such as 45, or a list of degrees such as 90,270, "
-                         f"not {text!r}.")
+        raise UsageError("-r/--rotate needs on, off, a step of 5 to 180 degrees such as 45, or a "
+                         f"list of degrees such as 90,270, not {text!r}.")
     numbers = range(int(parts[0]), 360, int(parts[0])) if len(parts) == 1 else [int(part) % 360 for part in parts]
     return tuple(sorted({number for number in numbers if number}))
 
 
 def turned(image: np.ndarray, angle: int) -> tuple[np.ndarray, np.ndarray]:
-    """`image` turned clockwise by `angle` degrees, whole and with black corners, and the (2, 3) matrix into it."""
+    """`image` turned clockwise by `angle` degrees, whole and with black corners, and the (2, 3)
+    matrix into it.
+    """
     height, width = image.shape[:2]
     cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     turn = np.array([[cosine, -sine], [sine, cosine]])  # clockwise, since y points down
@@ -66,14 +75,18 @@ def turned(image: np.ndarray, angle: int) -> tuple[np.ndarray, np.ndarray]:
     return cv2.warpAffine(image, matrix, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR), matrix
 
 
-def _turn(images: Sequence[np.ndarray], rows: list[list[tuple[Detection, int]]], detector: Detector, min_face: int,
-          angles: Sequence[int]) -> None:
-    """Adds to `rows` what is found in the images that need it when they are turned, all of them searched in one go."""
-    needing = [place for place, row in enumerate(rows) if not row or any(found.score < detector.upright for found, _ in row)]
+def _turn(images: Sequence[np.ndarray], rows: list[list[tuple[Detection, int]]], detector: Detector,
+          min_face: int, angles: Sequence[int]) -> None:
+    """Adds to `rows` what is found in the images that need it when they are turned, all of them
+    searched in one go.
+    """
+    needing = [place for place, row in enumerate(rows)
+               if not row or any(found.score < detector.upright for found, _ in row)]
     pictures, origins = [], []
     for place in needing:
         # turned at the size at which it will be searched, for speed
-        small, scale = shrunk(images[place], max(images[place].shape[:2]) if min_face else detector.search)
+        small, scale = shrunk(images[place], max(images[place].shape[:2]) if min_face
+                              else detector.search)
         for angle in angles:
             picture, matrix = turned(small, angle)
             pictures.append(picture)
@@ -86,18 +99,22 @@ def _turn(images: Sequence[np.ndarray], rows: list[list[tuple[Detection, int]]],
         rows[place] = [rows[place][best] for best in distinct([found for found, _ in rows[place]])]
 
 
-def _aligned(images: Sequence[np.ndarray], rows: Sequence[Sequence[tuple[Detection, int]]], aligner: Aligner,
-             min_face: int) -> list[list[Face]]:
-    """The faces, with landmarks where they are large enough, fitted where they stand upright: in their image turned by their angle."""
+def _aligned(images: Sequence[np.ndarray], rows: Sequence[Sequence[tuple[Detection, int]]],
+             aligner: Aligner, min_face: int) -> list[list[Face]]:
+    """The faces, with landmarks where they are large enough, fitted where they stand upright: in
+    their image turned by their angle.
+    """
     pictures, boxes, places = [], [], []
     for number, (image, row) in enumerate(zip(images, rows)):
-        large = [place for place, (found, _) in enumerate(row) if min(found.box[2:] - found.box[:2]) >= min_face]
+        large = [place for place, (found, _) in enumerate(row)
+                 if min(found.box[2:] - found.box[:2]) >= min_face]
         for angle in sorted({row[place][1] for place in large}):
             chosen = [place for place in large if row[place][1] == angle]
             picture, matrix = turned(image, angle) if angle else (image, None)
             pictures.append(picture)
             upright = [row[place][0].box for place in chosen]
-            boxes.append(np.stack(upright if matrix is None else [_box_through(box, matrix) for box in upright]))
+            boxes.append(np.stack(upright if matrix is None
+                                  else [_box_through(box, matrix) for box in upright]))
             places.append((number, chosen, matrix))
     landmarks = {}
     for (number, chosen, matrix), fits in zip(places, aligner.align(pictures, boxes)):

@@ -39,12 +39,15 @@ class PeopleFilter:
         return isinstance(other, PeopleFilter) and self.to_json() == other.to_json()
 
     def keeps(self, embedding: np.ndarray, person: int | None, recognizer: Recognizer) -> bool:
-        """Whether the faces of somebody with this (D,) embedding, who has the number `person`, are kept."""
+        """Whether the faces of somebody with this (D,) embedding, who has the number `person`, are
+        kept.
+        """
         if self.people and person not in self.people:
             return False
         threshold = self.least_likeness(recognizer)
         to_kept, to_dropped = (
-            -1.0 if references is None else float(likeness(references, embedding[None], recognizer).max())
+            -1.0 if references is None
+            else float(likeness(references, embedding[None], recognizer).max())
             for references in (self.keep, self.drop))
         if self.keep is not None and to_kept < threshold:
             return False
@@ -56,9 +59,11 @@ class PeopleFilter:
     def to_json(self) -> dict[str, Any]:
         keep, drop = (None if references is None else references.astype(float).round(5).tolist()
                       for references in (self.keep, self.drop))
-        return {"keep": keep, "drop": drop, "people": list(self.people), "threshold": self.threshold}
+        return {"keep": keep, "drop": drop, "people": list(self.people),
+                "threshold": self.threshold}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> PeopleFilter:
-        keep, drop = (None if value[name] is None else np.array(value[name], np.float32) for name in ("keep", "drop"))
+        keep, drop = (None if value[name] is None else np.array(value[name], np.float32)
+                      for name in ("keep", "drop"))
         return cls(keep, drop, tuple(value["people"] or ()), value["threshold"])

@@ -12,11 +12,16 @@ from lib.types import AlignedFace
 
 BROWS = slice(17, 27)
 EYES = slice(36, 48)
-BROW_HEIGHT = 0.45  # of the distance from the eyes to the brow points, which run through the hairs: above them is as much brow again ...
-LEAST_BROW_HEIGHT = 0.36  # ... and at least this share of the distance between the eyes: a frown shortens the other one
-# How high above each brow point the forehead is taken in, in sides of the mean face's unit square: just below most hairlines.
+# Of the distance from the eyes to the brow points, which run through the hairs: above them is as
+# much brow again ...
+BROW_HEIGHT = 0.45
+# ... and at least this share of the distance between the eyes: a frown shortens the other one
+LEAST_BROW_HEIGHT = 0.36
+# How high above each brow point the forehead is taken in, in sides of the mean face's unit
+# square: just below most hairlines.
 FOREHEAD = 0.35 * np.array([0.6, 0.8, 0.95, 1, 1, 1, 1, 0.95, 0.8, 0.6])
-SPOT = ((0.22,), (0.13,))  # standard deviations of `middle`, across and down, in sides of the mean face's unit square
+# Standard deviations of `middle`, across and down, in sides of the mean face's unit square
+SPOT = ((0.22,), (0.13,))
 SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 CHEEKS_AND_NOSE = [1, 2, 3, 4, 48, 50, 52, 54, 12, 13, 14, 15, 45, 42, 27, 39, 36]
 EYES_MOUTH_BROWS = [slice(36, 42), slice(42, 48), slice(48, 60), slice(17, 22), slice(22, 27)]
@@ -33,17 +38,22 @@ def with_whole_brows(landmarks: np.ndarray) -> np.ndarray:
 
 
 def hull(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """The convex hull of `landmarks` (68, 2) in crop pixels, brows included, as (size, size, 1) float32 in [0, 1], 1 = face.
+    """The convex hull of `landmarks` (68, 2) in crop pixels, brows included, as (size, size, 1)
+    float32 in [0, 1], 1 = face.
 
-    The brow points are moved away from the eyes first: a hull through the brows leaves those of the face below visible.
+    The brow points are moved away from the eyes first: a hull through the brows leaves those of the
+    face below visible.
     """
     return _convex(with_whole_brows(landmarks), size)
 
 
 def extended(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """The same with the forehead up to where hair begins on most heads, upwards as the face stands, however it is turned."""
+    """The same with the forehead up to where hair begins on most heads, upwards as the face stands,
+    however it is turned.
+    """
     up = -invert(similarity_transform(landmarks[INNER], MEAN_FACE))[:, 1]
-    return _convex(np.vstack([with_whole_brows(landmarks), landmarks[BROWS] + FOREHEAD[:, None] * up]), size)
+    return _convex(np.vstack([with_whole_brows(landmarks),
+                              landmarks[BROWS] + FOREHEAD[:, None] * up]), size)
 
 
 def _convex(points: np.ndarray, size: int) -> np.ndarray:
@@ -54,7 +64,9 @@ def _convex(points: np.ndarray, size: int) -> np.ndarray:
 
 
 def middle(size: int, coverage: str) -> np.ndarray:
-    """A soft spot, (size, size, 1) float32 with 1 at its top, on nose and cheeks of any face in an aligned crop: mostly skin."""
+    """A soft spot, (size, size, 1) float32 with 1 at its top, on nose and cheeks of any face in an
+    aligned crop: mostly skin.
+    """
     matrix = template_matrix(size, coverage)
     scale, centre = matrix[0, 0], matrix @ (0.5, 0.5, 1)
     x, y = np.exp(-0.5 * ((np.arange(size) - centre[:, None]) / (np.array(SPOT) * scale)) ** 2)
@@ -62,11 +74,14 @@ def middle(size: int, coverage: str) -> np.ndarray:
 
 
 def shaped(mask: np.ndarray, aligned: AlignedFace, dilation: float, feather: float) -> np.ndarray:
-    """`mask` (S, S, 1) on the crop `aligned` with its edge moved outwards by `dilation` and a ramp of `feather` inside it.
+    """`mask` (S, S, 1) on the crop `aligned` with its edge moved outwards by `dilation` and a ramp
+    of `feather` inside it.
 
-    Both are shares of the face's size, the side of the mean face's unit square; a `dilation` below 0 moves the edge inwards.
+    Both are shares of the face's size, the side of the mean face's unit square; a `dilation` below
+    0 moves the edge inwards.
     """
-    unit = 1 / scale_of(similarity_transform(transform_points(aligned.face.landmarks, aligned.matrix)[INNER], MEAN_FACE))
+    unit = 1 / scale_of(similarity_transform(transform_points(aligned.face.landmarks,
+                                                              aligned.matrix)[INNER], MEAN_FACE))
     return feathered(eroded(mask[..., 0], -dilation * unit), feather * unit)[..., None]
 
 
@@ -81,43 +96,51 @@ def eroded(mask: np.ndarray, pixels: float) -> np.ndarray:
 
 
 def trimmed(mask: np.ndarray, sides: Sequence[float]) -> np.ndarray:
-    """`mask` (S, S) float32 with its edge moved inwards by so many pixels at the top, right, bottom and left, or outwards where that is
-    negative."""
+    """`mask` (S, S) float32 with its edge moved inwards by so many pixels at the top, right, bottom
+    and left, or outwards where that is negative."""
     for number, pixels in enumerate(sides):
         length = round(abs(pixels)) + 1
         if length == 1:
             continue
         upright = number % 2 == 0
-        at = length - 1 if (number in (0, 3)) == (pixels > 0) else 0  # the line of pixels that is looked at ends, or begins, at each
+        # The line of pixels that is looked at ends, or begins, at each
+        at = length - 1 if (number in (0, 3)) == (pixels > 0) else 0
         kernel = np.ones((length, 1) if upright else (1, length), np.uint8)
         change = cv2.erode if pixels > 0 else cv2.dilate
-        mask = change(mask, kernel, anchor=(0, at) if upright else (at, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        mask = change(mask, kernel, anchor=(0, at) if upright else (at, 0),
+                      borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return mask
 
 
 def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
     """`mask` with a smooth ramp of `pixels` inside its edge.
 
-    A straight edge blurred is 0.5 where it was, so the upper half of the blurred values is a ramp that ends there.
+    A straight edge blurred is 0.5 where it was, so the upper half of the blurred values is a ramp
+    that ends there.
     """
     if pixels <= 0:
         return mask
     left, top, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
-    there = slice(top, top + height), slice(left, left + width)  # beyond which all is 0, as it is beyond the mask
+    # Beyond which all is 0, as it is beyond the mask
+    there = slice(top, top + height), slice(left, left + width)
     feathered = np.zeros_like(mask)
     if width:
-        blurred = cv2.GaussianBlur(np.ascontiguousarray(mask[there]), (0, 0), pixels / 2, borderType=cv2.BORDER_CONSTANT)
+        blurred = cv2.GaussianBlur(np.ascontiguousarray(mask[there]), (0, 0), pixels / 2,
+                                   borderType=cv2.BORDER_CONSTANT)
         ramp = np.maximum(2 * blurred - 1, 0)
         feathered[there] = ramp * ramp * (3 - 2 * ramp)
     return feathered
 
 
 def inner_skin(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 1) float32: cheeks and nose without eyes, mouth and brows; `landmarks` (68, 2) in crop pixels."""
+    """(size, size, 1) float32: cheeks and nose without eyes, mouth and brows; `landmarks` (68, 2)
+    in crop pixels.
+    """
     width = max(1, round(size / 64))
     skin = np.zeros((size, size), np.uint8)
     _fill(skin, landmarks[CHEEKS_AND_NOSE], 255)
-    cv2.polylines(skin, [_fixed(landmarks[CHEEKS_AND_NOSE])], True, 0, 2 * width, cv2.LINE_8, SHIFT)  # off the jaw's edge
+    # Off the jaw's edge
+    cv2.polylines(skin, [_fixed(landmarks[CHEEKS_AND_NOSE])], True, 0, 2 * width, cv2.LINE_8, SHIFT)
     for part in EYES_MOUTH_BROWS:
         _fill(skin, landmarks[part], 0)
         cv2.polylines(skin, [_fixed(landmarks[part])], True, 0, 2 * width, cv2.LINE_8, SHIFT)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-# Where landmarks that move little with the face are on a widely published anthropometric head, in centimetres: x to the picture's
-# right, y down, z away from the viewer. The tip of the nose is that of another published head, of six points.
-HEAD = {17: (-6.826, -6.761, -4.402), 21: (-1.330, -7.122, -6.904), 22: (1.330, -7.122, -6.904), 26: (6.826, -6.761, -4.402),  # brows
-        36: (-5.311, -5.485, -3.988), 39: (-1.790, -5.394, -4.413), 42: (1.790, -5.394, -4.413), 45: (5.311, -5.485, -3.988),  # eyes
+# Where landmarks that move little with the face are on a widely published anthropometric head, in
+# centimetres: x to the picture's right, y down, z away from the viewer. The tip of the nose is
+# that of another published head, of six points.
+# Brows
+HEAD = {17: (-6.826, -6.761, -4.402), 21: (-1.330, -7.122, -6.904), 22: (1.330, -7.122, -6.904), 26: (6.826, -6.761, -4.402),
+        # Eyes
+        36: (-5.311, -5.485, -3.988), 39: (-1.790, -5.394, -4.413), 42: (1.790, -5.394, -4.413), 45: (5.311, -5.485, -3.988),
         30: (0, -1.48, -7.17), 31: (-2.006, -1.410, -6.166), 35: (2.006, -1.410, -6.166),  # nose
-        48: (-2.774, 2.081, -5.049), 54: (2.774, 2.081, -5.049), 57: (0, 3.116, -6.098), 8: (0, 7.416, -4.070)}  # mouth, chin
+        # mouth, chin
+        48: (-2.774, 2.081, -5.049), 54: (2.774, 2.081, -5.049), 57: (0, 3.116, -6.098), 8: (0, 7.416, -4.070)}
 POINTS = list(HEAD)
 SHAPE = np.array(list(HEAD.values())) - np.mean(list(HEAD.values()), axis=0)
 WIDTHS = (0.75, 1.35)  # of faces, against the model's
@@ -18,11 +22,13 @@ DISTANCE = 6.0  # of the camera, in sizes of the face: so far that perspective h
 
 
 def head_rotation(landmarks: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation of a head that faces the camera into the one whose `landmarks` (68, 2), in pixels, are given.
+    """(3, 3) rotation of a head that faces the camera into the one whose `landmarks` (68, 2), in
+    pixels, are given.
 
-    "Perspective-n-Point", with a camera of unknown make taken to be far away. A face that is narrower than the head of the model
-    would look like one turned away, to either side alike: an affine camera, which tells width from turn, says how wide it is and
-    where the search begins. Raises ValueError if the points coincide.
+    "Perspective-n-Point", with a camera of unknown make taken to be far away. A face that is
+    narrower than the head of the model would look like one turned away, to either side alike: an
+    affine camera, which tells width from turn, says how wide it is and where the search begins.
+    Raises ValueError if the points coincide.
     """
     points = np.asarray(landmarks, np.float64)[POINTS]
     middle, size = points.mean(0), np.ptp(points, axis=0).max()
@@ -39,12 +45,15 @@ def head_rotation(landmarks: np.ndarray) -> np.ndarray:
     turn = cv2.Rodrigues(np.vstack([across, np.cross(*across)]))[0]
     camera = np.array([(DISTANCE, 0, 0), (0, DISTANCE, 0), (0, 0, 1)], np.float64)
     away = np.array([[0.0], [0.0], [DISTANCE / lengths.mean()]])
-    _, turn, _ = cv2.solvePnP(SHAPE * (width, 1, 1), points, camera, None, turn, away, useExtrinsicGuess=True, flags=cv2.SOLVEPNP_ITERATIVE)
+    _, turn, _ = cv2.solvePnP(SHAPE * (width, 1, 1), points, camera, None, turn, away,
+                              useExtrinsicGuess=True, flags=cv2.SOLVEPNP_ITERATIVE)
     return cv2.Rodrigues(turn)[0]
 
 
 def _width(rows: np.ndarray) -> float:
-    """How wide the face is, of the model's width: so that the affine camera `rows` has two rows of one length, at right angles."""
+    """How wide the face is, of the model's width: so that the affine camera `rows` has two rows of
+    one length, at right angles.
+    """
     (x, y), rest = rows[:, 0], rows[:, 1:]
     by_width = np.array([x * y, x * x - y * y])
     by_rest = np.array([rest[0] @ rest[1], rest[0] @ rest[0] - rest[1] @ rest[1]])
@@ -58,7 +67,9 @@ def angle_between(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def yaw_pitch_roll(rotation: np.ndarray) -> np.ndarray:
-    """(3,) degrees: the head turned to the picture's right, up, and tilted clockwise in the picture."""
+    """(3,) degrees: the head turned to the picture's right, up, and tilted clockwise in the
+    picture.
+    """
     forward = rotation @ (0, 0, -1)
     yaw, pitch = np.arctan2(forward[0], -forward[2]), np.arcsin(np.clip(-forward[1], -1, 1))
     right = rotation @ (1, 0, 0)

@@ -8,10 +8,13 @@ from lib.faces.geometry import INNER, MEAN_FACE, similarity_transform, transform
 from lib.types import Face
 
 SMALLEST_SPREAD = 2.0  # pixels: landmarks closer together than this do not tell where a face is
-# Bounds from 460 fits in photographs and footage, of which the worst of true faces (profiles, blurred) had 0.11, 0.15, 0.58 and 0.97.
+# Bounds from 460 fits in photographs and footage, of which the worst of true faces (profiles,
+# blurred) had 0.11, 0.15, 0.58 and 0.97.
 FARTHEST = 0.16  # root mean square of the distance to the mean face, in its widths
 OFF_CENTRE = 0.35  # of the middle of the landmarks from that of the box, in sides of the box
-LEAST_LIKE = 0.3  # the first of these, of anything that is taken for a face: half of it is what no order of the points at all has
+# The first of these, of anything that is taken for a face: half of it is what no order of the
+# points at all has
+LEAST_LIKE = 0.3
 THINNEST = 0.05  # how broad landmarks are across their longest extent: of profiles, a fifth
 OUTERMOST = 1e6  # pixels: no landmark lies farther out
 SCALES = (1e-4, 1e4)  # crop pixels that a frame's pixel may become
@@ -19,7 +22,9 @@ SIZES = (0.35, 1.6)  # width of the mean face fitted to the landmarks, in sides 
 
 
 def check_landmarks(landmarks: np.ndarray) -> None:
-    """Raises ValueError where landmarks (..., 68, 2) are no face's whatsoever, and nothing could be computed with them."""
+    """Raises ValueError where landmarks (..., 68, 2) are no face's whatsoever, and nothing could be
+    computed with them.
+    """
     if not (np.abs(landmarks) <= OUTERMOST).all():  # NaN neither
         raise ValueError("a landmark is no place in a picture")
     points = landmarks[..., INNER, :].astype(np.float64)
@@ -32,9 +37,12 @@ def check_landmarks(landmarks: np.ndarray) -> None:
 
 
 def check_matrix(matrix: np.ndarray) -> None:
-    """Raises ValueError where (..., 2, 3) matrices, frame -> crop pixels, are none that a face was cut out with."""
+    """Raises ValueError where (..., 2, 3) matrices, frame -> crop pixels, are none that a face was
+    cut out with.
+    """
     scales = np.sqrt(np.abs(np.linalg.det(matrix[..., :2].astype(np.float64))))
-    if not ((scales > SCALES[0]) & (scales < SCALES[1])).all() or not (np.abs(matrix) < OUTERMOST * SCALES[1]).all():
+    if not ((scales > SCALES[0]) & (scales < SCALES[1])).all() or not (
+        np.abs(matrix) < OUTERMOST * SCALES[1]).all():
         raise ValueError("its matrix makes no sense")
 
 
@@ -42,7 +50,8 @@ def _thinness(points: np.ndarray) -> np.ndarray:
     """How broad a cloud of points (..., K, 2) is across its longest extent, as a share of that."""
     x, y = np.moveaxis(points - points.mean(-2, keepdims=True), -1, 0)
     xx, yy, xy = (x * x).mean(-1), (y * y).mean(-1), (x * y).mean(-1)
-    half = np.sqrt((xx - yy) ** 2 / 4 + xy * xy)  # of the difference between the variances along and across
+    # Of the difference between the variances along and across
+    half = np.sqrt((xx - yy) ** 2 / 4 + xy * xy)
     return np.sqrt(np.maximum((xx + yy) / 2 - half, 0) / ((xx + yy) / 2 + half))
 
 
@@ -52,7 +61,9 @@ def _apart(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def is_face(face: Face) -> bool:
-    """Whether the landmarks look like a face at all, and are where the detector saw one and of its size."""
+    """Whether the landmarks look like a face at all, and are where the detector saw one and of its
+    size.
+    """
     points, box = face.landmarks[INNER].astype(np.float64), face.detection.box
     if not np.isfinite(face.landmarks).all() or np.ptp(points, axis=0).max() < SMALLEST_SPREAD:
         return False

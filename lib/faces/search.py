@@ -1,7 +1,9 @@
-"""Where detectors look for faces: at a bounded size, so that neither time nor memory grow with a frame's resolution.
+"""Where detectors look for faces: at a bounded size, so that neither time nor memory grow with a
+frame's resolution.
 
-Small faces are looked for closer, in tiles no larger than what a detector searches at a time. What is found in tiles and in the
-whole, or at several angles, is joined. Also the box that detectors agree on, since landmark fits depend on it.
+Small faces are looked for closer, in tiles no larger than what a detector searches at a time. What
+is found in tiles and in the whole, or at several angles, is joined. Also the box that detectors
+agree on, since landmark fits depend on it.
 """
 
 from __future__ import annotations
@@ -18,16 +20,21 @@ from lib.types import Detection
 MOST_ENLARGED = 2.0  # beyond this nothing is to be gained: enlarged pixels tell nothing new
 LEAST_SEARCHED = 320  # pixels, longer side: a face that fills its frame must keep some surroundings
 CLOSER = 3  # times smaller are the faces of a second look
-MARGIN = 1.25  # by how much tiles overlap further than the largest face that may lie across a border
-SAME_FACE = 0.5  # share of the smaller of two boxes that lies within the other, from which on they are of one face
+# By how much tiles overlap further than the largest face that may lie across a border
+MARGIN = 1.25
+# Share of the smaller of two boxes that lies within the other, from which on they are of one face
+SAME_FACE = 0.5
 
 
-def search(detector: Detector, images: Sequence[np.ndarray], min_face: float = 0) -> list[list[Detection]]:
-    """Faces in each of `images` (H, W, 3) uint8 RGB, best score first, searched so that those of `min_face` pixels are found.
+def search(detector: Detector, images: Sequence[np.ndarray],
+           min_face: float = 0) -> list[list[Detection]]:
+    """Faces in each of `images` (H, W, 3) uint8 RGB, best score first, searched so that those of
+    `min_face` pixels are found.
 
-    With 0, or a detector that does not tell its smallest face, images are searched as the detector does by itself. Else the whole is
-    looked at, shrunk as far as `min_face` allows, and where that is not close enough, tiles at twice its scale, at four times ...
-    A picture is handed to the detector at no more than its bound, and tiles are cut from one image at a time.
+    With 0, or a detector that does not tell its smallest face, images are searched as the detector
+    does by itself. Else the whole is looked at, shrunk as far as `min_face` allows, and where that
+    is not close enough, tiles at twice its scale, at four times ... A picture is handed to the
+    detector at no more than its bound, and tiles are cut from one image at a time.
     """
     if not min_face or not detector.smallest:
         return detector.detect(images)
@@ -35,7 +42,9 @@ def search(detector: Detector, images: Sequence[np.ndarray], min_face: float = 0
 
 
 def farther(detector: Detector, image: np.ndarray) -> list[Detection]:
-    """A look at `image` from farther away, for a face that is about as large as the picture, or larger."""
+    """A look at `image` from farther away, for a face that is about as large as the picture, or
+    larger.
+    """
     if max(image.shape[:2]) <= LEAST_SEARCHED:
         return []
     return _moved(detector.detect([resized(image, LEAST_SEARCHED)[0]])[0], image, LEAST_SEARCHED)
@@ -43,7 +52,8 @@ def farther(detector: Detector, image: np.ndarray) -> list[Detection]:
 
 def closer(detector: Detector, image: np.ndarray) -> list[Detection]:
     """A second look at `image`, for faces a third as large as the detector's own look finds."""
-    return search(detector, [image], smallest_found(detector, image) / CLOSER)[0] if detector.smallest else []
+    return search(detector, [image],
+                  smallest_found(detector, image) / CLOSER)[0] if detector.smallest else []
 
 
 def smallest_found(detector: Detector, image: np.ndarray) -> float:
@@ -61,7 +71,8 @@ def _searched(detector: Detector, image: np.ndarray, scale: float) -> list[Detec
     whole = detector.search / longer
     while scale > whole:
         side = detector.search / scale  # of a tile, in pixels of the image
-        overlap = min(2 * MARGIN * detector.smallest / scale, side / 2)  # faces twice as large are found at half the scale
+        # Faces twice as large are found at half the scale
+        overlap = min(2 * MARGIN * detector.smallest / scale, side / 2)
         for left, top, tile in _tiles(image, math.ceil(side), math.ceil(overlap)):
             picture = resized(tile, min(detector.search, round(max(tile.shape[:2]) * scale)))[0]
             found += _moved(detector.detect([picture])[0], tile, max(picture.shape[:2]), left, top)
@@ -70,7 +81,9 @@ def _searched(detector: Detector, image: np.ndarray, scale: float) -> list[Detec
 
 
 def _tiles(image: np.ndarray, side: int, overlap: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Left, top and pixels of squares of `side` that cover `image`, evenly laid, neighbours with `overlap` in common or more."""
+    """Left, top and pixels of squares of `side` that cover `image`, evenly laid, neighbours with
+    `overlap` in common or more.
+    """
     height, width = image.shape[:2]
     for top in _starts(height, side, overlap):
         for left in _starts(width, side, overlap):
@@ -82,17 +95,22 @@ def _starts(length: int, side: int, overlap: int) -> list[int]:
     return [round(place * (length - side) / max(count - 1, 1)) if length > side else 0 for place in range(count)]
 
 
-def _moved(found: Sequence[Detection], image: np.ndarray, side: int, left: int = 0, top: int = 0) -> list[Detection]:
-    """Faces found in `image`, resized to a longer side of `side`, that was cut out at (left, top): where they are in the frame."""
+def _moved(found: Sequence[Detection], image: np.ndarray, side: int, left: int = 0,
+           top: int = 0) -> list[Detection]:
+    """Faces found in `image`, resized to a longer side of `side`, that was cut out at (left, top):
+    where they are in the frame.
+    """
     scale = max(image.shape[:2]) / side
     shift = np.array([left, top, left, top]) + (scale - 1) / 2
     return [Detection((one.box * scale + shift).astype(np.float32), one.score) for one in found]
 
 
 def distinct(found: Sequence[Detection]) -> list[int]:
-    """Places in `found` of the detections that stand for a face each, best score first: non-maximum suppression.
+    """Places in `found` of the detections that stand for a face each, best score first: non-maximum
+    suppression.
 
-    Boxes are of one face if half of the smaller lies within the larger: a tile's border may cut a face.
+    Boxes are of one face if half of the smaller lies within the larger: a tile's border may cut a
+    face.
     """
     kept: list[int] = []
     for place in sorted(range(len(found)), key=lambda place: -found[place].score):
@@ -108,10 +126,12 @@ def _shared(box: np.ndarray, other: np.ndarray) -> float:
 
 
 def dlib_box(eyes: np.ndarray, mouth: np.ndarray, side: float | None = None) -> np.ndarray:
-    """(4,) float32: the square that dlib's own detector would have drawn, on which its landmark fit depends.
+    """(4,) float32: the square that dlib's own detector would have drawn, on which its landmark fit
+    depends.
 
-    `eyes` (2, 2) are the eyes' centres, `mouth` (2, 2) the mouth's corners; `side` is another estimate of the box's side, with which
-    that from the points is averaged. The numbers were fitted to dlib's boxes of hand-marked faces.
+    `eyes` (2, 2) are the eyes' centres, `mouth` (2, 2) the mouth's corners; `side` is another
+    estimate of the box's side, with which that from the points is averaged. The numbers were fitted
+    to dlib's boxes of hand-marked faces.
     """
     above, below = eyes.mean(0), mouth.mean(0)
     unit = max(np.linalg.norm(eyes[1] - eyes[0]), np.linalg.norm(below - above), 1e-3)
@@ -126,9 +146,11 @@ def shrunk(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
 
 
 def resized(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
-    """`image` (H, W, 3) with its longer side `side` pixels, and by how much its coordinates must grow to fit `image`.
+    """`image` (H, W, 3) with its longer side `side` pixels, and by how much its coordinates must
+    grow to fit `image`.
 
-    Pixel centres are integers: a coordinate x of the result stands for `x * scale + (scale - 1) / 2`.
+    Pixel centres are integers: a coordinate x of the result stands for `x * scale + (scale - 1) /
+    2`.
     """
     height, width = image.shape[:2]
     scale = max(height, width) / side
@@ -136,6 +158,8 @@ def resized(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
         return np.ascontiguousarray(image), 1.0
     size = (max(round(width / scale), 1), max(round(height / scale), 1))
     halved = image
-    while min(halved.shape[:2]) > 1 and max(halved.shape[:2]) >= 2 * side:  # six times as fast as all at once
-        halved = cv2.resize(halved, (halved.shape[1] // 2, halved.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    # Six times as fast as all at once
+    while min(halved.shape[:2]) > 1 and max(halved.shape[:2]) >= 2 * side:
+        halved = cv2.resize(halved, (halved.shape[1] // 2, halved.shape[0] // 2),
+                            interpolation=cv2.INTER_AREA)
     return cv2.resize(halved, size, interpolation=cv2.INTER_AREA if halved is image and scale > 1 else cv2.INTER_LINEAR), scale

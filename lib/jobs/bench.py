@@ -1,4 +1,6 @@
-"""What the benchmarks take and give. They themselves lie in scripts/benchmarks, a file for each subject."""
+"""What the benchmarks take and give. They themselves lie in scripts/benchmarks, a file for each
+subject.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,15 @@ class BenchSettings(Settings):
 
     what: str = option(help="What to measure.", positional=True,
                        choices=("startup", "extract", "detectors", "train", "convert"))
-    input: Path | None = option(None, "Video to measure on; for bench train a folder of faces or a packed set. "
-                                      "Default: made of portraits.", short="-i")
+    input: Path | None = option(None, "Video to measure on; for bench train a folder of faces or a "
+                                "packed set. Default: made of portraits.", short="-i")
     repeats: int = option(5, "How often each is timed; the median counts.", low=1)
     json: bool = option(False, "Print one JSON object a figure.")
 
-    model: str = option("compact", "Model to measure.", short="-t", plugin="models", group="bench train")
-    batch: int | None = option(None, "Faces of each person in a batch. Default: the model's.", short="-b", low=1,
-                               group="bench train")
+    model: str = option("compact", "Model to measure.", short="-t", plugin="models",
+                        group="bench train")
+    batch: int | None = option(None, "Faces of each person in a batch. Default: the model's.",
+                               short="-b", low=1, group="bench train")
 
 
 @dataclass(frozen=True)

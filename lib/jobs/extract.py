@@ -43,34 +43,40 @@ class ExtractSettings(FaceSizeOptions, AlignmentsOptions, FindingOptions, People
 
     input: Path = option(help="Video, picture or folder of pictures.", short="-i")
     output: Path | None = option(
-        None, "Folder for the aligned faces (PNG). Without it only the alignments file is written.", short="-o")
-    masker: list[str] = option(["hull"], "Makes masks, stored with the alignments. Any number; \"\" for none.",
-                               short="-M", plugin="maskers")
+        None, "Folder for the aligned faces (PNG). Without it only the alignments file is written.",
+        short="-o")
+    masker: list[str] = option(["hull"], "Makes masks, stored with the alignments. Any number; "
+                               "\"\" for none.", short="-M", plugin="maskers")
 
     rotate: str | None = option(
-        None, "Also search turned frames, for faces that lie on their side or upside down: on (90, 180 and 270 degrees), "
-              "a step such as 45, a list such as 90,270 (clockwise), or off. A frame is turned only where no upright face "
-              "has a high score (yunet: 0.93); each angle takes the time of another search. Default: off.",
-        short="-r", group="Finding faces")
-    extract_every_n: int = option(1, "Take every N-th frame only.", short="-N", low=1, group="Finding faces")
+        None, "Also search turned frames, for faces that lie on their side or upside down: on (90, "
+        "180 and 270 degrees), a step such as 45, a list such as 90,270 (clockwise), or off. A "
+        "frame is turned only where no upright face has a high score (yunet: 0.93); each angle "
+        "takes the time of another search. Default: off.", short="-r", group="Finding faces")
+    extract_every_n: int = option(1, "Take every N-th frame only.", short="-N", low=1,
+                                  group="Finding faces")
 
-    size: int = option(256, "Side of the aligned faces, pixels.", short="-z", low=32, high=2048, group="Face pictures")
-    coverage: str = option("whole", "How much of the head a face picture shows. train takes whole or head.",
-                           choices=("half", "full", "whole", "head"), group="Face pictures")
+    size: int = option(256, "Side of the aligned faces, pixels.", short="-z", low=32, high=2048,
+                       group="Face pictures")
+    coverage: str = option("whole", "How much of the head a face picture shows. train takes whole "
+                           "or head.", choices=("half", "full", "whole", "head"),
+                           group="Face pictures")
     smooth: bool | None = option(
-        None, "Remove the jitter of the landmarks over time, without lag. Default: yes for videos, no for pictures.",
-        group="Face pictures")
+        None, "Remove the jitter of the landmarks over time, without lag. Default: yes for videos, "
+        "no for pictures.", group="Face pictures")
 
-    person: list[int] = option([], "Keep only these people, by the numbers that an earlier extract printed.", low=1,
-                               group="Which faces")
+    person: list[int] = option([], "Keep only these people, by the numbers that an earlier extract "
+                               "printed.", low=1, group="Which faces")
     people: bool | None = option(
-        None, "Tell people apart and number them. Default: yes for videos and up to 4000 pictures (10 ms a picture, some "
-              "frames of each shot of a video).", group="Which faces", rare=True)
-    recognizer: str = option("dlib_resnet", "Tells people apart.", plugin="recognizers", group="Which faces", rare=True)
+        None, "Tell people apart and number them. Default: yes for videos and up to 4000 pictures "
+        "(10 ms a picture, some frames of each shot of a video).", group="Which faces", rare=True)
+    recognizer: str = option("dlib_resnet", "Tells people apart.", plugin="recognizers",
+                             group="Which faces", rare=True)
 
     shard: str | None = option(
-        None, "Search one part of the frames, such as 3/16 (the third of 16), into an alignments file of its own (-p). "
-              "alignments merge joins the parts.", group="Several machines and measuring", rare=True)
+        None, "Search one part of the frames, such as 3/16 (the third of 16), into an alignments "
+        "file of its own (-p). alignments merge joins the parts.",
+        group="Several machines and measuring", rare=True)
     profile: bool = option(False, "Print at the end how much processor time each stage took.",
                            group="Several machines and measuring", rare=True)
 
@@ -93,21 +99,26 @@ class ExtractResult:
 
 @job
 def extract(settings: ExtractSettings) -> ExtractResult:
-    """Finds the faces of `settings.input`. Raises FaceswapError where it shows none, or where all are left out."""
-    source = open_source(Path(os.path.abspath(settings.input)), exact=False)  # "." has no name to speak of
+    """Finds the faces of `settings.input`. Raises FaceswapError where it shows none, or where all
+    are left out.
+    """
+    # "." has no name to speak of
+    source = open_source(Path(os.path.abspath(settings.input)), exact=False)
     shard = _checked(settings)
     if tool := foreign_faces(settings.input):
-        logger.warning("%s holds face pictures of %s. The landmarks in their metadata are not used: the pictures are "
-                       "searched for faces, as others are.", settings.input, tool)
+        logger.warning("%s holds face pictures of %s. The landmarks in their metadata are not "
+                       "used: the pictures are searched for faces, as others are.", settings.input,
+                       tool)
     sink = FaceFolder(settings.output) if settings.output else None
     recognizer = settings.create("recognizer") if _tells_people_apart(settings, source) else None
     stages = Stages()
     sheet = None
     with AlignmentStore.open(settings.alignments or default_store(settings.input)) as store:
         summary = extract_faces(source, store, ExtractionSetup(
-            lambda: settings.create("detector"), lambda: settings.create("aligner"), settings.create("masker"), sink,
-            settings.size, settings.coverage, settings.min_face, angles_of(settings.rotate), settings.extract_every_n,
-            shard, smooth=settings.smooth, recognizer=recognizer, people=_people(settings, recognizer), stages=stages))
+            lambda: settings.create("detector"), lambda: settings.create("aligner"),
+            settings.create("masker"), sink, settings.size, settings.coverage, settings.min_face,
+            angles_of(settings.rotate), settings.extract_every_n, shard, smooth=settings.smooth,
+            recognizer=recognizer, people=_people(settings, recognizer), stages=stages))
         for loss in summary.losses:
             logger.warning("Incomplete input: %s", loss)
         if not summary.faces and not shard:
@@ -115,20 +126,25 @@ def extract(settings: ExtractSettings) -> ExtractResult:
         if sink and summary.faces:
             sheet = sink.path.with_name(f"{sink.path.name}.sheet.png")
             write_sheet(sheet, sink, source.path, store)
-    return ExtractResult(source.path, store.path, summary, sheet, tuple(stages.table()) if settings.profile else ())
+    return ExtractResult(source.path, store.path, summary, sheet,
+                         tuple(stages.table()) if settings.profile else ())
 
 
 def _checked(settings: ExtractSettings) -> Shard | None:
     """The shard that is asked for. Raises FaceswapError where settings do not go together."""
     if settings.output and same_path(settings.input, settings.output):
-        raise FaceswapError(f"Input and output are the same, {settings.input}. Name another folder with -o.")
+        raise FaceswapError(f"Input and output are the same, {settings.input}. Name another folder "
+                            "with -o.")
     if settings.ref_threshold is not None and not (settings.filter or settings.nfilter):
-        raise UsageError("-l/--ref-threshold says how like a face must be to photos: name them with -f or -n.")
+        raise UsageError("-l/--ref-threshold says how like a face must be to photos: name them "
+                         "with -f or -n.")
     shard = parse_shard(settings.shard)
     if shard and settings.alignments is None:
-        raise UsageError("--shard needs an alignments file of its own for each part: name it with -p, such as part3.db.")
+        raise UsageError("--shard needs an alignments file of its own for each part: name it with "
+                         "-p, such as part3.db.")
     if shard and settings.chooses_people:
-        raise UsageError("--shard only searches: choose people with -f, -n or --person in the extract after alignments merge.")
+        raise UsageError("--shard only searches: choose people with -f, -n or --person in the "
+                         "extract after alignments merge.")
     return shard
 
 
@@ -141,12 +157,15 @@ def _tells_people_apart(settings: ExtractSettings, source: FrameSource) -> bool:
 
 
 def _people(settings: ExtractSettings, recognizer: Recognizer | None) -> PeopleFilter:
-    """The people whose faces are kept: those of this run's settings, whatever an earlier run asked for."""
+    """The people whose faces are kept: those of this run's settings, whatever an earlier run asked
+    for.
+    """
     if recognizer is None or not settings.chooses_people:
         return PeopleFilter()
     tools = settings.create("detector"), settings.create("aligner"), recognizer
-    return PeopleFilter(embeddings_of(settings.filter, *tools), embeddings_of(settings.nfilter, *tools),
-                        tuple(settings.person), settings.ref_threshold)
+    return PeopleFilter(embeddings_of(settings.filter, *tools),
+                        embeddings_of(settings.nfilter, *tools), tuple(settings.person),
+                        settings.ref_threshold)
 
 
 def _nothing_found(source: FrameSource, summary: Summary) -> str:
@@ -156,5 +175,6 @@ def _nothing_found(source: FrameSource, summary: Summary) -> str:
     if summary.dropped:
         return all_left_out(source.path, summary.dropped)
     advice = "--detector yunet, which also finds turned and covered faces" if summary.detector == "hog" else "another --detector"
-    return (f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows faces; then try {advice}, "
-            f"a lower --detector.min-score (choose the detector with -D, such as -D yunet) or a smaller --min-face.")
+    return (f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows "
+            f"faces; then try {advice}, a lower --detector.min-score (choose the detector with "
+            "-D, such as -D yunet) or a smaller --min-face.")

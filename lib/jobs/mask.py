@@ -32,16 +32,20 @@ SHOWN = 12  # faces, where --overlay does not say
 class MaskSettings(Settings):
     """Add masks to the faces that extract found, and look at them.
 
-    Only what is missing is made, and kept as the work goes on: run the same command again after an interruption and it goes on where it
-    stopped. A masker whose options are others than before makes all its masks again. With -o, pictures of some faces show the masks
-    side by side.
+    Only what is missing is made, and kept as the work goes on: run the same command again after an
+    interruption and it goes on where it stopped. A masker whose options are others than before
+    makes all its masks again. With -o, pictures of some faces show the masks side by side.
     """
 
-    input: Path = option(help="The video, picture or folder of pictures that extract was run on.", short="-i")
-    alignments: Path | None = option(None, "Alignments file; INPUT.alignments.db beside the input if not given.", short="-p")
-    masker: list[str] = option(help="Say which pixels are face; any number.", short="-M", plugin="maskers")
+    input: Path = option(help="The video, picture or folder of pictures that extract was run on.",
+                         short="-i")
+    alignments: Path | None = option(None, "Alignments file; INPUT.alignments.db beside the input "
+                                     "if not given.", short="-p")
+    masker: list[str] = option(help="Say which pixels are face; any number.", short="-M",
+                               plugin="maskers")
     output: Path | None = option(None, "Folder for pictures to look at.", short="-o")
-    overlay: int | None = option(None, "Draw N faces, evenly chosen, into the folder -o; 12 if not given.", low=1)
+    overlay: int | None = option(None, "Draw N faces, evenly chosen, into the folder -o; 12 if not "
+                                 "given.", low=1)
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,21 @@ class MaskResult:
 
 @job
 def mask(settings: MaskSettings) -> MaskResult:
-    """Adds the masks that are missing to the faces of a source. Raises FaceswapError where it has none, or was never extracted."""
+    """Adds the masks that are missing to the faces of a source. Raises FaceswapError where it has
+    none, or was never extracted.
+    """
     if not settings.masker:
-        raise UsageError("-M/--masker needs the name of a masker. `faceswap.py plugins maskers` lists them.")
+        raise UsageError("-M/--masker needs the name of a masker. `faceswap.py plugins maskers` "
+                         "lists them.")
     if settings.overlay is not None and settings.output is None:
         raise UsageError("--overlay needs a folder for the pictures: name it with -o.")
     if settings.output and same_path(settings.input, settings.output):
-        raise FaceswapError(f"Input and output are the same, {settings.input}. Name another folder with -o.")
+        raise FaceswapError(f"Input and output are the same, {settings.input}. Name another folder "
+                            "with -o.")
     source = open_source(Path(os.path.abspath(settings.input)), exact=False)
     path = settings.alignments or default_store(settings.input)
-    AlignmentStore.open(path, read_only=True).close()  # says so where there is none, instead of making one
+    # Says so where there is none, instead of making one
+    AlignmentStore.open(path, read_only=True).close()
     maskers = settings.create("masker")
     with AlignmentStore.open(path) as store:
         search_changed(source, store)
@@ -76,13 +85,16 @@ def mask(settings: MaskSettings) -> MaskResult:
         if settings.output:
             _draw(source, store, settings.masker, settings.overlay or SHOWN, settings.output)
         names = store.names()
-    return MaskResult(added.faces, added.frames, tuple(names.get(index) or f"frame {index + 1}" for index in added.unread))
+    return MaskResult(added.faces, added.frames,
+                      tuple(names.get(index) or f"frame {index + 1}" for index in added.unread))
 
 
-def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], count: int, folder: Path) -> None:
+def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], count: int,
+          folder: Path) -> None:
     """Writes pictures of `count` faces, evenly chosen, with their masks by `maskers`."""
     faces = [(index, stored.number) for index, stored in store.all_faces()]
-    chosen = {index: [number for _, number in group] for index, group in groupby(evenly(faces, count), lambda face: face[0])}
+    chosen = {index: [number for _, number in group]
+              for index, group in groupby(evenly(faces, count), lambda face: face[0])}
     if folder.exists() and not folder.is_dir():
         raise FaceswapError(f"{folder} is a file. Name a folder for the pictures with -o.")
     with disk_errors(folder / "x"):
@@ -92,4 +104,5 @@ def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], co
             if stored.number in chosen[frame.index]:
                 masks = {name: stored.masks[name] for name in maskers if name in stored.masks}
                 shown = masks_side_by_side(crop(frame.image, stored.fitted).image, masks)
-                picture_file.write(folder / f"{frame.name or f'{frame.index + 1:06d}'}_{stored.number}.png", shown)
+                picture_file.write(
+                    folder / f"{frame.name or f'{frame.index + 1:06d}'}_{stored.number}.png", shown)

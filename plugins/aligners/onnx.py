@@ -16,8 +16,11 @@ from lib.options import option
 from lib.plugin import ALIGNERS, Aligner
 
 KINDS = ("xy", "heatmaps", "heatmaps-offsets")
-UNITS = {"share": (1.0, 0.0), "centred": (0.5, 0.5)}  # what makes shares of the crop's side of a coordinate; "pixels" are the network's own
-SHARPNESS = 16  # OpenSeeFace keeps a point's place within a cell as the logistic function of 16 times its share of the crop
+# What makes shares of the crop's side of a coordinate; "pixels" are the network's own
+UNITS = {"share": (1.0, 0.0), "centred": (0.5, 0.5)}
+# OpenSeeFace keeps a point's place within a cell as the logistic function of 16 times its share
+# of the crop
+SHARPNESS = 16
 
 
 @ALIGNERS.register
@@ -28,21 +31,27 @@ class Onnx(Aligner):
     network: Path = option(help="The TOML file that describes the network (docs/onnx.md).")
 
     def __post_init__(self):
-        self.network = Path(os.path.abspath(self.network))  # the alignments file keeps it, and may be used from another folder
+        # The alignments file keeps it, and may be used from another folder
+        self.network = Path(os.path.abspath(self.network))
         self._network = Network(self.network)
         table = self._network.table("landmarks")
-        self._crop = table.take("crop", positive, "how many sides of the face's box the network sees, a number over 0")
-        self._shift = table.take("shift", partial(numbers, count=2), "two numbers, right and down in sides of the box", np.zeros(2))
+        self._crop = table.take("crop", positive, "how many sides of the face's box the network "
+                                "sees, a number over 0")
+        self._shift = table.take("shift", partial(numbers, count=2), "two numbers, right and down "
+                                 "in sides of the box", np.zeros(2))
         self._kind = table.choice("kind", KINDS)
         self._unit = table.choice("unit", (*UNITS, "pixels"), "share") if self._kind == "xy" else ""
-        points = table.take("points", _weights, "68 entries, each the number of a point of the network or [[number, share], ...]", None)
+        points = table.take("points", _weights, "68 entries, each the number of a point of the "
+                            "network or [[number, share], ...]", None)
         table.finish()
         self._points = self._fitting(points, table)
 
     def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
         matrices = [[self._matrix(np.asarray(box, np.float64)) for box in some] for some in boxes]
-        seen = [warp(image, matrix, self._network.size) for image, some in zip(images, matrices) for matrix in some]
-        found = iter(np.einsum("kp,npc->nkc", self._points, self._read(self._network(seen))) if seen else ())
+        seen = [warp(image, matrix, self._network.size) for image, some in zip(images, matrices)
+                for matrix in some]
+        found = iter(np.einsum("kp,npc->nkc", self._points, self._read(self._network(seen))) if seen
+                     else ())
         return [np.array([transform_points(next(found), invert(matrix)) for matrix in some], np.float32).reshape(-1, 68, 2)
                 for some in matrices]
 
@@ -51,7 +60,8 @@ class Onnx(Aligner):
         side = max(1.0, *(box[2:] - box[:2]))
         scale = self._network.size / (side * self._crop)
         centre = (box[:2] + box[2:]) / 2 + self._shift * side
-        return np.hstack([scale * np.eye(2), ((self._network.size - 1) / 2 - scale * centre)[:, None]])
+        return np.hstack([scale * np.eye(2),
+                          ((self._network.size - 1) / 2 - scale * centre)[:, None]])
 
     def _read(self, answer: np.ndarray) -> np.ndarray:
         """(N, P, 2) x, y in pixels of the network's picture: all points that it gives."""
@@ -69,7 +79,9 @@ class Onnx(Aligner):
         return (points * factor + shift) * self._network.size - 0.5
 
     def _fitting(self, points: list[dict[int, float]] | None, table: Table) -> np.ndarray:
-        """(68, P): how much each of the network's points counts for each landmark. Looks at what the network answers to a black picture."""
+        """(68, P): how much each of the network's points counts for each landmark. Looks at what
+        the network answers to a black picture.
+        """
         answer = self._network([np.zeros((self._network.size, self._network.size, 3), np.uint8)])
         shape = f"its output has the shape ({', '.join(map(str, ('N', *answer.shape[1:])))})"
         if self._kind == "xy":
@@ -86,13 +98,15 @@ class Onnx(Aligner):
         for landmark, shares in enumerate(points or ()):
             for point, share in shares.items():
                 if point >= count:
-                    raise table.wrong("points", f"names point {point}, but the network gives {count}, counted from 0")
+                    raise table.wrong("points", f"names point {point}, but the network gives "
+                                      f"{count}, counted from 0")
                 weights[landmark, point] = share
         return weights
 
 
 def _peaks(maps: np.ndarray, size: int) -> np.ndarray:
-    """(N, P, 2): where each of the heat maps (N, P, h, w) has its peak, in pixels of a picture with side `size`.
+    """(N, P, 2): where each of the heat maps (N, P, h, w) has its peak, in pixels of a picture with
+    side `size`.
 
     Within a cell, where a parabola through the peak's neighbours is highest.
     """
@@ -113,14 +127,17 @@ def _peaks(maps: np.ndarray, size: int) -> np.ndarray:
 
 
 def _peaks_with_offsets(maps: np.ndarray, size: int) -> np.ndarray:
-    """The same of (N, 3 P, h, w): heat maps, then how far down of the peak's cell each point lies, then how far right.
+    """The same of (N, 3 P, h, w): heat maps, then how far down of the peak's cell each point lies,
+    then how far right.
 
-    The cells' middles are spread from the first to the last pixel. Offsets are kept as OpenSeeFace does, see SHARPNESS.
+    The cells' middles are spread from the first to the last pixel. Offsets are kept as OpenSeeFace
+    does, see SHARPNESS.
     """
     number, count, height, width = len(maps), maps.shape[1] // 3, *maps.shape[2:]
     heat, *offsets = maps.reshape(number, 3, count, height * width).transpose(1, 0, 2, 3)
     place = heat.argmax(2)
-    kept = np.clip([np.take_along_axis(one, place[..., None], 2)[..., 0] for one in offsets], 1e-6, 1 - 1e-6).astype(np.float64)
+    kept = np.clip([np.take_along_axis(one, place[..., None], 2)[..., 0] for one in offsets], 1e-6,
+                   1 - 1e-6).astype(np.float64)
     down, right = np.log(kept / (1 - kept)) / SHARPNESS
     return np.stack([place % width / (width - 1) + right, place // width / (height - 1) + down], axis=2) * (size - 1)
 
@@ -129,7 +146,8 @@ def _weights(value: Any) -> list[dict[int, float]]:
     """The entries of `points`: how much each of the network's points counts."""
     if not isinstance(value, list) or len(value) != 68:
         raise TypeError
-    entries = [{entry: 1.0} if isinstance(entry, int) else {point: number(share) for point, share in entry} for entry in value]
+    entries = [{entry: 1.0} if isinstance(entry, int)
+               else {point: number(share) for point, share in entry} for entry in value]
     if any(type(point) is not int or point < 0 for entry in entries for point in entry) \
             or not all(entries):
         raise ValueError

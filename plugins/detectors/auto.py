@@ -28,7 +28,8 @@ class Auto(Detector):
         try:
             return DETECTORS.create("yunet")
         except FaceswapError as error:
-            logger.warning("%s Using the detector hog instead: it misses faces that yunet finds.", error)
+            logger.warning("%s Using the detector hog instead: it misses faces that yunet finds.",
+                           error)
             return DETECTORS.create("hog")
 
     @cached_property

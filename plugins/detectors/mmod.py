@@ -27,8 +27,10 @@ class Mmod(Detector):
     "Max-Margin Object Detection", 2015, with a convolutional network.
     """
 
-    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds smaller faces.", low=64, high=8192)
-    min_score: float = option(0.5, "Ignore faces below this score; nearly all score 1, the most covered 0.2 to 0.5.", low=0.0, high=1.0)
+    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds "
+                         "smaller faces.", low=64, high=8192)
+    min_score: float = option(0.5, "Ignore faces below this score; nearly all score 1, the most "
+                              "covered 0.2 to 0.5.", low=0.0, high=1.0)
     smallest = 72.0  # of 9 faces it found 9 at 72 pixels, none at 64
 
     def __post_init__(self):
@@ -42,31 +44,39 @@ class Mmod(Detector):
         small, scale = shrunk(image, self.search)
         height, width = small.shape[:2]
         if min(height, width) < LEAST:
-            small = cv2.copyMakeBorder(small, 0, max(0, LEAST - height), 0, max(0, LEAST - width), cv2.BORDER_CONSTANT)
+            small = cv2.copyMakeBorder(small, 0, max(0, LEAST - height), 0, max(0, LEAST - width),
+                                       cv2.BORDER_CONSTANT)
         with self._in_use:
             found = self._network(small, 0)
-        found = [(min(one.confidence, 1.0), one.rect) for one in found if one.confidence >= self.min_score]
+        found = [(min(one.confidence, 1.0), one.rect) for one in found
+                 if one.confidence >= self.min_score]
         return [Detection(self._box(small, rectangle) * scale + np.float32((scale - 1) / 2), score)
                 for score, rectangle in sorted(found, key=lambda one: -one[0])]
 
     def _box(self, image: np.ndarray, rectangle: dlib.rectangle) -> np.ndarray:
-        """The square that dlib's detector "hog" would have drawn, from five points that dlib fits in the network's box.
+        """The square that dlib's detector "hog" would have drawn, from five points that dlib fits
+        in the network's box.
 
-        The network's boxes have few sizes and places: they spoil a ninth of the fits of 68 points. The numbers were fitted to
-        hand-marked faces.
+        The network's boxes have few sizes and places: they spoil a ninth of the fits of 68 points.
+        The numbers were fitted to hand-marked faces.
         """
-        points = np.array([(point.x, point.y) for point in self._five(image, rectangle).parts()], float)
+        points = np.array([(point.x, point.y) for point in self._five(image, rectangle).parts()],
+                          float)
         eyes, nose = points[:4].mean(0), points[4]  # the corners of both eyes, and below the nose
-        unit = max(np.linalg.norm(points[0] + points[1] - points[2] - points[3]) / 2, 1.3 * np.linalg.norm(nose - eyes), 1e-3)
+        unit = max(np.linalg.norm(points[0] + points[1] - points[2] - points[3]) / 2,
+                   1.3 * np.linalg.norm(nose - eyes), 1e-3)
         centre = eyes + 0.3 * (nose - eyes) + np.array([0, 0.2]) * unit
         return np.hstack([centre - 1.2 * unit, centre + 1.2 * unit]).astype(np.float32)
 
 
-@cache  # half a gigabyte at work, and a call keeps several cores busy by itself: all threads take turns with one
+# Half a gigabyte at work, and a call keeps several cores busy by itself: all threads take turns
+# with one
+@cache
 def _network() -> tuple[dlib.cnn_face_detection_model_v1, threading.Lock]:
     return dlib.cnn_face_detection_model_v1(str(package_file(PACKAGE, "models/mmod_human_face_detector.dat"))), threading.Lock()
 
 
 @cache  # never changed: all threads share it
 def _five_points() -> dlib.shape_predictor:
-    return dlib.shape_predictor(str(package_file(PACKAGE, "models/shape_predictor_5_face_landmarks.dat")))
+    return dlib.shape_predictor(str(package_file(PACKAGE,
+                                                 "models/shape_predictor_5_face_landmarks.dat")))

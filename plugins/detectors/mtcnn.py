@@ -23,7 +23,8 @@ class Mtcnn(Detector):
     "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", IEEE Signal Processing Letters, 2016.
     """
 
-    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds smaller faces.", low=64, high=8192)
+    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds "
+                         "smaller faces.", low=64, high=8192)
     min_score: float = option(0.9, "Ignore faces below this score.", low=0.0, high=1.0)
     smallest = 20.0  # of 26 faces it found 26 at 20 pixels, 24 at 16, 10 at 12
 
@@ -32,11 +33,13 @@ class Mtcnn(Detector):
             try:
                 from mtcnn import MTCNN
             except ImportError as error:
-                raise FaceswapError(f"The detector mtcnn needs a package that is not installed ({error}). "
-                                    "Run: pip install mtcnn, or choose another --detector.") from error
+                raise FaceswapError("The detector mtcnn needs a package that is not installed "
+                                    f"({error}). Run: pip install mtcnn, or choose another "
+                                    "--detector.") from error
             import tensorflow as tf
 
-            for gpu in tf.config.list_physical_devices("GPU"):  # as training asks for it, which may follow in this process
+            # As training asks for it, which may follow in this process
+            for gpu in tf.config.list_physical_devices("GPU"):
                 tf.config.experimental.set_memory_growth(gpu, True)
             self._networks = MTCNN()
 
@@ -48,15 +51,20 @@ class Mtcnn(Detector):
         rows: list[list[Detection]] = [[] for _ in images]
         for places in alike.values():
             batch = [pictures[place][0] for place in places]
-            for place, faces in zip(places, self._networks.detect_faces(batch, fit_to_image=False, threshold_onet=self.min_score)):
+            for place, faces in zip(places,
+                                    self._networks.detect_faces(batch, fit_to_image=False,
+                                                                threshold_onet=self.min_score)):
                 found = [_detection(face, pictures[place][1]) for face in faces]
                 rows[place] = sorted(found, key=lambda detection: -detection.score)
         return rows
 
 
 def _detection(face: dict, scale: float) -> Detection:
-    """Small faces' points are coarse: the box is built from them and from the networks' own, whose area is that of dlib's."""
+    """Small faces' points are coarse: the box is built from them and from the networks' own, whose
+    area is that of dlib's.
+    """
     points = {name: np.array(point, float) for name, point in face["keypoints"].items()}
     _, _, width, height = face["box"]
-    box = dlib_box(np.stack([points[name] for name in EYES]), np.stack([points[name] for name in MOUTH]), max(width * height, 1) ** 0.5)
+    box = dlib_box(np.stack([points[name] for name in EYES]),
+                   np.stack([points[name] for name in MOUTH]), max(width * height, 1) ** 0.5)
     return Detection(box * scale + np.float32((scale - 1) / 2), min(float(face["confidence"]), 1.0))

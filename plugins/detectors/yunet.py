@@ -14,7 +14,8 @@ from lib.options import option
 from lib.plugin import DETECTORS, Detector
 from lib.types import Detection
 
-STRIDES = (8, 16, 32)  # pixels between the places at which each of the network's three levels looks for a face
+# Pixels between the places at which each of the network's three levels looks for a face
+STRIDES = (8, 16, 32)
 EYES, MOUTH = slice(0, 2), slice(3, 5)  # of the five points
 OVERLAP = 0.3  # intersection over union from which on two boxes are of one face
 
@@ -28,46 +29,58 @@ class YuNet(Detector):
     """
 
     min_score: float = option(0.8, "Ignore faces below this score.", low=0.0, high=1.0)
-    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds smaller faces.", low=64, high=8192)
+    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds "
+                         "smaller faces.", low=64, high=8192)
     smallest = 20.0  # of 26 faces it found 26 at 20 pixels, 24 at 16, 6 at 12
-    upright = 0.93  # it finds faces upside down, too, with points as if they stood upright, at 0.82 to 0.92; upright at 0.93 to 0.96
+    # It finds faces upside down, too, with points as if they stood upright, at 0.82 to 0.92;
+    # upright at 0.93 to 0.96
+    upright = 0.93
 
     def __post_init__(self):
         self._session = runtime.session(weights("yunet_n"))
-        self._together = len(self._session.get_providers()) > 1  # a GPU takes all frames at once; a processor's cache does not hold them
+        # A GPU takes all frames at once; a processor's cache does not hold them
+        self._together = len(self._session.get_providers()) > 1
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         pairs = [shrunk(image, self.search) for image in images]
         found: list[list[Detection]] = []
-        for _, group in groupby(pairs, lambda pair: pair[0].shape if self._together else id(pair[0])):
+        for _, group in groupby(pairs, lambda pair: pair[0].shape if self._together
+                                else id(pair[0])):
             pictures, scales = zip(*group)
             found += [self._faces(rows, scale) for rows, scale in zip(self._rows(pictures), scales)]
         return found
 
-    def _faces(self, rows: tuple[np.ndarray, np.ndarray, np.ndarray], scale: float) -> list[Detection]:
+    def _faces(self, rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+               scale: float) -> list[Detection]:
         boxes, points, scores = rows
         best = cv2.dnn.NMSBoxes(boxes, scores, self.min_score, OVERLAP) if len(boxes) else []
-        found = [Detection(dlib_box(points[place][EYES], points[place][MOUTH]) * scale + np.float32((scale - 1) / 2),
-                           float(min(scores[place], 1))) for place in best]
+        found = [Detection(dlib_box(points[place][EYES], points[place][MOUTH]) * scale
+                           + np.float32((scale - 1) / 2), float(min(scores[place], 1)))
+                 for place in best]
         return sorted(found, key=lambda detection: -detection.score)
 
     def _rows(self, pictures: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """For each of `pictures` (H, W, 3), all of one size: boxes (K, 4) as left, top, width, height; points (K, 5, 2); scores (K,)."""
+        """For each of `pictures` (H, W, 3), all of one size: boxes (K, 4) as left, top, width,
+        height; points (K, 5, 2); scores (K,).
+        """
         height, width = pictures[0].shape[:2]
         below, beside = -height % STRIDES[-1], -width % STRIDES[-1]
-        padded = [cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_CONSTANT) for picture in pictures]
+        padded = [cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+                  for picture in pictures]
         blob = cv2.dnn.blobFromImages(padded, swapRB=True)  # it takes BGR from 0 to 255
         names = [f"{what}_{stride}" for stride in STRIDES for what in ("cls", "obj", "bbox", "kps")]
         answers = self._session.run(names, {self._session.get_inputs()[0].name: blob})
         for place in range(len(pictures)):
             levels = []
             for level, stride in enumerate(STRIDES):
-                face, there, box, points = (answer[place] for answer in answers[4 * level:4 * level + 4])
+                face, there, box, points = (answer[place]
+                                            for answer in answers[4 * level:4 * level + 4])
                 scores = np.sqrt(face[:, 0].clip(0, 1) * there[:, 0].clip(0, 1))
                 kept = np.flatnonzero(scores >= self.min_score)
                 row, column = np.divmod(kept, blob.shape[3] // stride)
                 origin = np.column_stack([column, row])
                 size = np.exp(box[kept, 2:]) * stride
                 levels.append((np.hstack([(origin + box[kept, :2]) * stride - size / 2, size]),
-                               (points[kept].reshape(-1, 5, 2) + origin[:, None]) * stride, scores[kept]))
+                               (points[kept].reshape(-1, 5, 2) + origin[:, None]) * stride,
+                               scores[kept]))
             yield tuple(np.concatenate(parts).astype(np.float32) for parts in zip(*levels))

@@ -16,9 +16,10 @@ from lib.types import AlignedFace
 class Hull(Masker):
     """The convex hull of the landmarks, with the brows taken in whole."""
 
-    dilation: float = option(0.0, "Move the mask's edge outwards by this share of the face's size; less than 0 moves it inwards.",
-                             low=-0.25, high=0.25)
-    feather: float = option(0.0, "Width of the mask's soft edge, inside it, as a share of the face's size.", low=0.0, high=0.5)
+    dilation: float = option(0.0, "Move the mask's edge outwards by this share of the face's size; "
+                             "less than 0 moves it inwards.", low=-0.25, high=0.25)
+    feather: float = option(0.0, "Width of the mask's soft edge, inside it, as a share of the "
+                            "face's size.", low=0.0, high=0.5)
     from_landmarks = True
 
     def mask(self, aligned: AlignedFace) -> np.ndarray:

@@ -23,31 +23,38 @@ class Onnx(Masker):
     """A segmentation network of your own, as ONNX; a TOML file tells how it is fed and which classes are face (docs/onnx.md)."""
 
     network: Path = option(help="The TOML file that describes the network (docs/onnx.md).")
-    dilation: float = option(0.0, "Move the mask's edge outwards by this share of the face's size; less than 0 moves it inwards.",
-                             low=-0.25, high=0.25)
-    feather: float = option(0.0, "Width of the mask's soft edge, inside it, as a share of the face's size.", low=0.0, high=0.5)
+    dilation: float = option(0.0, "Move the mask's edge outwards by this share of the face's size; "
+                             "less than 0 moves it inwards.", low=-0.25, high=0.25)
+    feather: float = option(0.0, "Width of the mask's soft edge, inside it, as a share of the "
+                            "face's size.", low=0.0, high=0.5)
 
     def __post_init__(self):
-        self.network = Path(os.path.abspath(self.network))  # the alignments file keeps it, and may be used from another folder
+        # The alignments file keeps it, and may be used from another folder
+        self.network = Path(os.path.abspath(self.network))
         self._network = Network(self.network)
         table = self._network.table("mask")
         self._values = table.choice("values", VALUES, "logits")
-        self._face = table.take("face", _classes, "a list of the classes that are face, whole numbers from 0")
+        self._face = table.take("face", _classes, "a list of the classes that are face, whole "
+                                "numbers from 0")
         table.finish()
         self._check(table)
 
     def mask(self, aligned: AlignedFace) -> np.ndarray:
         size, side = len(aligned.image), self._network.size
-        seen = cv2.resize(aligned.image, (side, side), interpolation=cv2.INTER_AREA if side < size else cv2.INTER_CUBIC)
+        seen = cv2.resize(aligned.image, (side, side),
+                          interpolation=cv2.INTER_AREA if side < size else cv2.INTER_CUBIC)
         mask = self._probability(self._network([seen]))[0]
-        mask = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA if len(mask) > size else cv2.INTER_LINEAR)
+        mask = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA if len(mask) > size
+                          else cv2.INTER_LINEAR)
         return shaped(np.nan_to_num(mask)[..., None], aligned, self.dilation, self.feather)
 
     def made_with(self) -> dict:
         return super().made_with() | {"files": self._network.digest()}
 
     def _probability(self, answer: np.ndarray) -> np.ndarray:
-        """(N, h, w) float32 in [0, 1]: that a pixel is face, of the network's answer (N, C, h, w), or (N, h, w, C) for the layout nhwc."""
+        """(N, h, w) float32 in [0, 1]: that a pixel is face, of the network's answer (N, C, h, w),
+        or (N, h, w, C) for the layout nhwc.
+        """
         if self._values == "labels":
             labels = answer.reshape(len(answer), *[side for side in answer.shape[1:] if side != 1])
             return np.isin(labels, self._face).astype(np.float32)
@@ -60,7 +67,9 @@ class Onnx(Masker):
         return np.clip(classes[:, self._face].sum(1), 0, 1).astype(np.float32)
 
     def _check(self, table: Table) -> None:
-        """Raises FaceswapError where the network's answer, to a black picture, is not what the description says."""
+        """Raises FaceswapError where the network's answer, to a black picture, is not what the
+        description says.
+        """
         answer = self._network([np.zeros((self._network.size, self._network.size, 3), np.uint8)])
         shape = f"the network's output has the shape ({', '.join(map(str, ('N', *answer.shape[1:])))})"
         if self._values == "labels":
@@ -71,10 +80,12 @@ class Onnx(Masker):
             raise table.wrong("values", f"is {self._values}, a picture for each class, but {shape}")
         count = answer.shape[1 if self._network.layout == "nchw" else 3]
         if max(self._face) >= count:
-            raise table.wrong("face", f"names class {max(self._face)}, but {shape}: classes 0 to {count - 1}")
+            raise table.wrong("face", f"names class {max(self._face)}, but {shape}: classes 0 to "
+                              f"{count - 1}")
 
 
 def _classes(value: object) -> list[int]:
-    if not isinstance(value, list) or not value or any(type(one) is not int or one < 0 for one in value):
+    if not isinstance(value, list) or not value or any(type(one) is not int or one < 0
+                                                       for one in value):
         raise ValueError
     return sorted(set(value))

@@ -13,18 +13,22 @@ from lib.plugin import RECOGNIZERS, Recognizer
 from lib.types import AlignedFace
 
 PADDING = 0.25  # around the unit square of the mean face, in its sides
-# The points that dlib fits its chips to: nose, eyes and upper lip, not the brows (17 to 26) nor the lower lip
+# The points that dlib fits its chips to: nose, eyes and upper lip, not the brows (17 to 26) nor
+# the lower lip
 FITTED = np.array([point for point in range(27, 68) if not (55 <= point <= 59 or point >= 65)])
 
 # Mean embedding of 192 photographs of some 130 people
 AVERAGE = np.array([
-    -.091, .097, .071, -.046, -.098, -.009, -.016, -.083, .151, -.066, .212, -.019, -.243, -.051, -.013, .117, -.147, -.126,
-    -.103, -.064, .031, .027, .009, .032, -.137, -.310, -.072, -.099, .040, -.108, .005, .051, -.178, -.057, .012, .062, -.045,
-    -.073, .188, -.003, -.176, .011, .035, .252, .193, .007, .036, -.065, .120, -.258, .054, .150, .110, .076, .084, -.164, .023,
-    .140, -.191, .076, .056, -.088, -.019, -.048, .184, .086, -.104, -.134, .167, -.137, -.041, .088, -.116, -.171, -.269, .043,
-    .382, .138, -.186, .015, -.095, -.013, .031, .054, -.058, -.036, -.103, .027, .197, -.013, -.022, .221, .016, -.011, .032,
-    .042, -.105, -.018, -.104, -.008, .022, -.100, -.014, .100, -.181, .166, -.013, -.010, -.027, -.022, -.073, .001, .169, -.267,
-    .207, .172, .018, .137, .041, .061, -.011, -.034, -.147, -.092, .035, -.036, .029, .039], np.float32)
+    -.091, .097, .071, -.046, -.098, -.009, -.016, -.083, .151, -.066, .212, -.019, -.243, -.051,
+    -.013, .117, -.147, -.126, -.103, -.064, .031, .027, .009, .032, -.137, -.310, -.072, -.099,
+    .040, -.108, .005, .051, -.178, -.057, .012, .062, -.045, -.073, .188, -.003, -.176, .011, .035,
+    .252, .193, .007, .036, -.065, .120, -.258, .054, .150, .110, .076, .084, -.164, .023, .140,
+    -.191, .076, .056, -.088, -.019, -.048, .184, .086, -.104, -.134, .167, -.137, -.041, .088,
+    -.116, -.171, -.269, .043, .382, .138, -.186, .015, -.095, -.013, .031, .054, -.058, -.036,
+    -.103, .027, .197, -.013, -.022, .221, .016, -.011, .032, .042, -.105, -.018, -.104, -.008,
+    .022, -.100, -.014, .100, -.181, .166, -.013, -.010, -.027, -.022, -.073, .001, .169, -.267,
+    .207, .172, .018, .137, .041, .061, -.011, -.034, -.147, -.092, .035, -.036, .029, .039],
+                   np.float32)
 
 
 @RECOGNIZERS.register
@@ -45,7 +49,8 @@ class DlibResnet(Recognizer):
         try:
             self._network = runtime.session(path, to_onnx(path.read_bytes()))
         except (OSError, ValueError) as error:
-            raise FaceswapError(f"{path} is damaged ({error}). Install its package anew.") from error
+            raise FaceswapError(
+                f"{path} is damaged ({error}). Install its package anew.") from error
 
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
         embeddings = [np.zeros((0, NUMBERS), np.float32)]
@@ -56,7 +61,9 @@ class DlibResnet(Recognizer):
 
 
 def chip(face: AlignedFace) -> np.ndarray:
-    """(150, 150, 3) uint8 RGB: the crop that dlib itself would take for its network, taken from the aligned face."""
+    """(150, 150, 3) uint8 RGB: the crop that dlib itself would take for its network, taken from the
+    aligned face.
+    """
     template = (MEAN_FACE[FITTED - 17] + PADDING) / (1 + 2 * PADDING) * SIDE
     landmarks = transform_points(face.face.landmarks, face.matrix)
     return warp(face.image, similarity_transform(landmarks[FITTED], template), SIDE)

@@ -1,1 +1,3 @@
-"""What `faceswap.py bench` measures, a file for each subject. Each has `measure(settings) -> list[Figure]`."""
+"""What `faceswap.py bench` measures, a file for each subject. Each has `measure(settings) ->
+list[Figure]`.
+"""

@@ -1,4 +1,6 @@
-"""Setting faces back: the compositing of one face, and a whole conversion against decoding and encoding alone."""
+"""Setting faces back: the compositing of one face, and a whole conversion against decoding and
+encoding alone.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +43,15 @@ class StubNetwork:
     coverage = geometry.DEFAULT_COVERAGE
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        drawn = np.stack([cv2.resize(face, (self.drawn, self.drawn), interpolation=cv2.INTER_NEAREST) for face in faces])
+        drawn = np.stack([cv2.resize(face, (self.drawn, self.drawn),
+                                     interpolation=cv2.INTER_NEAREST) for face in faces])
         return drawn, np.ones((*drawn.shape[:3], 1), np.float32)
 
 
 def measure(settings: BenchSettings) -> list[Figure]:
     portrait, face = _portrait()
-    compositor = Compositor(COLORS.create("reinhard"), BLENDERS.create("alpha"), [MASKERS.create("hull")])
+    compositor = Compositor(COLORS.create("reinhard"), BLENDERS.create("alpha"),
+                            [MASKERS.create("hull")])
     with tempfile.TemporaryDirectory() as folder:
         clip = _written(_Clip(portrait, Path(folder)))
         video = settings.input or clip
@@ -55,7 +59,8 @@ def measure(settings: BenchSettings) -> list[Figure]:
         with opencv_on_one_thread():  # a thread's time is all the time then
             following = _following(frame, face)
             milliseconds = following + _compositing(frame, face, compositor)
-        plain, converted, marked, pictures, marked_pictures = _rates(Path(folder), video, compositor, settings.repeats)
+        plain, converted, marked, pictures, marked_pictures = _rates(Path(folder), video,
+                                                                     compositor, settings.repeats)
     return [
         Figure("compositing of a face of 300 pixels at 1080p on one core", milliseconds, "ms", "under 4"),
         Figure("of which moving its eyelids", following, "ms"),
@@ -84,8 +89,10 @@ def _portrait() -> tuple[np.ndarray, Face]:
     scale = FACE / (face.landmarks[8, 1] - face.landmarks[17:27, 1].min())
     shift = np.array([WIDTH / 2, HEIGHT / 2]) - scale * face.landmarks[27]
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    frame = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return frame, Face(face.detection, geometry.transform_points(face.landmarks, matrix).astype(np.float32))
+    frame = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC,
+                           borderMode=cv2.BORDER_REFLECT)
+    return frame, Face(face.detection,
+                       geometry.transform_points(face.landmarks, matrix).astype(np.float32))
 
 
 def _find(image: np.ndarray) -> Face:
@@ -94,7 +101,9 @@ def _find(image: np.ndarray) -> Face:
 
 
 def _compositing(frame: Frame, face: Face, compositor: Compositor) -> float:
-    """Median milliseconds of one core for all but decoding, network, eyelids and encoding; time of other processes does not count."""
+    """Median milliseconds of one core for all but decoding, network, eyelids and encoding; time of
+    other processes does not count.
+    """
     seconds = []
     for _ in range(60):
         began = time.thread_time()
@@ -123,11 +132,13 @@ def _following(frame: Frame, face: Face) -> float:
 
 
 def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> list[float]:
-    """Median frames/s of decoding and encoding alone, of a conversion, of one that is signed, and of the latter two into pictures, of the
-    same video in turn."""
+    """Median frames/s of decoding and encoding alone, of a conversion, of one that is signed, and
+    of the latter two into pictures, of the same video in turn."""
     identity, sha256 = keys.own_identity(), file_hash(video)
     with AlignmentStore.open(folder / "alignments.db") as store:
-        frames = extract_faces(open_source(video), store, ExtractionSetup(lambda: DETECTORS.create("auto"), lambda: ALIGNERS.create("dlib68"))).frames
+        frames = extract_faces(open_source(video), store,
+                               ExtractionSetup(lambda: DETECTORS.create("auto"),
+                                               lambda: ALIGNERS.create("dlib68"))).frames
 
         follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
 
@@ -139,7 +150,8 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> l
 
         def converted(name: str, marked: bool) -> None:
             source = open_source(video)
-            found = ((frame, [stored.face for stored in store.faces(frame.index)]) for frame in prefetch(source))
+            found = ((frame, [stored.face for stored in store.faces(frame.index)])
+                     for frame in prefetch(source))
             writer = WRITERS.create("video") if name.endswith(".mp4") else WRITERS.create("images", format="jpg")
             sink = writer.open(folder / name, source)
             sink.mark = Mark(identity, {"00" * 32: "stub"}, video, lambda: sha256) if marked else None
@@ -147,7 +159,8 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> l
                 for done in swap_frames(found, [Role(StubNetwork(), compositor)], follow):
                     sink.patch(done.frame, done.patches)
 
-        works = [plain] + [partial(converted, name, marked) for name in ("converted.mp4", "pictures") for marked in (False, True)]
+        works = [plain] + [partial(converted, name, marked)
+                           for name in ("converted.mp4", "pictures") for marked in (False, True)]
         seconds: dict[Callable[[], None], list[float]] = {work: [] for work in works}
         for _ in range(repeats):
             for work in seconds:
@@ -170,7 +183,8 @@ class _Clip(FrameSource):
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         for index in range(start, FRAMES if stop is None else stop):
-            yield Frame(index, np.roll(self._image, self._shift(index), (0, 1)), time=index / float(self.rate))
+            yield Frame(index, np.roll(self._image, self._shift(index), (0, 1)),
+                        time=index / float(self.rate))
 
     def _shift(self, index: int) -> tuple[int, int]:
         return round(40 * np.sin(index / 20)), 2 * index

@@ -1,6 +1,8 @@
-"""What each detector finds, how large a face must be for it, how good its boxes are for landmarks, and how long a frame takes.
+"""What each detector finds, how large a face must be for it, how good its boxes are for landmarks,
+and how long a frame takes.
 
-Reads the hand-counted photographs, the annotated faces and the clips of the test data (FACESWAP_TEST_DATA).
+Reads the hand-counted photographs, the annotated faces and the clips of the test data
+(FACESWAP_TEST_DATA).
 """
 
 from __future__ import annotations
@@ -31,18 +33,23 @@ from lib.types import Face
 
 logger = logging.getLogger(__name__)
 
-DATA = Path(os.environ.get("FACESWAP_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-CLIPS = {"512x512": "videos/swap/a_ocasio_cortez.mp4", "720p": "videos/people/woman_720p.mp4", "1080p": "videos/bench/street_1080p.mp4"}
+DATA = Path(os.environ.get("FACESWAP_TEST_DATA",
+                           Path(__file__).resolve().parents[3] / "shared" / "data"))
+CLIPS = {"512x512": "videos/swap/a_ocasio_cortez.mp4", "720p": "videos/people/woman_720p.mp4",
+         "1080p": "videos/bench/street_1080p.mp4"}
 GROUPS = ("single", "group", "hard", "scales", "noface")
-SIDES = (8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 96)  # pixels of a face, when its size is tried
+# Pixels of a face, when its size is tried
+SIDES = (8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 96)
 FOUND = 0.5  # intersection over union
-FAR_OFF = 0.1  # landmark error, of the distance between the outer eye corners, from which on a fit is lost
+# Landmark error, of the distance between the outer eye corners, from which on a fit is lost
+FAR_OFF = 0.1
 OUTER_EYES, MOUTH_CORNERS = [36, 45], [48, 54]
 
 
 def measure(settings: BenchSettings) -> list[Figure]:
     if not (DATA / "photos" / "counts.json").is_file():
-        raise FaceswapError(f"There is no test data in {DATA}. Name its folder in FACESWAP_TEST_DATA.")
+        raise FaceswapError(f"There is no test data in {DATA}. Name its folder in "
+                            "FACESWAP_TEST_DATA.")
     with opencv_on_one_thread():
         return [figure for name in DETECTORS.names() if name != "auto" for figure in _measured(name, settings.repeats)]
 
@@ -67,30 +74,37 @@ def _times(name: str, detector: Detector, repeats: int) -> Iterator[Figure]:
             began = time.process_time()  # of all its threads; that of other programs does not count
             detector.detect([frame])
             seconds.append(time.process_time() - began)
-        yield Figure(f"{name}: a frame of {size}", 1000 * statistics.median(seconds), "ms of one core")
+        yield Figure(f"{name}: a frame of {size}", 1000 * statistics.median(seconds),
+                     "ms of one core")
 
 
 def _photographs(name: str, detector: Detector, aligner: Aligner) -> Iterator[Figure]:
-    """Recall and precision over hand-counted faces, as extract finds them: with a second look where the first shows none.
+    """Recall and precision over hand-counted faces, as extract finds them: with a second look where
+    the first shows none.
 
     Where a count is a range, what lies within it is right.
     """
     counts = read_json(DATA / "photos" / "counts.json")["files"]
-    totals = {group: np.zeros(4, int) for group in GROUPS}  # expected, found of them, too many, found in all
+    # expected, found of them, too many, found in all
+    totals = {group: np.zeros(4, int) for group in GROUPS}
     chosen = [file for file in counts if file.split("/")[0] in GROUPS]
     for file in progress(chosen, f"{name}, photographs", len(chosen), unit="photo"):
         low, high = counts[file]["accept"]
-        found = len(find([picture_file.read(DATA / "photos" / file)], detector, aligner, again=True)[0])
+        found = len(find([picture_file.read(DATA / "photos" / file)], detector, aligner,
+                         again=True)[0])
         totals[file.split("/")[0]] += low, min(found, low), max(found - high, 0), found
     for group in GROUPS[:-1]:
-        yield Figure(f"{name}: recall, {group}", totals[group][1] / totals[group][0], f"of {totals[group][0]}")
+        yield Figure(f"{name}: recall, {group}", totals[group][1] / totals[group][0],
+                     f"of {totals[group][0]}")
     yield Figure(f"{name}: faces where there are none", totals["noface"][3], "")
     _, _, extra, found = sum(totals.values())
     yield Figure(f"{name}: precision, all photographs", 1 - extra / max(found, 1), f"of {found}")
 
 
 def _annotated(name: str, detector: Detector, aligner: Aligner) -> Iterator[Figure]:
-    """Recall of hand-marked faces, each as the square that dlib's convention draws around it, and the error of 68 points."""
+    """Recall of hand-marked faces, each as the square that dlib's convention draws around it, and
+    the error of 68 points.
+    """
     images = read_json(DATA / "annotated" / "annotations.json")["images"]
     errors, faces, extra = [], 0, 0
     for entry in images:
@@ -102,22 +116,30 @@ def _annotated(name: str, detector: Detector, aligner: Aligner) -> Iterator[Figu
         extra += max(0, len(found) - entry.get("faces_visible", len(marked)))
     yield Figure(f"{name}: recall, annotated", len(errors) / faces, f"of {faces}")
     yield Figure(f"{name}: false faces, annotated", extra, "")
-    yield Figure(f"{name}: landmark error from its boxes", float(np.mean(errors)), "eye distance", "at most 0.05")
-    yield Figure(f"{name}: fits beyond {FAR_OFF}", float(np.mean(np.array(errors) > FAR_OFF)), "share", "at most 0.05")
+    yield Figure(f"{name}: landmark error from its boxes", float(np.mean(errors)), "eye distance",
+                 "at most 0.05")
+    yield Figure(f"{name}: fits beyond {FAR_OFF}", float(np.mean(np.array(errors) > FAR_OFF)),
+                 "share", "at most 0.05")
 
 
 def _error(points: np.ndarray, found: list[Face]) -> float | None:
-    """Mean distance of the landmarks of the face found at `points` (68, 2), of the outer eye corners' distance; None if none was."""
-    box = dlib_box(np.stack([points[RIGHT_EYE].mean(0), points[LEFT_EYE].mean(0)]), points[MOUTH_CORNERS])
+    """Mean distance of the landmarks of the face found at `points` (68, 2), of the outer eye
+    corners' distance; None if none was.
+    """
+    box = dlib_box(np.stack([points[RIGHT_EYE].mean(0), points[LEFT_EYE].mean(0)]),
+                   points[MOUTH_CORNERS])
     best = max(found, key=lambda face: _overlap(face.detection.box, box), default=None)
     if best is None or _overlap(best.detection.box, box) < FOUND:
         return None
     right, left = points[OUTER_EYES]
-    return float(np.linalg.norm(best.landmarks - points, axis=1).mean() / np.linalg.norm(left - right))
+    return float(np.linalg.norm(best.landmarks - points,
+                                axis=1).mean() / np.linalg.norm(left - right))
 
 
 def _smallest(detector: Detector) -> float:
-    """The side in pixels from which on nine in ten of the single portraits are found, when they are shrunk."""
+    """The side in pixels from which on nine in ten of the single portraits are found, when they are
+    shrunk.
+    """
     faces = []
     for path in sorted((DATA / "photos" / "single").iterdir())[::3]:
         image = picture_file.read(path)
@@ -127,7 +149,8 @@ def _smallest(detector: Detector) -> float:
         hits = 0
         for image, box in faces:
             scale = side / (box[2] - box[0])
-            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            small = cv2.resize(image, None, fx=scale, fy=scale,
+                               interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
             hits += any(_overlap(one.box, box * scale) > 0.4 for one in detector.detect([small])[0])
         if hits >= 0.9 * len(faces):
             return side

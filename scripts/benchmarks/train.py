@@ -1,10 +1,12 @@
-"""Train: our loop, data and all, against the bare compiled step on one batch that stays in memory, and against Keras's own loop.
+"""Train: our loop, data and all, against the bare compiled step on one batch that stays in memory,
+and against Keras's own loop.
 
-Ours and the bare step take turns of a few seconds, so that a machine whose speed drifts is as fast for both. The peers' way, Keras's loop
-in float32 on the PyTorch backend, is timed too where PyTorch is installed. Each way runs in a process of its own, turn about, because Keras
-has one backend and one precision a process. Our process also multiplies large matrices in the same precision:
-what the step reaches of that rate is told, and on a GPU how busy its driver says it is. KERAS_BACKEND chooses the backend of all but the
-peers' way.
+Ours and the bare step take turns of a few seconds, so that a machine whose speed drifts is as fast
+for both. The peers' way, Keras's loop in float32 on the PyTorch backend, is timed too where PyTorch
+is installed. Each way runs in a process of its own, turn about, because Keras has one backend and
+one precision a process. Our process also multiplies large matrices in the same precision: what the
+step reaches of that rate is told, and on a GPU how busy its driver says it is. KERAS_BACKEND
+chooses the backend of all but the peers' way.
 """
 
 from __future__ import annotations
@@ -48,22 +50,31 @@ OURS, KERAS, PEER = "ours", "keras", "peer"
 
 
 def measure(settings: BenchSettings) -> list[Figure]:
-    """Images/s of `settings.model` with its options, in the machine's precision; `settings.batch` faces of each person, else its default."""
-    plain = not MODELS.load(settings.model).adversarial  # Keras's own loop has no place for networks that work against each other
+    """Images/s of `settings.model` with its options, in the machine's precision; `settings.batch`
+    faces of each person, else its default.
+    """
+    # Keras's own loop has no place for networks that work against each other
+    plain = not MODELS.load(settings.model).adversarial
     peer = plain and importlib.util.find_spec("torch") is not None
-    given = json.dumps({"name": settings.model, "settings": asdict(settings.create("model")), "batch": settings.batch,
-                        "faces": str(settings.input.resolve()) if settings.input else None})
+    given = json.dumps({"name": settings.model, "settings": asdict(settings.create("model")),
+                        "batch": settings.batch, "faces": str(settings.input.resolve())
+                        if settings.input else None})
     runs = {way: [] for way in (OURS, KERAS, PEER)}
     for turn in range(settings.repeats):
         for way in (OURS, *[KERAS] * plain, *([PEER] if peer and turn == 0 else [])):
             runs[way].append(_in_its_own_process(way, settings.model, given))
-    ours, bare = (np.array([run[name] for run in runs[OURS]]) for name in ("trained", "bare"))  # (runs, turns)
-    figures = [Figure(f"{settings.model}, {device.default_precision()}, trained", np.median(ours), "images/s"),
-               Figure("bare compiled step on a fixed batch", np.median(bare), "images/s"),
-               Figure("trained / bare compiled step", np.median(ours / bare), "", "at least 0.95" if plain else "at least 0.85")]
+    # (runs, turns)
+    ours, bare = (np.array([run[name] for run in runs[OURS]]) for name in ("trained", "bare"))
+    figures = [Figure(f"{settings.model}, {device.default_precision()}, trained", np.median(ours),
+                      "images/s"), Figure("bare compiled step on a fixed batch", np.median(bare),
+                                          "images/s"),
+               Figure("trained / bare compiled step", np.median(ours / bare), "",
+                      "at least 0.95" if plain else "at least 0.85")]
     if plain:
-        rate, keras = (np.array([run[name] for run in runs[way]]) for way, name in ((OURS, "share"), (KERAS, "trained")))
-        figures += [Figure("share of the matrix-product rate", np.median(rate), "", "at least 0.45 (original), 0.35 (compact, 256 pixels)"),
+        rate, keras = (np.array([run[name] for run in runs[way]])
+                       for way, name in ((OURS, "share"), (KERAS, "trained")))
+        figures += [Figure("share of the matrix-product rate", np.median(rate), "",
+                           "at least 0.45 (original), 0.35 (compact, 256 pixels)"),
                     Figure("Keras's own loop on a fixed batch", np.median(keras), "images/s"),
                     Figure("trained / Keras's own loop", np.median(ours / keras), "")]
     busy = [run["busy"] for run in runs[OURS] if run["busy"] is not None]
@@ -73,14 +84,15 @@ def measure(settings: BenchSettings) -> list[Figure]:
     if peer:
         torch = runs[PEER][0]["trained"]
         figures += [Figure("Keras's loop, float32, PyTorch", torch, "images/s"),
-                    Figure("trained / Keras's loop, float32, PyTorch", np.median(ours) / torch, "times", "at least 3 (original)")]
+                    Figure("trained / Keras's loop, float32, PyTorch", np.median(ours) / torch,
+                           "times", "at least 3 (original)")]
     return figures
 
 
 def _in_its_own_process(way: str, model: str, given: str) -> dict[str, Any]:
     environment = os.environ | {"KERAS_BACKEND": "torch" if way == PEER else device.backend()}
-    done = subprocess.run([sys.executable, "-m", "scripts.benchmarks.train", way, given], cwd=ROOT, env=environment,
-                          capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "scripts.benchmarks.train", way, given], cwd=ROOT,
+                          env=environment, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
         raise FaceswapError(f"The benchmark of {model} ({way}) failed: {reason}")
@@ -101,8 +113,9 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
     backend.set_up(device.default_precision())
     model = MODELS.create(name, **settings)
     held = _faces(model, Path(faces) if faces else None)
-    plan = Plan(batch or model.batch, model.learning_rate, model.augmentation, seed=1, schedule=SCHEDULES.create("level"),
-                averaged=model.averaged, on_device=backend.gpu_memory() is not None)
+    plan = Plan(batch or model.batch, model.learning_rate, model.augmentation, seed=1,
+                schedule=SCHEDULES.create("level"), averaged=model.averaged,
+                on_device=backend.gpu_memory() is not None)
     parts = loop.make_parts(model, held, plan)
     step = bare_step = make_step(parts)
     on_host = replace(plan, on_device=False)
@@ -110,25 +123,33 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
         bare_step = make_step(loop.make_parts(model, held, on_host))
     with contextlib.closing(loop.make_feed(model, held, on_host)) as feed:
         fixed = feed.take()
-    repeated = cache(lambda count: keras.tree.map_structure(lambda array: ops.convert_to_tensor(np.repeat(array, count, 0)), fixed))
+    repeated = cache(lambda count: keras.tree.map_structure(
+        lambda array: ops.convert_to_tensor(np.repeat(array, count, 0)), fixed))
     rates, busy = [], []
     with contextlib.closing(loop.make_feed(model, held, plan)) as feed:
-        trained, bare = (_step_rate(*each, model.learning_rate, plan.on_device) for each in ((step, feed.take), (bare_step, repeated)))
+        trained, bare = (_step_rate(*each, model.learning_rate, plan.on_device)
+                         for each in ((step, feed.take), (bare_step, repeated)))
         for _ in range(TURNS):
             with _utilization() as seen:
                 rates.append([len(held) * plan.batch * trained()])
             busy += seen
             rates[-1].append(len(held) * plan.batch * bare())
-    costs = {network: estimate.cost(made, model.size).operations for network, made in parts.networks.items()}
-    each = sum(cost * (1 if network.startswith("decoder") else 2) for network, cost in costs.items())  # each decoder has half of the faces
+    costs = {network: estimate.cost(made, model.size).operations
+             for network, made in parts.networks.items()}
+    # Each decoder has half of the faces
+    each = sum(cost * (1 if network.startswith("decoder") else 2)
+               for network, cost in costs.items())
     rate = _matrix_rate(device.default_precision(), plan.on_device)
     ours, alone = zip(*rates)
-    return {"trained": ours, "bare": alone, "share": 3 * each * float(np.median(alone)) / 2 / rate, "rate": rate,
-            "busy": float(np.median(busy)) if busy else None}
+    return {"trained": ours, "bare": alone, "share": 3 * each * float(np.median(alone)) / 2 / rate,
+            "rate": rate, "busy": float(np.median(busy)) if busy else None}
 
 
-def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float, on_device: bool) -> Callable[[], float]:
-    """Times a turn: iterations a second of `step` on what `take` gives, as many a call as the trainer would ask for."""
+def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float,
+               on_device: bool) -> Callable[[], float]:
+    """Times a turn: iterations a second of `step` on what `take` gives, as many a call as the
+    trainer would ask for.
+    """
     from lib.training.run import loop
 
     number = 0
@@ -139,7 +160,8 @@ def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float, on_
         number += count
 
     at_once = 1
-    if on_device and loop.CALL_SECONDS * _per_second(lambda: call(1), step.wait, 0.5) >= loop.MOST_AT_ONCE:
+    if on_device and loop.CALL_SECONDS * _per_second(lambda: call(1), step.wait,
+                                                     0.5) >= loop.MOST_AT_ONCE:
         at_once = loop.MOST_AT_ONCE
     call(at_once)  # compiles it
     step.wait()
@@ -156,7 +178,8 @@ def _matrix_rate(precision: str, on_gpu: bool) -> float:
     from keras import ops
 
     side = MATRIX_ON_GPU if on_gpu else MATRIX
-    one = ops.cast(ops.convert_to_tensor(np.random.default_rng(0).random((side, side), np.float32)), precision)
+    one = ops.cast(ops.convert_to_tensor(np.random.default_rng(0).random((side, side), np.float32)),
+                   precision)
     products = [one]
 
     def multiply():
@@ -164,19 +187,23 @@ def _matrix_rate(precision: str, on_gpu: bool) -> float:
 
     times = []
     for _ in range(10):
-        times.append(_per_second(multiply, lambda: float(ops.cast(products[0][0, 0], "float32")), seconds=0.1))
+        times.append(_per_second(multiply, lambda: float(ops.cast(products[0][0, 0], "float32")),
+                                 seconds=0.1))
     return 2 * side ** 3 * float(np.median(times))
 
 
 @contextlib.contextmanager
 def _utilization() -> Iterator[list[int]]:
-    """Filled with what a GPU's driver says of how busy it is, percent; stays empty where there is none."""
+    """Filled with what a GPU's driver says of how busy it is, percent; stays empty where there is
+    none.
+    """
     found: list[int] = []
     over = threading.Event()
 
     def ask():
         while not over.wait(SAMPLE):
-            found.extend(gpu.utilization for gpu in device.gpus()[:1] if gpu.utilization is not None)
+            found.extend(gpu.utilization for gpu in device.gpus()[:1]
+                         if gpu.utilization is not None)
 
     asking = threading.Thread(target=ask, daemon=True)
     if device.gpus():
@@ -194,17 +221,21 @@ def _keras(name: str, settings: dict, batch: int | None, precision: str) -> dict
     model = MODELS.create(name, **settings)
     networks = model.networks()
     inputs = {identity: keras.Input((model.size, model.size, 3)) for identity in "ab"}
-    outputs = [model.swapper(networks, identity)(face)[..., :3] for identity, face in inputs.items()]
+    outputs = [model.swapper(networks, identity)(face)[..., :3]
+               for identity, face in inputs.items()]
     both = keras.Model(list(inputs.values()), outputs)
     both.compile(model.optimizer("all", model.learning_rate), loss=["mean_absolute_error"] * 2)
     batch = batch or model.batch
-    seen, wanted = ([np.random.default_rng(0).random((batch, side, side, 3), np.float32) for _ in inputs]
-                    for side in (model.size, model.drawn))
+    seen, wanted = ([np.random.default_rng(0).random((batch, side, side, 3), np.float32)
+                     for _ in inputs] for side in (model.size, model.drawn))
     return {"trained": 2 * batch * _per_second(lambda: both.train_on_batch(seen, wanted))}
 
 
-def _per_second(call: Callable[[], object], wait: Callable[[], object] = lambda: None, seconds: float = SECONDS) -> float:
-    """How often `call` is done in a second, after the first two; `wait` returns when what was asked for is done."""
+def _per_second(call: Callable[[], object], wait: Callable[[], object] = lambda: None,
+                seconds: float = SECONDS) -> float:
+    """How often `call` is done in a second, after the first two; `wait` returns when what was asked
+    for is done.
+    """
     for _ in range(2):
         call()
     wait()
@@ -233,11 +264,13 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
             path = folder or Path(made) / identity
             if folder is None:
                 with AlignmentStore.open(Path(made) / f"{identity}.db") as store:
-                    extract_faces(MovingCamera(portrait(), seconds=FACES / 25), store, ExtractionSetup(lambda: DETECTORS.create("hog"),
-                            lambda: ALIGNERS.create("dlib68"), sink=FaceFolder(path)))
+                    extract_faces(MovingCamera(portrait(), seconds=FACES / 25), store,
+                                  ExtractionSetup(lambda: DETECTORS.create("hog"),
+                                                  lambda: ALIGNERS.create("dlib68"),
+                                                  sink=FaceFolder(path)))
             files = packed.read_faces(path, device.cores())
-            faces[identity] = Faces([file.image for file in files], crop_landmarks(files), files[0].coverage, model.size, model.coverage,
-                                    model.taught)
+            faces[identity] = Faces([file.image for file in files], crop_landmarks(files),
+                                    files[0].coverage, model.size, model.coverage, model.taught)
     return faces
 
 
@@ -247,4 +280,5 @@ if __name__ == "__main__":
         print(json.dumps(_ours(**given)))
     else:
         del given["faces"]
-        print(json.dumps(_keras(**given, precision="float32" if way == PEER else device.default_precision())))
+        print(json.dumps(_keras(**given, precision="float32" if way == PEER
+                                else device.default_precision())))

@@ -1,4 +1,6 @@
-"""The file itself: opened under a lock, checked before anything is read from it, renewed, and its errors in words."""
+"""The file itself: opened under a lock, checked before anything is read from it, renewed, and its
+errors in words.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from lib.files.reading import check_regular
 from lib.files.writing import make_folder
 from lib.system.lock import Lock, Locked, locks_bytes
 
-SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names another one, which SQLite deletes afterwards
+# Ends a journal that names another one, which SQLite deletes afterwards
+SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 LONGEST_REASON = 200  # letters of what an error says of a damaged file
 AT_A_TIME = 500  # rows that are read
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)  # the latter of its own messages, too
@@ -45,7 +48,8 @@ class Database:
         if path.is_dir():
             raise FaceswapError(f"{path} is a folder, not an alignments file. Name a file with -p.")
         if read_only and not path.is_file():
-            raise FaceswapError(f"There is no alignments file {path}. Run extract first, or name the file with -p.")
+            raise FaceswapError(f"There is no alignments file {path}. Run extract first, or name "
+                                "the file with -p.")
         check_regular(path)
         _check_companions(path)
         lock = None if read_only else locked(path)
@@ -53,8 +57,9 @@ class Database:
         try:
             without_locks = not locks_bytes(path.parent)
             if without_locks and not read_only:
-                raise FaceswapError(f"The disk of {path} has no file locks, as some network shares do not, and an "
-                                    "alignments file needs them while it is written. Name a file on another disk with -p.")
+                raise FaceswapError(f"The disk of {path} has no file locks, as some network shares "
+                                    "do not, and an alignments file needs them while it is "
+                                    "written. Name a file on another disk with -p.")
             uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}{'&nolock=1' if without_locks else ''}"
             # a reader may be asked from any thread
             database = cls(path, schema.connect(uri, check_same_thread=not read_only), lock)
@@ -141,10 +146,13 @@ class Database:
     # The format
 
     def _check_format(self) -> None:
-        """Makes a new file, or checks and renews the one there is. Raises FaceswapError where it is none of ours."""
+        """Makes a new file, or checks and renews the one there is. Raises FaceswapError where it is
+        none of ours.
+        """
         (application,), = self._rows("PRAGMA application_id")
         (version,), = self._rows("PRAGMA user_version")
-        is_new = application == version == 0 and not self._rows("SELECT 1 FROM sqlite_master LIMIT 1")
+        is_new = application == version == 0 and not self._rows(
+            "SELECT 1 FROM sqlite_master LIMIT 1")
         if is_new and not self.read_only:
             with self._transaction() as connection:
                 for statement in SCHEMA.split(";"):
@@ -153,10 +161,12 @@ class Database:
                 connection.execute(f"PRAGMA user_version = {FORMAT}")
             return
         if application != APPLICATION:
-            raise FaceswapError(f"{self.path} is not an alignments file of this program. Name another file with -p.")
+            raise FaceswapError(f"{self.path} is not an alignments file of this program. Name "
+                                "another file with -p.")
         if version not in RENEWALS and version != FORMAT:
-            raise FaceswapError(f"The alignments file {self.path} has format {version}, this program reads format {FORMAT}. "
-                                "Use the version of the program that made it, or name another file with -p.")
+            raise FaceswapError(f"The alignments file {self.path} has format {version}, this "
+                                f"program reads format {FORMAT}. Use the version of the program "
+                                "that made it, or name another file with -p.")
         self._check_content(version)
         if version in RENEWALS:
             self._renew(version)
@@ -194,19 +204,23 @@ class Database:
 
 def damaged(path: Path, why: Any) -> FaceswapError:
     reason = " ".join(str(why).split())[:LONGEST_REASON]
-    return FaceswapError(f"The alignments file {path} is damaged ({reason}). Delete it, or move it away, and run extract again.")
+    return FaceswapError(f"The alignments file {path} is damaged ({reason}). Delete it, or move it "
+                         "away, and run extract again.")
 
 
 def locked(path: Path) -> Lock:
-    """The lock of who writes the file. Raises FaceswapError where another run has it, or it cannot be made."""
+    """The lock of who writes the file. Raises FaceswapError where another run has it, or it cannot
+    be made.
+    """
     try:
         make_folder(path.parent)
         return Lock(path.with_name(path.name + ".lock"))
     except Locked:
-        raise FaceswapError(f"Another run is writing the alignments file {path}. Wait for it to end, "
-                            "or name another file with -p.") from None
+        raise FaceswapError(f"Another run is writing the alignments file {path}. Wait for it to "
+                            "end, or name another file with -p.") from None
     except OSError as error:
-        raise FaceswapError(f"Cannot write the alignments file {path}: {error.strerror}. Name a file in another folder with -p.") from error
+        raise FaceswapError(f"Cannot write the alignments file {path}: {error.strerror}. Name a "
+                            "file in another folder with -p.") from error
 
 
 def _code(error: sqlite3.Error | UnicodeDecodeError) -> int:
@@ -220,29 +234,35 @@ def _code(error: sqlite3.Error | UnicodeDecodeError) -> int:
 def _in_words(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> FaceswapError:
     code = _code(error) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
-        return FaceswapError(f"{path} is not an alignments file, or its beginning is damaged. Name another file with -p.")
+        return FaceswapError(f"{path} is not an alignments file, or its beginning is damaged. Name "
+                             "another file with -p.")
     if code == sqlite3.SQLITE_INTERRUPT:
         return damaged(path, "checking it takes far too long")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG):
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH,
+                sqlite3.SQLITE_TOOBIG):
         return damaged(path, error)
     if code == sqlite3.SQLITE_FULL:
-        return FaceswapError(f"The disk is full: {path} could not be written. Make room and run the same command again.")
+        return FaceswapError(f"The disk is full: {path} could not be written. Make room and run "
+                             "the same command again.")
     if code == sqlite3.SQLITE_BUSY:
-        return FaceswapError(f"The alignments file {path} is in use by another program. Wait for it to end, or name another "
-                             "file with -p.")
-    return FaceswapError(f"The alignments file {path} cannot be used: {error}. Check that it and its folder can be written, "
-                         "or name another file with -p.")
+        return FaceswapError(f"The alignments file {path} is in use by another program. Wait for "
+                             "it to end, or name another file with -p.")
+    return FaceswapError(f"The alignments file {path} cannot be used: {error}. Check that it and "
+                         "its folder can be written, or name another file with -p.")
 
 
 def _check_companions(path: Path) -> None:
-    """Raises FaceswapError where the files that SQLite keeps beside a store would make it write to, or delete, others."""
+    """Raises FaceswapError where the files that SQLite keeps beside a store would make it write to,
+    or delete, others.
+    """
     for ending in "-journal", "-wal", "-shm":
         beside = Path(os.path.realpath(path) + ending)
         if beside.is_symlink() or beside.exists() and not beside.is_file():
-            raise FaceswapError(f"{beside} is a link or no file, so {path} is not opened. Delete that link; the store "
-                                "itself is not damaged.")
+            raise FaceswapError(f"{beside} is a link or no file, so {path} is not opened. Delete "
+                                "that link; the store itself is not damaged.")
     with contextlib.suppress(OSError), open(f"{os.path.realpath(path)}-journal", "rb") as journal:
         journal.seek(-len(SUPER_JOURNAL), os.SEEK_END)
         if journal.read() == SUPER_JOURNAL:
-            raise FaceswapError(f"{path}-journal names another file, which opening {path} would delete. No run of this "
-                                "program writes that. Delete the journal, and do not trust where the store comes from.")
+            raise FaceswapError(f"{path}-journal names another file, which opening {path} would "
+                                "delete. No run of this program writes that. Delete the journal, "
+                                "and do not trust where the store comes from.")

@@ -3,19 +3,20 @@
 Format 4 (`PRAGMA application_id` 0x46535750, `PRAGMA user_version` 4). Numbers are little-endian,
 coordinates in frame pixels, frames counted from 0:
 - `settings(key, value)`: JSON values, which `state.StoreState` describes.
-- `frames(frame, name, time, look, stamp, content)`: one row for each frame that was searched, with or
-  without faces; the `name` of a picture, the `time` in seconds of a video's frame; `look`, 32 x 18 x 3
-  bytes RGB, by which cuts are found, or NULL; `stamp` and `content` the size and times of a picture's
-  file and the fingerprint of its bytes when it was searched (`lib/files/fingerprint.py`), or NULL.
+- `frames(frame, name, time, look, stamp, content)`: one row for each frame that was searched, with
+  or without faces; the `name` of a picture, the `time` in seconds of a video's frame; `look`, 32 x
+  18 x 3 bytes RGB, by which cuts are found, or NULL; `stamp` and `content` the size and times of a
+  picture's file and the fingerprint of its bytes when it was searched (`lib/files/fingerprint.py`),
+  or NULL.
 - `faces(frame, number, box, score, landmarks, smooth, track, filled, person, embedding, dropped,
   recognizer)`: `box` 4 float32; `landmarks` 68 x 2 float32, or nothing where none were fitted;
-  `number` from 0, best score first; `smooth` the landmarks without jitter; `track` the number of the
-  face's track; `person` whose face it is, from 1, the most frequent first; `embedding` D float32 by
-  the `recognizer` of that name; NULL where there are none. `filled` is 1 where the detector missed the
-  face and its neighbours in time told where it is; `dropped` says why the face is left out (a key of
-  `left_out.REASONS`), NULL where it is not.
-- `masks(frame, number, name, size, pixels)`: `size` squared bytes, zlib-compressed, 255 = face, over
-  the crop of coverage "whole" by `landmarks`, not by `smooth`.
+  `number` from 0, best score first; `smooth` the landmarks without jitter; `track` the number of
+  the face's track; `person` whose face it is, from 1, the most frequent first; `embedding` D
+  float32 by the `recognizer` of that name; NULL where there are none. `filled` is 1 where the
+  detector missed the face and its neighbours in time told where it is; `dropped` says why the face
+  is left out (a key of `left_out.REASONS`), NULL where it is not.
+- `masks(frame, number, name, size, pixels)`: `size` squared bytes, zlib-compressed, 255 = face,
+  over the crop of coverage "whole" by `landmarks`, not by `smooth`.
 - `written(folder, frame, number)`: faces that were written into a face folder, so that what a user
   deletes there stays deleted.
 """
@@ -60,4 +61,5 @@ UPDATE faces SET embedding = NULL WHERE embedding IS NOT NULL AND (length(embedd
     COALESCE((SELECT value FROM settings WHERE key = 'recognizer'), '"dlib_resnet"') <> '"dlib_resnet"');
 UPDATE faces SET recognizer = 'dlib_resnet' WHERE embedding IS NOT NULL
 """
-RENEWALS = {1: FROM_FORMAT_1, 2: FROM_FORMAT_2, 3: FROM_FORMAT_3}  # by the format that they start from
+# By the format that they start from
+RENEWALS = {1: FROM_FORMAT_1, 2: FROM_FORMAT_2, 3: FROM_FORMAT_3}

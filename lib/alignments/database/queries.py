@@ -19,14 +19,17 @@ from lib.faces.quality import check_landmarks
 from lib.files.names import printable
 from lib.types import Detection, Face
 
-NO_FACES = "('size', 'landmarks')"  # reasons for which faces are left out that cannot be followed through time
+# Reasons for which faces are left out that cannot be followed through time
+NO_FACES = "('size', 'landmarks')"
 
 
 class Queries(Database):
     """Reads the store. Frames are indices from 0, in order; a face is told by its frame and number."""
 
     def _flush(self, index: int | None = None) -> None:
-        """Called before a query, which is to find what was added: anywhere, or of frame `index` alone."""
+        """Called before a query, which is to find what was added: anywhere, or of frame `index`
+        alone.
+        """
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -38,7 +41,9 @@ class Queries(Database):
 
     @property
     def state(self) -> StoreState:
-        """Of what source it is, how its faces were found and what is done; `AlignmentStore.update` changes it."""
+        """Of what source it is, how its faces were found and what is done; `AlignmentStore.update`
+        changes it.
+        """
         return StoreState.from_json(self.settings)
 
     # Frames
@@ -55,35 +60,43 @@ class Queries(Database):
     def looks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Frames that have one, and their look (18, 32, 3) uint8 RGB."""
         self._flush()
-        for index, look in self._each("SELECT frame, look FROM frames WHERE length(look) = 1728 ORDER BY frame"):
+        for index, look in self._each("SELECT frame, look FROM frames WHERE length(look) = 1728 "
+                                      "ORDER BY frame"):
             yield index, look_of(look)
 
     def files(self) -> Iterator[tuple[int, str | None, str | None, np.ndarray | None]]:
-        """Frames with stamp and fingerprint of the files that were searched, and their look; None where not known."""
+        """Frames with stamp and fingerprint of the files that were searched, and their look; None
+        where not known.
+        """
         self._flush()
-        for index, stamp, content, look in self._each("SELECT frame, stamp, content, look FROM frames ORDER BY frame"):
+        for index, stamp, content, look in self._each("SELECT frame, stamp, content, look FROM "
+                                                      "frames ORDER BY frame"):
             yield index, stamp, content, look_of(look)
 
     def frame_counts(self) -> Iterator[tuple[int, str, float | None, int]]:
         """Index, name, time in seconds and number of faces of each frame that was searched."""
         self._flush()
-        yield from self._each(
-            "SELECT frame, name, time, (SELECT COUNT(*) FROM faces WHERE faces.frame = frames.frame AND dropped IS NULL) "
-            "FROM frames ORDER BY frame")
+        yield from self._each("SELECT frame, name, time, (SELECT COUNT(*) FROM faces WHERE "
+                              "faces.frame = frames.frame AND dropped IS NULL) FROM frames ORDER "
+                              "BY frame")
 
     def counts(self, every: int = 1) -> tuple[int, int, int]:
         """(faces, frames with a face, frames searched) among every `every`-th frame."""
         self._flush()
-        faces, with_face = self._rows("SELECT COUNT(*), COUNT(DISTINCT frame) FROM faces WHERE frame % ? = 0 AND dropped IS NULL",
-                                      (every,))[0]
-        return faces, with_face, self._rows("SELECT COUNT(*) FROM frames WHERE frame % ? = 0", (every,))[0][0]
+        faces, with_face = self._rows("SELECT COUNT(*), COUNT(DISTINCT frame) FROM faces WHERE "
+                                      "frame % ? = 0 AND dropped IS NULL", (every,))[0]
+        return faces, with_face, self._rows("SELECT COUNT(*) FROM frames WHERE frame % ? = 0",
+                                            (every,))[0][0]
 
     # Faces
 
     def faces(self, index: int, dropped: bool = False) -> list[StoredFace]:
-        """The faces of frame `index`, best score first; with `dropped` also those left out, if they have landmarks."""
+        """The faces of frame `index`, best score first; with `dropped` also those left out, if they
+        have landmarks.
+        """
         self._flush(index)
-        rows = self._rows(f"SELECT {COLUMNS} FROM faces WHERE frame = ? AND {_kept(dropped)} ORDER BY number", (index,))
+        rows = self._rows(f"SELECT {COLUMNS} FROM faces WHERE frame = ? AND {_kept(dropped)} ORDER "
+                          "BY number", (index,))
         masks: dict[int, dict[str, np.ndarray]] = {}
         with self._reading(index):
             for number, name, *mask in self._rows("SELECT number, name, size, pixels FROM masks WHERE frame = ?",
@@ -94,16 +107,20 @@ class Queries(Database):
     def all_faces(self, dropped: bool = False) -> Iterator[tuple[int, StoredFace]]:
         """Frame and face of all faces, without their masks; with `dropped` as `faces` has them."""
         self._flush()
-        for index, *row in self._each(f"SELECT frame, {COLUMNS} FROM faces WHERE {_kept(dropped)} ORDER BY frame, number"):
+        for index, *row in self._each(f"SELECT frame, {COLUMNS} FROM faces WHERE {_kept(dropped)} "
+                                      "ORDER BY frame, number"):
             with self._reading(index):
                 stored = stored_face(index, row, {})
             yield index, stored
 
     def raw_faces(self, faces: Iterable[tuple[int, int]]) -> Iterator[Face]:
-        """The faces of these (frame, number) with their landmarks as the aligner fitted them. Masks are not read."""
+        """The faces of these (frame, number) with their landmarks as the aligner fitted them. Masks
+        are not read.
+        """
         self._flush()
         for index, number in faces:
-            (row,) = self._rows("SELECT box, score, landmarks FROM faces WHERE frame = ? AND number = ?", (index, number))
+            (row,) = self._rows("SELECT box, score, landmarks FROM faces WHERE frame = ? AND "
+                                "number = ?", (index, number))
             with self._reading(index):
                 face = face_of(index, number, *row)
                 check_landmarks(face.landmarks)
@@ -112,16 +129,18 @@ class Queries(Database):
     def dropped_counts(self) -> dict[str, int]:
         """How many faces are left out, by the reason, the most frequent first."""
         self._flush()
-        return dict(self._rows("SELECT dropped, COUNT(*) FROM faces WHERE dropped IS NOT NULL GROUP BY dropped ORDER BY 2 DESC"))
+        return dict(self._rows("SELECT dropped, COUNT(*) FROM faces WHERE dropped IS NOT NULL "
+                               "GROUP BY dropped ORDER BY 2 DESC"))
 
     def digest(self) -> str:
         """SHA-256 of the faces that are not left out: their landmarks, tracks, people and masks."""
         self._flush()
         digest = hashlib.sha256()
-        for row in self._each("SELECT frame, number, landmarks, smooth, track, person FROM faces WHERE dropped IS NULL "
-                              "ORDER BY frame, number"):
+        for row in self._each("SELECT frame, number, landmarks, smooth, track, person FROM faces "
+                              "WHERE dropped IS NULL ORDER BY frame, number"):
             digest.update(repr(row).encode())
-        for row in self._each("SELECT frame, number, name, pixels FROM masks ORDER BY frame, number, name"):
+        for row in self._each("SELECT frame, number, name, pixels FROM masks ORDER BY frame, "
+                              "number, name"):
             digest.update(repr(row).encode())
         return digest.hexdigest()
 
@@ -135,17 +154,20 @@ class Queries(Database):
     def without_mask(self, masker: str) -> set[int]:
         """Frames with a face of which there is no mask by `masker`."""
         self._flush()
-        return {index for index, in self._rows(
-            "SELECT DISTINCT frame FROM faces WHERE dropped IS NULL AND NOT EXISTS (SELECT 1 FROM masks "
-            "WHERE masks.frame = faces.frame AND masks.number = faces.number AND masks.name = ?)", (masker,))}
+        return {index for index, in self._rows("SELECT DISTINCT frame FROM faces WHERE dropped IS "
+                                               "NULL AND NOT EXISTS (SELECT 1 FROM masks WHERE "
+                                               "masks.frame = faces.frame AND masks.number = "
+                                               "faces.number AND masks.name = ?)", (masker,))}
 
     # Tracks
 
     def boxes(self) -> Iterator[tuple[int, list[int], np.ndarray]]:
-        """Frames with faces that can be followed through time: the numbers of these faces and their boxes (K, 4)."""
+        """Frames with faces that can be followed through time: the numbers of these faces and their
+        boxes (K, 4).
+        """
         self._flush()
-        rows = self._each(f"SELECT frame, number, box FROM faces WHERE COALESCE(dropped, '') NOT IN {NO_FACES} "
-                          "ORDER BY frame, number")
+        rows = self._each("SELECT frame, number, box FROM faces WHERE COALESCE(dropped, '') NOT "
+                          f"IN {NO_FACES} ORDER BY frame, number")
         for index, group in itertools.groupby(rows, lambda row: row[0]):
             with self._reading(index):
                 numbers, boxes = zip(*((number, array(box, (4,))) for _, number, box in group))
@@ -154,50 +176,61 @@ class Queries(Database):
     def crowds(self) -> Iterator[list[tuple[int, Detection]]]:
         """Of each frame with several faces that belong to a track: their tracks and detections."""
         self._flush()
-        rows = self._each("SELECT frame, track, box, score FROM faces WHERE track IS NOT NULL AND frame IN (SELECT frame "
-                          "FROM faces WHERE track IS NOT NULL GROUP BY frame HAVING COUNT(*) > 1) ORDER BY frame, number")
+        rows = self._each("SELECT frame, track, box, score FROM faces WHERE track IS NOT NULL AND "
+                          "frame IN (SELECT frame FROM faces WHERE track IS NOT NULL GROUP BY "
+                          "frame HAVING COUNT(*) > 1) ORDER BY frame, number")
         for index, group in itertools.groupby(rows, lambda row: row[0]):
             with self._reading(index):
-                crowd = [(track, Detection(array(box, (4,)), float(score))) for _, track, box, score in group]
+                crowd = [(track, Detection(array(box, (4,)), float(score)))
+                         for _, track, box, score in group]
             yield crowd
 
     def track_counts(self) -> tuple[int, int]:
         """(tracks, faces that the detector missed)."""
         self._flush()
-        return self._rows("SELECT COUNT(DISTINCT track), COALESCE(SUM(filled), 0) FROM faces WHERE dropped IS NULL")[0]
+        return self._rows("SELECT COUNT(DISTINCT track), COALESCE(SUM(filled), 0) FROM faces WHERE "
+                          "dropped IS NULL")[0]
 
     def tracks(self) -> list[dict[int, int]]:
         """For each track the number of its face in each of its frames."""
         self._flush()
         tracks: dict[int, dict[int, int]] = {}
-        for track, index, number in self._each("SELECT track, frame, number FROM faces WHERE track IS NOT NULL "
-                                               "ORDER BY track, frame"):
+        for track, index, number in self._each("SELECT track, frame, number FROM faces WHERE track "
+                                               "IS NOT NULL ORDER BY track, frame"):
             tracks.setdefault(track, {})[index] = number
         return list(tracks.values())
 
     # People
 
     def embeddings(self, recognizer: str) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Frame, number and embedding (D,) float32 of the faces that have one by the recognizer of that name."""
+        """Frame, number and embedding (D,) float32 of the faces that have one by the recognizer of
+        that name.
+        """
         self._flush()
-        for index, number, embedding in self._each("SELECT frame, number, embedding FROM faces WHERE embedding IS NOT NULL "
-                                                   "AND recognizer = ? ORDER BY frame, number", (recognizer,)):
+        for index, number, embedding in self._each("SELECT frame, number, embedding FROM faces "
+                                                   "WHERE embedding IS NOT NULL AND recognizer = "
+                                                   "? ORDER BY frame, number", (recognizer,)):
             with self._reading(index):
                 values = array(embedding, (-1,))
             yield index, number, values
 
     def people(self) -> dict[int, int]:
-        """How many faces each person has, the most frequent first; with those left out for being somebody else's."""
+        """How many faces each person has, the most frequent first; with those left out for being
+        somebody else's.
+        """
         self._flush()
-        return dict(self._rows("SELECT person, COUNT(*) FROM faces WHERE person IS NOT NULL "
-                               "AND COALESCE(dropped, 'person') = 'person' GROUP BY person ORDER BY person"))
+        return dict(self._rows("SELECT person, COUNT(*) FROM faces WHERE person IS NOT NULL AND "
+                               "COALESCE(dropped, 'person') = 'person' GROUP BY person ORDER BY "
+                               "person"))
 
     def whose(self) -> dict[int | None, list[tuple[int, int]]]:
-        """The faces (frame, number) of each person, the most frequent first; those of nobody, under None, come last."""
+        """The faces (frame, number) of each person, the most frequent first; those of nobody, under
+        None, come last.
+        """
         self._flush()
         faces: dict[int | None, list[tuple[int, int]]] = {}
-        for person, *face in self._each("SELECT person, frame, number FROM faces WHERE dropped IS NULL "
-                                        "ORDER BY person IS NULL, person, frame, number"):
+        for person, *face in self._each("SELECT person, frame, number FROM faces WHERE dropped IS "
+                                        "NULL ORDER BY person IS NULL, person, frame, number"):
             faces.setdefault(person, []).append(tuple(face))
         return faces
 
@@ -206,14 +239,17 @@ class Queries(Database):
     def written(self, folder: Path) -> set[tuple[int, int]]:
         """The faces (frame, number) that were written into `folder`."""
         self._flush()
-        return set(self._rows("SELECT frame, number FROM written WHERE folder = ?", (self.folder_key(folder),)))
+        return set(self._rows("SELECT frame, number FROM written WHERE folder = ?",
+                              (self.folder_key(folder),)))
 
     def unwritten(self, folder: Path) -> set[int]:
         """Frames with a face that was never written into `folder`."""
         self._flush()
-        return {index for index, in self._rows(
-            "SELECT DISTINCT frame FROM faces WHERE dropped IS NULL AND NOT EXISTS (SELECT 1 FROM written WHERE folder = ? "
-            "AND written.frame = faces.frame AND written.number = faces.number)", (self.folder_key(folder),))}
+        return {index for index, in self._rows("SELECT DISTINCT frame FROM faces WHERE dropped IS "
+                                               "NULL AND NOT EXISTS (SELECT 1 FROM written WHERE "
+                                               "folder = ? AND written.frame = faces.frame AND "
+                                               "written.number = faces.number)",
+                                               (self.folder_key(folder),))}
 
     def folders(self) -> list[Path]:
         """The face folders that faces were written into."""

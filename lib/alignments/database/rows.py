@@ -11,7 +11,8 @@ import numpy as np
 from lib.faces.quality import check_landmarks
 from lib.types import Detection, Face
 
-COLUMNS = "number, box, score, landmarks, smooth, track, filled, person, dropped"  # that `stored_face` reads
+# That `stored_face` reads
+COLUMNS = "number, box, score, landmarks, smooth, track, filled, person, dropped"
 ROUNDING = 0.01  # pixels by which landmarks in a face picture may differ
 LARGEST_MASK = 4096  # pixels of a side
 LOOK_SHAPE = (18, 32, 3)
@@ -22,8 +23,10 @@ class StoredFace:
     """A face as the store keeps it."""
 
     face: Face
-    masks: dict[str, np.ndarray] = field(default_factory=dict)  # by masker: (S, S, 1) float32 in [0, 1] over the "whole" crop of `fitted`
-    raw: np.ndarray | None = None  # (68, 2) landmarks as the aligner fitted them, where those of `face` are smoothed
+    # By masker: (S, S, 1) float32 in [0, 1] over the "whole" crop of `fitted`
+    masks: dict[str, np.ndarray] = field(default_factory=dict)
+    # (68, 2) landmarks as the aligner fitted them, where those of `face` are smoothed
+    raw: np.ndarray | None = None
     filled: bool = False  # the detector missed it; its neighbours in time told where it is
     dropped: str | None = None  # why it is left out: a key of `left_out.REASONS`
 
@@ -33,7 +36,9 @@ class StoredFace:
         return self.face if self.raw is None else replace(self.face, landmarks=self.raw)
 
     def is_shown_by(self, landmarks: np.ndarray) -> bool:
-        """Whether a face picture with these fitted landmarks (68, 2), which are written with three decimals, shows this face."""
+        """Whether a face picture with these fitted landmarks (68, 2), which are written with three
+        decimals, shows this face.
+        """
         return float(np.abs(landmarks - self.fitted.landmarks).max()) < ROUNDING
 
     @property
@@ -51,15 +56,19 @@ class StoredFace:
 
 
 def face_row(index: int, number: int, stored: StoredFace) -> tuple:
-    """Values of `faces`, but for embedding and recognizer, of the `number`-th face of frame `index`."""
+    """Values of `faces`, but for embedding and recognizer, of the `number`-th face of frame
+    `index`.
+    """
     smooth = None if stored.raw is None else to_bytes(stored.face.landmarks)
     return (index, number, to_bytes(stored.face.detection.box), float(stored.face.detection.score),
-            to_bytes(stored.fitted.landmarks), smooth, stored.track, int(stored.filled), stored.person,
-            stored.dropped)
+            to_bytes(stored.fitted.landmarks), smooth, stored.track, int(stored.filled),
+            stored.person, stored.dropped)
 
 
 def stored_face(index: int, row: Sequence, masks: dict[str, np.ndarray]) -> StoredFace:
-    """The face of frame `index` that the values `row` of COLUMNS stand for. Raises ValueError or TypeError for others."""
+    """The face of frame `index` that the values `row` of COLUMNS stand for. Raises ValueError or
+    TypeError for others.
+    """
     number, box, score, landmarks, smooth, track, filled, person, dropped = row
     fitted = face_of(index, number, box, score, landmarks)
     face = fitted if smooth is None else face_of(index, number, box, score, smooth)
@@ -67,11 +76,14 @@ def stored_face(index: int, row: Sequence, masks: dict[str, np.ndarray]) -> Stor
         check_landmarks(face.landmarks)
         check_landmarks(fitted.landmarks)
     face = replace(face, track=track, person=person, left_out=dropped is not None)
-    return StoredFace(face, masks, None if smooth is None else fitted.landmarks, bool(filled), dropped)
+    return StoredFace(face, masks, None if smooth is None else fitted.landmarks, bool(filled),
+                      dropped)
 
 
 def face_of(index: int, number: int, box: bytes, score: float, landmarks: bytes) -> Face:
-    """A face without track and person. Raises ValueError or TypeError for values that stand for none."""
+    """A face without track and person. Raises ValueError or TypeError for values that stand for
+    none.
+    """
     face = Face(Detection(array(box, (4,)), float(score)), array(landmarks, (68, 2)), index, number)
     if not (np.isfinite(face.landmarks).all() and np.isfinite(face.detection.box).all()):
         raise ValueError("a coordinate is not a number")
@@ -85,7 +97,9 @@ def mask_row(index: int, number: int, name: str, mask: np.ndarray) -> tuple:
 
 
 def mask_of(size: int, pixels: bytes) -> np.ndarray:
-    """(S, S, 1) float32 in [0, 1]. Raises ValueError, TypeError or zlib.error for values that stand for none."""
+    """(S, S, 1) float32 in [0, 1]. Raises ValueError, TypeError or zlib.error for values that stand
+    for none.
+    """
     if not 0 < size <= LARGEST_MASK:
         raise ValueError(f"a mask of size {size}")
     flat = np.frombuffer(zlib.decompressobj().decompress(pixels, size * size + 1), np.uint8)

@@ -1,5 +1,5 @@
-"""What an alignments store may hold: stores are exchanged, so tables, types and values are checked before the first
-other query.
+"""What an alignments store may hold: stores are exchanged, so tables, types and values are checked
+before the first other query.
 
 SQLite's own types bind nobody: a view may never end, a text may stand where a number is expected.
 """
@@ -17,7 +17,8 @@ from lib.files.reading import DEEPEST, parse_json
 MOST_BYTES = 64 << 20  # of a value, and of a row
 MOST_TABLES, LATEST = 20, 4  # the format whose columns are the last below
 OFTEN = 100_000  # SQLite's steps between two moments at which Ctrl-C is heard
-SECONDS, SPEED = 20.0, 10e6  # that checking a store may take, and bytes a second that it reads at least
+# That checking a store may take, and bytes a second that it reads at least
+SECONDS, SPEED = 20.0, 10e6
 FRAME = "typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 1099511627776"
 NUMBER = "typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 1048576"
 COUNT = "typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 1000000000"
@@ -28,20 +29,25 @@ OR_NULL = "({0} IS NULL OR "
 # Name, type, what is good, and the format that has it first.
 TABLES: dict[str, tuple[tuple[str, str, str, int], ...]] = {
     "settings": (("key", "TEXT", TEXT, 1), ("value", "TEXT", "typeof({0}) = 'text'", 1)),
-    "frames": (("frame", "INTEGER", FRAME, 1), ("name", "TEXT", TEXT, 1), ("time", "REAL", OR_NULL + REAL + ")", 1),
-               ("look", "BLOB", OR_NULL + BLOB + "<= 1000000)", 2), ("stamp", "TEXT", OR_NULL + TEXT + ")", 4),
+    "frames": (("frame", "INTEGER", FRAME, 1), ("name", "TEXT", TEXT, 1),
+               ("time", "REAL", OR_NULL + REAL + ")", 1),
+               ("look", "BLOB", OR_NULL + BLOB + "<= 1000000)", 2),
+               ("stamp", "TEXT", OR_NULL + TEXT + ")", 4),
                ("content", "TEXT", OR_NULL + TEXT + ")", 4)),
-    "faces": (("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 1), ("box", "BLOB", BLOB + "= 16", 1),
-              ("score", "REAL", REAL, 1),
-              ("landmarks", "BLOB", BLOB + "IN (0, 544)", 1), ("smooth", "BLOB", OR_NULL + BLOB + "= 544)", 2),
+    "faces": (("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 1),
+              ("box", "BLOB", BLOB + "= 16", 1), ("score", "REAL", REAL, 1),
+              ("landmarks", "BLOB", BLOB + "IN (0, 544)", 1),
+              ("smooth", "BLOB", OR_NULL + BLOB + "= 544)", 2),
               ("track", "INTEGER", OR_NULL + COUNT + ")", 2), ("filled", "INTEGER", NUMBER, 2),
               ("person", "INTEGER", OR_NULL + COUNT + ")", 2),
-              ("embedding", "BLOB", OR_NULL + BLOB + "BETWEEN 4 AND 65536 AND length({0}) % 4 = 0)", 2),
-              ("dropped", "TEXT", OR_NULL + TEXT + ")", 2), ("recognizer", "TEXT", OR_NULL + TEXT + ")", 4)),
-    "masks": (("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 1), ("name", "TEXT", TEXT, 1),
-              ("size", "INTEGER", COUNT, 1),
+              ("embedding", "BLOB", OR_NULL + BLOB + "BETWEEN 4 AND 65536 AND length({0}) % 4 = 0)",
+               2), ("dropped", "TEXT", OR_NULL + TEXT + ")", 2),
+              ("recognizer", "TEXT", OR_NULL + TEXT + ")", 4)),
+    "masks": (("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 1),
+              ("name", "TEXT", TEXT, 1), ("size", "INTEGER", COUNT, 1),
               ("pixels", "BLOB", BLOB + "> 0", 1)),
-    "written": (("folder", "TEXT", TEXT, 1), ("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 3))}
+    "written": (("folder", "TEXT", TEXT, 1), ("frame", "INTEGER", FRAME, 1),
+                ("number", "INTEGER", NUMBER, 3))}
 # None of these stands in the description of a table of ours.
 FOREIGN = re.compile(r"\b(check|generated|always|as|virtual|using|references|foreign|collate|strict|trigger|view|select)\b"
                      r"|default\s*\(", re.I)
@@ -81,10 +87,11 @@ def connect(uri: str, **options: Any) -> sqlite3.Connection:
 
 
 def check_schema(database: sqlite3.Connection, version: int) -> None:
-    """Raises Unfit where `database` has anything but the tables and columns of the format `version`; sqlite3.Error
-    where it is damaged.
+    """Raises Unfit where `database` has anything but the tables and columns of the format
+    `version`; sqlite3.Error where it is damaged.
     """
-    entries = database.execute(f"SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT {MOST_TABLES + 1}").fetchall()
+    entries = database.execute("SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT "
+                               f"{MOST_TABLES + 1}").fetchall()
     if len(entries) > MOST_TABLES:
         raise Unfit("it has too many tables")
     tables = {}
@@ -108,18 +115,26 @@ def check_schema(database: sqlite3.Connection, version: int) -> None:
 
 
 def check_values(database: sqlite3.Connection) -> None:
-    """Raises Unfit where a value of a store, whose schema was checked, is of another type or out of bounds."""
+    """Raises Unfit where a value of a store, whose schema was checked, is of another type or out of
+    bounds.
+    """
     for table, columns in TABLES.items():
         present = {name for _, name, *_ in database.execute(f"PRAGMA table_xinfo({table})")}
-        conditions = {column: condition.format(column) for column, _, condition, _ in columns if column in present}
-        if database.execute(f"SELECT 1 FROM {table} WHERE NOT ({' AND '.join(conditions.values())}) LIMIT 1").fetchone():
+        conditions = {column: condition.format(column) for column, _, condition, _ in columns
+                      if column in present}
+        if database.execute(f"SELECT 1 FROM {table} WHERE NOT "
+                            f"({' AND '.join(conditions.values())}) LIMIT 1").fetchone():
             for column, condition in conditions.items():
-                if database.execute(f"SELECT 1 FROM {table} WHERE NOT ({condition}) LIMIT 1").fetchone():
-                    raise Unfit(f"a value of {column} in its table {table} is of another kind, or out of bounds")
+                if database.execute(
+                    f"SELECT 1 FROM {table} WHERE NOT ({condition}) LIMIT 1").fetchone():
+                    raise Unfit(f"a value of {column} in its table {table} is of another kind, or "
+                                "out of bounds")
 
 
 def read_settings(rows: list[tuple[str, str]]) -> dict[str, Any]:
-    """The settings, each a JSON value. Raises ValueError where one is not what the programs of this toolkit write."""
+    """The settings, each a JSON value. Raises ValueError where one is not what the programs of this
+    toolkit write.
+    """
     settings = {key: parse_json(value) for key, value in rows}
     for key, value in settings.items():
         check = _SETTINGS.get(key)
@@ -157,8 +172,8 @@ def _source(value: Any) -> bool:
 
 def _embeddings(value: Any) -> bool:
     return value is None or isinstance(value, list) and all(
-        isinstance(row, list) and len(row) == len(value[0]) and all(type(item) in (int, float) for item in row)
-        for row in value)
+        isinstance(row, list) and len(row) == len(value[0])
+        and all(type(item) in (int, float) for item in row) for row in value)
 
 
 def _wanted(value: Any) -> bool:
@@ -171,13 +186,17 @@ def _wanted(value: Any) -> bool:
 
 
 _SETTINGS = {
-    "source": _source, "detector": _plugin, "aligner": _plugin, "smooth": lambda value: isinstance(value, bool | None),
-    "maskers": lambda value: isinstance(value, dict) and all(isinstance(options, dict) for options in value.values()),
-    "complete": _wholes,
-    "losses": lambda value: isinstance(value, list) and all(isinstance(loss, str) for loss in value),
+    "source": _source, "detector": _plugin, "aligner": _plugin,
+    "smooth": lambda value: isinstance(value, bool | None),
+    "maskers": lambda value: isinstance(value, dict)
+    and all(isinstance(options, dict) for options in value.values()), "complete": _wholes,
+    "losses": lambda value: isinstance(value, list)
+    and all(isinstance(loss, str) for loss in value),
     "followed": lambda value: value is None or _whole(value),
     "recognized": lambda value: value is None or _whole(value),
-    "recognizer": lambda value: value is None or isinstance(value, str), "min_face": _whole, "rotate": _wholes,
-    "shard": lambda value: value is None or _wholes(value) and len(value) == 2 and 1 <= value[0] <= value[1],
-    "imported": lambda value: isinstance(value, dict) and isinstance(value.get("file"), str), "wanted": _wanted,
-    "chosen": lambda value: value is None or isinstance(value, Mapping) and all(map(_wanted, value.values()))}
+    "recognizer": lambda value: value is None or isinstance(value, str), "min_face": _whole,
+    "rotate": _wholes, "shard": lambda value: value is None or _wholes(value) and len(value) == 2
+    and 1 <= value[0] <= value[1], "imported": lambda value: isinstance(value, dict)
+    and isinstance(value.get("file"), str), "wanted": _wanted,
+    "chosen": lambda value: value is None or isinstance(value, Mapping)
+    and all(map(_wanted, value.values()))}

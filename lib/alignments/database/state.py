@@ -1,4 +1,6 @@
-"""What a store says of itself: of what source it is, how its faces were found, and what is done already."""
+"""What a store says of itself: of what source it is, how its faces were found, and what is done
+already.
+"""
 
 from __future__ import annotations
 
@@ -71,18 +73,22 @@ class StoreState:
     shard: Shard | None = None  # the part of the frames that it is for; None: for all
     complete: tuple[int, ...] = ()  # every how-many-th frame was searched to the end
     losses: tuple[str, ...] = ()  # what of the source could not be read, a sentence each
-    maskers: dict[str, dict[str, Any]] = field(default_factory=dict)  # what the masks of each were made with
+    # What the masks of each were made with
+    maskers: dict[str, dict[str, Any]] = field(default_factory=dict)
     smooth: bool | None = None  # whether landmarks are smoothed
     followed: int | None = None  # how many frames there were when faces were linked through time
     recognizer: str | None = None  # that told people apart
     recognized: int | None = None  # how many frames there were then
     people_filter: PeopleFilter = field(default_factory=PeopleFilter, metadata={"key": "wanted"})
-    folder_filters: dict[str, PeopleFilter] | None = field(default=None, metadata={"key": "chosen"})  # by face folder
+    # By face folder
+    folder_filters: dict[str, PeopleFilter] | None = field(default=None, metadata={"key": "chosen"})
     imported: ImportRecord | None = None
 
     @classmethod
     def from_json(cls, settings: dict[str, Any]) -> StoreState:
-        """The state that checked settings of a store stand for; keys of later versions are passed over."""
+        """The state that checked settings of a store stand for; keys of later versions are passed
+        over.
+        """
         values = {name: _READERS.get(name, _as_it_is)(settings[key]) for name, key in KEYS.items()
                   if settings.get(key) is not None}
         return cls(**values)
@@ -111,7 +117,8 @@ def _plain(value: Any) -> Any:
 def _source(value: dict[str, Any]) -> SourceIdentity:
     video = value["video"]
     if video is not None:
-        video = VideoIdentity(video.get("bytes"), tuple(video.get("size", ())), video.get("content"))
+        video = VideoIdentity(video.get("bytes"), tuple(video.get("size", ())),
+                              video.get("content"))
     return SourceIdentity(value["path"], video, value["pictures"])
 
 
@@ -124,7 +131,9 @@ def _as_it_is(value: Any) -> Any:
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "source": _source, "detector": _plugin, "aligner": _plugin, "rotate": tuple, "complete": tuple, "losses": tuple,
-    "shard": lambda value: Shard(*value), "people_filter": PeopleFilter.from_json,
-    "folder_filters": lambda value: {folder: PeopleFilter.from_json(item) for folder, item in value.items()},
-    "imported": lambda value: ImportRecord(value["file"], value.get("faces", 0), value.get("frames", 0))}
+    "source": _source, "detector": _plugin, "aligner": _plugin, "rotate": tuple, "complete": tuple,
+    "losses": tuple, "shard": lambda value: Shard(*value), "people_filter": PeopleFilter.from_json,
+    "folder_filters": lambda value: {folder: PeopleFilter.from_json(item)
+                                     for folder, item in value.items()},
+    "imported": lambda value: ImportRecord(value["file"], value.get("faces", 0),
+                                           value.get("frames", 0))}

@@ -1,4 +1,6 @@
-"""Finding the faces of a source: the loop that extract, train, convert and swap share. It resumes where an earlier run stopped."""
+"""Finding the faces of a source: the loop that extract, train, convert and swap share. It resumes
+where an earlier run stopped.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,11 @@ logger = logging.getLogger(__name__)
 def extract_faces(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup) -> Summary:
     """Finds the faces of `source` into `store` and writes them where `setup` has a sink.
 
-    What the store has is not searched again, and faces are not written again that were written before. Pictures whose
-    files changed since they were searched are searched anew. One decoder feeds all threads. When all frames are known,
-    faces are linked through time, people are told apart, and the faces of those who are kept are written.
-    Raises FaceswapError if the store belongs to another source or was begun with other settings.
+    What the store has is not searched again, and faces are not written again that were written
+    before. Pictures whose files changed since they were searched are searched anew. One decoder
+    feeds all threads. When all frames are known, faces are linked through time, people are told
+    apart, and the faces of those who are kept are written. Raises FaceswapError if the store
+    belongs to another source or was begun with other settings.
     """
     began = time.monotonic()
     check_source(source, store, forget_changed=True)
@@ -55,7 +58,8 @@ def extract_faces(source: FrameSource, store: AlignmentStore, setup: ExtractionS
     # What needs all frames
     if not setup.shard:
         with setup.stages("tracks"):
-            filled = tracking.follow(source, store, search.aligner, setup.smooth, without_sink if people else cut)
+            filled = tracking.follow(source, store, search.aligner, setup.smooth,
+                                     without_sink if people else cut)
         with setup.stages("people"):
             _recognize(source, store, setup, people)
         if people and setup.sink or filled and setup.maskers:
@@ -63,12 +67,14 @@ def extract_faces(source: FrameSource, store: AlignmentStore, setup: ExtractionS
         written += len(filled) if setup.sink and not people else 0
 
     detector = store.state.detector
-    return Summary(*store.counts(setup.every), first.searched, written, first.losses, detector.name if detector else "",
-                   time.monotonic() - began, *store.track_counts(), store.dropped_counts(), store.people())
+    return Summary(*store.counts(setup.every), first.searched, written, first.losses,
+                   detector.name if detector else "", time.monotonic() - began,
+                   *store.track_counts(), store.dropped_counts(), store.people())
 
 
 def search_changed(source: FrameSource, store: AlignmentStore) -> None:
-    """Searches those pictures again that changed since they were searched, with what the store was begun with.
+    """Searches those pictures again that changed since they were searched, with what the store was
+    begun with.
 
     Raises FaceswapError as `check_source` does.
     """
@@ -76,7 +82,8 @@ def search_changed(source: FrameSource, store: AlignmentStore) -> None:
         check_source(source, store)
     except ChangedPictures as changed:
         state = store.state
-        detector, aligner = state.detector or PluginRecord("auto"), state.aligner or PluginRecord("dlib68")
+        detector, aligner = state.detector or PluginRecord("auto"), state.aligner or PluginRecord(
+            "dlib68")
         extract_faces(source, store, ExtractionSetup(
             lambda: DETECTORS.create(detector.name, **detector.options),
             lambda: ALIGNERS.create(aligner.name, **aligner.options), only=changed.indices))
@@ -102,7 +109,8 @@ class _Search:
         _check_wish(store, "aligner", state.aligner, describe(search.aligner, ALIGNERS))
         _check_wish(store, "--min-face", state.min_face, min_face)
         _check_wish(store, "--rotate", state.rotate, rotate)
-        if not search.detector.chooses:  # one that chooses is content with what the store was begun with
+        # One that chooses is content with what the store was begun with
+        if not search.detector.chooses:
             _check_wish(store, "detector", state.detector, describe(search.detector, DETECTORS))
         if state.source:
             _check_shard(store, state.shard, setup.shard)
@@ -115,8 +123,9 @@ class _Search:
             return self.detector.resolve(recorded.name, **recorded.options)
         detector = self.detector.resolve(None)
         part = {"shard": self.shard} if self.shard else {}
-        store.update(aligner=describe(self.aligner, ALIGNERS), min_face=self.min_face, rotate=self.rotate, **part,
-                     detector=describe(detector, DETECTORS), source=source_identity(source))
+        store.update(aligner=describe(self.aligner, ALIGNERS), min_face=self.min_face,
+                     rotate=self.rotate, **part, detector=describe(detector, DETECTORS),
+                     source=source_identity(source))
         return detector
 
 
@@ -129,21 +138,24 @@ class _Searched:
     losses: list[str] = dataclasses.field(default_factory=list)
 
 
-def _search_frames(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup, search: _Search, cut: Cut) -> _Searched:
+def _search_frames(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup,
+                   search: _Search, cut: Cut) -> _Searched:
     """Searches what is not searched, and masks and writes what is not masked or written."""
     plan = make_plan(source, store, setup, cut.sink)
     if not plan.segments:
         return _Searched()
     detector = search.resolved(source, store)
     if plan.segments[-1][1] is None or plan.needed - plan.done:
-        logger.info("Finding faces in %s with %s.", os.path.basename(os.path.abspath(source.path)), DETECTORS.name_of(detector))
+        logger.info("Finding faces in %s with %s.", os.path.basename(os.path.abspath(source.path)),
+                    DETECTORS.name_of(detector))
 
     work = FrameWork(source, cut, setup.maskers, search.min_face, search.rotate, setup.stages)
     losses: list[str] = []
     jobs = _jobs(source, store, plan, setup.every, bool(cut.sink), losses)
     results = work.on_all_cores(jobs, detector, search.aligner, setup.workers)
     searched = written = 0
-    for result in progress(results, "extract", plan.total, plan.total - len(plan.needed) if plan.total else 0):
+    for result in progress(results, "extract", plan.total,
+                           plan.total - len(plan.needed) if plan.total else 0):
         with setup.stages("store"):
             written += _store_result(store, result, setup, cut.sink)
         searched += result.job.known is None
@@ -158,7 +170,8 @@ def _search_frames(source: FrameSource, store: AlignmentStore, setup: Extraction
     return _Searched(searched, written, losses)
 
 
-def _jobs(source: FrameSource, store: AlignmentStore, plan: Plan, every: int, writes: bool, losses: list[str]) -> Iterator[FrameJob]:
+def _jobs(source: FrameSource, store: AlignmentStore, plan: Plan, every: int, writes: bool,
+          losses: list[str]) -> Iterator[FrameJob]:
     """Decodes what is needed; adds to `losses` what cannot be."""
     for start, stop in plan.segments:
         for frame in source.frames(start, stop):
@@ -169,7 +182,8 @@ def _jobs(source: FrameSource, store: AlignmentStore, plan: Plan, every: int, wr
         losses += source.losses
 
 
-def _store_result(store: AlignmentStore, result: FrameResult, setup: ExtractionSetup, sink: FaceFolder | None) -> int:
+def _store_result(store: AlignmentStore, result: FrameResult, setup: ExtractionSetup,
+                  sink: FaceFolder | None) -> int:
     """Adds a frame's faces, masks, and which were written; returns how many were written."""
     frame = result.job.frame
     if result.job.known is None:
@@ -184,8 +198,11 @@ def _store_result(store: AlignmentStore, result: FrameResult, setup: ExtractionS
     return len(numbers)
 
 
-def _begin_choice(store: AlignmentStore, people: PeopleFilter | None, sink: FaceFolder | None) -> PeopleFilter:
-    """Whose faces are kept, by this run or as the store was begun. Raises FaceswapError if `sink` holds those of another choice."""
+def _begin_choice(store: AlignmentStore, people: PeopleFilter | None,
+                  sink: FaceFolder | None) -> PeopleFilter:
+    """Whose faces are kept, by this run or as the store was begun. Raises FaceswapError if `sink`
+    holds those of another choice.
+    """
     state, everybody = store.state, PeopleFilter()
     if people is None:
         people = state.people_filter
@@ -193,9 +210,11 @@ def _begin_choice(store: AlignmentStore, people: PeopleFilter | None, sink: Face
     if sink:
         in_folder = state.people_filter if state.folder_filters is None else state.folder_filters.get(folder, everybody)
         if in_folder != people and not sink.is_empty() and store.written(sink.path):
-            raise FaceswapError(f"{sink.path} holds the faces of another choice of people. Name another folder with -o, or empty that one.")
+            raise FaceswapError(f"{sink.path} holds the faces of another choice of people. Name "
+                                "another folder with -o, or empty that one.")
     if people or state.folder_filters:
-        filters = {key: value for key, value in (state.folder_filters or {}).items() if key != folder}
+        filters = {key: value for key, value in (state.folder_filters or {}).items()
+                   if key != folder}
         if people and sink:
             filters[folder] = people
         store.update(folder_filters=filters)
@@ -205,8 +224,11 @@ def _begin_choice(store: AlignmentStore, people: PeopleFilter | None, sink: Face
     return people
 
 
-def _recognize(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup, people: PeopleFilter) -> None:
-    """Tells people apart and leaves out those who are not kept, if that is not done yet for all frames."""
+def _recognize(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup,
+               people: PeopleFilter) -> None:
+    """Tells people apart and leaves out those who are not kept, if that is not done yet for all
+    frames.
+    """
     state, frames, recognizer = store.state, store.counts()[2], setup.recognizer
     if recognizer is None and people:
         recognizer = RECOGNIZERS.create(state.recognizer)
@@ -221,8 +243,9 @@ def _recognize(source: FrameSource, store: AlignmentStore, setup: ExtractionSetu
 
 def _check_wish(store: AlignmentStore, what: str, recorded: Any, wish: Any) -> None:
     if recorded not in (None, wish):
-        raise FaceswapError(f"{store.path} was begun with {what} {_shown(recorded)}, this run asks for {what} {_shown(wish)}. "
-                            "Ask for the same, delete that file to start anew, or name another with -p.")
+        raise FaceswapError(f"{store.path} was begun with {what} {_shown(recorded)}, this run asks "
+                            f"for {what} {_shown(wish)}. Ask for the same, delete that file to "
+                            "start anew, or name another with -p.")
 
 
 def _shown(setting: Any) -> str:
@@ -233,10 +256,12 @@ def _check_shard(store: AlignmentStore, recorded: Shard | None, shard: Shard | N
     if recorded == shard:
         return
     if shard is None:
-        raise FaceswapError(f"{store.path} is of the part {recorded.number}/{recorded.count} alone. Join all parts with "
-                            f"alignments merge, or say --shard {recorded.number}/{recorded.count}.")
+        raise FaceswapError(f"{store.path} is of the part {recorded.number}/{recorded.count} "
+                            "alone. Join all parts with alignments merge, or say --shard "
+                            f"{recorded.number}/{recorded.count}.")
     whole = f"the part {recorded.number}/{recorded.count}" if recorded else "all frames"
-    raise FaceswapError(f"{store.path} was begun for {whole}, this run asks for {shard.number}/{shard.count}. Name another file with -p.")
+    raise FaceswapError(f"{store.path} was begun for {whole}, this run asks for "
+                        f"{shard.number}/{shard.count}. Name another file with -p.")
 
 
 def describe(plugin: Plugin, registry: Registry) -> PluginRecord:

@@ -24,7 +24,8 @@ from lib.system.parallel import opencv_on_one_thread, ordered_map
 from lib.system.profile import Stages
 from lib.types import AlignedFace, Face, Frame
 
-# Frames that a thread takes at a time, and how long and how large they may be: a batch that is broken off is lost
+# Frames that a thread takes at a time, and how long and how large they may be: a batch that is
+# broken off is lost
 BATCH, BATCH_SECONDS, BATCH_BYTES = 8, 0.25, 32 << 20
 
 
@@ -34,7 +35,8 @@ class FrameJob:
 
     frame: Frame
     known: list[StoredFace] | None  # the faces, where an earlier run found them
-    written: frozenset[int] | None  # numbers of the faces that were written before; the others are to be; None: none is
+    # Numbers of the faces that were written before; the others are to be; None: none is
+    written: frozenset[int] | None
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class FrameResult:
     job: FrameJob
     faces: list[StoredFace]
     look: np.ndarray | None = None  # (18, 32, 3) uint8 of a frame that was searched
-    file: tuple[str, str] | None = None  # stamp and fingerprint of the file of a picture that was searched
+    # Stamp and fingerprint of the file of a picture that was searched
+    file: tuple[str, str] | None = None
 
     @property
     def newly_written(self) -> list[int]:
@@ -63,7 +66,8 @@ class FrameWork:
     rotate: Sequence[int]
     stages: Stages
 
-    def on_all_cores(self, jobs: Iterable[FrameJob], detector: Detector, aligner: Aligner, workers: int | None) -> Iterator[FrameResult]:
+    def on_all_cores(self, jobs: Iterable[FrameJob], detector: Detector, aligner: Aligner,
+                     workers: int | None) -> Iterator[FrameResult]:
         """The results of all jobs, in order. No two threads use one detector at a time."""
         workers = workers or device.cores()
         kits: queue.SimpleQueue[tuple[Detector, Aligner]] = queue.SimpleQueue()
@@ -84,14 +88,16 @@ class FrameWork:
         with opencv_on_one_thread():
             yield from chain.from_iterable(ordered_map(work, batches, workers))
 
-    def on_batch(self, jobs: list[FrameJob], detector: Detector, aligner: Aligner) -> list[FrameResult]:
-        """All frames go through one stage before the next begins, so that a stage finds its weights in the processor's
-        cache: dlib's landmarks take 3 ms a frame where they took 5.
+    def on_batch(self, jobs: list[FrameJob], detector: Detector,
+                 aligner: Aligner) -> list[FrameResult]:
+        """All frames go through one stage before the next begins, so that a stage finds its weights
+        in the processor's cache: dlib's landmarks take 3 ms a frame where they took 5.
         """
         images = [job.frame.image for job in jobs if job.known is None]
-        # pictures that show no face are looked at twice more; frames of videos are not, since their neighbours tell
-        rows = iter(find(images, detector, aligner, self.min_face, self.rotate, bool(self.source.files), self.stages)
-                    if images else [])
+        # pictures that show no face are looked at twice more; frames of videos are not,
+        # since their neighbours tell
+        rows = iter(find(images, detector, aligner, self.min_face, self.rotate,
+                         bool(self.source.files), self.stages) if images else [])
         results = []
         for job in jobs:
             if job.known is not None:
@@ -106,21 +112,26 @@ class FrameWork:
         return results
 
     def _finish(self, result: FrameResult) -> None:
-        """Writes the faces that the job says are to be written, and makes the masks that are missing."""
+        """Writes the faces that the job says are to be written, and makes the masks that are
+        missing.
+        """
         job, faces = result.job, result.faces
         if job.frame.name and job.written is not None and not job.written:
-            self.cut.take_away(self.source, job.frame, {stored.number for stored in faces if not stored.dropped})
+            self.cut.take_away(self.source, job.frame,
+                               {stored.number for stored in faces if not stored.dropped})
         for place, stored in enumerate(faces):
             if stored.dropped:
                 continue
             aligned = None
             if job.written is not None and stored.number not in job.written:
                 aligned = self._written(job.frame, stored)
-            missing = [masker for masker in self.maskers if MASKERS.name_of(masker) not in stored.masks]
+            missing = [masker for masker in self.maskers
+                       if MASKERS.name_of(masker) not in stored.masks]
             if missing:
                 with self.stages("mask"):
                     masks = masking.masks(job.frame.image, stored.fitted, missing,
-                                          aligned if self.cut.coverage == DEFAULT_COVERAGE else None)
+                                          aligned if self.cut.coverage == DEFAULT_COVERAGE
+                                          else None)
                 faces[place] = replace(stored, masks=stored.masks | masks)
 
     def _written(self, frame: Frame, stored: StoredFace) -> AlignedFace:
@@ -132,9 +143,12 @@ class FrameWork:
 
 
 def _judged(frame: Frame, number: int, face: Face) -> StoredFace:
-    """The face, left out if it is too small, which it is where it has no landmarks, or if they are no face's."""
+    """The face, left out if it is too small, which it is where it has no landmarks, or if they are
+    no face's.
+    """
     dropped = "size" if not len(face.landmarks) else None if is_face(face) else "landmarks"
-    return StoredFace(replace(face, frame=frame.index, number=number, left_out=dropped is not None), dropped=dropped)
+    return StoredFace(replace(face, frame=frame.index, number=number, left_out=dropped is not None),
+                      dropped=dropped)
 
 
 class _Batches:

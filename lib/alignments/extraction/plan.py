@@ -17,7 +17,8 @@ from lib.plugin import MASKERS
 class Plan:
     """The frames to decode, and what is known of them."""
 
-    segments: list[tuple[int, int | None]]  # first frame and the one after the last; None: to the end, which only reading tells
+    # First frame and the one after the last; None: to the end, which only reading tells
+    segments: list[tuple[int, int | None]]
     needed: frozenset[int]
     open_from: int | None  # every frame from here on is needed; None where there is a last one
     done: set[int]  # frames that were searched before
@@ -28,7 +29,8 @@ class Plan:
         return index in self.needed or self.open_from is not None and index >= self.open_from and index % every == 0
 
 
-def make_plan(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup, sink: FaceFolder | None) -> Plan:
+def make_plan(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup,
+              sink: FaceFolder | None) -> Plan:
     """The plan of a run that writes its faces into `sink`."""
     done, every = store.done(), setup.every
     complete = any(every % other == 0 for other in store.state.complete)
@@ -47,32 +49,41 @@ def make_plan(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup
     # What is needed
     asked = setup.only
     if asked is None:
-        asked = [index for index in range(first + -first % every, end, every) if not complete or index in done]
+        asked = [index for index in range(first + -first % every, end, every)
+                 if not complete or index in done]
     needed = [index for index in asked if index not in done or index in unfinished]
-    segments = _segments(needed, 1 if source.files else NEARBY_FRAMES, end, to_the_end and not complete)
+    segments = _segments(needed, 1 if source.files else NEARBY_FRAMES, end,
+                         to_the_end and not complete)
     return Plan(segments, frozenset(needed), end if to_the_end else None, done, written,
                 len(asked) if complete or source.count is not None else None)
 
 
-def _bounds(source: FrameSource, setup: ExtractionSetup, done: set[int], complete: bool) -> tuple[int, int, bool]:
-    """First frame, the one after the last as far as that is known, and whether the work goes on to the very end."""
+def _bounds(source: FrameSource, setup: ExtractionSetup, done: set[int],
+            complete: bool) -> tuple[int, int, bool]:
+    """First frame, the one after the last as far as that is known, and whether the work goes on to
+    the very end.
+    """
     first, end = 0, max(done, default=-1) + 1
     if not complete and source.count is not None:
         end = max(end, source.count)
     if not setup.shard:
         return first, end, setup.only is None
     if source.count is None:
-        raise FaceswapError(f"The number of frames of {source.path} is only known when all are read, so it cannot be "
-                            "cut into shards. Put it into a container with an index, such as MP4, first.")
+        raise FaceswapError(f"The number of frames of {source.path} is only known when all are "
+                            "read, so it cannot be cut into shards. Put it into a container with "
+                            "an index, such as MP4, first.")
     first, stop = setup.shard.frames(source.count)
     is_last = setup.shard.number == setup.shard.count
     return first, end if is_last else stop, is_last
 
 
-def _segments(needed: Sequence[int], gap: int, end: int, to_the_end: bool) -> list[tuple[int, int | None]]:
-    """Stretches to decode: frames less than `gap` apart are read in one go, since finding a frame costs about as much.
+def _segments(needed: Sequence[int], gap: int, end: int,
+              to_the_end: bool) -> list[tuple[int, int | None]]:
+    """Stretches to decode: frames less than `gap` apart are read in one go, since finding a frame
+    costs about as much.
 
-    With `to_the_end` the last stretch is open: the number of frames that a video announces may be wrong.
+    With `to_the_end` the last stretch is open: the number of frames that a video announces may be
+    wrong.
     """
     segments: list[tuple[int, int | None]] = []
     for index in needed:

@@ -26,13 +26,18 @@ class ExtractionSetup:
     size: int = DEFAULT_SIZE  # side of the faces written, pixels
     coverage: str = DEFAULT_COVERAGE  # of the faces written
 
-    min_face: int | None = None  # smallest face to find, frame pixels; 0: what the detector finds; None: as the store was begun
-    rotate: Sequence[int] | None = None  # degrees by which frames are turned where that may help; None: as the store was begun
+    # Smallest face to find, frame pixels; 0: what the detector finds; None: as the store was
+    # begun
+    min_face: int | None = None
+    # Degrees by which frames are turned where that may help; None: as the store was begun
+    rotate: Sequence[int] | None = None
     every: int = 1  # every how-many-th frame is searched
-    shard: Shard | None = None  # only this part of the frames is searched, and nothing is done that needs all frames
+    # Only this part of the frames is searched, and nothing is done that needs all frames
+    shard: Shard | None = None
     only: Sequence[int] | None = None  # only these frames are searched, indices that ascend
 
-    smooth: bool | None = None  # smooth landmarks; None: in a video, unless the store was begun otherwise
+    # Smooth landmarks; None: in a video, unless the store was begun otherwise
+    smooth: bool | None = None
     recognizer: Recognizer | None = None  # tells people apart; None: they are not
     people: PeopleFilter | None = None  # whose faces are kept; None: as the store was begun
 
