@@ -216,13 +216,14 @@ def _field(node: ast.AnnAssign, path: Path) -> Option:
         raise FaceswapError(f"{path}:{node.lineno}: option {name} is of type {kind}; use one of {', '.join(_CONVERTERS)}.")
     try:
         given = [ast.literal_eval(item) for item in node.value.args]
-        named = {item.arg: ast.literal_eval(item.value) for item in node.value.keywords if item.arg}
+        named: dict[str, Any] = {str(item.arg): ast.literal_eval(item.value) for item in node.value.keywords}
     except ValueError:
         raise FaceswapError(f"{path}:{node.lineno}: option {name} must be declared with literals alone.") from None
     named = dict(zip(("default", "help"), given)) | named
     if "choices" in named:
         named["choices"] = tuple(named["choices"])
-    return Option(**({"name": name, "kind": kind, "optional": optional, "default": REQUIRED, "help": ""} | named))
+    fields: dict[str, Any] = {"name": name, "kind": kind, "optional": optional, "default": REQUIRED, "help": ""}
+    return Option(**(fields | named))
 
 
 def _bool(given: Any) -> bool:

@@ -18,7 +18,7 @@ from lib.media.pictures import picture_file
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = re.compile(r"^## (.*?)$|^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-STAND_INS = {"compact": "little"}  # what is trained in the examples, and what is trained here
+STAND_INS = {"compact": "little", "eigenfaces": "eigenfaces"}  # what is asked for, and what is there in its place
 LONGEST = 10  # lines of an example
 
 
@@ -33,7 +33,7 @@ def examples() -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def project(clips, tmp_path_factory, astronaut, hopper, faceswap) -> Path:
+def project(clips, face_folders, tmp_path_factory, astronaut, hopper, faceswap) -> Path:
     """A folder with all that the examples name."""
     folder = tmp_path_factory.mktemp("project")
     for name, clip in zip("ab", clips):
@@ -45,6 +45,7 @@ def project(clips, tmp_path_factory, astronaut, hopper, faceswap) -> Path:
     for name, picture in (("a", astronaut), ("b", hopper)):
         picture_file.write(folder / "photos" / f"{name}.png", picture[::4, ::4].copy())
     _train_cyclegan(folder, faceswap)
+    _write_generator(folder, face_folders)
     return folder
 
 
@@ -58,6 +59,18 @@ def _train_cyclegan(folder: Path, faceswap) -> None:
     small = {"size": 64, "width": 4, "discriminator-width": 4, "blocks": 1, "pool": 2}
     faceswap("train", "-A", folder / "kind_a", "-B", folder / "kind_b", "-m", folder / "cyclegan", "--whole-pictures", "-t", "cyclegan",
              "-i", 1, "--precision", "float32", *(part for name, value in small.items() for part in (f"--model.{name}", value)))
+
+
+def _write_generator(folder: Path, face_folders: dict[str, Path]) -> None:
+    """The folder "nobody", a generator that needs no training: it draws sums of principal components."""
+    from lib.training.saved import checkpoint
+    from tests.own_plugins.models.eigenfaces import Eigenfaces
+
+    networks = Eigenfaces().networks()
+    (folder / "nobody").mkdir()
+    checkpoint.write_options(folder / "nobody", {"format": 1, "model": "eigenfaces", "options": {"latent": 6},
+                                                 "faces": {"a": {"folders": [str(path) for path in face_folders.values()]}}})
+    checkpoint.save(folder / "nobody", networks, {}, {}, checkpoint.State(7, 1.0))
 
 
 @pytest.fixture(scope="module")
