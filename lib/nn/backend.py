@@ -66,7 +66,11 @@ class Devices:
         return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
 
     def agreed(self, values: np.ndarray) -> np.ndarray:
-        """The sum, number by number, of what every worker gives: all have to ask at the same time."""
+        """The sum, number by number, of what every worker gives.
+
+        All machines must call it equally often and in the same order: each call waits until all have called, so one call more
+        on one of them hangs all.
+        """
         if self.workers == 1:
             return np.asarray(values)
         here = self.count // self.workers  # devices, each of which adds its part

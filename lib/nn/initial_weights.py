@@ -10,6 +10,7 @@ import numpy as np
 from keras import initializers
 
 from lib.nn.blocks import Even
+from lib.nn.private import layers_of
 
 # A layer's variable, and the attribute that says how it is drawn. Biases, gains and shifts begin at constants
 DRAWN = {"kernel": "kernel_initializer", "depthwise_kernel": "depthwise_initializer", "pointwise_kernel": "pointwise_initializer",
@@ -20,7 +21,7 @@ def draw(networks: Mapping[str, keras.Model], seed: int) -> None:
     """Sets the weights of `networks` as their layers' initializers want them; other kinds of initializers keep what they drew."""
     for number, network in enumerate(networks.values()):
         random = np.random.default_rng((seed, number))
-        for layer in network._flatten_layers():
+        for layer in layers_of(network):
             for name, how in DRAWN.items():
                 variable, initializer = getattr(layer, name, None), getattr(layer, how, None)
                 if isinstance(variable, keras.Variable) and initializer is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from lib.nn.private import add_state, built_variables, variable_index
+
 UNDECAYED = ["bias", "gamma", "beta"]  # names of variables that weight decay leaves alone
 HISTORY = 1000  # iterations whose gradients' norms are remembered
 
@@ -29,7 +31,7 @@ class AdaBelief(keras.optimizers.Optimizer):
         self._means, self._spreads = self.add_optimizer_variables(variables, ["mean", "spread"])
 
     def update_step(self, gradient, variable, learning_rate):
-        index, kind = self._get_variable_index(variable), variable.dtype
+        index, kind = variable_index(self, variable), variable.dtype
         mean, spread = self._means[index], self._spreads[index]
         gradient, rate = ops.cast(gradient, kind), ops.cast(learning_rate, kind)
         self.assign_add(mean, (gradient - mean) * (1 - self.beta_1))
@@ -64,10 +66,10 @@ def extended(optimizer: keras.optimizers.Optimizer, percentile: float | None = N
                 self.norms = self.add_variable((HISTORY,), name="norms")
             if kept < 1:
                 self.seeds = keras.random.SeedGenerator(seed)
-                self._track_variable(self.seeds.state)
+                add_state(self, self.seeds.state)
 
         def apply(self, grads, trainable_variables=None):
-            variables = list(self._trainable_variables if trainable_variables is None else trainable_variables)
+            variables = built_variables(self) if trainable_variables is None else list(trainable_variables)
             grads = self._clipped(list(grads)) if percentile is not None else grads
             before = [ops.copy(ops.convert_to_tensor(variable)) for variable in variables] if kept < 1 else []
             super().apply(grads, trainable_variables)

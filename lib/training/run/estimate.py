@@ -17,7 +17,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.files.reading import parse_json
-from lib.nn import backend
+from lib.nn import backend, private
 from lib.plugin import MODELS
 from lib.system import device
 from lib.training.batches.batch import CHANCE, Side
@@ -55,11 +55,10 @@ def cost(network: keras.Model, size: int) -> Cost:
     if None in network.input_shape[1:]:
         network = keras.models.clone_model(network, keras.Input((size, size, network.input_shape[-1])))
     operations = activations = 0
-    for layer in network._flatten_layers(include_self=False):
+    for layer in private.layers_of(network, include_self=False):
         kernels = [kernel for name in ("kernel", "depthwise_kernel", "pointwise_kernel")
                    if isinstance(kernel := getattr(layer, name, None), keras.Variable)]
-        for node in getattr(layer, "_inbound_nodes", ()):
-            outputs, inputs = node.output_tensors[0].shape, node.input_tensors[0].shape if node.input_tensors else ()
+        for inputs, outputs in private.calls_of(layer):
             activations += math.prod(outputs[1:])
             places = math.prod((inputs if "Transpose" in type(layer).__name__ else outputs)[1:-1])
             operations += 2 * places * sum(math.prod(kernel.shape) for kernel in kernels)

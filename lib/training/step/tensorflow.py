@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
+from lib.nn import private
 from lib.training.step.base import Parts, Step
 
 import keras  # isort: skip
@@ -25,7 +26,7 @@ class TensorFlowStep(Step):
             for inner in (optimizer, getattr(optimizer, "inner_optimizer", optimizer)):
                 # Of several devices the gradients are gathered below, as clipping needs the whole batch's. Of one, TensorFlow would gather
                 # them in a way that never gives back the memory of the networks and optimizers that a step has trained
-                inner._all_reduce_sum_gradients = list
+                private.gather_no_gradients(inner)
             self._fused = self._fused and type(inner) in FUSED and not inner.amsgrad
             if self._fused:
                 inner.update_step = partial(_adam, inner)
@@ -139,7 +140,7 @@ class TensorFlowStep(Step):
             optimizer.apply([whole.get(number) for number in range(len(its))], parts.trained[group])
 
     def _followed_together(self, share) -> None:
-        tf.__internal__.distribute.interim.maybe_merge_call(self._follow, self.parts.devices.strategy, share)
+        private.merge_replicas(self._follow, self.parts.devices.strategy, share)
 
     def _follow(self, strategy, share) -> None:
         for slow, fast in self.parts.slow:
@@ -149,9 +150,8 @@ class TensorFlowStep(Step):
 
 def _adam(optimizer: keras.optimizers.Adam, gradient, variable, learning_rate) -> None:
     """What Keras's Adam does with a variable, as one operation."""
-    number = optimizer._get_variable_index(variable)
     weights, mean, square = (held.value if isinstance(held, keras.Variable) else held
-                             for held in (variable, optimizer._momentums[number], optimizer._velocities[number]))
+                             for held in (variable, *private.adam_moments(optimizer, variable)))
     step = ops.cast(optimizer.iterations + 1, weights.dtype)
     beta_1, beta_2, epsilon = (tf.constant(value, weights.dtype) for value in (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon))
     tf.raw_ops.ResourceApplyAdam(var=weights.handle, m=mean.handle, v=square.handle, beta1_power=beta_1 ** step, beta2_power=beta_2 ** step,

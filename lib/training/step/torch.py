@@ -5,13 +5,14 @@ from __future__ import annotations
 import keras
 import torch
 
+from lib.nn.private import torch_device
 from lib.training.step.base import Parts, Step
 
 
 class TorchStep(Step):
     def __init__(self, parts: Parts):
         super().__init__(parts)
-        self._device = keras.src.backend.torch.core.get_device()
+        self._device = torch_device()
 
     def _run(self, fed, numbers, rates, shares):
         fed = keras.tree.map_structure(lambda array: torch.as_tensor(array).to(self._device, non_blocking=True), fed)
