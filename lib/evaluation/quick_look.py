@@ -10,7 +10,8 @@ import numpy as np
 
 from lib.evaluation.held_out import in_crop
 from lib.evaluation.sets import light_of
-from lib.faces import glasses, hair_removal, traits
+from lib.faces import glasses, traits
+from lib.faces.hair import removal
 from lib.facesets.folder import FaceFile
 from lib.sampling import evenly
 from lib.swapping.composite import Compositor
@@ -104,5 +105,5 @@ def _under_hair(exemplars: Exemplars, index: int) -> float:
     picture, points = exemplars.crop(index)
     outline = np.zeros(picture.shape[:2], np.uint8)
     cv2.fillConvexPoly(outline, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
-    return float((hair_removal.over_face(picture, points) * outline).sum() / max(int(outline.sum()), 1))
+    return float((removal.hair_over_face(picture, points) * outline).sum() / max(int(outline.sum()), 1))
 

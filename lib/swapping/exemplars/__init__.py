@@ -5,5 +5,5 @@ choice of them in the model's folder, `features` describes faces, `choice` finds
 stretches of video, `drawing` bends them onto the face and gives the drawing the frequencies that it lacks, and `stage` does all this
 for convert and the previews. Nothing here imports Keras.
 
-Imports: lib.faces, lib.files, lib.swapping, lib.system.
+Imports: lib.faces, lib.faces.hair, lib.files, lib.swapping, lib.system.
 """

@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.faces import hair_removal
 from lib.faces.geometry import COVERAGES, invert, template_matrix, transform_points, warp
+from lib.faces.hair import removal
 from lib.files import hdf5
 from lib.files.reading import NotRegular
 from lib.files.writing import disk_errors, new_file
@@ -175,9 +175,9 @@ class Exemplars:
         if found is None:
             picture, points = self.crop(index)
             if self._bank.bare:
-                picture, over = hair_removal.painted_over(picture, points, self._hidden), np.zeros(picture.shape[:2], np.uint8)
+                picture, over = removal.paint_over_hair(picture, points, self._hidden), np.zeros(picture.shape[:2], np.uint8)
             else:
-                over = cv2.convertScaleAbs(hair_removal.over_face(picture, points), alpha=255)
+                over = cv2.convertScaleAbs(removal.hair_over_face(picture, points), alpha=255)
             masks = cv2.merge([np.minimum(skin_mask(picture, points), 255 - over), over])
             found = picture, masks
             with self._lock:
@@ -189,9 +189,9 @@ class Exemplars:
     @cached_property
     def _hidden(self) -> list[int]:
         """Brow landmarks over which hair hangs in most pictures."""
-        asked = hair_removal.chosen(len(self))
+        asked = removal.sampled(len(self))
         crops = [self.crop(index) for index in asked]
-        return hair_removal.hidden_brow_points([picture for picture, _ in crops], [points for _, points in crops])
+        return removal.find_hidden_brow_points([picture for picture, _ in crops], [points for _, points in crops])
 
     def crop(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """(side, side, 3) uint8 RGB and its landmarks (68, 2) in pixels."""

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from scipy.signal import savgol_filter
 
-from lib.faces import hair_removal
 from lib.faces.bending import crossed_share
 from lib.faces.geometry import similarity_transform, transform_points
+from lib.faces.hair import removal
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix, choose, costs
 from lib.swapping.exemplars.drawing import Bent, as_soft_as, with_detail
@@ -126,7 +126,7 @@ class Drawer:
         bent = Bent(self.exemplars, planned.choice, self._with_own_lips(self.wanted(planned.shape), planned.choice.mouth))
         picture = as_large(swapped.aligned.image, bent.side)
         points = shape_of(swapped.aligned) * bent.side - 0.5
-        front = hair_removal.over_face(picture, points)
+        front = removal.hair_over_face(picture, points)
         skin = Skin(picture, (planned.shape * bent.side - 0.5).astype(np.float32), front)
         if self.shares is None:
             image, mask = as_soft_as(np.clip(bent.image, 0, 1), picture, bent), np.ones((bent.side, bent.side, 1), np.float32)

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from lib.faces import bending, geometry, hair_removal
+from lib.faces import bending, geometry
+from lib.faces.hair import removal
 from lib.plugin import Augmenter
 from lib.system import device
 from lib.training.batches import retarget
@@ -55,9 +56,9 @@ class Faces:
 
         self._hidden = None  # brow landmarks under hair; None: hair is left alone
         if paint_hair:
-            asked = hair_removal.chosen(len(images))
+            asked = removal.sampled(len(images))
             pictures = [_resize(images[index], side) for index in asked]
-            self._hidden = hair_removal.hidden_brow_points(pictures, self.landmarks[asked])
+            self._hidden = removal.find_hidden_brow_points(pictures, self.landmarks[asked])
 
         # (2, 3): pixels of the images, and of the region maps -> of the model's crop
         to_crop = geometry.template_matrix(size, coverage)
@@ -116,7 +117,7 @@ class Faces:
         image = _resize(self._sources[index], side)
         regions = region_map((points + 0.5) * (seen / side) - 0.5, seen)
         if self._hidden is not None:
-            image = hair_removal.painted_over(image, points, self._hidden)
+            image = removal.paint_over_hair(image, points, self._hidden)
         if self._face_masks is not None:
             face = 255 * _resize(self._face_masks[index], seen)
             regions[..., 0] = np.rint(face).clip(0, 255)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces import hair_removal
 from lib.faces.brows import brow_mask, find_brows
+from lib.faces.hair import removal
 from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS
 
@@ -65,6 +65,6 @@ def test_brows_survive_that_hair_is_painted_over(shared, fitted, name):
     picture = cv2.resize(picture_file.read(shared(f"masks/{name}.jpg")), (512, 512), interpolation=cv2.INTER_AREA)
     points = fitted(picture)
     brows = brow_mask(picture, points) > 127
-    painted = hair_removal.painted_over(picture, points)
+    painted = removal.paint_over_hair(picture, points)
     changed = np.abs(painted.astype(int) - picture).max(-1) > 25
     assert changed[brows].mean() < 0.25

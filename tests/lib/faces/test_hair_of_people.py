@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces import hair_removal
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE, crop, transform_points
+from lib.faces.hair import removal
 from lib.faces.masks import hull
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
@@ -92,8 +92,8 @@ def test_of_people_in_footage(shared, cropped, clip):
     source = open_source(shared(f"videos/{clip}.mp4"))
     places = np.linspace(0, source.count - 1, WITH_HIDDEN.get(clip, FRAMES)).astype(int).tolist()
     faces = [found for frame in source.at(places) if (found := cropped(frame.image))]
-    hidden = hair_removal.hidden_brow_points(*zip(*faces))
-    lost = [check(image, points, hair_removal.painted_over(image, points, hidden), hidden) for image, points in faces]
+    hidden = removal.find_hidden_brow_points(*zip(*faces))
+    lost = [check(image, points, removal.paint_over_hair(image, points, hidden), hidden) for image, points in faces]
     assert sum(map(len, lost)) >= FRAMES // 2 and max(map(max, filter(None, lost))) < 0.25
 
 
@@ -103,7 +103,7 @@ def test_of_people_in_photographs(shared, cropped, photo):
     shrunk = min(1.0, 1200 / max(picture.shape))
     picture = cv2.resize(picture, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA)
     image, points = cropped(picture)
-    assert max(check(image, points, hair_removal.painted_over(image, points), []), default=0) < 0.25
+    assert max(check(image, points, removal.paint_over_hair(image, points), []), default=0) < 0.25
 
 
 @pytest.mark.parametrize("photo", ["bezos/img20.jpg", "biden/biden2.jpg", "musk/img19.jpg"])
@@ -113,18 +113,18 @@ def test_a_bare_forehead_is_left_alone(shared, cropped, photo):
     apart, up = axes(points)
     outline = np.concatenate([points[19:25] + 0.25 * apart * up, points[24:18:-1] + 0.5 * apart * up])
     forehead = cv2.fillConvexPoly(np.zeros((SIDE, SIDE), np.uint8), np.rint(outline).astype(np.int32), 1) > 0
-    changed = np.abs(hair_removal.painted_over(image, points).astype(int) - image).max(-1) > 10
+    changed = np.abs(removal.paint_over_hair(image, points).astype(int) - image).max(-1) > 10
     assert changed[forehead].mean() < 0.3
-    assert (hair_removal.over_face(image, points) > 0.5)[forehead].mean() < 0.3  # nor does it stay in front of a swapped face
+    assert (removal.hair_over_face(image, points) > 0.5)[forehead].mean() < 0.3  # nor does it stay in front of a swapped face
 
 
 def test_a_side_that_is_lit_in_another_colour_is_not_taken_for_hair(shared, cropped):
     source = open_source(shared("videos/swap/d_astley.mp4"))
     faces = [cropped(frame.image) for frame in source.at([0, 20, 240, 250, 260, 270, 280])]
-    assert hair_removal.hidden_brow_points(*zip(*faces)) == []
+    assert removal.find_hidden_brow_points(*zip(*faces)) == []
 
 
 def test_a_lock_over_the_end_of_a_brow_is_found(shared, cropped):
     source = open_source(shared("videos/swap/b_hill.mp4"))
     faces = [cropped(frame.image) for frame in source.at(list(range(0, 200, 8)))]
-    assert hair_removal.hidden_brow_points(*zip(*faces)) in ([25, 26], [24, 25, 26])
+    assert removal.find_hidden_brow_points(*zip(*faces)) in ([25, 26], [24, 25, 26])

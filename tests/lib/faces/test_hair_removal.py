@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces import hair_removal
 from lib.faces.geometry import MIRRORED, crop, transform_points
+from lib.faces.hair import removal
 from lib.faces.masks import hull
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.types import Face
@@ -39,7 +39,7 @@ def test_a_strand_over_the_temple_becomes_skin(portrait):
     hidden = strand & face & away
     assert hidden.sum() > 50
     skin = np.median(image[cv2.fillConvexPoly(np.zeros((256, 256), np.uint8), np.int32(points[[1, 3, 31]]), 1) > 0], 0)
-    painted = hair_removal.painted_over(hung, points)
+    painted = removal.paint_over_hair(hung, points)
     assert np.abs(hung[hidden].astype(float) - skin).mean() > 80
     assert np.abs(painted[hidden].astype(float) - skin).mean() < 40
 
@@ -47,11 +47,11 @@ def test_a_strand_over_the_temple_becomes_skin(portrait):
 @pytest.mark.parametrize("size", [64, 171, 512])
 def test_crops_of_any_size_are_painted_alike(portrait, size):
     image, points = portrait
-    hidden = hair_removal.hidden_brow_points([image], [points])
+    hidden = removal.find_hidden_brow_points([image], [points])
     scaled = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if size < 256 else cv2.INTER_CUBIC)
-    painted = hair_removal.painted_over(scaled, (points + 0.5) * size / 256 - 0.5, hidden)
+    painted = removal.paint_over_hair(scaled, (points + 0.5) * size / 256 - 0.5, hidden)
     change = painted.astype(int) - scaled
-    wanted = cv2.resize(hair_removal.painted_over(image, points, hidden), (size, size), interpolation=cv2.INTER_AREA).astype(int) - scaled
+    wanted = cv2.resize(removal.paint_over_hair(image, points, hidden), (size, size), interpolation=cv2.INTER_AREA).astype(int) - scaled
     assert not change[int(points[31:36, 1].max() * size / 256) + 4:].any()  # nothing below the nose
     assert np.abs(change - wanted).mean() < 0.35 * np.abs(wanted).mean() and np.abs(wanted).mean() > 3
 
@@ -59,11 +59,11 @@ def test_crops_of_any_size_are_painted_alike(portrait, size):
 def test_what_is_no_hair_is_left_alone(portrait):
     image, points = portrait
     up, right = points[27] - points[33], points[45] - points[36]
-    plain = hair_removal.painted_over(image, points).astype(int)
+    plain = removal.paint_over_hair(image, points).astype(int)
     for start, end in ((points[8] - 0.3 * right, points[8] + 0.3 * right),  # a beard
                        (points[27] + 0.1 * up - 0.05 * right, points[27] + 0.1 * up + 0.05 * right)):  # not joined to the rim
         hung, strand = _strand(image, start, end)
-        painted = hair_removal.painted_over(hung, points)
+        painted = removal.paint_over_hair(hung, points)
         assert np.abs(painted[strand].astype(int) - hung[strand]).mean() < 3
     features = np.zeros((256, 256), np.uint8)
     for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
@@ -73,17 +73,17 @@ def test_what_is_no_hair_is_left_alone(portrait):
 
 def test_a_face_of_one_colour_passes(portrait):
     flat = np.full((256, 256, 3), 120, np.uint8)
-    np.testing.assert_array_equal(hair_removal.painted_over(flat, portrait[1]), flat)
-    np.testing.assert_array_equal(hair_removal.painted_over(flat, np.zeros((68, 2))), flat)
+    np.testing.assert_array_equal(removal.paint_over_hair(flat, portrait[1]), flat)
+    np.testing.assert_array_equal(removal.paint_over_hair(flat, np.zeros((68, 2))), flat)
 
 
 def test_a_brow_under_hair_is_drawn_as_the_other_ones_mirror_image(portrait):
     image, points = portrait
-    hidden = hair_removal.hidden_brow_points([image] * 3, [points] * 3)
+    hidden = removal.find_hidden_brow_points([image] * 3, [points] * 3)
     assert set(hidden) in ({25, 26}, {24, 25, 26})
     other_way = (points * (-1, 1) + (255, 0))[MIRRORED]
     mirrored = np.ascontiguousarray(image[:, ::-1])
-    assert sorted(MIRRORED[hidden]) == hair_removal.hidden_brow_points([mirrored, mirrored, image], [other_way, other_way, points])
+    assert sorted(MIRRORED[hidden]) == removal.find_hidden_brow_points([mirrored, mirrored, image], [other_way, other_way, points])
 
     def brows(picture: np.ndarray) -> list[np.ndarray]:
         """What stands on the hidden part of the brow, and on the same part of the other one."""
@@ -93,9 +93,9 @@ def test_a_brow_under_hair_is_drawn_as_the_other_ones_mirror_image(portrait):
         return [picture[mask].mean(0) for mask in masks]
 
     hung, bare = brows(image)
-    drawn, other = brows(hair_removal.painted_over(image, points, hidden))
+    drawn, other = brows(removal.paint_over_hair(image, points, hidden))
     np.testing.assert_allclose(other, bare, atol=3)
     assert np.abs(drawn - bare).mean() < 0.5 * np.abs(hung - bare).mean()
     inked = image.copy()  # the other brow blacker: so is what is drawn after it
     cv2.polylines(inked, [points[17:22].round().astype(np.int32)], False, (0, 0, 0), 5)
-    assert brows(hair_removal.painted_over(inked, points, hidden))[0].mean() < drawn.mean() - 15
+    assert brows(removal.paint_over_hair(inked, points, hidden))[0].mean() < drawn.mean() - 15
