@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +81,21 @@ def test_extract_uses_them(extracted):
         assert len(list((extracted / f"faces_{name}").glob("*.png"))) == COUNT
 
 
+def test_the_augmentation_is_equal_on_host_and_device(documented, astronaut):
+    spec = importlib.util.spec_from_file_location("documented_grey", Path(documented["FACESWAP_PLUGINS"]) / "augmentations" / "grey.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    grey = module.Grey(strength=1.0)
+    pictures = np.stack([astronaut[:64, 200:264], astronaut[300:364, 100:164]])
+    share = grey.draw("share", len(pictures), 64, np.random.default_rng(1))
+    host = [grey.on_host(picture, {"share": row}) for picture, row in zip(pictures, share)]
+    device = np.asarray(grey.on_device(pictures.astype(np.float32), {"share": share}))
+    assert np.abs(device - host).max() <= 1 and (np.stack(host) != pictures).any()
+
+
 def test_train_and_convert_use_them(extracted, faceswap, documented, tmp_path):
     faceswap("train", "-A", extracted / "faces_a", "-B", extracted / "faces_b", "-m", tmp_path / "model", "-i", 3, "-t", "small",
-             "--loss", "robust=1", "--optimizer", "momentum", "--schedule", "triangle", "--progress-minutes", 0, "--recognizer", "arcface", **documented)
+             "--loss", "robust=1", "--augmentation", "grey", "--augmentation.strength", 0.7, "--optimizer", "momentum", "--schedule", "triangle", "--progress-minutes", 0, "--recognizer", "arcface", **documented)
     faceswap("convert", "-i", extracted / "a", "-o", tmp_path / "out", "-m", tmp_path / "model", "-c", "warm", "-b", "sharp",
              "-M", "ellipse", "-w", "before_after", "--no-provenance", **documented)
     pictures = [picture_file.read(path) for path in sorted((tmp_path / "out").glob("*.png"))]
