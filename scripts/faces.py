@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 
 from lib.errors import DONE, SOME_FAILED
-from lib.facesets import packed
+from lib.facesets.packed import in_words
 from lib.jobs.faces import FaceSetReport, FacesSettings, faces
 from lib.system.logs import counted, listed
 from lib.words import escaped
@@ -24,7 +24,7 @@ def run(settings: FacesSettings) -> int:
     for error in result.packing.left_out:
         logger.warning("Left out: %s", error)
     logger.info("Packed %s into %s, %s.", counted(result.packing.count, "face"), settings.output,
-                packed.in_words(result.packing.size))
+                in_words(result.packing.size))
     return SOME_FAILED if result.packing.left_out else DONE
 
 

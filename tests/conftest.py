@@ -251,7 +251,8 @@ def many_faces(face_folders):
 
     import cv2
 
-    from lib.facesets.folder import Origin, list_faces, read_face, write_face
+    from lib.facesets.face_file import Origin, read_face
+    from lib.facesets.folder import list_faces, write_face
 
     def make(folder: Path, count: int) -> Path:
         folder.mkdir()

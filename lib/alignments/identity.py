@@ -17,8 +17,8 @@ from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
 from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE, crop
 from lib.faces.likeness import PeopleFilter, likeness, unit
-from lib.facesets.cutting import Cut
-from lib.facesets.folder import read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import FaceCropper, origin_in
 from lib.facesets.references import reference_faces
 from lib.media.base import FrameSource
 from lib.plugin import RECOGNIZERS, Aligner, Detector, Recognizer
@@ -53,11 +53,12 @@ def embeddings_of(paths: Sequence[Path], detector: Detector, aligner: Aligner,
     return np.concatenate(embeddings)
 
 
-def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer, cut: Cut) -> None:
+def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer,
+              cropper: FaceCropper) -> None:
     """Embeds LOOKED_AT faces of each track, and all faces that are in none, as far as it is not
     done yet.
 
-    Their pictures are read where `cut` has written them as the recognizer needs them, else from
+    Their pictures are read where `cropper` has written them as the recognizer needs them, else from
     `source`.
     """
     name = RECOGNIZERS.name_of(recognizer)
@@ -72,20 +73,23 @@ def recognize(source: FrameSource, store: AlignmentStore, recognizer: Recognizer
         index, faces = item
         return index, recognizer.embed(faces)
 
-    faces = ordered_map(embed, _crops(source, store, missing, cut), device.cores())
+    faces = ordered_map(embed, _crops(source, store, missing, cropper), device.cores())
     for index, embeddings in progress(faces, "people", len(missing)):
         for number, embedding in zip(missing[index], embeddings):
             store.add_embedding(index, number, embedding, name)
 
 
 def _crops(source: FrameSource, store: AlignmentStore, numbers: Mapping[int, list[int]],
-           cut: Cut) -> Iterator[tuple[int, list[AlignedFace]]]:
-    """Frames and their faces of these `numbers`, those first that can be read from face pictures."""
+           cropper: FaceCropper) -> Iterator[tuple[int, list[AlignedFace]]]:
+    """Frames and their faces of these `numbers`, those first that can be read from face
+    pictures.
+    """
     names = store.names()
-    usable = cut.sink and (cut.size, cut.coverage) == (DEFAULT_SIZE, DEFAULT_COVERAGE)
+    usable = cropper.sink and (cropper.size, cropper.coverage) == (DEFAULT_SIZE, DEFAULT_COVERAGE)
     unread = []
     for index in numbers:
-        faces = _written_faces(source, store, index, numbers[index], names[index], cut) if usable else None
+        faces = _written_faces(source, store, index, numbers[index], names[index],
+                               cropper) if usable else None
         if faces is None:
             unread.append(index)
         else:
@@ -96,11 +100,11 @@ def _crops(source: FrameSource, store: AlignmentStore, numbers: Mapping[int, lis
 
 
 def _written_faces(source: FrameSource, store: AlignmentStore, index: int, numbers: Sequence[int],
-                   name: str, cut: Cut) -> list[AlignedFace] | None:
+                   name: str, cropper: FaceCropper) -> list[AlignedFace] | None:
     """The faces as they were written; None where one was not, or shows what a picture showed before
     it changed.
     """
-    files = [cut.sink.find(cut.origin(source, index, number, name)) for number in numbers]
+    files = [cropper.sink.find(origin_in(source, index, number, name)) for number in numbers]
     if not all(files):
         return None
     faces = [read_face(file).aligned for file in files]
@@ -290,4 +294,5 @@ def _groups(store: AlignmentStore) -> list[list[_GroupFace]]:
 def _largest(group: list[_GroupFace]) -> list[FaceKey]:
     """Of each third of a track the face that is largest and turned away least."""
     parts = np.array_split(np.arange(len(group)), min(LOOKED_AT, len(group)))
-    return [max((group[place] for place in part), key=lambda face: face.width)[:2] for part in parts]
+    return [max((group[place] for place in part), key=lambda face: face.width)[:2]
+            for part in parts]

@@ -17,7 +17,7 @@ import numpy as np
 from lib.alignments.store import AlignmentStore, StoredFace, default_store
 from lib.errors import FaceswapError, UsageError
 from lib.faces.geometry import crop, crop_matrix, invert, upsampled
-from lib.facesets.folder import FaceFile
+from lib.facesets.face_file import FaceFile
 from lib.files.reading import as_json
 from lib.media.base import FrameSource
 from lib.options import REQUIRED

@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.alignments.store import AlignmentStore, StoredFace
 from lib.errors import FaceswapError
-from lib.facesets.folder import read_origin
+from lib.facesets.face_file import read_origin
 from lib.system.progress import progress
 
 FaceKey = tuple[int, int]  # frame and number

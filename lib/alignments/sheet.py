@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from lib.alignments.store import AlignmentStore
-from lib.facesets.folder import FaceFolder, Origin, read_face
+from lib.facesets.face_file import Origin, read_face
+from lib.facesets.folder import FaceFolder
 from lib.media.pictures import contact_sheet, picture_file
 from lib.media.pictures.contact_sheet import resized, text_line
 from lib.sampling import evenly

@@ -13,7 +13,7 @@ from lib.alignments.smoothing import smoothed
 from lib.alignments.store import AlignmentStore, StoredFace
 from lib.alignments.tracks import Track, between, cuts, drawing, gaps, link, split
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE, crop
-from lib.facesets.cutting import Cut
+from lib.facesets.folder import FaceCropper
 from lib.media.base import FrameSource
 from lib.plugin import Aligner
 from lib.types import AlignedFace, Detection, Face, Frame
@@ -31,7 +31,7 @@ PIECE, MARGIN = 1000, 30
 
 
 def follow(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool | None,
-           cut: Cut) -> list[int]:
+           cropper: FaceCropper) -> list[int]:
     """Tracks and smoothed landmarks of all faces of the store, if they are not what they should be
     yet.
 
@@ -44,7 +44,7 @@ def follow(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth:
     if source.files and not smooth and state.smooth is None or (state.smooth,
                                                                 state.followed) == (smooth, frames):
         return []
-    filled = track(source, store, aligner, smooth, cut)
+    filled = track(source, store, aligner, smooth, cropper)
     store.update(smooth=smooth, followed=frames)
     return filled
 
@@ -58,16 +58,16 @@ def steady(store: AlignmentStore, smooth: bool) -> None:
 
 
 def track(source: FrameSource, store: AlignmentStore, aligner: Aligner, smooth: bool,
-          cut: Cut) -> list[int]:
+          cropper: FaceCropper) -> list[int]:
     """Links the store's faces through time, fills in those missed within a track, and smooths their
     landmarks.
 
     Reads the store alone, but for the frames around faces that were missed; writes these with
-    `cut`, if it has a sink, and returns the frame of each.
+    `cropper`, if it has a sink, and returns the frame of each.
     """
     shots = cuts(store.looks())
     tracks = link(store.boxes(), shots)
-    filled, strangers = _Filling(source, store, aligner, cut).fill(tracks)
+    filled, strangers = _Filling(source, store, aligner, cropper).fill(tracks)
     if filled:
         tracks = link(store.boxes(), shots)
     parts = [part for whole in tracks for part in split(whole, strangers)]
@@ -137,17 +137,19 @@ class _Gap:
         turned away, does not.
         """
         before, *between, after = self.drawings
-        return [missed for missed, drawn in zip(self.missed, between) if max(drawn @ before, drawn @ after) >= FACE_THERE]
+        return [missed for missed, drawn in zip(self.missed, between)
+                if max(drawn @ before, drawn @ after) >= FACE_THERE]
 
 
 @dataclass
 class _Filling:
-    """Adds the faces that were missed between two frames of a track, where the frames between were searched."""
+    """Adds the faces that were missed between two frames of a track, where the frames between were
+    searched."""
 
     source: FrameSource
     store: AlignmentStore
     aligner: Aligner
-    cut: Cut
+    cropper: FaceCropper
     filled: list[int] = field(default_factory=list)  # the frame of each face that was added
     # (frame, number) of faces that are not the one before the gap
     strangers: set[tuple[int, int]] = field(default_factory=set)
@@ -180,7 +182,7 @@ class _Filling:
         gap.drawings.append(drawing(crop(frame.image, face, DRAWN).image))
         if frame.index not in (gap.first, gap.last):
             empty = Frame(frame.index, NO_IMAGE, frame.name, frame.time)
-            gap.missed.append((empty, face, self.cut.crop(frame.image, face)))
+            gap.missed.append((empty, face, self.cropper.crop(frame.image, face)))
         elif frame.index == gap.last and gap.is_one_face():
             self._add(gap)
         elif frame.index == gap.last:
@@ -190,9 +192,9 @@ class _Filling:
         for frame, face, aligned in gap.believed():
             number = self.store.add_face(frame.index, StoredFace(face, filled=True))
             self.filled.append(frame.index)
-            if self.cut.sink:
-                self.cut.write(self.source, frame, number, aligned)
-                self.store.add_written(self.cut.sink.path, frame.index, [number])
+            if self.cropper.sink:
+                self.cropper.write(self.source, frame, number, aligned)
+                self.store.add_written(self.cropper.sink.path, frame.index, [number])
 
 
 def _between(image: np.ndarray, aligner: Aligner, before: Face, after: Face, share: float) -> Face:

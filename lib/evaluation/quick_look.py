@@ -12,7 +12,7 @@ from lib.evaluation.held_out import in_crop
 from lib.evaluation.sets import light_of
 from lib.faces import glasses, traits
 from lib.faces.hair import removal
-from lib.facesets.folder import FaceFile
+from lib.facesets.face_file import FaceFile
 from lib.sampling import evenly
 from lib.swapping.composite import Compositor
 from lib.swapping.exemplars import bank as banks

@@ -1,4 +1,4 @@
-"""Whose face it is: faces of people from face sets, footage or pictures, and their mean identity embeddings."""
+"""Faces of people, from face sets, footage or pictures, and their mean identity embeddings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.faces.geometry import crop
-from lib.facesets.folder import is_face_folder, list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import is_face_folder, list_faces
 from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS, natural_key
 from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
@@ -20,21 +21,23 @@ from lib.sampling import evenly
 from lib.types import AlignedFace, Face, Frame
 
 logger = logging.getLogger(__name__)
-LOOKED_AT = 24  # faces of a person: enough for a steady mean
+AVERAGED = 24  # faces of a person: enough for a steady mean
 
 
 @dataclass(frozen=True)
 class NamedFace:
-    """A face and where it is from: the file's or picture's name, or "frame 12" of a video."""
+    """A face and where it is from: the name of the file or picture, or "frame 12" of a video (from 1)."""
 
     name: str
     aligned: AlignedFace
 
 
-def reference_faces(path: Path, detector: Detector, aligner: Aligner, most: int | None = None) -> Iterator[NamedFace]:
-    """The faces of a face folder; or of a video, a folder of pictures or a picture, the largest of each frame.
+def reference_faces(path: Path, detector: Detector, aligner: Aligner, most: int | None = None
+                    ) -> Iterator[NamedFace]:
+    """The faces of a face folder; or of a video, folder of pictures or picture the largest of each
+    frame.
 
-    Up to `most` files or frames are looked at, evenly spread; all where it is None.
+    Reads up to `most` files or frames, evenly spread; all for None.
     """
     if path.is_dir() and is_face_folder(path):
         for file in evenly(list_faces(path), most):
@@ -42,38 +45,49 @@ def reference_faces(path: Path, detector: Detector, aligner: Aligner, most: int 
         return
     detector, source = detector.resolve(None), open_source(path)
     for frame in _frames(source, most):
-        found = _largest(frame, detector, aligner)
-        if found is not None:
-            yield NamedFace(frame.name or f"frame {frame.index + 1}", found)
+        aligned = _largest(frame, detector, aligner)
+        if aligned is not None:
+            yield NamedFace(frame.name or f"frame {frame.index + 1}", aligned)
     for loss in source.losses:
         logger.warning("Incomplete input: %s", loss)
 
 
-def mean_embedding(path: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> np.ndarray:
-    """(D,) float32: the mean over up to LOOKED_AT faces of what `reference_faces` takes. Raises FaceswapError where there is no face."""
-    faces = [one.aligned for one in reference_faces(path, detector, aligner, LOOKED_AT)]
+def mean_embedding(path: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer
+                   ) -> np.ndarray:
+    """(D,) float32: mean embedding of up to AVERAGED faces that `reference_faces` reads.
+
+    Raises FaceswapError where there is no face.
+    """
+    faces = [face.aligned for face in reference_faces(path, detector, aligner, AVERAGED)]
     if not faces:
-        raise FaceswapError(f"No faces found in {path}. Name footage, pictures or extracted faces of one person.")
+        raise FaceswapError(f"No faces found in {path}. Name footage, pictures or extracted faces of "
+                            "one person.")
     return recognizer.embed(faces).mean(0)
 
 
-def gallery_embeddings(folder: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer) -> dict[str, np.ndarray]:
-    """Mean embeddings by name: each subfolder, picture or video in `folder` is a person. Raises FaceswapError if there are none."""
+def gallery_embeddings(folder: Path, detector: Detector, aligner: Aligner, recognizer: Recognizer
+                       ) -> dict[str, np.ndarray]:
+    """Mean embeddings (D,) float32 by name: each subfolder, picture or video in `folder` shows a
+    person. Raises FaceswapError if there are none."""
     if not folder.is_dir():
-        raise FaceswapError(f"{folder} is not a folder. A gallery is a folder with a picture, a video or a folder of each person.")
-    people = [path for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)) if not path.name.startswith(".")
-              and (path.is_dir() or path.suffix.lower() in PICTURE_ENDINGS | VIDEO_ENDINGS)]
-    if not people:
-        raise FaceswapError(f"The gallery {folder} is empty. Put a picture, a video or a folder of each person into it.")
-    found = {}
-    for path in people:
+        raise FaceswapError(f"{folder} is not a folder. A gallery is a folder with a picture, a "
+                            "video or a folder of each person.")
+    endings = PICTURE_ENDINGS | VIDEO_ENDINGS
+    paths = [path for path in folder.iterdir() if not path.name.startswith(".")
+             and (path.is_dir() or path.suffix.lower() in endings)]
+    if not paths:
+        raise FaceswapError(f"The gallery {folder} is empty. Put a picture, a video or a folder of "
+                            "each person into it.")
+    embeddings = {}
+    for path in sorted(paths, key=lambda path: natural_key(path.name)):
         try:
-            found[f"gallery/{path.name}"] = mean_embedding(path, detector, aligner, recognizer)
+            name = f"gallery/{path.name}"
+            embeddings[name] = mean_embedding(path, detector, aligner, recognizer)
         except FaceswapError as error:
             logger.warning("Left out of the gallery: %s", error)
-    if not found:
+    if not embeddings:
         raise FaceswapError(f"Nobody in the gallery {folder} shows a face.")
-    return found
+    return embeddings
 
 
 def _frames(source: FrameSource, most: int | None) -> Iterator[Frame]:
@@ -88,5 +102,6 @@ def _largest(frame: Frame, detector: Detector, aligner: Aligner) -> AlignedFace 
     detections = detector.detect([frame.image])[0]
     if not detections:
         return None
-    largest = max(detections, key=lambda found: found.box[2] - found.box[0])
-    return crop(frame.image, Face(largest, aligner.align([frame.image], [largest.box[None]])[0][0]))
+    largest = max(detections, key=lambda detection: detection.box[2] - detection.box[0])
+    landmarks = aligner.align([frame.image], [largest.box[None]])[0][0]
+    return crop(frame.image, Face(largest, landmarks))

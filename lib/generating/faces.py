@@ -12,7 +12,7 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.faces.finding import find
 from lib.faces.geometry import crop
-from lib.facesets import packed
+from lib.facesets.face_set import is_face_set, read_faces
 from lib.generating.generator import Generator
 from lib.plugin import Aligner, Detector, Recognizer
 from lib.system import device
@@ -76,9 +76,9 @@ def read_training_faces(folders: Iterable[Path]) -> list[AlignedFace]:
     """All faces of these face sets. Raises FaceswapError where one is missing or no face set."""
     faces: list[AlignedFace] = []
     for folder in folders:
-        if not folder.exists() or not packed.is_face_set(folder):
+        if not folder.exists() or not is_face_set(folder):
             problem = "holds none" if folder.exists() else "is gone"
             raise FaceswapError(f"{folder}, whose faces the model was trained on, {problem}. Say "
                                 "where they are with --against FOLDER.")
-        faces += [file.aligned for file in packed.read_faces(folder, device.cores())]
+        faces += [file.aligned for file in read_faces(folder, device.cores())]
     return faces

@@ -21,7 +21,7 @@ from lib.alignments.same_film import changed_frames
 from lib.alignments.sources import ChangedPictures, check_source, source_identity
 from lib.alignments.store import AlignmentStore, StoredFace, default_store, new_store
 from lib.errors import FaceswapError, UsageError
-from lib.facesets.cutting import Cut
+from lib.facesets.folder import FaceCropper
 from lib.files.names import same_path
 from lib.media.base import FrameSource
 from lib.media.endpoints.sink import writer_for
@@ -314,7 +314,7 @@ def merge(settings: AlignmentsSettings) -> Merged:
         if source:
             aligner = store.state.aligner or PluginRecord("dlib68")
             tracking.follow(source, store, ALIGNERS.create(aligner.name, **aligner.options),
-                            joined.smooth, Cut())
+                            joined.smooth, FaceCropper())
             store.update(source=source_identity(source))
         faces, _, frames = store.counts()
     return Merged(joined, faces, frames)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.errors import FaceswapError, UsageError
-from lib.facesets import packed
-from lib.facesets.packed import Packing
+from lib.facesets.face_set import is_face_set, read_faces
+from lib.facesets.packing import Packing, pack, unpack
 from lib.files.names import same_path
 from lib.options import option
 from lib.settings import Settings
@@ -66,13 +66,13 @@ def faces(settings: FacesSettings) -> FacesResult:
     _check_usage(settings)
     threads = device.cores()
     if settings.action == "pack":
-        packing = packed.pack(settings.input, settings.output, bool(settings.compress),
+        packing = pack(settings.input, settings.output, bool(settings.compress),
                               bool(settings.skip_damaged), threads)
         return FacesResult(packing, tuple(
             path.name for folder in settings.input for path in sorted(folder.iterdir())
             if path.is_file() and path.suffix.lower() != ".png" and not path.name.startswith(".")))
     if settings.action == "unpack":
-        return FacesResult(unpacked=packed.unpack(settings.input[0], settings.output, threads))
+        return FacesResult(unpacked=unpack(settings.input[0], settings.output, threads))
     return FacesResult(reports=tuple(_report(path, threads) for path in settings.input))
 
 
@@ -93,10 +93,10 @@ def _check_usage(settings: FacesSettings) -> None:
 
 
 def _report(path: Path, threads: int) -> FaceSetReport:
-    if not packed.is_face_set(path):
+    if not is_face_set(path):
         raise FaceswapError(f"{path} holds no faces from extract. "
                             "Name a face folder or a packed face set.")
-    files = packed.read_faces(path, threads)
+    files = read_faces(path, threads)
     kinds = sorted({f"{file.coverage}, {file.size} pixels" for file in files})
     sources = {file.origin.source for file in files}
     return FaceSetReport(path, len(files), tuple(kinds), len(sources),

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError, UsageError
-from lib.facesets.folder import FaceFile, NotAFace, list_faces, read_face
+from lib.facesets.face_file import FaceFile, NotAFace, read_face
+from lib.facesets.folder import list_faces
 from lib.facesets.sorting import moves
 from lib.facesets.sorting.moves import LOG, Move, Undo
 from lib.facesets.sorting.order import Group, SortedFace, arrange, measure

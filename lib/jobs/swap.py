@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lib.errors import FaceswapError, UsageError
 from lib.evaluation.quick_look import look_ahead
-from lib.facesets.packed import read_faces
+from lib.facesets.face_set import read_faces
 from lib.files.names import PICTURE_ENDINGS, VIDEO_FORMATS, same_path
 from lib.files.writing import disk_errors
 from lib.jobs.convert.job import convert, marking_for, open_sink

@@ -29,8 +29,7 @@ from lib.alignments.store import AlignmentStore
 from lib.alignments.tracks import look
 from lib.errors import DONE, FaceswapError
 from lib.faces.finding import find
-from lib.facesets.cutting import Cut
-from lib.facesets.folder import FaceFolder
+from lib.facesets.folder import FaceCropper, FaceFolder
 from lib.jobs.bench import BenchSettings, Figure
 from lib.media.endpoints.sample_clips import MovingCamera, astronaut
 from lib.media.endpoints.source import open_source
@@ -94,7 +93,7 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
     core, then the real thing.
     """
     detector, aligner, masker = DETECTORS.create("auto").resolve(None), ALIGNERS.create("dlib68"), MASKERS.create("hull")
-    source, cut = open_source(video, exact=False), Cut(FaceFolder(folder / "alone"))
+    source, cropper = open_source(video, exact=False), FaceCropper(FaceFolder(folder / "alone"))
     with opencv_on_one_thread():
         find([next(iter(source)).image], detector, aligner)  # the first call takes memory
         began, count = time.process_time(), 0  # of all threads: the video decoder has its own
@@ -103,8 +102,8 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
             for frame, faces in zip(batch, find([frame.image for frame in batch], detector,
                                                 aligner)):
                 for number, face in enumerate(faces):
-                    aligned = cut.crop(frame.image, face)
-                    cut.write(source, frame, number, aligned)
+                    aligned = cropper.crop(frame.image, face)
+                    cropper.write(source, frame, number, aligned)
                     masks(frame.image, face, [masker], aligned)
                 look(frame.image)
                 count += 1

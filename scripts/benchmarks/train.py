@@ -252,8 +252,9 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
     from lib.alignments.extraction.extract import extract_faces
     from lib.alignments.extraction.setup import ExtractionSetup
     from lib.alignments.store import AlignmentStore
-    from lib.facesets import packed
-    from lib.facesets.folder import FaceFolder, crop_landmarks
+    from lib.facesets import face_set
+    from lib.facesets.face_file import crop_landmarks
+    from lib.facesets.folder import FaceFolder
     from lib.media.endpoints.sample_clips import MovingCamera, admiral, astronaut
     from lib.plugin import ALIGNERS, DETECTORS
     from lib.training.batches.faces import Faces
@@ -268,7 +269,7 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
                                   ExtractionSetup(lambda: DETECTORS.create("hog"),
                                                   lambda: ALIGNERS.create("dlib68"),
                                                   sink=FaceFolder(path)))
-            files = packed.read_faces(path, device.cores())
+            files = face_set.read_faces(path, device.cores())
             faces[identity] = Faces([file.image for file in files], crop_landmarks(files),
                                     files[0].coverage, model.size, model.coverage, model.taught)
     return faces

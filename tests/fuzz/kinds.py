@@ -208,7 +208,8 @@ def jpeg_segments(data: bytes, chance: random.Random) -> bytes:
 class Faces(Files):
     def write(self, folder: Path) -> list[Path]:
         from lib.faces.geometry import crop
-        from lib.facesets.folder import Origin, write_face
+        from lib.facesets.face_file import Origin
+        from lib.facesets.folder import write_face
 
         frame = np.ascontiguousarray(np.tile(picture(), (3, 3, 1)))
         face = Face(Detection(np.float32([20, 20, 120, 120]), 0.9), landmarks())
@@ -230,17 +231,17 @@ class Faces(Files):
         )
 
     def use(self, folder: Path) -> None:
-        from lib.facesets import folder as faces
-        from lib.facesets import packed
+        from lib.facesets import face_file, face_set, packing
+        from lib.facesets.folder import is_face_folder
 
         path = self.one(folder)
-        faces.is_face_folder(folder)
-        faces.read_origin(path)
-        face = faces.read_face(path)
-        face.seen(32, "full")
+        is_face_folder(folder)
+        face_file.read_origin(path)
+        face = face_file.read_face(path)
+        face.recrop(32, "full")
         assert face.landmarks.shape == (68, 2)
-        packed.pack([folder], folder / "x.h5")
-        packed.read_faces(folder / "x.h5", 1)
+        packing.pack([folder], folder / "x.h5")
+        face_set.read_faces(folder / "x.h5", 1)
 
 
 class Stores(Kind):
@@ -409,12 +410,12 @@ class Stores(Kind):
 
 class Packed(Kind):
     def __init__(self, folder: Path):
-        from lib.facesets import packed
+        from lib.facesets import packing
 
         faces = Faces(folder / "faces") if (folder / "faces").mkdir() is None else None
         assert faces
-        packed.pack([folder / "faces"], folder / "x.h5")
-        packed.pack([folder / "faces"], folder / "y.h5", compress=True)
+        packing.pack([folder / "faces"], folder / "x.h5")
+        packing.pack([folder / "faces"], folder / "y.h5", compress=True)
         self.bases = [folder / "x.h5", folder / "y.h5"]
 
     def make(self, chance: random.Random, folder: Path) -> None:
@@ -426,11 +427,11 @@ class Packed(Kind):
             hdf5_changed(path, chance)
 
     def use(self, folder: Path) -> None:
-        from lib.facesets import packed
+        from lib.facesets import face_set, packing
 
         path = folder / "x.h5"
-        packed.read_faces(path, 1)
-        packed.unpack(path, folder / "out")
+        face_set.read_faces(path, 1)
+        packing.unpack(path, folder / "out")
 
 
 def hdf5_changed(path: Path, chance: random.Random) -> None:

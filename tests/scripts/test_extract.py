@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from lib.alignments.store import AlignmentStore
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.media.endpoints.sample_clips import MovingCamera
 from lib.media.endpoints.sample_clips import astronaut as astronaut_portrait
 from lib.media.pictures import picture_file

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.facesets import packed
+from lib.facesets import face_set, packing
 from lib.facesets.folder import list_faces
 from tests.leftovers import unfinished
 
@@ -82,7 +82,7 @@ def many(many_faces, tmp_path_factory) -> Path:
 def test_broken_off_while_packing_nothing_half_made_has_the_name(faceswap, face_folders, many, tmp_path, number, before):
     path = tmp_path / "x.h5"
     if before:
-        packed.pack([face_folders["a"]], path)
+        packing.pack([face_folders["a"]], path)
     arguments = "faces", "pack", "-i", many, "-o", path
     run = subprocess.Popen([sys.executable, str(ROOT / "faceswap.py"), *map(str, arguments)], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 600
@@ -92,7 +92,7 @@ def test_broken_off_while_packing_nothing_half_made_has_the_name(faceswap, face_
     _, said = run.communicate(timeout=600)
     assert run.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130) and b"Traceback" not in said
     assert bool(unfinished(tmp_path)) == (number == signal.SIGKILL)
-    assert path.exists() == before and (not before or len(packed.face_names(path)) == 12)
+    assert path.exists() == before and (not before or len(face_set.face_names(path)) == 12)
     faceswap(*arguments)
-    assert len(packed.face_names(path)) == MANY
+    assert len(face_set.face_names(path)) == MANY
     assert [one.name for one in tmp_path.iterdir()] == ["x.h5"]

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
 from lib.provenance.reading import INTACT, UNMARKED, provenance_of

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from lib.faces.traits import width
-from lib.facesets.folder import list_faces, read_face, write_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces, write_face
 from lib.facesets.sorting.moves import MARK
 from lib.files.writing import part_beside
 from lib.media.pictures import picture_file

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from lib.faces.geometry import crop_matrix
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.media.pictures import picture_file
 from lib.provenance.reading import provenance_of
 

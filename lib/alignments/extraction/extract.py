@@ -23,8 +23,7 @@ from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
 from lib.faces.finding import OFF
 from lib.faces.likeness import PeopleFilter
-from lib.facesets.cutting import Cut
-from lib.facesets.folder import FaceFolder
+from lib.facesets.folder import FaceCropper, FaceFolder
 from lib.files.reading import as_json
 from lib.media.base import FrameSource
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS, Aligner, Detector, Plugin
@@ -51,19 +50,19 @@ def extract_faces(source: FrameSource, store: AlignmentStore, setup: ExtractionS
     masking.begin(store, setup.maskers)
 
     # Each frame by itself. Of chosen people, faces are written when all frames are known.
-    cut = setup.cut
-    without_sink = replace(cut, sink=None)
-    first = _search_frames(source, store, setup, search, without_sink if people else cut)
+    cropper = setup.cropper
+    without_sink = replace(cropper, sink=None)
+    first = _search_frames(source, store, setup, search, without_sink if people else cropper)
     written = first.written
     # What needs all frames
     if not setup.shard:
         with setup.stages("tracks"):
             filled = tracking.follow(source, store, search.aligner, setup.smooth,
-                                     without_sink if people else cut)
+                                     without_sink if people else cropper)
         with setup.stages("people"):
             _recognize(source, store, setup, people)
         if people and setup.sink or filled and setup.maskers:
-            written += _search_frames(source, store, setup, search, cut).written
+            written += _search_frames(source, store, setup, search, cropper).written
         written += len(filled) if setup.sink and not people else 0
 
     detector = store.state.detector
@@ -101,7 +100,8 @@ class _Search:
 
     @classmethod
     def begin(cls, store: AlignmentStore, setup: ExtractionSetup) -> _Search:
-        """Raises FaceswapError where `setup` asks for something else than the store was begun with."""
+        """Raises FaceswapError where `setup` asks for something else than the store was begun
+        with."""
         state = store.state
         min_face = (state.min_face or 0) if setup.min_face is None else setup.min_face
         rotate = (state.rotate or ()) if setup.rotate is None else tuple(setup.rotate)
@@ -139,9 +139,9 @@ class _Searched:
 
 
 def _search_frames(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup,
-                   search: _Search, cut: Cut) -> _Searched:
+                   search: _Search, cropper: FaceCropper) -> _Searched:
     """Searches what is not searched, and masks and writes what is not masked or written."""
-    plan = make_plan(source, store, setup, cut.sink)
+    plan = make_plan(source, store, setup, cropper.sink)
     if not plan.segments:
         return _Searched()
     detector = search.resolved(source, store)
@@ -149,15 +149,15 @@ def _search_frames(source: FrameSource, store: AlignmentStore, setup: Extraction
         logger.info("Finding faces in %s with %s.", os.path.basename(os.path.abspath(source.path)),
                     DETECTORS.name_of(detector))
 
-    work = FrameWork(source, cut, setup.maskers, search.min_face, search.rotate, setup.stages)
+    work = FrameWork(source, cropper, setup.maskers, search.min_face, search.rotate, setup.stages)
     losses: list[str] = []
-    jobs = _jobs(source, store, plan, setup.every, bool(cut.sink), losses)
+    jobs = _jobs(source, store, plan, setup.every, bool(cropper.sink), losses)
     results = work.on_all_cores(jobs, detector, search.aligner, setup.workers)
     searched = written = 0
     for result in progress(results, "extract", plan.total,
                            plan.total - len(plan.needed) if plan.total else 0):
         with setup.stages("store"):
-            written += _store_result(store, result, setup, cut.sink)
+            written += _store_result(store, result, setup, cropper.sink)
         searched += result.job.known is None
 
     state = store.state
@@ -236,7 +236,7 @@ def _recognize(source: FrameSource, store: AlignmentStore, setup: ExtractionSetu
         return
     name = RECOGNIZERS.name_of(recognizer)
     if (state.recognizer, state.recognized, state.people_filter) != (name, frames, people):
-        recognize(source, store, recognizer, setup.cut)
+        recognize(source, store, recognizer, setup.cropper)
         tell_apart(store, recognizer, people)
         store.update(recognizer=name, recognized=frames, people_filter=people)
 

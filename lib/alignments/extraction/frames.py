@@ -16,7 +16,7 @@ from lib.alignments.store import StoredFace
 from lib.faces.finding import find
 from lib.faces.geometry import DEFAULT_COVERAGE
 from lib.faces.quality import is_face
-from lib.facesets.cutting import Cut
+from lib.facesets.folder import FaceCropper
 from lib.media.base import FrameSource
 from lib.plugin import MASKERS, Aligner, Detector, Masker
 from lib.system import device
@@ -52,7 +52,8 @@ class FrameResult:
     @property
     def newly_written(self) -> list[int]:
         """Numbers of the faces that this run wrote."""
-        return [stored.number for stored in self.faces if stored.dropped is None and stored.number not in self.job.written]
+        return [stored.number for stored in self.faces if stored.dropped is None
+                and stored.number not in self.job.written]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class FrameWork:
     """How frames are worked on. Threads share it."""
 
     source: FrameSource
-    cut: Cut
+    cropper: FaceCropper
     maskers: Sequence[Masker]
     min_face: int
     rotate: Sequence[int]
@@ -117,7 +118,7 @@ class FrameWork:
         """
         job, faces = result.job, result.faces
         if job.frame.name and job.written is not None and not job.written:
-            self.cut.take_away(self.source, job.frame,
+            self.cropper.remove_others(self.source, job.frame,
                                {stored.number for stored in faces if not stored.dropped})
         for place, stored in enumerate(faces):
             if stored.dropped:
@@ -130,15 +131,15 @@ class FrameWork:
             if missing:
                 with self.stages("mask"):
                     masks = masking.masks(job.frame.image, stored.fitted, missing,
-                                          aligned if self.cut.coverage == DEFAULT_COVERAGE
+                                          aligned if self.cropper.coverage == DEFAULT_COVERAGE
                                           else None)
                 faces[place] = replace(stored, masks=stored.masks | masks)
 
     def _written(self, frame: Frame, stored: StoredFace) -> AlignedFace:
         with self.stages("crop"):
-            aligned = self.cut.crop(frame.image, stored.fitted)
+            aligned = self.cropper.crop(frame.image, stored.fitted)
         with self.stages("write"):
-            self.cut.write(self.source, frame, stored.number, aligned)
+            self.cropper.write(self.source, frame, stored.number, aligned)
         return aligned
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE
 from lib.faces.likeness import PeopleFilter
-from lib.facesets.cutting import Cut
-from lib.facesets.folder import FaceFolder
+from lib.facesets.folder import FaceCropper, FaceFolder
 from lib.plugin import Aligner, Detector, Masker, Recognizer
 from lib.system.profile import Stages
 from lib.types import Shard
@@ -45,8 +44,8 @@ class ExtractionSetup:
     stages: Stages = field(default_factory=Stages)  # measures the time of each stage
 
     @property
-    def cut(self) -> Cut:
-        return Cut(self.sink, self.size, self.coverage)
+    def cropper(self) -> FaceCropper:
+        return FaceCropper(self.sink, self.size, self.coverage)
 
 
 @dataclass(frozen=True)

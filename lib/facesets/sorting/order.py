@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.faces.masks import inner_skin
 from lib.faces.traits import blur, openings, roll, width, yaw_pitch
-from lib.facesets.folder import FaceFile, Origin
+from lib.facesets.face_file import FaceFile, Origin
 from lib.facesets.sorting.clusters import chain, clusters, people
 
 BINS = 32  # of a histogram's channel

@@ -20,7 +20,7 @@ from lib.errors import FaceswapError
 from lib.faces.geometry import crop
 from lib.faces.likeness import PeopleFilter, likeness
 from lib.faces.quality import is_face
-from lib.facesets.cutting import Cut
+from lib.facesets.folder import FaceCropper
 from lib.jobs.convert.settings import ConvertSettings
 from lib.media.base import FrameSource
 from lib.plugin import DEFAULT_RECOGNIZER, RECOGNIZERS, Recognizer
@@ -84,7 +84,7 @@ def similar_to(settings: ConvertSettings, source: FrameSource, store: AlignmentS
     kept, dropped = (embeddings_of(paths, settings.create("detector"), settings.create("aligner"), recognizer)
                      for paths in (keep, drop))
     with AlignmentStore.open(store.path) as writable:
-        recognize(source, writable, recognizer, Cut())
+        recognize(source, writable, recognizer, FaceCropper())
         people = PeopleFilter(kept, dropped, threshold=settings.ref_threshold)
         similar = faces_of_people(writable, recognizer, people)
     if not similar:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.facesets.folder import Origin, write_face
+from lib.facesets.face_file import Origin
+from lib.facesets.folder import write_face
 from lib.generating.faces import draw_aligned, embed_all
 from lib.generating.identities import GeneratedFace, choose_people, draw_person, likeness_within
 from lib.jobs.generate.session import Session

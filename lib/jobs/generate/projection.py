@@ -11,7 +11,8 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.faces.geometry import crop
 from lib.faces.likeness import likeness
-from lib.facesets.folder import is_face_folder, list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import is_face_folder, list_faces
 from lib.facesets.references import reference_faces
 from lib.generating.faces import find_face
 from lib.jobs.generate.session import Session

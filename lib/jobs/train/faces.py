@@ -19,8 +19,9 @@ from lib.errors import FaceswapError
 from lib.evaluation import held_out
 from lib.faces.geometry import COVERAGES
 from lib.facesets import folder as face_folders
-from lib.facesets import packed
-from lib.facesets.folder import FaceFile, crop_landmarks, stem_of
+from lib.facesets.face_file import FaceFile, crop_landmarks
+from lib.facesets.face_set import is_face_set, read_faces
+from lib.facesets.folder import stem_of
 from lib.jobs.train.settings import TrainSettings
 from lib.media.endpoints.source import open_source
 from lib.system import device
@@ -79,7 +80,7 @@ def read_inputs(settings: TrainSettings, model: FaceModel, whole_pictures: bool)
 
 def _face_folder(path: Path, extracted: Path, settings: TrainSettings) -> Path:
     """`path` if it holds aligned faces; else `extracted`, with those of the video or pictures."""
-    if packed.is_face_set(path):
+    if is_face_set(path):
         return path
     if program := face_folders.foreign_faces(path):
         raise FaceswapError(f"{path} holds face pictures of {program}, whose metadata is not read. "
@@ -101,7 +102,7 @@ def _face_folder(path: Path, extracted: Path, settings: TrainSettings) -> Path:
 
 def _read_faces(folder: Path, coverage: str) -> list[FaceFile]:
     """The faces of `folder`. Raises FaceswapError where they show less than `coverage`."""
-    files = packed.read_faces(folder, device.cores())
+    files = read_faces(folder, device.cores())
     kinds = {file.coverage for file in files}
     if len(kinds) > 1:
         raise FaceswapError(f"{folder} mixes faces of different coverage "

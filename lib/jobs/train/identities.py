@@ -12,7 +12,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.faces.likeness import likeness
-from lib.facesets.folder import FaceFile
+from lib.facesets.face_file import FaceFile
 from lib.files.writing import write_json
 from lib.jobs.train.description import Description
 from lib.jobs.train.faces import InputSets, files_of

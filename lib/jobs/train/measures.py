@@ -13,7 +13,7 @@ from lib.evaluation import held_out
 from lib.evaluation.detail import PICTURES, PartsOfB
 from lib.evaluation.frames import Kit
 from lib.evaluation.generator_progress import GeneratedFaces
-from lib.facesets.folder import FaceFile
+from lib.facesets.face_file import FaceFile
 from lib.jobs.shared.compositing import compositor_of, eyes_of
 from lib.jobs.shared.options import CompositingOptions
 from lib.jobs.train.identities import read_means

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import FaceswapError
-from lib.facesets.folder import FaceFile
+from lib.facesets.face_file import FaceFile
 from lib.jobs.train import checks, faces
 from lib.jobs.train.description import Description, choose_losses, describe
 from lib.jobs.train.faces import InputSets

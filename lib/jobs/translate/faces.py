@@ -14,7 +14,8 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.faces.geometry import COVERAGES, upsampled
-from lib.facesets.folder import FaceFile, FaceFolder, list_faces, read_face, stem_of
+from lib.facesets.face_file import FaceFile, read_face
+from lib.facesets.folder import FaceFolder, list_faces, stem_of
 from lib.facesets.packed import PackedFaces, is_packed
 from lib.files.names import same_path
 from lib.jobs.translate.settings import TranslateSettings
@@ -75,7 +76,7 @@ class FaceWork(Work):
             raise FaceswapError(f"{stem_of(face.origin)}: it shows a {face.coverage} face, and the model knows "
                                 f"{coverage} ones. Extract the faces with --coverage {coverage}.")
         side = self._translator.size if self._size is None else round(face.size * share)
-        return face.seen(self._size or side, coverage)
+        return face.recrop(self._size or side, coverage)
 
     def _write(self, aligned: AlignedFace, face: FaceFile, original: Path, drawn: np.ndarray) -> None:
         if self._drawer is not None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lib.errors import FaceswapError, UsageError
-from lib.facesets.folder import is_face
-from lib.facesets.packed import is_face_set
+from lib.facesets.face_set import is_face_set
+from lib.facesets.png import is_face
 from lib.jobs.shared.marking import marked, marking_of, option_values
 from lib.jobs.translate.faces import FaceWork
 from lib.jobs.translate.pictures import PictureWork

@@ -35,7 +35,7 @@ from lib.system import device
 from lib.system.parallel import ordered_map
 
 if TYPE_CHECKING:
-    from lib.facesets.folder import FaceFile
+    from lib.facesets.face_file import FaceFile
 
 KIND, FORMAT = "faceswap exemplars", 1
 MOST = 400  # pictures

@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.faces import traits
 from lib.faces.geometry import scale_of
-from lib.facesets.folder import FaceFile, crop_landmarks
+from lib.facesets.face_file import FaceFile, crop_landmarks
 from lib.sampling import evenly
 from lib.training.batches.balance import poses
 

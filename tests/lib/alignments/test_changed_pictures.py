@@ -13,7 +13,8 @@ from lib.alignments.extraction.setup import ExtractionSetup
 from lib.alignments.sources import check_source
 from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError
-from lib.facesets.folder import FaceFolder, list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import FaceFolder, list_faces
 from lib.media.pictures.picture_source import PictureSource
 from lib.plugin import ALIGNERS, DETECTORS
 

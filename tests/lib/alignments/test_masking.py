@@ -13,7 +13,8 @@ from lib.alignments.masking import MaskedFace, StoredMask, masks_of_files, usabl
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError
 from lib.faces.geometry import crop
-from lib.facesets.folder import FaceFolder, list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import FaceFolder, list_faces
 from lib.media.endpoints.source import open_source
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS
 

@@ -7,7 +7,8 @@ import pytest
 
 from lib.evaluation.generator_progress import GeneratedFaces, at_generated_size, mean_aligned
 from lib.evaluation.held_out import score
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.plugin import RECOGNIZERS
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lib.faces import glasses
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.media.endpoints.source import open_source
 from lib.plugin import ALIGNERS, DETECTORS
 

@@ -10,7 +10,8 @@ from PIL import Image, PngImagePlugin
 
 from lib.errors import FaceswapError
 from lib.faces.geometry import MEAN_FACE, crop, transform_points
-from lib.facesets.folder import FaceFolder, ForeignFace, Origin, foreign_faces, is_face_folder, list_faces, read_face, write_face
+from lib.facesets.face_file import ForeignFace, Origin, read_face
+from lib.facesets.folder import FaceFolder, foreign_faces, is_face_folder, list_faces, write_face
 from lib.types import Detection, Face
 
 
@@ -93,7 +94,7 @@ def test_a_scaled_picture_keeps_its_face_where_it_is(aligned, tmp_path, size, kn
     Image.fromarray(aligned.image).resize((size, size)).save(path, pnginfo=written)
     scaled = read_face(path)
     assert scaled.size == size and np.allclose((scaled.landmarks + 0.5) / size, (before.landmarks + 0.5) / 128, atol=0.003)
-    assert np.abs(scaled.seen(96, "half").image.astype(float) - before.seen(96, "half").image).mean() < 8
+    assert np.abs(scaled.recrop(96, "half").image.astype(float) - before.recrop(96, "half").image).mean() < 8
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "128", 10 ** 9, True, None])

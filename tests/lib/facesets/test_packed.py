@@ -16,8 +16,10 @@ import pytest
 from PIL import Image
 
 from lib.errors import FaceswapError
-from lib.facesets import packed
-from lib.facesets.folder import KEYWORD, LARGEST, _chunk, crop_landmarks, list_faces, read_face, write_face, write_png
+from lib.facesets import face_file, face_set, packed, packing
+from lib.facesets.face_file import crop_landmarks, read_face
+from lib.facesets.folder import list_faces, write_face
+from lib.facesets.png import KEYWORD, LARGEST, make_chunk, write_png
 from lib.media.pictures import picture_file
 
 
@@ -35,7 +37,7 @@ def folder(face_folders, tmp_path) -> Path:
 @pytest.fixture
 def whole(face_folders, tmp_path) -> Path:
     """A packed face set of 12 faces of 256 pixels."""
-    packed.pack([face_folders["b"]], tmp_path / "whole.h5")
+    packing.pack([face_folders["b"]], tmp_path / "whole.h5")
     return tmp_path / "whole.h5"
 
 
@@ -45,9 +47,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_what_is_unpacked_is_what_was_packed(folder, tmp_path, compress):
-    done = packed.pack([folder], tmp_path / "x.h5", compress, threads=2)
+    done = packing.pack([folder], tmp_path / "x.h5", compress, threads=2)
     assert done.count == 15 and not done.left_out and done.size == (tmp_path / "x.h5").stat().st_size
-    assert packed.unpack(tmp_path / "x.h5", tmp_path / "out", threads=2) == 15
+    assert packing.unpack(tmp_path / "x.h5", tmp_path / "out", threads=2) == 15
     assert contents(tmp_path / "out") == contents(folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "out", "x.h5"]
 
@@ -55,35 +57,35 @@ def test_what_is_unpacked_is_what_was_packed(folder, tmp_path, compress):
 @pytest.mark.parametrize("earlier", [False, True])
 def test_scaled_pictures_keep_their_faces_where_they_are(folder, tmp_path, earlier):
     """Other programs make face pictures larger and keep their text. Earlier versions packed the matrix of the old size with them."""
-    before = packed.read_faces(folder, 1)
+    before = face_set.read_faces(folder, 1)
     for path, file in zip(list_faces(folder), before):
         text = Image.open(path).text["faceswap"]
         text = text.replace(f'"size": {file.size}, ', "") if earlier else text
         write_png(path, cv2.resize(file.image, (2 * file.size,) * 2), text)
-    packed.pack([folder], tmp_path / "x.h5")
+    packing.pack([folder], tmp_path / "x.h5")
     if earlier:
         with h5py.File(tmp_path / "x.h5", "r+") as file:
             file["numbers"][:, 136:142] = [one.aligned.matrix.ravel() for one in before]
-    for scaled, one in zip(packed.read_faces(tmp_path / "x.h5", 1), before, strict=True):
+    for scaled, one in zip(face_set.read_faces(tmp_path / "x.h5", 1), before, strict=True):
         assert scaled.size == 2 * one.size and np.allclose((scaled.landmarks + 0.5) / 2, one.landmarks + 0.5, atol=0.01)
-    assert packed.unpack(tmp_path / "x.h5", tmp_path / "out") == len(before)
-    for scaled, one in zip(packed.read_faces(tmp_path / "out", 1), before, strict=True):
+    assert packing.unpack(tmp_path / "x.h5", tmp_path / "out") == len(before)
+    for scaled, one in zip(face_set.read_faces(tmp_path / "out", 1), before, strict=True):
         assert np.allclose((scaled.landmarks + 0.5) / 2, one.landmarks + 0.5, atol=0.01)
 
 
 def test_threads_read_what_one_reads(folder, tmp_path):
-    packed.pack([folder], tmp_path / "x.h5", compress=True)
-    alone = [one.aligned.image for one in packed.read_faces(tmp_path / "x.h5", 1)]
+    packing.pack([folder], tmp_path / "x.h5", compress=True)
+    alone = [one.aligned.image for one in face_set.read_faces(tmp_path / "x.h5", 1)]
     for _ in range(100):  # HDF5 has no locks of its own
-        together = [one.aligned.image for one in packed.read_faces(tmp_path / "x.h5", 4)]
+        together = [one.aligned.image for one in face_set.read_faces(tmp_path / "x.h5", 4)]
         assert all(np.array_equal(*pair) for pair in zip(alone, together, strict=True))
 
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_faces_are_read_alike_from_folder_and_file(folder, tmp_path, compress):
-    packed.pack([folder], tmp_path / "x.h5", compress)
-    assert packed.face_names(tmp_path / "x.h5") == packed.face_names(folder) == [path.name for path in list_faces(folder)]
-    here, there = packed.read_faces(folder, 2), packed.read_faces(tmp_path / "x.h5", 2)
+    packing.pack([folder], tmp_path / "x.h5", compress)
+    assert face_set.face_names(tmp_path / "x.h5") == face_set.face_names(folder) == [path.name for path in list_faces(folder)]
+    here, there = face_set.read_faces(folder, 2), face_set.read_faces(tmp_path / "x.h5", 2)
     assert len(here) == len(there) == 15 and sorted({file.size for file in there}) == [96, 256]
     for one, other in zip(here, there):
         assert (one.coverage, one.origin) == (other.coverage, other.origin)
@@ -97,42 +99,42 @@ def test_faces_are_read_alike_from_folder_and_file(folder, tmp_path, compress):
 
 def test_two_folders_make_one_set(face_folders, tmp_path):
     shutil.copytree(face_folders["a"], tmp_path / "again")
-    packed.pack([face_folders["a"], face_folders["b"], tmp_path / "again"], tmp_path / "x.h5")
-    packed.unpack(tmp_path / "x.h5", tmp_path / "out")
+    packing.pack([face_folders["a"], face_folders["b"], tmp_path / "again"], tmp_path / "x.h5")
+    packing.unpack(tmp_path / "x.h5", tmp_path / "out")
     a, b, out = contents(face_folders["a"]), contents(face_folders["b"]), contents(tmp_path / "out")
     assert out == a | b | {name.replace(".png", "-2.png"): data for name, data in a.items()}
 
 
 def test_a_face_that_another_program_saved_keeps_pixels_and_metadata(folder, tmp_path):
     path = list_faces(folder)[0]
-    before, text = packed.read_face_and_text(path)
+    before, text = face_file.read_face_and_text(path)
     _, png = cv2.imencode(".png", cv2.cvtColor(before.image, cv2.COLOR_RGB2BGRA))
     text += " " * 70000  # more than is written at a time
-    path.write_bytes(png[:-12].tobytes() + _chunk(b"tEXt", KEYWORD + text.encode()) + png[-12:].tobytes())
-    packed.pack([folder], tmp_path / "x.h5")
-    packed.unpack(tmp_path / "x.h5", tmp_path / "out")
-    after, said = packed.read_face_and_text(tmp_path / "out" / path.name)
+    path.write_bytes(png[:-12].tobytes() + make_chunk(b"tEXt", KEYWORD + text.encode()) + png[-12:].tobytes())
+    packing.pack([folder], tmp_path / "x.h5")
+    packing.unpack(tmp_path / "x.h5", tmp_path / "out")
+    after, said = face_file.read_face_and_text(tmp_path / "out" / path.name)
     assert said == text and after.origin == before.origin
     np.testing.assert_array_equal(after.image, before.image)
 
 
 def test_a_set_that_is_there_is_packed_anew_and_other_files_are_not(folder, whole, tmp_path):
-    packed.pack([folder], whole)
-    assert len(packed.face_names(whole)) == 15
+    packing.pack([folder], whole)
+    assert len(face_set.face_names(whole)) == 15
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         file["layer"] = np.ones(3)
     (tmp_path / "notes.h5").write_text("mine")
     for other in tmp_path / "weights.h5", tmp_path / "notes.h5":
         before = other.read_bytes()
-        with pytest.raises(FaceswapError, match=f"{other.name} is there already and is no packed face set"):
-            packed.pack([folder], other)
+        with pytest.raises(FaceswapError, match=f"{other.name} exists and is no packed face set"):
+            packing.pack([folder], other)
         assert other.read_bytes() == before
 
 
 def test_too_little_space_is_told_before_the_work(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2 * 10 ** 6))
     with pytest.raises(FaceswapError, match=r"15 faces .* takes 3 MB, and that disk has 2 MB free"):
-        packed.pack([folder], tmp_path / "x.h5")
+        packing.pack([folder], tmp_path / "x.h5")
     assert not list(tmp_path.glob("*.h5*"))
 
 
@@ -144,11 +146,11 @@ def test_what_is_no_face_is_refused_or_left_out(folder, tmp_path, astronaut, spo
     path = list_faces(folder)[4]
     spoil(path, astronaut)
     with pytest.raises(FaceswapError, match=f"{path.name} {answer}.*--skip-damaged"):
-        packed.pack([folder], tmp_path / "x.h5")
+        packing.pack([folder], tmp_path / "x.h5")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces"]
-    done = packed.pack([folder], tmp_path / "x.h5", skip_damaged=True)
+    done = packing.pack([folder], tmp_path / "x.h5", skip_damaged=True)
     assert done.count == 14 and len(done.left_out) == 1 and path.name in str(done.left_out[0])
-    packed.unpack(tmp_path / "x.h5", tmp_path / "out")
+    packing.unpack(tmp_path / "x.h5", tmp_path / "out")
     path.unlink()
     assert contents(tmp_path / "out") == contents(folder)
 
@@ -158,24 +160,24 @@ def test_all_damaged_files_of_a_folder_are_told_at_once(folder, tmp_path):
     for path in spoilt:
         path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(FaceswapError, match=rf"^7 files in .*spoilt are damaged, or no faces: {spoilt[0].name}, .* and 2 more. .*Delete it"):
-        packed.read_faces(tmp_path / "spoilt", 2)
+        face_set.read_faces(tmp_path / "spoilt", 2)
     for path in spoilt[1:]:
         path.unlink()
     with pytest.raises(FaceswapError, match=f"^The face file .*{spoilt[0].name} is damaged"):
-        packed.read_faces(tmp_path / "spoilt", 2)
+        face_set.read_faces(tmp_path / "spoilt", 2)
 
 
 def test_unpacking_goes_on_and_leaves_other_pictures_alone(whole, face_folders, tmp_path):
-    packed.unpack(whole, tmp_path / "out")
+    packing.unpack(whole, tmp_path / "out")
     for path in list_faces(tmp_path / "out")[5:]:
         path.unlink()
-    assert packed.unpack(whole, tmp_path / "out") == 7
+    assert packing.unpack(whole, tmp_path / "out") == 7
     assert contents(tmp_path / "out") == contents(face_folders["b"])
     mine = list_faces(tmp_path / "out")[3]
     shutil.copy(list_faces(tmp_path / "out")[4], mine)
     before = contents(tmp_path / "out")
     with pytest.raises(FaceswapError, match=f"holds other pictures already, such as {mine.name}"):
-        packed.unpack(whole, tmp_path / "out")
+        packing.unpack(whole, tmp_path / "out")
     assert contents(tmp_path / "out") == before
 
 
@@ -233,7 +235,7 @@ def test_a_spoilt_file_is_named(whole, tmp_path, spoil, answer):
     with h5py.File(whole, "r+") as file:
         spoil(file)
     with pytest.raises(FaceswapError, match=answer) as raised:
-        packed.read_faces(whole, 2)
+        face_set.read_faces(whole, 2)
     assert str(whole) in str(raised.value)
 
 
@@ -241,14 +243,14 @@ def test_a_spoilt_file_is_named(whole, tmp_path, spoil, answer):
 def test_a_file_that_is_cut_off_is_damaged(whole, length):
     os.truncate(whole, length if length > 0 else whole.stat().st_size - 1)
     with pytest.raises(FaceswapError, match=f"{whole} is damaged"):
-        packed.read_faces(whole, 2)
+        face_set.read_faces(whole, 2)
 
 
 def test_what_is_no_hdf5_file_is_told(tmp_path):
     (tmp_path / "x.h5").write_text("faces")
     assert not packed.is_packed(tmp_path / "x.h5") and not packed.is_packed(tmp_path / "none.h5")
     with pytest.raises(FaceswapError, match="x.h5 is no packed face set"):
-        packed.read_faces(tmp_path / "x.h5", 1)
+        face_set.read_faces(tmp_path / "x.h5", 1)
 
 
 def test_a_small_file_that_would_fill_the_memory_is_refused(whole, tmp_path):
@@ -263,10 +265,10 @@ def test_a_small_file_that_would_fill_the_memory_is_refused(whole, tmp_path):
         file["numbers"] = np.zeros((count, packed.NUMBERS))
         file.attrs.update({"kind": packed.KIND, "format": packed.FORMAT, "count": count})
     with pytest.raises(FaceswapError, match=r"50000 faces of .*bomb.h5 take 10066\.3 GB of memory"):
-        packed.read_faces(tmp_path / "bomb.h5", 1)
+        face_set.read_faces(tmp_path / "bomb.h5", 1)
 
 
 def test_faces_of_a_mapped_file_are_not_copied(whole):
-    images = [file.image for file in packed.read_faces(whole, 1)]
+    images = [file.image for file in face_set.read_faces(whole, 1)]
     places = [image.__array_interface__["data"][0] for image in images]
     assert not any(image.flags.writeable for image in images) and set(np.diff(places)) == {256 * 256 * 3}

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.nn import backend
 from lib.plugin import MODELS, SCHEDULES
 from lib.training.batches.faces import Faces

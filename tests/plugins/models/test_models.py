@@ -18,7 +18,8 @@ import pytest
 
 from lib.errors import UsageError
 from lib.faces.geometry import crop_matrix, transform_points
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.nn import backend, initial_weights
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS, MODELS
 from lib.swapping.composite import Compositor

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.facesets.sorting import clusters as module
 from lib.facesets.sorting.clusters import chain, clusters, people
 from lib.plugin import RECOGNIZERS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.facesets.folder import Origin
+from lib.facesets.face_file import Origin
 from lib.facesets.sorting import moves
 from lib.facesets.sorting.moves import Move, plain_name
 from lib.facesets.sorting.order import Group, SortedFace

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from lib.faces.geometry import MIRRORED, crop
-from lib.facesets.folder import FaceFile, Origin, list_faces, read_face
+from lib.facesets.face_file import FaceFile, Origin, read_face
+from lib.facesets.folder import list_faces
 from lib.facesets.sorting.order import SCALES, VECTORS, SortedFace, arrange, color_histogram, measure
 from lib.media.endpoints.sample_clips import MovingCamera
 from lib.media.endpoints.sample_clips import astronaut as astronaut_portrait

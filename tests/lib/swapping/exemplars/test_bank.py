@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.swapping.exemplars import bank as banks
 
 

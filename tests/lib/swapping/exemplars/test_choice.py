@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars.choice import choose, costs
 from lib.swapping.exemplars.features import Person, lids_like, openings_of, with_lids

@@ -10,7 +10,8 @@ import pytest
 
 from lib.evaluation.detail import PartsOfB, detail
 from lib.faces.bending import Bend, spread
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.plugin import BLENDERS, COLORS, MASKERS
 from lib.swapping.composite import Compositor, crop_face, network_input
 from lib.swapping.exemplars import bank as banks

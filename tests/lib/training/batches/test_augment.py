@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.nn import backend  # noqa: F401  TensorFlow starts silently
 from lib.plugin import AUGMENTATIONS, Augmenter
 from lib.training.batches import on_device

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lib.faces.pose import HEAD, POINTS, head_rotation, yaw_pitch_roll
-from lib.facesets.folder import crop_landmarks
-from lib.facesets.packed import read_faces
+from lib.facesets.face_file import crop_landmarks
+from lib.facesets.face_set import read_faces
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.training.batches import balance
 

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.facesets.folder import FaceFile, FaceFolder
-from lib.facesets.packed import read_faces
+from lib.facesets.face_file import FaceFile
+from lib.facesets.face_set import read_faces
+from lib.facesets.folder import FaceFolder
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.training.batches.checks import complaints
 

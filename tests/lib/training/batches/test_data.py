@@ -11,7 +11,8 @@ import pytest
 
 from lib.faces import geometry
 from lib.faces.geometry import MIRRORED
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.training.batches.augmentation import CLASSIC, NONE, Augmentation
 from lib.training.batches.batch import Side

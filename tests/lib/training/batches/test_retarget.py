@@ -8,7 +8,8 @@ import pytest
 
 from lib.faces import bending
 from lib.faces.bending import MOST_MOVED, crossed_share
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.plugin import ALIGNERS, DETECTORS
 from lib.training.batches import retarget
 from lib.training.batches.augmentation import Augmentation

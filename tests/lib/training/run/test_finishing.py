@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from test_loop import plan, tiny
 
-from lib.facesets.folder import list_faces, read_face
+from lib.facesets.face_file import read_face
+from lib.facesets.folder import list_faces
 from lib.training.batches.faces import Faces
 from lib.training.model.finishing import GROUP, Finishing
 from lib.training.run import loop

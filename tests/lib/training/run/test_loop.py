@@ -46,7 +46,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def faces(face_folders, model) -> dict[str, Faces]:
-    from lib.facesets.folder import list_faces, read_face
+    from lib.facesets.face_file import read_face
+    from lib.facesets.folder import list_faces
 
     people = {}
     for identity, folder in face_folders.items():
