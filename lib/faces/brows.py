@@ -1,4 +1,4 @@
-"""Brows, found in the picture: landmarks run below raised ones, through thin ones and beside heavy
+"""Brows as the picture shows them: landmarks run below raised ones, through thin ones, beside heavy
 ones.
 """
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
+from lib.faces.geometry import LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
 
-RIGHT_BROW, LEFT_BROW = slice(17, 22), slice(22, 27)
+LEAST_EYE_DISTANCE = 6  # pixels: no brow is seen in a smaller face
 
 # In distances between the eyes
 LOW, HIGH = -0.10, 0.42  # heights above the brow landmarks at which a brow is looked for
@@ -27,7 +27,7 @@ BLUR = 0.02  # sigma
 USUAL, SPREAD = 0.06, 0.16
 
 EDGE = 0.35  # share of a brow's darkness at which it ends
-# Levels by which a brow is darker than the skin above and below it; less is no brow that could be
+# Levels by which a brow is darker than the skin above and below it; less is no brow that can be
 # seen
 FAINT = 6.0
 STEEPEST = 1  # steps of height from one column to the next
@@ -35,22 +35,22 @@ STEEPEST = 1  # steps of height from one column to the next
 
 @dataclass(frozen=True)
 class Brow:
-    """Its lower and upper edge from the nose side of the picture's left to its right, (COLUMNS, 2) float32 each, in pixels."""
+    """A brow's edges, from the picture's left to its right, in pixels."""
 
-    lower: np.ndarray
-    upper: np.ndarray
+    lower: np.ndarray  # (COLUMNS, 2) float32
+    upper: np.ndarray  # (COLUMNS, 2) float32
     darkness: float  # levels by which it is darker than the skin around it
 
     def centre(self, count: int) -> np.ndarray:
-        """(count, 2) float32: places along its middle, from one end of its landmarks to the other."""
+        """(count, 2) float32: places along its middle, between the ends of its landmarks."""
         places = np.linspace(BEYOND, 1 + BEYOND, count) / (1 + 2 * BEYOND) * (COLUMNS - 1)
         middle = (self.lower + self.upper) / 2
-        return np.stack([np.interp(places, np.arange(COLUMNS), middle[:, axis]) for axis in (0, 1)],
-                        1).astype(np.float32)
+        line = [np.interp(places, np.arange(COLUMNS), middle[:, axis]) for axis in (0, 1)]
+        return np.stack(line, 1).astype(np.float32)
 
     @property
     def middle(self) -> np.ndarray:
-        """(2,)."""
+        """(2,) x, y in pixels."""
         return (self.lower.mean(0) + self.upper.mean(0)) / 2
 
     @property
@@ -60,17 +60,18 @@ class Brow:
 
 
 def find_brows(picture: np.ndarray, landmarks: np.ndarray) -> tuple[Brow | None, Brow | None]:
-    """The right and the left brow of a face; None of one that is not to be seen.
+    """The right and the left brow of a face; None for one that cannot be seen.
 
     `picture` (H, W, 3) uint8 RGB; `landmarks` (68, 2) in its pixels.
     """
     points = np.asarray(landmarks, np.float32)
     across = points[LEFT_EYE].mean(0) - points[RIGHT_EYE].mean(0)
-    apart = float(np.linalg.norm(across))
-    if apart < 6:
+    eye_distance = float(np.linalg.norm(across))
+    if eye_distance < LEAST_EYE_DISTANCE:
         return None, None
-    upwards = np.array([across[1], -across[0]], np.float32) / apart
-    return _brow(picture, points[RIGHT_BROW], upwards, apart), _brow(picture, points[LEFT_BROW], upwards, apart)
+    upwards = np.array([across[1], -across[0]], np.float32) / eye_distance
+    return (_find_brow(picture, points[RIGHT_BROW], upwards, eye_distance),
+            _find_brow(picture, points[LEFT_BROW], upwards, eye_distance))
 
 
 def brow_mask(picture: np.ndarray, landmarks: np.ndarray, margin: float = 0.0) -> np.ndarray:
@@ -79,43 +80,49 @@ def brow_mask(picture: np.ndarray, landmarks: np.ndarray, margin: float = 0.0) -
     for brow in find_brows(picture, landmarks):
         if brow is not None:
             cv2.fillPoly(mask, [np.rint(brow.outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    apart = float(np.linalg.norm(landmarks[LEFT_EYE].mean(0) - landmarks[RIGHT_EYE].mean(0)))
-    radius = round(margin * apart)
-    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)) if radius else mask
+    across = landmarks[LEFT_EYE].mean(0) - landmarks[RIGHT_EYE].mean(0)
+    radius = round(margin * float(np.linalg.norm(across)))
+    if not radius:
+        return mask
+    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2))
 
 
-def _brow(picture: np.ndarray, points: np.ndarray, upwards: np.ndarray,
-          apart: float) -> Brow | None:
-    """Along the line of its landmarks `points` (5, 2), the path of places that are darker than what
-    lies below and above them.
+def _find_brow(picture: np.ndarray, points: np.ndarray, upwards: np.ndarray,
+               eye_distance: float) -> Brow | None:
+    """The path, along the line of its landmarks `points` (5, 2), that is darker than what lies
+    below and above it.
     """
+    # The strip of the picture along the landmarks, made straight
     places = np.linspace(-BEYOND, 1 + BEYOND, COLUMNS) * 4
-    line = np.stack([np.polyval(np.polyfit(np.arange(5), points[:, axis], 2), places)
-                     for axis in (0, 1)], 1).astype(np.float32)
-    heights = np.arange(LOW, HIGH, STEP, dtype=np.float32) * apart
+    curves = [np.polyval(np.polyfit(np.arange(5), points[:, axis], 2), places) for axis in (0, 1)]
+    line = np.stack(curves, 1).astype(np.float32)
+    heights = np.arange(LOW, HIGH, STEP, dtype=np.float32) * eye_distance
     strip = line[None] + heights[:, None, None] * upwards  # (heights, COLUMNS, 2)
     low, high = strip.min((0, 1)) - 3, strip.max((0, 1)) + 4
     left, top = np.floor(low).astype(int).clip(0)
     part = picture[top:max(int(high[1]), top + 1), left:max(int(high[0]), left + 1)]
     if min(part.shape[:2]) < 4:
         return None
-    grey = cv2.GaussianBlur(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), (0, 0), max(BLUR * apart, 0.3))
-    places = (strip - (left, top)).astype(np.float32)
-    seen = cv2.remap(grey, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    gray = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+    gray = cv2.GaussianBlur(gray, (0, 0), max(BLUR * eye_distance, 0.3))
+    straight = cv2.remap(gray, (strip - (left, top)).astype(np.float32), None, cv2.INTER_LINEAR,
+                         borderMode=cv2.BORDER_REPLICATE)
+
+    # What is dark there, and most likely the brow
     kernel = np.ones((2 * round(THICKEST / STEP / 2) + 1, 1), np.uint8)
-    dark = cv2.blur(cv2.morphologyEx(seen, cv2.MORPH_BLACKHAT, kernel,
-                                     borderType=cv2.BORDER_REPLICATE), (5, 1)).astype(np.float32)
-    likely = np.exp(-0.5 * np.square((heights / apart - USUAL) / SPREAD))
+    dark = cv2.morphologyEx(straight, cv2.MORPH_BLACKHAT, kernel, borderType=cv2.BORDER_REPLICATE)
+    dark = cv2.blur(dark, (5, 1)).astype(np.float32)
+    likely = np.exp(-0.5 * np.square((heights / eye_distance - USUAL) / SPREAD))
     path = _darkest_path(dark * likely[:, None])
     along = dark[path, np.arange(COLUMNS)]
-    middle = along[COLUMNS // 5:-COLUMNS // 5]
-    darkness = float(np.median(middle))
+    darkness = float(np.median(along[COLUMNS // 5:-COLUMNS // 5]))
     if darkness < FAINT:
         return None
-    lower, upper = _edges(dark, path, EDGE * max(darkness, 1.0))
-    edges = [(line + (heights[0] + rows[:, None] * STEP * apart) * upwards).astype(np.float32)
-             for rows in (lower, upper)]
-    return Brow(*edges, darkness)
+
+    # Its edges, in the picture
+    lower, upper = ((line + (heights[0] + rows[:, None] * STEP * eye_distance) * upwards).astype(
+        np.float32) for rows in _edges(dark, path, EDGE * max(darkness, 1.0)))
+    return Brow(lower, upper, darkness)
 
 
 def _darkest_path(dark: np.ndarray) -> np.ndarray:
@@ -125,7 +132,7 @@ def _darkest_path(dark: np.ndarray) -> np.ndarray:
     total, back = dark[:, 0].copy(), np.zeros(dark.shape, np.int32)
     rows = np.arange(len(dark))
     for column in range(1, dark.shape[1]):
-        best, came = total.copy(), rows.copy()
+        best, previous = total.copy(), rows.copy()
         for step in (-STEEPEST, STEEPEST):
             moved = np.full_like(total, -np.inf)
             if step > 0:
@@ -133,8 +140,8 @@ def _darkest_path(dark: np.ndarray) -> np.ndarray:
             else:
                 moved[:step] = total[-step:]
             better = moved > best
-            best[better], came[better] = moved[better], (rows - step)[better]
-        total, back[:, column] = best + dark[:, column], came
+            best[better], previous[better] = moved[better], (rows - step)[better]
+        total, back[:, column] = best + dark[:, column], previous
     path = [int(total.argmax())]
     for column in range(dark.shape[1] - 1, 0, -1):
         path.append(int(back[path[-1], column]))
@@ -143,16 +150,20 @@ def _darkest_path(dark: np.ndarray) -> np.ndarray:
 
 def _edges(dark: np.ndarray, path: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
     """(COLUMNS,) each: rows at which a brow ends below and above its path."""
-    shortest, longest = LEAST_HALF / STEP, MOST_HALF / STEP
-    ends = []
-    for direction in (-1, 1):
-        reach = np.zeros(len(path))
-        for column, row in enumerate(path):
-            length = 0
-            while length < longest and 0 <= row + direction * (length + 1) < len(dark) and \
-                    dark[row + direction * (length + 1), column] >= least:
-                length += 1
-            reach[column] = max(length, shortest)
-        reach = np.convolve(np.pad(reach, 3, mode="edge"), np.ones(7) / 7, "valid")
-        ends.append(path + direction * reach)
-    return ends[0], ends[1]
+    below, above = (path + direction * _reach(dark, path, direction, least)
+                    for direction in (-1, 1))
+    return below, above
+
+
+def _reach(dark: np.ndarray, path: np.ndarray, direction: int, least: float) -> np.ndarray:
+    """(COLUMNS,) float: for how many rows from `path` on the brow is at least as dark as `least`."""
+    reach = np.zeros(len(path))
+    for column, row in enumerate(path):
+        length = 0
+        while length < MOST_HALF / STEP:
+            following = row + direction * (length + 1)
+            if not 0 <= following < len(dark) or dark[following, column] < least:
+                break
+            length += 1
+        reach[column] = max(length, LEAST_HALF / STEP)
+    return np.convolve(np.pad(reach, 3, mode="edge"), np.ones(7) / 7, "valid")

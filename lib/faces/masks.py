@@ -7,7 +7,17 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lib.faces.geometry import INNER, MEAN_FACE, invert, scale_of, similarity_transform, template_matrix, transform_points
+from lib.faces.geometry import (
+    INNER,
+    LEFT_EYE,
+    MEAN_FACE,
+    RIGHT_EYE,
+    invert,
+    scale_of,
+    similarity_transform,
+    template_matrix,
+    transform_points,
+)
 from lib.types import AlignedFace
 
 BROWS = slice(17, 27)
@@ -31,15 +41,16 @@ def with_whole_brows(landmarks: np.ndarray) -> np.ndarray:
     """(68, 2) float64: `landmarks` with the brow points above the brows."""
     points = np.asarray(landmarks, np.float64).copy()
     upwards = points[BROWS].mean(0) - points[EYES].mean(0)
-    between = np.linalg.norm(points[42:48].mean(0) - points[36:42].mean(0))
-    height = max(BROW_HEIGHT * float(np.linalg.norm(upwards)), LEAST_BROW_HEIGHT * float(between))
+    eye_distance = np.linalg.norm(points[LEFT_EYE].mean(0) - points[RIGHT_EYE].mean(0))
+    height = max(BROW_HEIGHT * float(np.linalg.norm(upwards)),
+                 LEAST_BROW_HEIGHT * float(eye_distance))
     points[BROWS] += height * upwards / max(float(np.linalg.norm(upwards)), 1e-6)
     return points
 
 
 def hull(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """The convex hull of `landmarks` (68, 2) in crop pixels, brows included, as (size, size, 1)
-    float32 in [0, 1], 1 = face.
+    """(size, size, 1) float32 in [0, 1], 1 = face: the convex hull of `landmarks` (68, 2) in crop
+    pixels, with the brows.
 
     The brow points are moved away from the eyes first: a hull through the brows leaves those of the
     face below visible.
@@ -48,7 +59,7 @@ def hull(landmarks: np.ndarray, size: int) -> np.ndarray:
 
 
 def extended(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """The same with the forehead up to where hair begins on most heads, upwards as the face stands,
+    """`hull` with the forehead, up to where hair begins on most heads; upwards as the face stands,
     however it is turned.
     """
     up = -invert(similarity_transform(landmarks[INNER], MEAN_FACE))[:, 1]
@@ -64,8 +75,8 @@ def _convex(points: np.ndarray, size: int) -> np.ndarray:
 
 
 def middle(size: int, coverage: str) -> np.ndarray:
-    """A soft spot, (size, size, 1) float32 with 1 at its top, on nose and cheeks of any face in an
-    aligned crop: mostly skin.
+    """(size, size, 1) float32: a soft spot, 1 in its middle, on nose and cheeks of any aligned
+    face, mostly skin.
     """
     matrix = template_matrix(size, coverage)
     scale, centre = matrix[0, 0], matrix @ (0.5, 0.5, 1)
@@ -80,13 +91,15 @@ def shaped(mask: np.ndarray, aligned: AlignedFace, dilation: float, feather: flo
     Both are shares of the face's size, the side of the mean face's unit square; a `dilation` below
     0 moves the edge inwards.
     """
-    unit = 1 / scale_of(similarity_transform(transform_points(aligned.face.landmarks,
-                                                              aligned.matrix)[INNER], MEAN_FACE))
+    landmarks = transform_points(aligned.face.landmarks, aligned.matrix)
+    unit = 1 / scale_of(similarity_transform(landmarks[INNER], MEAN_FACE))
     return feathered(eroded(mask[..., 0], -dilation * unit), feather * unit)[..., None]
 
 
 def eroded(mask: np.ndarray, pixels: float) -> np.ndarray:
-    """`mask` with its edge moved inwards by `pixels`, or outwards where that is negative."""
+    """`mask` (S, S) float32 in [0, 1] with its edge moved inwards by `pixels`, or outwards where
+    that is negative.
+    """
     side = 2 * round(abs(pixels)) + 1
     if side == 1:
         return mask
@@ -96,24 +109,27 @@ def eroded(mask: np.ndarray, pixels: float) -> np.ndarray:
 
 
 def trimmed(mask: np.ndarray, sides: Sequence[float]) -> np.ndarray:
-    """`mask` (S, S) float32 with its edge moved inwards by so many pixels at the top, right, bottom
-    and left, or outwards where that is negative."""
-    for number, pixels in enumerate(sides):
+    """`mask` (S, S) float32 with its edge moved inwards by as many pixels as `sides` says: top,
+    right, bottom, left.
+
+    A negative number moves it outwards.
+    """
+    for place, pixels in enumerate(sides):
         length = round(abs(pixels)) + 1
         if length == 1:
             continue
-        upright = number % 2 == 0
-        # The line of pixels that is looked at ends, or begins, at each
-        at = length - 1 if (number in (0, 3)) == (pixels > 0) else 0
+        upright = place % 2 == 0
+        # the line of pixels that is looked at ends, or begins, at each
+        anchor = length - 1 if (place in (0, 3)) == (pixels > 0) else 0
         kernel = np.ones((length, 1) if upright else (1, length), np.uint8)
         change = cv2.erode if pixels > 0 else cv2.dilate
-        mask = change(mask, kernel, anchor=(0, at) if upright else (at, 0),
+        mask = change(mask, kernel, anchor=(0, anchor) if upright else (anchor, 0),
                       borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return mask
 
 
 def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
-    """`mask` with a smooth ramp of `pixels` inside its edge.
+    """`mask` (S, S) float32 in [0, 1] with a smooth ramp of `pixels` inside its edge.
 
     A straight edge blurred is 0.5 where it was, so the upper half of the blurred values is a ramp
     that ends there.
@@ -121,14 +137,13 @@ def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
     if pixels <= 0:
         return mask
     left, top, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
-    # Beyond which all is 0, as it is beyond the mask
-    there = slice(top, top + height), slice(left, left + width)
+    area = slice(top, top + height), slice(left, left + width)  # all else is 0
     feathered = np.zeros_like(mask)
     if width:
-        blurred = cv2.GaussianBlur(np.ascontiguousarray(mask[there]), (0, 0), pixels / 2,
+        blurred = cv2.GaussianBlur(np.ascontiguousarray(mask[area]), (0, 0), pixels / 2,
                                    borderType=cv2.BORDER_CONSTANT)
         ramp = np.maximum(2 * blurred - 1, 0)
-        feathered[there] = ramp * ramp * (3 - 2 * ramp)
+        feathered[area] = ramp * ramp * (3 - 2 * ramp)
     return feathered
 
 

@@ -12,8 +12,8 @@ SMALLEST_SPREAD = 2.0  # pixels: landmarks closer together than this do not tell
 # blurred) had 0.11, 0.15, 0.58 and 0.97.
 FARTHEST = 0.16  # root mean square of the distance to the mean face, in its widths
 OFF_CENTRE = 0.35  # of the middle of the landmarks from that of the box, in sides of the box
-# The first of these, of anything that is taken for a face: half of it is what no order of the
-# points at all has
+# Like FARTHEST, of anything that may be a face at all; points in any order have twice as much or
+# more
 LEAST_LIKE = 0.3
 THINNEST = 0.05  # how broad landmarks are across their longest extent: of profiles, a fifth
 OUTERMOST = 1e6  # pixels: no landmark lies farther out
@@ -22,8 +22,8 @@ SIZES = (0.35, 1.6)  # width of the mean face fitted to the landmarks, in sides 
 
 
 def check_landmarks(landmarks: np.ndarray) -> None:
-    """Raises ValueError where landmarks (..., 68, 2) are no face's whatsoever, and nothing could be
-    computed with them.
+    """Raises ValueError where landmarks (..., 68, 2) are no face's, so that nothing can be computed
+    with them.
     """
     if not (np.abs(landmarks) <= OUTERMOST).all():  # NaN neither
         raise ValueError("a landmark is no place in a picture")
@@ -32,17 +32,15 @@ def check_landmarks(landmarks: np.ndarray) -> None:
         raise ValueError("its landmarks lie on one spot")
     if (_thinness(points) < THINNEST).any():
         raise ValueError("its landmarks lie on a line")
-    if (_apart(points, similarity_transform(points, MEAN_FACE)) > LEAST_LIKE).any():
+    if (_mean_face_distance(points, similarity_transform(points, MEAN_FACE)) > LEAST_LIKE).any():
         raise ValueError("its landmarks are no face's")
 
 
 def check_matrix(matrix: np.ndarray) -> None:
-    """Raises ValueError where (..., 2, 3) matrices, frame -> crop pixels, are none that a face was
-    cut out with.
-    """
+    """Raises ValueError where (..., 2, 3) matrices, frame -> crop pixels, are none of a crop."""
     scales = np.sqrt(np.abs(np.linalg.det(matrix[..., :2].astype(np.float64))))
-    if not ((scales > SCALES[0]) & (scales < SCALES[1])).all() or not (
-        np.abs(matrix) < OUTERMOST * SCALES[1]).all():
+    within = (scales > SCALES[0]).all() and (scales < SCALES[1]).all()
+    if not within or not (np.abs(matrix) < OUTERMOST * SCALES[1]).all():
         raise ValueError("its matrix makes no sense")
 
 
@@ -55,21 +53,19 @@ def _thinness(points: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum((xx + yy) / 2 - half, 0) / ((xx + yy) / 2 + half))
 
 
-def _apart(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _mean_face_distance(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Root mean square of the distance of points (..., 51, 2) to the mean face, in its widths."""
     return np.sqrt(((transform_points(points, matrix) - MEAN_FACE) ** 2).sum(-1).mean(-1))
 
 
 def is_face(face: Face) -> bool:
-    """Whether the landmarks look like a face at all, and are where the detector saw one and of its
-    size.
-    """
+    """Whether the landmarks look like a face, and lie where the detector saw one, of its size."""
     points, box = face.landmarks[INNER].astype(np.float64), face.detection.box
     if not np.isfinite(face.landmarks).all() or np.ptp(points, axis=0).max() < SMALLEST_SPREAD:
         return False
     matrix = similarity_transform(points, MEAN_FACE)
-    apart = float(_apart(points, matrix))
+    distance = float(_mean_face_distance(points, matrix))
     side = max(float((box[2:] - box[:2]).mean()), 1e-6)
-    off = np.linalg.norm(face.landmarks.mean(0) - (box[:2] + box[2:]) / 2) / side
+    off_centre = np.linalg.norm(face.landmarks.mean(0) - (box[:2] + box[2:]) / 2) / side
     size = 1 / max(np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * side, 1e-9)
-    return bool(apart <= FARTHEST and off <= OFF_CENTRE and SIZES[0] <= size <= SIZES[1])
+    return bool(distance <= FARTHEST and off_centre <= OFF_CENTRE and SIZES[0] <= size <= SIZES[1])

@@ -22,67 +22,71 @@ LEAST_SEARCHED = 320  # pixels, longer side: a face that fills its frame must ke
 CLOSER = 3  # times smaller are the faces of a second look
 # By how much tiles overlap further than the largest face that may lie across a border
 MARGIN = 1.25
-# Share of the smaller of two boxes that lies within the other, from which on they are of one face
+# Share of the smaller of two boxes within the larger, from which on they are of one face
 SAME_FACE = 0.5
 
 
 def search(detector: Detector, images: Sequence[np.ndarray],
            min_face: float = 0) -> list[list[Detection]]:
-    """Faces in each of `images` (H, W, 3) uint8 RGB, best score first, searched so that those of
-    `min_face` pixels are found.
+    """Faces in each of `images` (H, W, 3) uint8 RGB, best score first, down to `min_face` pixels.
 
     With 0, or a detector that does not tell its smallest face, images are searched as the detector
-    does by itself. Else the whole is looked at, shrunk as far as `min_face` allows, and where that
-    is not close enough, tiles at twice its scale, at four times ... A picture is handed to the
-    detector at no more than its bound, and tiles are cut from one image at a time.
+    does by itself. Else the whole is searched, shrunk as far as `min_face` allows, and where that
+    is not close enough, tiles at twice its scale, at four times ... The detector gets no picture
+    beyond its bound, and tiles are cut from one image at a time.
     """
     if not min_face or not detector.smallest:
         return detector.detect(images)
     return [_searched(detector, image, detector.smallest / min_face) for image in images]
 
 
-def farther(detector: Detector, image: np.ndarray) -> list[Detection]:
+def search_farther(detector: Detector, image: np.ndarray) -> list[Detection]:
     """A look at `image` from farther away, for a face that is about as large as the picture, or
     larger.
     """
     if max(image.shape[:2]) <= LEAST_SEARCHED:
         return []
-    return _moved(detector.detect([resized(image, LEAST_SEARCHED)[0]])[0], image, LEAST_SEARCHED)
+    return _in_frame(detector.detect([resized(image, LEAST_SEARCHED)[0]])[0], image, LEAST_SEARCHED)
 
 
-def closer(detector: Detector, image: np.ndarray) -> list[Detection]:
+def search_closer(detector: Detector, image: np.ndarray) -> list[Detection]:
     """A second look at `image`, for faces a third as large as the detector's own look finds."""
-    return search(detector, [image],
-                  smallest_found(detector, image) / CLOSER)[0] if detector.smallest else []
+    if not detector.smallest:
+        return []
+    return search(detector, [image], smallest_found(detector, image) / CLOSER)[0]
 
 
 def smallest_found(detector: Detector, image: np.ndarray) -> float:
-    """Side in pixels of `image` of the smallest face that the detector's own look is sure to find."""
+    """Side, in pixels of `image`, of the smallest face that the detector by itself is sure to find."""
     return detector.smallest * max(1.0, max(image.shape[:2]) / detector.search)
 
 
 def _searched(detector: Detector, image: np.ndarray, scale: float) -> list[Detection]:
     """Faces in `image`, looked for at `scale` (searched pixels for each of its own)."""
+    # The whole, where that is close enough
     longer = max(image.shape[:2])
     scale = min(max(scale, min(1.0, LEAST_SEARCHED / longer)), MOST_ENLARGED)
-    if (side := max(1, round(longer * scale))) <= detector.search:
-        return _moved(detector.detect([resized(image, side)[0]])[0], image, side)
-    found = detector.detect([image])[0]
-    whole = detector.search / longer
-    while scale > whole:
+    side = max(1, round(longer * scale))
+    if side <= detector.search:
+        return _in_frame(detector.detect([resized(image, side)[0]])[0], image, side)
+
+    # Tiles, each time at half the scale
+    detections = detector.detect([image])[0]
+    while scale > detector.search / longer:
         side = detector.search / scale  # of a tile, in pixels of the image
         # Faces twice as large are found at half the scale
         overlap = min(2 * MARGIN * detector.smallest / scale, side / 2)
         for left, top, tile in _tiles(image, math.ceil(side), math.ceil(overlap)):
             picture = resized(tile, min(detector.search, round(max(tile.shape[:2]) * scale)))[0]
-            found += _moved(detector.detect([picture])[0], tile, max(picture.shape[:2]), left, top)
+            detections += _in_frame(detector.detect([picture])[0], tile, max(picture.shape[:2]),
+                                    left, top)
         scale /= 2
-    return [found[place] for place in distinct(found)]
+    return [detections[place] for place in distinct(detections)]
 
 
 def _tiles(image: np.ndarray, side: int, overlap: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Left, top and pixels of squares of `side` that cover `image`, evenly laid, neighbours with
-    `overlap` in common or more.
+    """Left, top and pixels of squares of `side` that cover `image`, evenly laid, with `overlap` in
+    common or more.
     """
     height, width = image.shape[:2]
     for top in _starts(height, side, overlap):
@@ -91,47 +95,55 @@ def _tiles(image: np.ndarray, side: int, overlap: int) -> Iterator[tuple[int, in
 
 
 def _starts(length: int, side: int, overlap: int) -> list[int]:
-    count = 1 + max(0, math.ceil((length - side) / (side - overlap)))
-    return [round(place * (length - side) / max(count - 1, 1)) if length > side else 0 for place in range(count)]
+    if length <= side:
+        return [0]
+    count = 1 + math.ceil((length - side) / (side - overlap))
+    return [round(place * (length - side) / (count - 1)) for place in range(count)]
 
 
-def _moved(found: Sequence[Detection], image: np.ndarray, side: int, left: int = 0,
-           top: int = 0) -> list[Detection]:
-    """Faces found in `image`, resized to a longer side of `side`, that was cut out at (left, top):
-    where they are in the frame.
+def _in_frame(detections: Sequence[Detection], image: np.ndarray, side: int, left: int = 0,
+              top: int = 0) -> list[Detection]:
+    """Where in the frame those faces are that were found in `image`, resized to a longer side of
+    `side`.
+
+    `image` was cut out of the frame at (left, top).
     """
     scale = max(image.shape[:2]) / side
     shift = np.array([left, top, left, top]) + (scale - 1) / 2
-    return [Detection((one.box * scale + shift).astype(np.float32), one.score) for one in found]
+    boxes = [(detection.box * scale + shift).astype(np.float32) for detection in detections]
+    return [Detection(box, detection.score) for box, detection in zip(boxes, detections)]
 
 
-def distinct(found: Sequence[Detection]) -> list[int]:
-    """Places in `found` of the detections that stand for a face each, best score first: non-maximum
+def distinct(detections: Sequence[Detection]) -> list[int]:
+    """Places in `detections` of those that stand for a face each, best score first: non-maximum
     suppression.
 
     Boxes are of one face if half of the smaller lies within the larger: a tile's border may cut a
     face.
     """
     kept: list[int] = []
-    for place in sorted(range(len(found)), key=lambda place: -found[place].score):
-        if all(_shared(found[place].box, found[other].box) < SAME_FACE for other in kept):
+    for place in sorted(range(len(detections)), key=lambda place: -detections[place].score):
+        if all(_shared(detections[place].box, detections[better].box) < SAME_FACE
+               for better in kept):
             kept.append(place)
     return kept
 
 
-def _shared(box: np.ndarray, other: np.ndarray) -> float:
-    """Share of the smaller box that lies within the other."""
-    inner = np.prod(np.maximum(np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]), 0))
-    return float(inner / max(min(np.prod(box[2:] - box[:2]), np.prod(other[2:] - other[:2])), 1e-6))
+def _shared(first: np.ndarray, second: np.ndarray) -> float:
+    """Share of the smaller box that lies within the larger."""
+    inner = np.prod(np.maximum(np.minimum(first[2:], second[2:])
+                               - np.maximum(first[:2], second[:2]), 0))
+    smaller = min(np.prod(first[2:] - first[:2]), np.prod(second[2:] - second[:2]))
+    return float(inner / max(smaller, 1e-6))
 
 
 def dlib_box(eyes: np.ndarray, mouth: np.ndarray, side: float | None = None) -> np.ndarray:
     """(4,) float32: the square that dlib's own detector would have drawn, on which its landmark fit
     depends.
 
-    `eyes` (2, 2) are the eyes' centres, `mouth` (2, 2) the mouth's corners; `side` is another
-    estimate of the box's side, with which that from the points is averaged. The numbers were fitted
-    to dlib's boxes of hand-marked faces.
+    `eyes` (2, 2) are the eyes' centres, `mouth` (2, 2) the mouth's corners, in pixels; `side` is
+    another estimate of the box's side, with which that from the points is averaged. The numbers
+    were fitted to dlib's boxes of hand-marked faces.
     """
     above, below = eyes.mean(0), mouth.mean(0)
     unit = max(np.linalg.norm(eyes[1] - eyes[0]), np.linalg.norm(below - above), 1e-3)
@@ -146,20 +158,21 @@ def shrunk(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
 
 
 def resized(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
-    """`image` (H, W, 3) with its longer side `side` pixels, and by how much its coordinates must
-    grow to fit `image`.
+    """`image` (H, W, 3) or (H, W) with its longer side `side` pixels, and the factor of its
+    coordinates.
 
-    Pixel centres are integers: a coordinate x of the result stands for `x * scale + (scale - 1) /
-    2`.
+    Pixel centres are integers: x in the result stands for `x * factor + (factor - 1) / 2` in
+    `image`.
     """
     height, width = image.shape[:2]
-    scale = max(height, width) / side
-    if scale == 1:
+    factor = max(height, width) / side
+    if factor == 1:
         return np.ascontiguousarray(image), 1.0
-    size = (max(round(width / scale), 1), max(round(height / scale), 1))
+    size = (max(round(width / factor), 1), max(round(height / factor), 1))
     halved = image
     # Six times as fast as all at once
     while min(halved.shape[:2]) > 1 and max(halved.shape[:2]) >= 2 * side:
-        halved = cv2.resize(halved, (halved.shape[1] // 2, halved.shape[0] // 2),
-                            interpolation=cv2.INTER_AREA)
-    return cv2.resize(halved, size, interpolation=cv2.INTER_AREA if halved is image and scale > 1 else cv2.INTER_LINEAR), scale
+        half = halved.shape[1] // 2, halved.shape[0] // 2
+        halved = cv2.resize(halved, half, interpolation=cv2.INTER_AREA)
+    method = cv2.INTER_AREA if halved is image and factor > 1 else cv2.INTER_LINEAR
+    return cv2.resize(halved, size, interpolation=method), factor

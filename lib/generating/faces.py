@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.faces.finding import find
+from lib.faces.finding import find_faces
 from lib.faces.geometry import crop
 from lib.facesets.face_set import is_face_set, read_faces
 from lib.generating.generator import Generator
@@ -43,7 +43,7 @@ def find_face(picture: np.ndarray, tools: Tools) -> Face | None:
         picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     margin = round(MARGIN * len(large))
     framed = cv2.copyMakeBorder(large, *[margin] * 4, cv2.BORDER_REPLICATE)
-    faces = find([framed], tools.detector, tools.aligner)[0]
+    faces = find_faces([framed], tools.detector, tools.aligner)[0]
     if not faces:
         return None
 

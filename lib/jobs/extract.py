@@ -14,7 +14,7 @@ from lib.alignments.left_out import all_left_out
 from lib.alignments.sheet import write_sheet
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError, UsageError
-from lib.faces.finding import angles_of
+from lib.faces.finding import parse_rotate
 from lib.faces.likeness import PeopleFilter
 from lib.facesets.folder import FaceFolder, foreign_faces
 from lib.files.names import same_path
@@ -117,7 +117,7 @@ def extract(settings: ExtractSettings) -> ExtractResult:
         summary = extract_faces(source, store, ExtractionSetup(
             lambda: settings.create("detector"), lambda: settings.create("aligner"),
             settings.create("masker"), sink, settings.size, settings.coverage, settings.min_face,
-            angles_of(settings.rotate), settings.extract_every_n, shard, smooth=settings.smooth,
+            parse_rotate(settings.rotate), settings.extract_every_n, shard, smooth=settings.smooth,
             recognizer=recognizer, people=_people(settings, recognizer), stages=stages))
         for loss in summary.losses:
             logger.warning("Incomplete input: %s", loss)

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.faces.finding import find
+from lib.faces.finding import find_faces
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lib.faces.search import dlib_box
 from lib.files.reading import read_json
@@ -90,8 +90,8 @@ def _photographs(name: str, detector: Detector, aligner: Aligner) -> Iterator[Fi
     chosen = [file for file in counts if file.split("/")[0] in GROUPS]
     for file in progress(chosen, f"{name}, photographs", len(chosen), unit="photo"):
         low, high = counts[file]["accept"]
-        found = len(find([picture_file.read(DATA / "photos" / file)], detector, aligner,
-                         again=True)[0])
+        found = len(find_faces([picture_file.read(DATA / "photos" / file)], detector, aligner,
+                         look_again=True)[0])
         totals[file.split("/")[0]] += low, min(found, low), max(found - high, 0), found
     for group in GROUPS[:-1]:
         yield Figure(f"{name}: recall, {group}", totals[group][1] / totals[group][0],
@@ -109,7 +109,7 @@ def _annotated(name: str, detector: Detector, aligner: Aligner) -> Iterator[Figu
     errors, faces, extra = [], 0, 0
     for entry in images:
         image = picture_file.read(DATA / "annotated" / entry["file"])
-        found = find([image], detector, aligner, again=True)[0]
+        found = find_faces([image], detector, aligner, look_again=True)[0]
         marked = [np.array(face["landmarks_68"], float) for face in entry["faces"]]
         errors += [error for points in marked if (error := _error(points, found)) is not None]
         faces += len(marked)

@@ -28,7 +28,7 @@ from lib.alignments.smoothing import smoothed
 from lib.alignments.store import AlignmentStore
 from lib.alignments.tracks import look
 from lib.errors import DONE, FaceswapError
-from lib.faces.finding import find
+from lib.faces.finding import find_faces
 from lib.facesets.folder import FaceCropper, FaceFolder
 from lib.jobs.bench import BenchSettings, Figure
 from lib.media.endpoints.sample_clips import MovingCamera, astronaut
@@ -95,11 +95,11 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
     detector, aligner, masker = DETECTORS.create("auto").resolve(None), ALIGNERS.create("dlib68"), MASKERS.create("hull")
     source, cropper = open_source(video, exact=False), FaceCropper(FaceFolder(folder / "alone"))
     with opencv_on_one_thread():
-        find([next(iter(source)).image], detector, aligner)  # the first call takes memory
+        find_faces([next(iter(source)).image], detector, aligner)  # the first call takes memory
         began, count = time.process_time(), 0  # of all threads: the video decoder has its own
         frames = islice(source, STAGED)
         while batch := list(islice(frames, BATCH)):
-            for frame, faces in zip(batch, find([frame.image for frame in batch], detector,
+            for frame, faces in zip(batch, find_faces([frame.image for frame in batch], detector,
                                                 aligner)):
                 for number, face in enumerate(faces):
                     aligned = cropper.crop(frame.image, face)

@@ -13,7 +13,7 @@ import numpy as np
 from lib.alignments import masking, tracks
 from lib.alignments.sources import file_identity
 from lib.alignments.store import StoredFace
-from lib.faces.finding import find
+from lib.faces.finding import find_faces
 from lib.faces.geometry import DEFAULT_COVERAGE
 from lib.faces.quality import is_face
 from lib.facesets.folder import FaceCropper
@@ -97,7 +97,7 @@ class FrameWork:
         images = [job.frame.image for job in jobs if job.known is None]
         # pictures that show no face are looked at twice more; frames of videos are not,
         # since their neighbours tell
-        rows = iter(find(images, detector, aligner, self.min_face, self.rotate,
+        rows = iter(find_faces(images, detector, aligner, self.min_face, self.rotate,
                          bool(self.source.files), self.stages) if images else [])
         results = []
         for job in jobs:

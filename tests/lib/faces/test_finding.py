@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError, UsageError
-from lib.faces.finding import angles_of, find, turned
+from lib.faces.finding import find_faces, parse_rotate, turned
 from lib.faces.geometry import transform_points
 from lib.plugin import ALIGNERS, DETECTORS
 
@@ -28,13 +28,13 @@ def error(landmarks, expected) -> float:
 @pytest.mark.parametrize("text, angles", [(None, None), ("on", (90, 180, 270)), ("off", ()), ("90", (90, 180, 270)), ("180", (180,)),
                                           ("120", (120, 240)), ("90,270", (90, 270)), ("-90, 90", (90, 270)), ("0 30,390", (30,))])
 def test_angles(text, angles):
-    assert angles_of(text) == angles
+    assert parse_rotate(text) == angles
 
 
 @pytest.mark.parametrize("text", ["", "yes", "0", "4", "200", "90,x", "-90", "4.5"])
 def test_other_angles_are_refused(text):
     with pytest.raises(UsageError, match="--rotate needs on, off, a step"):
-        angles_of(text)
+        parse_rotate(text)
 
 
 def test_a_right_angle_moves_pixels_alone(hopper):
@@ -59,9 +59,9 @@ def test_turned_keeps_the_whole_picture_and_places(angle):
 @pytest.mark.parametrize("angle", [90, 135, 180, 270])
 def test_lying_faces_get_their_landmarks(detector, aligner, astronaut, hopper, angle):
     for portrait in astronaut, hopper:
-        (upright,), = find([portrait], detector, aligner)
+        (upright,), = find_faces([portrait], detector, aligner)
         lying, matrix = turned(portrait, angle)
-        (face,), = find([lying], detector, aligner, angles=angles_of("45"))
+        (face,), = find_faces([lying], detector, aligner, angles=parse_rotate("45"))
         expected = transform_points(upright.landmarks, matrix)
         assert error(face.landmarks, expected) < 0.05
         middle = transform_points((upright.detection.box[:2] + upright.detection.box[2:])[None] / 2, matrix)[0]
@@ -69,16 +69,16 @@ def test_lying_faces_get_their_landmarks(detector, aligner, astronaut, hopper, a
 
 
 def test_without_rotation_they_do_not(detector, aligner, hopper):
-    (upright,), = find([hopper], detector, aligner)
+    (upright,), = find_faces([hopper], detector, aligner)
     lying, matrix = turned(hopper, 180)
     expected = transform_points(upright.landmarks, matrix)
-    assert all(error(face.landmarks, expected) > 0.3 for face in find([lying], detector, aligner)[0])
+    assert all(error(face.landmarks, expected) > 0.3 for face in find_faces([lying], detector, aligner)[0])
 
 
 def test_people_at_several_angles_in_frames_of_several_sizes(detector, aligner, astronaut, hopper):
     head = cv2.resize(turned(hopper[:500], 180)[0], (525, 512), interpolation=cv2.INTER_AREA)
     both = np.hstack([np.rot90(astronaut), head])
-    rows = find([both, astronaut, np.full((90, 200, 3), 99, np.uint8)], detector, aligner, angles=(90, 180, 270))
+    rows = find_faces([both, astronaut, np.full((90, 200, 3), 99, np.uint8)], detector, aligner, angles=(90, 180, 270))
     assert [len(row) for row in rows[1:]] == [1, 0]
     lying = [face for face in rows[0] if face.detection.box[0] < 512]
     upside_down = [face for face in rows[0] if face.detection.box[0] > 512]
@@ -88,11 +88,11 @@ def test_people_at_several_angles_in_frames_of_several_sizes(detector, aligner, 
 
 
 def test_upright_faces_stay_as_they_are(detector, aligner, astronaut, monkeypatch):
-    (plain,), = find([astronaut], detector, aligner)
+    (plain,), = find_faces([astronaut], detector, aligner)
     shown = []
     detect = detector.detect
     monkeypatch.setattr(detector, "detect", lambda images: shown.append(len(images)) or detect(images))
-    (face,), = find([astronaut], detector, aligner, angles=(90, 180, 270))
+    (face,), = find_faces([astronaut], detector, aligner, angles=(90, 180, 270))
     assert sum(shown) == 1  # nothing was turned
     assert np.array_equal(face.landmarks, plain.landmarks) and np.array_equal(face.detection.box, plain.detection.box)
 
@@ -101,8 +101,8 @@ def test_only_a_second_look_finds_what_is_far_off(aligner, astronaut):
     far = np.full((900, 1800, 3), 120, np.uint8)
     far[300:428, 700:828] = cv2.resize(astronaut, (128, 128), interpolation=cv2.INTER_AREA)  # a face of 23 pixels
     hog = DETECTORS.create("hog", search=1024)
-    assert find([far], hog, aligner) == [[]]
-    (face,), = find([far], hog, aligner, again=True)
+    assert find_faces([far], hog, aligner) == [[]]
+    (face,), = find_faces([far], hog, aligner, look_again=True)
     assert 730 < face.landmarks[30, 0] < 780 and 310 < face.landmarks[30, 1] < 350
 
 
@@ -116,16 +116,16 @@ def test_a_face_larger_than_its_picture_is_found_from_farther_away(aligner, hopp
     margin = (right - left) / 12
     left, top, right, bottom = np.rint([left + margin, top + margin, right - margin, bottom - margin]).astype(int)
     tight = cv2.resize(hopper[top:bottom, left:right], (1500, 1500), interpolation=cv2.INTER_CUBIC)
-    assert find([tight], yunet, aligner) == [[]]
-    (face,), = find([tight], yunet, aligner, again=True)
+    assert find_faces([tight], yunet, aligner) == [[]]
+    (face,), = find_faces([tight], yunet, aligner, look_again=True)
     assert face.detection.box[2] - face.detection.box[0] > 1400
-    there = find([hopper], yunet, aligner)[0][0].landmarks
+    there = find_faces([hopper], yunet, aligner)[0][0].landmarks
     there = (there - [left, top] + 0.5) * 1500 / (right - left) - 0.5
     assert np.linalg.norm(face.landmarks[36:] - there[36:], axis=1).mean() < 60  # eyes and mouth
 
 
 def test_smaller_faces_have_no_landmarks(detector, aligner, astronaut):
-    assert len(find([astronaut], detector, aligner, min_face=70)[0]) == 1  # about 91 pixels
-    for options in {}, {"angles": (90,), "again": True}:
-        (face,), = find([astronaut], detector, aligner, min_face=120, **options)
+    assert len(find_faces([astronaut], detector, aligner, min_face=70)[0]) == 1  # about 91 pixels
+    for options in {}, {"angles": (90,), "look_again": True}:
+        (face,), = find_faces([astronaut], detector, aligner, min_face=120, **options)
         assert len(face.landmarks) == 0

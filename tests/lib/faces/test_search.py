@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.faces.search import closer, distinct, search, smallest_found
+from lib.faces.search import distinct, search, search_closer, smallest_found
 from lib.plugin import DETECTORS
 from lib.types import Detection
 
@@ -94,7 +94,7 @@ def test_a_detector_that_does_not_tell_looks_by_itself(astronaut):
     watched = Watched(DETECTORS.create("hog"))
     watched.smallest = 0.0
     assert len(search(watched, [astronaut], 20)[0]) == 1 and watched.shown == [(512, 512)]
-    assert closer(watched, astronaut) == []
+    assert search_closer(watched, astronaut) == []
 
 
 def test_a_closer_look_finds_faces_a_third_as_large(detector, astronaut):
@@ -104,7 +104,7 @@ def test_a_closer_look_finds_faces_a_third_as_large(detector, astronaut):
     small = cv2.resize(astronaut[:300, 80:380], None, fx=side / 91, fy=side / 91, interpolation=cv2.INTER_AREA)
     far[700:700 + len(small), 900:900 + len(small)] = small
     assert detector.detect([far]) == [[]]
-    (face,) = closer(detector, far)
+    (face,) = search_closer(detector, far)
     (portrait,), = detector.detect([astronaut])
     expected = (portrait.box - [80, 0, 80, 0]) * side / 91 + [900, 700, 900, 700]
     assert np.abs(face.box - expected).max() < 0.15 * side

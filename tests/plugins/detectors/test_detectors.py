@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
-from lib.faces.search import closer, dlib_box, shrunk
+from lib.faces.search import dlib_box, search_closer, shrunk
 from lib.media.pictures import picture_file
 from lib.plugin import DETECTORS
 
@@ -76,7 +76,7 @@ def test_recall_of_hand_counted_faces(detector, shared):
     expected = found = extra = 0
     for file in chosen:
         image = picture_file.read(shared(f"photos/{file}"))
-        faces = len(detector.detect([image])[0] or closer(detector, image))
+        faces = len(detector.detect([image])[0] or search_closer(detector, image))
         low, high = counts[file]["accept"]
         expected += low
         found += min(faces, low)
