@@ -34,14 +34,17 @@ def declaration(command: str) -> Declaration:
 
 
 def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str, Any]:
-    """Keyword arguments for the command's dataclass: command line over `--config` file over defaults.
+    """Keyword arguments for the command's dataclass: command line over `--config` file over
+    defaults.
 
-    Raises UsageError for what does not exist or is out of bounds; prints help and exits on `--help`.
+    Raises UsageError for what does not exist or is out of bounds; prints help and exits on
+    `--help`.
     """
     options = declared.options
     selectors = [item for item in options if item.plugin]
 
-    # The chosen plugins add options of their own, so they must be known before the line as a whole can be read.
+    # The chosen plugins add options of their own, so they must be known before the line as a whole
+    # can be read.
     wanted, _ = _parser(command, declared, with_help=False).parse_known_args([item for item in argv if item not in ("-h", "--help")])
     tables = _read_config(wanted.config) if wanted.config else {}
     own_table = tables.get(command, {})
@@ -161,7 +164,8 @@ def _help(item: Option) -> str:
 
 
 def _add_plugin_options(parser: _Parser, selector: Option, name: str, alone: bool) -> None:
-    """--detector.OPTION; where several can be chosen --masker.NAME.OPTION, and the short form too for one that is `alone`."""
+    """--detector.OPTION; where several can be chosen --masker.NAME.OPTION, and the short form too
+    for one that is `alone`."""
     declared = REGISTRIES[selector.plugin].declaration(name)
     if declared.options:
         group = parser.add_argument_group(f"{selector.name} {name}", declared.summary)
@@ -183,7 +187,8 @@ def _chosen(item: Option, names: Any) -> list[str]:
 
 
 def _implied(item: Option, argv: Sequence[str]) -> list[str]:
-    """The one plugin that has those options of `item` that stand on the line, if there is one: --writer.codec is for videos alone."""
+    """The one plugin that has those options of `item` that stand on the line, if there is one:
+    --writer.codec is for videos alone."""
     asked = {found[1] for word in argv if (found := re.match(rf"--(?:no-)?{item.flag}\.([^=]+)", word))}
     registry = REGISTRIES[item.plugin]
     having = [name for name in registry.names() if asked <= {own.flag for own in registry.declaration(name).options}] if asked else []
@@ -215,7 +220,8 @@ def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[
 
 
 def _read_config(path: Path) -> dict[str, dict[str, Any]]:
-    """The tables of a configuration file, every key and value of it checked: {"extract": {"size": 256}, "detector": {"hog": {...}}}."""
+    """The tables of a configuration file, every key and value of it checked: {"extract": {"size":
+    256}, "detector": {"hog": {...}}}."""
     try:
         tables = read_toml(path)
     except OSError as error:

@@ -1,4 +1,5 @@
-"""What tells the content of a file from other content, whatever its name and its time: quick, and the same on every machine."""
+"""What tells the content of a file from other content, whatever its name and its time: quick, and
+the same on every machine."""
 
 from __future__ import annotations
 
@@ -10,14 +11,16 @@ from pathlib import Path
 from lib.files.reading import opened
 
 WHOLE = 1 << 18  # bytes up to which all of a file is read
-BLOCKS, BLOCK = 32, 1 << 13  # of larger ones so many blocks of so many bytes, evenly spread from the first byte to the last
+# of larger ones so many blocks of so many bytes, evenly spread from the first byte to the last
+BLOCKS, BLOCK = 32, 1 << 13
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256, in hex, of the length of a file and its bytes; of a large file, of evenly spread blocks. Raises OSError.
+    """SHA-256, in hex, of the length of a file and its bytes; of a large file, of evenly spread
+    blocks. Raises OSError.
 
-    A compressed picture or video differs from its first change on. Of pixels that are stored plainly, any change that spans a thirtieth
-    of the file is noticed.
+    A compressed picture or video differs from its first change on. Of pixels that are stored
+    plainly, any change that spans a thirtieth of the file is noticed.
     """
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -32,7 +35,8 @@ def fingerprint(path: Path) -> str:
 
 
 def stamp(path: Path) -> str:
-    """Size and times of a file: while they stay as they are on one machine, so does its content. Raises OSError."""
+    """Size and times of a file: while they stay as they are on one machine, so does its content.
+    Raises OSError."""
     status = os.stat(path)
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 

@@ -1,8 +1,8 @@
-"""HDF5 files that others made: all that is read lies in the very file, as plain numbers, and takes no more memory
-than the file has bytes.
+"""HDF5 files that others made: all that is read lies in the very file, as plain numbers, and takes
+no more memory than the file has bytes.
 
-HDF5 itself follows links into other files, reads raw bytes of files that a dataset names, and makes a terabyte of
-nothing.
+HDF5 itself follows links into other files, reads raw bytes of files that a dataset names, and makes
+a terabyte of nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def is_hdf5(path: Path) -> bool:
 
 
 def open_hdf5(path: Path, named: bool = True) -> h5py.File:
-    """The file, for reading; close it. Raises NotRegular, OSError, and Unreadable where it is no HDF5 file."""
+    """The file, for reading; close it. Raises NotRegular, OSError, and Unreadable where it is no
+    HDF5 file."""
     import h5py
 
     with opened(path, named) as file:
@@ -39,7 +40,8 @@ def open_hdf5(path: Path, named: bool = True) -> h5py.File:
 
 
 def dataset(group: h5py.Group, name: str) -> h5py.Dataset:
-    """The dataset, if all of it lies in this very file. Raises Unreadable where there is none such."""
+    """The dataset, if all of it lies in this very file. Raises Unreadable where there is none
+    such."""
     import h5py
 
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -53,8 +55,8 @@ def dataset(group: h5py.Group, name: str) -> h5py.Dataset:
 
 
 def numbers(group: h5py.Group, name: str, most: int | None = None) -> Any:
-    """The whole dataset as an array. Raises Unreadable where it is not plain numbers that are all there, of `most`
-    bytes at most.
+    """The whole dataset as an array. Raises Unreadable where it is not plain numbers that are all
+    there, of `most` bytes at most.
     """
     data = dataset(group, name)
     _check_stored(data, name)
@@ -64,10 +66,11 @@ def numbers(group: h5py.Group, name: str, most: int | None = None) -> Any:
 
 
 def check_numbers(path: Path, named: bool = True) -> None:
-    """Raises Unreadable where a file holds, anywhere, a link to another, or what is not plain numbers that are all
-    there.
+    """Raises Unreadable where a file holds, anywhere, a link to another, or what is not plain
+    numbers that are all there.
 
-    For files that another library reads as a whole. Raises what h5py raises where it is damaged, too.
+    For files that another library reads as a whole. Raises what h5py raises where it is damaged,
+    too.
     """
     import h5py
 

@@ -21,12 +21,14 @@ def natural_key(name: str) -> list[tuple[int, int | str]]:
 
 
 def printable(name: str) -> str:
-    """`name` with what is no text of it, in names of old archives and disks, as \\xff: databases and screens take text alone."""
+    """`name` with what is no text of it, in names of old archives and disks, as \\xff: databases
+    and screens take text alone."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def same_path(a: Path, b: Path) -> bool:
-    """Whether both names lead to one file or folder, through links, `..`, or a file system that ignores case."""
+    """Whether both names lead to one file or folder, through links, `..`, or a file system that
+    ignores case."""
     a, b = Path(a), Path(b)
     try:
         return a.samefile(b)

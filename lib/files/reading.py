@@ -1,7 +1,9 @@
-"""The one place that opens what others made, and that turns JSON and TOML into values: limits come before the work.
+"""The one place that opens what others made, and that turns JSON and TOML into values: limits come
+before the work.
 
-What is opened is a regular file: a pipe or a device would be waited for, or never end. `named` False says that nobody
-named this very file, so that it may not be a link: it was found in a folder, which may be a stranger's.
+What is opened is a regular file: a pipe or a device would be waited for, or never end. `named`
+False says that nobody named this very file, so that it may not be a link: it was found in a folder,
+which may be a stranger's.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ _KEYS = re.compile(r"[,=\[\]{}\r\n#]")  # what stands between keys and values of
 
 
 class Unreadable(ValueError):
-    """A text that is too large, too deep, or not what it should be; the message says it in one line."""
+    """A text that is too large, too deep, or not what it should be; the message says it in one
+    line."""
 
 
 class NotRegular(FaceswapError):
@@ -38,8 +41,8 @@ class NotRegular(FaceswapError):
 
 
 def opened(path: Path, named: bool = True) -> BinaryIO:
-    """The regular file at `path`, open for reading. Raises NotRegular where it is none, OSError where it cannot be
-    read.
+    """The regular file at `path`, open for reading. Raises NotRegular where it is none, OSError
+    where it cannot be read.
     """
     # a pipe without a writer is not waited for
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -59,8 +62,8 @@ def opened(path: Path, named: bool = True) -> BinaryIO:
 
 
 def check_regular(path: Path) -> None:
-    """Raises NotRegular where a pipe, a device or a socket lies at `path`, for what only libraries open; nothing is
-    said of what is missing, or a folder.
+    """Raises NotRegular where a pipe, a device or a socket lies at `path`, for what only libraries
+    open; nothing is said of what is missing, or a folder.
     """
     try:
         mode = os.stat(path).st_mode
@@ -76,7 +79,8 @@ def is_regular(path: Path) -> bool:
 
 
 def read_bytes(path: Path, most: int | None = None, named: bool = True) -> bytes:
-    """All of the file. Raises NotRegular, OSError, or Unreadable where it has more than `most` bytes."""
+    """All of the file. Raises NotRegular, OSError, or Unreadable where it has more than `most`
+    bytes."""
     with opened(path, named) as file:
         size = os.fstat(file.fileno()).st_size
         if most is not None and size > most:
@@ -88,14 +92,15 @@ def read_bytes(path: Path, most: int | None = None, named: bool = True) -> bytes
 
 
 def read_text(path: Path, most: int = MOST, named: bool = True) -> str:
-    """The text of a file in UTF-8, with or without a mark of order. Raises as `read_bytes` does, Unreadable where it
-    is none.
+    """The text of a file in UTF-8, with or without a mark of order. Raises as `read_bytes` does,
+    Unreadable where it is none.
     """
     return _decoded(read_bytes(path, most, named))
 
 
 def read_json(path: Path, most: int = MOST, named: bool = True, finite: bool = True) -> Any:
-    """The values in a JSON file. Raises NotRegular, OSError, or Unreadable, which does not name the file."""
+    """The values in a JSON file. Raises NotRegular, OSError, or Unreadable, which does not name the
+    file."""
     return parse_json(read_bytes(path, most, named), finite)
 
 
@@ -105,8 +110,8 @@ def read_toml(path: Path, named: bool = True) -> dict[str, Any]:
 
 
 def parse_json(text: str | bytes, finite: bool = True) -> Any:
-    """The values that a JSON text says: whole numbers of 64 bits, no more than `DEEPEST` in each other. Raises
-    Unreadable.
+    """The values that a JSON text says: whole numbers of 64 bits, no more than `DEEPEST` in each
+    other. Raises Unreadable.
 
     `finite`: whether NaN and infinities are refused, as JSON itself has it; Python writes them.
     """
@@ -128,10 +133,11 @@ def parse_json(text: str | bytes, finite: bool = True) -> Any:
 
 
 def json_member(text: str, place: int) -> tuple[Any, int]:
-    """The JSON value that begins at `place` of `text`, and where it ends; NaN and infinities are left to the caller.
+    """The JSON value that begins at `place` of `text`, and where it ends; NaN and infinities are
+    left to the caller.
 
-    Raises json.JSONDecodeError where it is not whole or wrong; Unreadable where it goes beyond the limits of
-    `parse_json`.
+    Raises json.JSONDecodeError where it is not whole or wrong; Unreadable where it goes beyond the
+    limits of `parse_json`.
     """
     try:
         value, end = _LENIENT.raw_decode(text, place)
@@ -162,15 +168,15 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def as_json(value: Any, default: Callable[[Any], Any] | None = None) -> Any:
-    """`value` as it comes back from JSON: tuples as lists, keys as texts; `default` turns what JSON lacks into what
-    it has.
+    """`value` as it comes back from JSON: tuples as lists, keys as texts; `default` turns what JSON
+    lacks into what it has.
     """
     return parse_json(json.dumps(value, default=default), finite=False)
 
 
 def check_depth(value: Any, whole: bool = False) -> None:
-    """Raises Unreadable where lists and objects lie too deep in `value`, or, if `whole`, where a whole number is too
-    large.
+    """Raises Unreadable where lists and objects lie too deep in `value`, or, if `whole`, where a
+    whole number is too large.
     """
     level = [[value]]
     for _ in range(DEEPEST + 1):

@@ -1,8 +1,11 @@
-"""The one place that writes files: results appear whole or not at all, never through a link, and only our own files are removed.
+"""The one place that writes files: results appear whole or not at all, never through a link, and
+only our own files are removed.
 
-A file is written under a new name in the folder of its result (`.faceswap-MACHINE-PROCESS-RANDOM.part`, made with O_EXCL and
-O_NOFOLLOW), flushed, and renamed. A link that somebody put at the name of the result is replaced, not followed. What a killed run left behind is
-removed by the next run that works in the folder. Folders of work in progress carry a mark, `MARK`; without it nothing in them is removed.
+A file is written under a new name in the folder of its result
+(`.faceswap-MACHINE-PROCESS-RANDOM.part`, made with O_EXCL and O_NOFOLLOW), flushed, and renamed. A
+link that somebody put at the name of the result is replaced, not followed. What a killed run left
+behind is removed by the next run that works in the folder. Folders of work in progress carry a
+mark, `MARK`; without it nothing in them is removed.
 """
 
 from __future__ import annotations
@@ -28,25 +31,31 @@ import psutil
 from lib.errors import FaceswapError
 from lib.words import escaped_lines
 
-PART = re.compile(r"\.faceswap-([0-9a-f]{8})-([0-9]+)-[0-9a-f]{8}\.part(-journal|\.lock)?")  # machine, process
+# machine, process
+PART = re.compile(r"\.faceswap-([0-9a-f]{8})-([0-9]+)-[0-9a-f]{8}\.part(-journal|\.lock)?")
 MARK = ".faceswap-work"
 MARK_TEXT = b"faceswap.py keeps work in progress here, and removes this folder once it is done.\n"
-ABANDONED = 3600.0  # seconds since the last change after which an unfinished file of another machine belongs to a killed run
+# seconds since the last change after which an unfinished file of another machine belongs to a
+# killed run
+ABANDONED = 3600.0
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 BINARY = getattr(os, "O_BINARY", 0)
 
 
 def part_beside(path: Path) -> Path:
-    """A new name in the folder of `path`, for what is written there before it takes its own name."""
+    """A new name in the folder of `path`, for what is written there before it takes its own
+    name."""
     return path.with_name(f".faceswap-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
 @contextmanager
 def new_file(path: Path, *, durable: bool = True, mode: int = 0o666) -> Iterator[Path]:
-    """An empty file beside `path`, for libraries that open files by name; it becomes `path` if the block ends without an error.
+    """An empty file beside `path`, for libraries that open files by name; it becomes `path` if the
+    block ends without an error.
 
-    With `durable` it is flushed to the disk first, so that a power failure leaves the old file or the new one. Raises OSError.
+    With `durable` it is flushed to the disk first, so that a power failure leaves the old file or
+    the new one. Raises OSError.
     """
     part = part_beside(path)
     try:
@@ -85,7 +94,8 @@ def write_new(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o66
         if durable:
             flush_file(part)
         try:
-            os.link(part, path, follow_symlinks=False)  # unlike renaming, this never replaces a file
+            # unlike renaming, this never replaces a file
+            os.link(part, path, follow_symlinks=False)
         except FileExistsError:
             raise
         except (OSError, NotImplementedError):  # a disk without hard links
@@ -98,23 +108,28 @@ def write_new(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o66
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replaces `path` by a file of `text` in UTF-8; what is no text in the names of old disks becomes \\udcff. Raises OSError."""
+    """Replaces `path` by a file of `text` in UTF-8; what is no text in the names of old disks
+    becomes \\udcff. Raises OSError."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1, durable: bool = True) -> None:
-    """Replaces `path` by `value` as JSON; values that JSON does not know become text. Raises OSError."""
+    """Replaces `path` by `value` as JSON; values that JSON does not know become text. Raises
+    OSError."""
     write_text(path, escaped_lines(json.dumps(value, indent=indent, ensure_ascii=False, default=str)), durable=durable)
 
 
 def create(path: Path, *, buffering: int = -1, mode: int = 0o666) -> BinaryIO:
-    """Opens a new file for writing and reading. Raises FileExistsError where anything has the name already."""
+    """Opens a new file for writing and reading. Raises FileExistsError where anything has the name
+    already."""
     return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY, mode), "w+b", buffering=buffering)
 
 
 def open_append(path: Path, *, buffering: int = -1) -> BinaryIO:
-    """Opens a file to write at its end; it is created if missing. Raises OSError, also where `path` is a link or no regular file."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for its reader
+    """Opens a file to write at its end; it is created if missing. Raises OSError, also where `path`
+    is a link or no regular file."""
+    # a pipe would wait for its reader
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags | NO_FOLLOW | BINARY, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -123,7 +138,8 @@ def open_append(path: Path, *, buffering: int = -1) -> BinaryIO:
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor of the empty file `path`, created if missing. Raises OSError, also where it is a link or no regular file."""
+    """A descriptor of the empty file `path`, created if missing. Raises OSError, also where it is a
+    link or no regular file."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for a writer
     descriptor = os.open(path, flags | NO_FOLLOW | BINARY, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -133,7 +149,8 @@ def open_lock(path: Path) -> int:
 
 
 def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
-    """Copies a file with its times; with `link` a hard link is made where the disk can do that. Raises OSError.
+    """Copies a file with its times; with `link` a hard link is made where the disk can do that.
+    Raises OSError.
 
     Raises FileExistsError where `link` is asked for and `target` exists.
     """
@@ -150,12 +167,14 @@ def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
 
 
 def rename_file(before: Path, after: Path) -> None:
-    """Gives a file of the user's another name. Whether that is free is for the caller to see. Raises OSError."""
+    """Gives a file of the user's another name. Whether that is free is for the caller to see.
+    Raises OSError."""
     os.rename(before, after)
 
 
 def publish(part: Path, path: Path, *, durable: bool = True) -> None:
-    """Gives the finished file `part` its final name, `path`, in one step that a power failure cannot halve. Raises OSError."""
+    """Gives the finished file `part` its final name, `path`, in one step that a power failure
+    cannot halve. Raises OSError."""
     if durable:
         flush_file(part)
     os.replace(part, path)
@@ -186,13 +205,15 @@ def flush_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Creates a folder that the user named, with those above it, and removes what killed runs left there. Raises OSError."""
+    """Creates a folder that the user named, with those above it, and removes what killed runs left
+    there. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
 
 
 def make_inner_folder(folder: Path) -> None:
-    """Creates a folder inside a folder that may come from somebody else. Raises FaceswapError where it is a link or a file."""
+    """Creates a folder inside a folder that may come from somebody else. Raises FaceswapError where
+    it is a link or a file."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         folder.mkdir()
@@ -200,7 +221,8 @@ def make_inner_folder(folder: Path) -> None:
 
 
 def check_inner_folder(folder: Path) -> None:
-    """Raises FaceswapError where `folder` exists and is a link or no folder: what is written or removed there would hit another place."""
+    """Raises FaceswapError where `folder` exists and is a link or no folder: what is written or
+    removed there would hit another place."""
     if folder.is_symlink():
         raise FaceswapError(f"{folder} is a link to another place, so nothing is written there. Replace it by the folder itself.")
     if folder.exists() and not folder.is_dir():
@@ -215,7 +237,8 @@ def probe(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes unfinished files of runs that were killed: on this machine at once, on others after an hour. What cannot be removed stays."""
+    """Removes unfinished files of runs that were killed: on this machine at once, on others after
+    an hour. What cannot be removed stays."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             name = PART.fullmatch(entry.name)
@@ -228,7 +251,8 @@ def sweep(folder: Path) -> None:
 
 @functools.cache
 def _machine() -> str:
-    """Eight digits for this machine, or this container of it: one with process numbers of its own."""
+    """Eight digits for this machine, or this container of it: one with process numbers of its
+    own."""
     try:
         processes = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -244,7 +268,8 @@ def work_folder_of(path: Path) -> Path:
 def make_work_folder(folder: Path) -> None:
     """Creates a folder of work in progress, or takes the one of an earlier run.
 
-    Raises FaceswapError where another file, a link, or a folder that is not empty and lacks our mark has its name; OSError.
+    Raises FaceswapError where another file, a link, or a folder that is not empty and lacks our
+    mark has its name; OSError.
     """
     with suppress(FileExistsError):
         folder.mkdir()
@@ -252,7 +277,8 @@ def make_work_folder(folder: Path) -> None:
         raise FaceswapError(f"{folder} is in the way: work in progress would lie there, and it was not made by this program. "
                             "Move it away, or choose another output.")
     if not is_work_folder(folder):
-        with suppress(FileExistsError), create(folder / MARK) as file:  # another machine of the same work may be as far
+        # another machine of the same work may be as far
+        with suppress(FileExistsError), create(folder / MARK) as file:
             file.write(MARK_TEXT)
 
 
@@ -266,19 +292,23 @@ def is_work_folder(folder: Path) -> bool:
 
 
 def remove_work_folder(folder: Path) -> None:
-    """Removes a folder of work in progress with all that is in it; anything else stays. What cannot be removed stays."""
+    """Removes a folder of work in progress with all that is in it; anything else stays. What cannot
+    be removed stays."""
     if is_work_folder(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def publish_work_folder(folder: Path, path: Path) -> None:
-    """Gives a folder of work in progress, which is complete, its final name, where nothing has that name yet. Raises OSError."""
+    """Gives a folder of work in progress, which is complete, its final name, where nothing has that
+    name yet. Raises OSError."""
     folder.rename(path)
-    (path / MARK).unlink(missing_ok=True)  # only now: without its mark it would be in the way of the next run, had this one been killed
+    # only now: without its mark it would be in the way of the next run, had this one been killed
+    (path / MARK).unlink(missing_ok=True)
 
 
 def remove_inner_folder(folder: Path, ours: Callable[[str], bool]) -> None:
-    """Removes a flat folder of ours, if every file in it is named as `ours` says; anything else stays. What cannot be removed stays."""
+    """Removes a flat folder of ours, if every file in it is named as `ours` says; anything else
+    stays. What cannot be removed stays."""
     if folder.is_symlink() or not folder.is_dir():
         return
     with suppress(OSError):

@@ -22,7 +22,8 @@ class Listed:
 
 
 def read_list(path: Path) -> list[Listed]:
-    """The addresses in the file at `path`, each once; blank lines and those that begin with # are passed over.
+    """The addresses in the file at `path`, each once; blank lines and those that begin with # are
+    passed over.
 
     Raises FaceswapError where the file cannot be read, is no text or names nothing.
     """
@@ -44,7 +45,8 @@ def read_list(path: Path) -> list[Listed]:
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if line and not line.startswith("#"):
-            found.setdefault(line.partition("#")[0] if "://" in line else line, number)  # what stands after # no server is told
+            # what stands after # no server is told
+            found.setdefault(line.partition("#")[0] if "://" in line else line, number)
     if not found:
         raise FaceswapError(f"{path} names no address. Write one address (https://...) a line into it.")
     return [Listed(number, address, _problem(address)) for address, number in found.items()]

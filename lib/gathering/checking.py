@@ -1,4 +1,5 @@
-"""What a fetched file is, by its content: what servers say of a file, and its name, are not believed."""
+"""What a fetched file is, by its content: what servers say of a file, and its name, are not
+believed."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from lib.media.pictures.content import identify
 HEAD = 1 << 16  # bytes by which a web page is known
 PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
                    "AVIF": ".avif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # by Pillow's names
-ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # QuickTime files of before `ftyp` begin with one
+# QuickTime files of before `ftyp` begin with one
+ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 SEGMENTED, SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"  # what Matroska begins with, and its main part
 UNTOLD = 0xFFFFFF00  # lengths in an AVI from here on mean that it was not known
 ICON = b"\0\0\1\0"  # it begins as some videos do
@@ -44,8 +46,9 @@ class Unwanted(Exception):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is asked for: files of at most `bytes`, `timeout` seconds between two of them and `seconds` for all, `only` "pictures" or
-    "videos", and a shorter side of `min_side` pixels or more.
+    """What is asked for: files of at most `bytes`, `timeout` seconds between two of them and
+    `seconds` for all, `only` "pictures" or "videos", and a shorter side of `min_side` pixels or
+    more.
     """
 
     timeout: float
@@ -79,7 +82,7 @@ class Content:
 
 
 def kind_of(path: Path) -> str:
-    """ "picture" or "video", as the first bytes say. Raises Refused where they say anything else."""
+    """"picture" or "video", as the first bytes say. Raises Refused where they say anything else."""
     found = identify(path)
     if found in ("picture", "heic"):
         return "picture"
@@ -93,13 +96,15 @@ def kind_of(path: Path) -> str:
 
 
 def examine(path: Path) -> Content:
-    """What the whole file holds: a picture is decoded, a video opened. Raises Refused or Damaged."""
+    """What the whole file holds: a picture is decoded, a video opened. Raises Refused or
+    Damaged."""
     kind = kind_of(path)
     try:
         return _picture(path) if kind == "picture" else _video(path)
     except FaceswapError as error:
         said = str(error).replace(str(path), "the file")
-        without_advice = re.sub(r"\. (Replace|Scale|Get|Name|Choose) .*", "", said)  # it is for those who have the file already
+        # it is for those who have the file already
+        without_advice = re.sub(r"\. (Replace|Scale|Get|Name|Choose) .*", "", said)
         raise Damaged(without_advice.rstrip(".")) from None
     except Exception as error:  # of a library that a crafted file leads astray
         raise Damaged(f"the file is damaged and cannot be read ({type(error).__name__})") from None
@@ -145,7 +150,8 @@ def _video_ending(names: list[str], brand: str, codecs: set[str]) -> str:
 
 
 def _missing(path: Path) -> int:
-    """How many bytes at least a video lacks at its end, where its container tells their number; else 0."""
+    """How many bytes at least a video lacks at its end, where its container tells their number;
+    else 0."""
     with open(path, "rb") as file:
         head = file.read(HEAD)
         size = os.fstat(file.fileno()).st_size
@@ -177,7 +183,8 @@ def _end_of_boxes(file: BinaryIO, size: int) -> int:
 
 
 def _end_of_segment(head: bytes) -> int:
-    """Where the segment of a Matroska file ends, which is nearly all of it; 0 where it does not say."""
+    """Where the segment of a Matroska file ends, which is nearly all of it; 0 where it does not
+    say."""
     header, at = _ebml_length(head, 4)
     at += header
     if head[at:at + 4] != SEGMENT:
@@ -187,7 +194,8 @@ def _end_of_segment(head: bytes) -> int:
 
 
 def _ebml_length(data: bytes, at: int) -> tuple[int, int]:
-    """The length that is told at `at` in 1 to 8 bytes, 0 if it is left open, and where they end (RFC 8794, 4)."""
+    """The length that is told at `at` in 1 to 8 bytes, 0 if it is left open, and where they end
+    (RFC 8794, 4)."""
     count = 9 - data[at].bit_length() if at < len(data) else 9
     if count > 8:
         return 0, at

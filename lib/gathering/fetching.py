@@ -1,4 +1,5 @@
-"""One try to fetch one address into its part file, going on from what is there. Servers may do anything; nothing here waits for ever."""
+"""One try to fetch one address into its part file, going on from what is there. Servers may do
+anything; nothing here waits for ever."""
 
 from __future__ import annotations
 
@@ -28,9 +29,11 @@ class Fetcher:
         self._web = Web(wishes.timeout, ANSWER * wishes.timeout, stop, network)
 
     def fetch(self, part: Part, seconds: float) -> bool:
-        """Appends to `part` what it lacks, until it is whole, for `seconds` at most. Returns whether all of it is surely of one file.
+        """Appends to `part` what it lacks, until it is whole, for `seconds` at most. Returns
+        whether all of it is surely of one file.
 
-        Raises Failed, TryAgain, Cancelled, Refused, Unwanted, and FaceswapError where the disk refuses.
+        Raises Failed, TryAgain, Cancelled, Refused, Unwanted, and FaceswapError where the disk
+        refuses.
         """
         note, have = part.note, part.size
         if note is None or not note.can_go_on or (note.total is not None and have > note.total):
@@ -75,7 +78,8 @@ class Fetcher:
 
 
 def _headers(note: Note | None, have: int) -> dict[str, str]:
-    """Those that ask for the rest of a file of which `have` bytes are there, or for all of it if it has changed."""
+    """Those that ask for the rest of a file of which `have` bytes are there, or for all of it if it
+    has changed."""
     if not have:
         return {}
     strong = note.etag if note.etag and not note.etag.startswith("W/") else None
@@ -89,7 +93,8 @@ def _note(part: Part, answer: requests.Response) -> Note:
 
 
 def _note_of_rest(answer: requests.Response, note: Note, have: int) -> Note | None:
-    """`note`, with what this answer adds to it, if the answer holds the bytes from `have` on of the same file; else None."""
+    """`note`, with what this answer adds to it, if the answer holds the bytes from `have` on of the
+    same file; else None."""
     told = re.fullmatch(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("Content-Range", "").strip())
     if answer.status_code != 206 or not told or int(told[1]) != have or is_coded(answer):
         return None

@@ -1,4 +1,5 @@
-"""Files from a list of addresses in a folder: each content once, under a safe name, with a report that the next run goes on from."""
+"""Files from a list of addresses in a folder: each content once, under a safe name, with a report
+that the next run goes on from."""
 
 from __future__ import annotations
 
@@ -24,9 +25,11 @@ from lib.system.progress import progress
 
 def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, retries: int, again: bool,
            network: Network | None = None) -> list[Entry]:
-    """What became of each address in the list. Addresses that an earlier run was done with are not asked for anything.
+    """What became of each address in the list. Addresses that an earlier run was done with are not
+    asked for anything.
 
-    `again`: but those whose file is not there any more are. `network`: how hosts are found and connected to, if not as this machine does.
+    `again`: but those whose file is not there any more are. `network`: how hosts are found and
+    connected to, if not as this machine does.
     """
     make_parts_folder(folder)
     with _alone(folder):
@@ -51,7 +54,8 @@ class Shelf:
         self.folder = folder
         self.report = Report(folder)
         self._settled: list[Part] = []  # whose notes can go once the report is written
-        self._digests: dict[str, str | None] = {}  # of files that were there before, as they are needed
+        # of files that were there before, as they are needed
+        self._digests: dict[str, str | None] = {}
         for note in finished(folder):
             self._recover(note)
         self._by_content = {entry.sha256: entry.file for entry in self.report.entries.values() if entry.status == DONE}
@@ -59,7 +63,8 @@ class Shelf:
         self._names = {folded(name) for name in os.listdir(folder)} | {folded(name) for name in self._by_content.values()}
 
     def settles(self, address: str, wishes: Wishes, again: bool) -> bool:
-        """Whether an earlier run was done with `address`. What the user deleted stays deleted, unless `again`."""
+        """Whether an earlier run was done with `address`. What the user deleted stays deleted,
+        unless `again`."""
         entry = self.report.entries.get(address)
         if entry is None or entry.status == FAILED:
             return False
@@ -93,7 +98,8 @@ class Shelf:
         entry = replace(entry, file=name)
         self._names.add(folded(name))
         self._by_content[entry.sha256] = name
-        part.write_note(replace(part.note, outcome=entry))  # before the file has its name, so that a killed run is not asked for it again
+        # before the file has its name, so that a killed run is not asked for it again
+        part.write_note(replace(part.note, outcome=entry))
         with disk_errors(self.folder / name):
             publish(part.path, self.folder / name)
         self._settled.append(part)
@@ -117,7 +123,8 @@ class Shelf:
         return self._digests[name]
 
     def _recover(self, note: Note) -> None:
-        """A run was killed after it had checked this file: it has its name, or gets it from the part that is still there."""
+        """A run was killed after it had checked this file: it has its name, or gets it from the
+        part that is still there."""
         part = Part(self.folder, note.address)
         if part.path.exists():  # whole: it is checked and named once more
             part.write_note(replace(note, outcome=None, total=note.outcome.bytes, can_go_on=True))
@@ -127,7 +134,8 @@ class Shelf:
 
 
 def _names_by_size(folder: Path) -> dict[int, list[str]]:
-    """Of the files in the folder itself, by their bytes: only files of the same size need to be read to be compared."""
+    """Of the files in the folder itself, by their bytes: only files of the same size need to be
+    read to be compared."""
     names = {}
     with os.scandir(folder) as files:
         for file in files:

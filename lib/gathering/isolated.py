@@ -1,4 +1,5 @@
-"""Fetched files are examined in a process of its own: a crafted file may crash a decoder or keep it busy without end."""
+"""Fetched files are examined in a process of its own: a crafted file may crash a decoder or keep it
+busy without end."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class Examiner:
     def examine(self, path: Path) -> Content:
         """What the whole file holds. Raises Refused or Damaged."""
         with self._lock:
-            # a second time in a new process: the first may have been ended for another reason, as by a system without memory
+            # a second time in a new process: the first may have been ended for another reason, as
+            # by a system without memory
             told = self._told(path) or self._told(path)
         if told is None:
             raise Damaged("the file is damaged: it crashes what reads it, or keeps it busy for minutes")
@@ -79,7 +81,8 @@ def examiner() -> Examiner:
 
 def _serve(seconds: int) -> None:
     """Answers each path on standard input with a line on standard output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: whoever started this process ends it
+    # of the terminal: whoever started this process ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)  # what libraries print is no answer
         for line in sys.stdin:

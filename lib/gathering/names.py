@@ -1,4 +1,5 @@
-"""Names for files that strangers named: what a server or an address says is made harmless on any system."""
+"""Names for files that strangers named: what a server or an address says is made harmless on any
+system."""
 
 from __future__ import annotations
 
@@ -11,19 +12,23 @@ from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS
 BYTES = 150  # of a whole name in UTF-8; file systems take 255, and other commands append to names
 NUMBER = 8  # bytes kept free for "-2" and the like
 DROPPED = PICTURE_ENDINGS | VIDEO_ENDINGS | {".php", ".html", ".htm", ".asp", ".aspx", ".jsp", ".cgi", ".bin", ".part", ".tmp"}
-RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)  # devices, on Windows
+# devices, on Windows
+RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
 
 
 def offered_name(address: str, disposition: str | None) -> str:
-    """The name that the server gives (Content-Disposition), else the last part of the address, else its host. Not safe yet."""
+    """The name that the server gives (Content-Disposition), else the last part of the address, else
+    its host. Not safe yet."""
     parts = urlsplit(address)
     return _disposed(disposition or "") or unquote(parts.path.rpartition("/")[2]) or parts.hostname or ""
 
 
 def safe_name(offered: str, ending: str) -> str:
-    """A file name made of `offered`, with `ending` (".jpg"), that stays in its folder and that every usual system allows."""
+    """A file name made of `offered`, with `ending` (".jpg"), that stays in its folder and that
+    every usual system allows."""
     name = unicodedata.normalize("NFC", offered.replace("\\", "/")).rpartition("/")[2]
-    # C: control characters, and those that turn the direction of writing, so that gnp.exe would be shown as exe.png
+    # C: control characters, and those that turn the direction of writing, so that gnp.exe would be
+    # shown as exe.png
     name = "".join(" " if unicodedata.category(letter) in ("Zl", "Zp") else letter for letter in name
                    if not unicodedata.category(letter).startswith("C"))
     name = re.sub(r'[<>:"|?*]', "_", name).rstrip(" .")
@@ -36,7 +41,8 @@ def safe_name(offered: str, ending: str) -> str:
 
 
 def free_name(name: str, taken: set[str]) -> str:
-    """`name`, or `name` with -2, -3 ... before its ending, that no name in `taken` (as `folded` makes them) equals."""
+    """`name`, or `name` with -2, -3 ... before its ending, that no name in `taken` (as `folded`
+    makes them) equals."""
     stem, dot, ending = name.rpartition(".")
     number = 1
     while folded(name) in taken:
@@ -46,12 +52,14 @@ def free_name(name: str, taken: set[str]) -> str:
 
 
 def folded(name: str) -> str:
-    """Equal for names that some file system takes for the same: upper and lower case, and composed letters."""
+    """Equal for names that some file system takes for the same: upper and lower case, and composed
+    letters."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _trimmed(name: str) -> str:
-    """Without leading dots, which hide a file, leading dashes, which make it an option, and dots at the end, which Windows drops."""
+    """Without leading dots, which hide a file, leading dashes, which make it an option, and dots at
+    the end, which Windows drops."""
     return name.lstrip(" .-").rstrip(" .")
 
 
@@ -67,7 +75,8 @@ def _disposed(header: str) -> str:
         return ""
     name = plain[2] if plain[1] is None else re.sub(r'\\(["\\])', r"\1", plain[1])
     try:
-        name = name.encode("latin-1").decode("utf-8")  # headers are read as Latin-1, and most servers send UTF-8
+        # headers are read as Latin-1, and most servers send UTF-8
+        name = name.encode("latin-1").decode("utf-8")
     except ValueError:
         pass
     return unquote(name)

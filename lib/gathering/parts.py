@@ -1,4 +1,5 @@
-"""Half-fetched files: FOLDER/.parts holds, for each address, what has come so far and a note of what a server needs to go on from there."""
+"""Half-fetched files: FOLDER/.parts holds, for each address, what has come so far and a note of
+what a server needs to go on from there."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ FOLDER = ".parts"
 
 @dataclass(frozen=True)
 class Note:
-    """What the server said of the file, and, once it is whole and checked, the entry that is to be in the report."""
+    """What the server said of the file, and, once it is whole and checked, the entry that is to be
+    in the report."""
 
     address: str
     name: str = ""  # as offered

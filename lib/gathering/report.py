@@ -1,4 +1,5 @@
-"""What became of each address: FOLDER/gather.json, which people read and the next run goes on from."""
+"""What became of each address: FOLDER/gather.json, which people read and the next run goes on
+from."""
 
 from __future__ import annotations
 
@@ -18,12 +19,14 @@ NAME = "gather.json"
 DONE, DUPLICATE, LEFT_OUT, FAILED = "done", "duplicate", "left out", "failed"
 MOST = 128 << 20  # bytes of a report that is read
 PAUSE = 1.0  # seconds at least between two times that the report is written
-SHARE = 0.1  # of the time at most that writing it may take: a report of 100,000 addresses takes a second
+# of the time at most that writing it may take: a report of 100,000 addresses takes a second
+SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one address. `file` is its name in the folder; of a duplicate, that of the file with the same content."""
+    """What became of one address. `file` is its name in the folder; of a duplicate, that of the
+    file with the same content."""
 
     address: str
     status: str

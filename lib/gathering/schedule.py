@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 PER_HOST = 2  # at once
-UNREACHABLE_OF_HOST = 3  # addresses of a host in a row that no server answered for, until its others are not tried any more
-UNREACHABLE = 10  # the same of all hosts, until each is only tried once: there may be no network, but a list may be old as well
+# addresses of a host in a row that no server answered for, until its others are not tried any more
+UNREACHABLE_OF_HOST = 3
+# the same of all hosts, until each is only tried once: there may be no network, but a list may be
+# old as well
+UNREACHABLE = 10
 
 
 @dataclass
@@ -69,7 +72,8 @@ class Schedule:
             self._changed.notify_all()
 
     def again(self, task: Task, pause: float, hold_host: float) -> None:
-        """The task is to be tried once more in `pause` seconds; nothing is asked of its host for `hold_host` seconds."""
+        """The task is to be tried once more in `pause` seconds; nothing is asked of its host for
+        `hold_host` seconds."""
         with self._changed:
             now, host = time.monotonic(), self._host(task.address)
             host.active -= 1
@@ -94,7 +98,8 @@ class Schedule:
             self._changed.notify_all()
 
     def _pick(self, now: float) -> tuple[Task | None, float | None]:
-        """A task, or the seconds after which one may be ready, None where only a change can bring one."""
+        """A task, or the seconds after which one may be ready, None where only a change can bring
+        one."""
         while self._paused and self._paused[0][0] <= now:
             task = heapq.heappop(self._paused)[2]
             self._host(task.address).waiting.appendleft(task)

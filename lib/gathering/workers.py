@@ -1,4 +1,5 @@
-"""The threads that fetch and check. They only ever write part files; what comes out of them is told through a queue."""
+"""The threads that fetch and check. They only ever write part files; what comes out of them is told
+through a queue."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ FAREWELL = 1.0  # seconds that the end waits for the threads
 
 
 class Crew:
-    """Fetches addresses into part files on `jobs` threads. A context manager; leaving it ends the threads, whatever they wait for."""
+    """Fetches addresses into part files on `jobs` threads. A context manager; leaving it ends the
+    threads, whatever they wait for."""
 
     def __init__(self, folder: Path, addresses: Iterable[str], wishes: Wishes, jobs: int, retries: int,
                  network: Network | None = None):
@@ -60,7 +62,8 @@ class Crew:
             thread.join(max(0.0, end - time.monotonic()))
 
     def outcomes(self) -> Iterator[Entry]:
-        """An entry for each address as it is over. "done": its part file is whole and good, and may be named `file` if no other is.
+        """An entry for each address as it is over. "done": its part file is whole and good, and may
+        be named `file` if no other is.
 
         Raises what went wrong here, as a full disk.
         """
@@ -122,7 +125,9 @@ class Crew:
         except Damaged as error:
             if is_of_one_piece:
                 raise
-            part.discard()  # glued together of two different files, or cut off by a server that did not say how long it is
+            # glued together of two different files, or cut off by a server that did not say how
+            # long it is
+            part.discard()
             raise TryAgain(str(error)) from None
         self._wishes.check(content.type, content.width, content.height)
         with open(part.path, "rb") as file:

@@ -23,10 +23,10 @@ MB = 1e6  # bytes
 class GatherSettings(Settings):
     """Download pictures and videos from a list of addresses.
 
-    The list is a text file with one address (http:// or https://) a line; blank lines and lines that
-    begin with # are skipped. Run the same command again after an interruption or failures:
-    interrupted downloads resume, failed ones are tried again, finished ones are not downloaded again,
-    and what you deleted stays deleted. FOLDER/gather.json says what became of each address.
+    The list is a text file with one address (http:// or https://) a line; blank lines and lines
+    that begin with # are skipped. Run the same command again after an interruption or failures:
+    interrupted downloads resume, failed ones are tried again, finished ones are not downloaded
+    again, and what you deleted stays deleted. FOLDER/gather.json says what became of each address.
 
     The content of a file counts, not its name: pictures are decoded, videos opened, damaged files
     refused, and the same content is kept once.
@@ -74,7 +74,8 @@ class GatherResult:
 
 @job
 def gather(settings: GatherSettings) -> GatherResult:
-    """Downloads what is missing. Raises FaceswapError where the list or the folder cannot be used."""
+    """Downloads what is missing. Raises FaceswapError where the list or the folder cannot be
+    used."""
     listed = read_list(settings.input)
     folder, path = settings.output, settings.output / report.NAME
     if folder.exists() and not folder.is_dir():

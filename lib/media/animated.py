@@ -12,10 +12,13 @@ from lib.files.writing import write_bytes
 from lib.media.opening import open_picture
 
 FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
-SEQUENCE = "avis"  # what an AVIF file says at its beginning that holds a sequence beside its first picture
-WITHOUT_INDEX = ("gif", "apng")  # formats that are read from the beginning: pictures are drawn over those before
+# what an AVIF file says at its beginning that holds a sequence beside its first picture
+SEQUENCE = "avis"
+# formats that are read from the beginning: pictures are drawn over those before
+WITHOUT_INDEX = ("gif", "apng")
 PNG, AFTER_HEADER = b"\x89PNG\r\n\x1a\n", 33  # how a file begins, and where its second chunk does
-LEFT_OUT = (b"caBX", b"iTXt", b"tEXt", b"zTXt", b"eXIf", b"iCCP")  # chunks of any length that pixels do not depend on
+# chunks of any length that pixels do not depend on
+LEFT_OUT = (b"caBX", b"iTXt", b"tEXt", b"zTXt", b"eXIf", b"iCCP")
 PROBED, LONGEST_HEAD = 1500, 1 << 24  # bytes
 ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif")  # under which they are written
 
@@ -30,9 +33,9 @@ def is_animated(path: Path) -> bool:
 
 
 class Readable:
-    """A file that FFmpeg's libraries of any version read: `path` itself, or, of a WebP that moves or a transparent AVIF
-    that does, an APNG with the same pixels and delays, and of a signed APNG one that they know as such. What was made
-    goes when this object does."""
+    """A file that FFmpeg's libraries of any version read: `path` itself, or, of a WebP that moves
+    or a transparent AVIF that does, an APNG with the same pixels and delays, and of a signed APNG
+    one that they know as such. What was made goes when this object does."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -63,8 +66,9 @@ def _is_transparent_avif(path: Path) -> bool:
 
 
 def _with_short_head(path: Path) -> bytes | None:
-    """The APNG at `path` without signature and words, where these are so long that FFmpeg, which looks no farther than
-    PROBED bytes, would take it for a still picture. None where that is not needed."""
+    """The APNG at `path` without signature and words, where these are so long that FFmpeg, which
+    looks no farther than PROBED bytes, would take it for a still picture. None where that is not
+    needed."""
     if _head(path)[:8] != PNG:
         return None
     with opened(path) as file:

@@ -24,7 +24,8 @@ class FrameSource(ABC):
 
     path: Path
     size: tuple[int, int] | None  # (width, height) as shown; None where pictures differ
-    rate: Fraction | None  # frames/s, the average of a video with a variable rate; None for pictures
+    # frames/s, the average of a video with a variable rate; None for pictures
+    rate: Fraction | None
     count: int | None  # number of frames, or None where only reading tells
     hdr_coded: tuple[int, int] | None = None  # primaries and transfer (`PQ`, `HLG`) of HDR video
     files: Sequence[Path] = ()  # of pictures, one for each frame; () of a video
@@ -72,7 +73,8 @@ class Mark(Protocol):
     """Marks what is written as synthetic. Safe to be used from several threads."""
 
     xmp: bytes  # the XMP packet that says so
-    without: set[str]  # endings of files that were written unsigned, since their format has no place
+    # endings of files that were written unsigned, since their format has no place
+    without: set[str]
 
     def comment(self) -> str:
         """What a video's metadata say to people."""
@@ -104,7 +106,8 @@ class FrameSink(ABC):
 
     @abstractmethod
     def write(self, frame: Frame, image: np.ndarray) -> None:
-        """`image` (H, W, 3) uint8 RGB becomes the picture of `frame`, and keeps its time or name."""
+        """`image` (H, W, 3) uint8 RGB becomes the picture of `frame`, and keeps its time or
+        name."""
 
     @abstractmethod
     def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:

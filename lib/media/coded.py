@@ -1,4 +1,5 @@
-"""Frames of a video as they were decoded: parts of them in RGB, and put back, so that what does not change is never converted."""
+"""Frames of a video as they were decoded: parts of them in RGB, and put back, so that what does not
+change is never converted."""
 
 from __future__ import annotations
 
@@ -21,17 +22,23 @@ from lib.types import Frame, Patch, Samples, on_white
 UNSPECIFIED, RESERVED = 2, 3  # matrices as ISO/IEC 23091-2 and FFmpeg number them; 0 is RGB itself
 LIMITED, FULL = 1, 2  # colour ranges as FFmpeg numbers them
 BILINEAR, BICUBIC = 0x02, 0x04
-# swscale's default yuv -> rgb path darkens every frame by one level (46 dB against 56); these flags take 7 ms at 1080p instead of 1
+# swscale's default yuv -> rgb path darkens every frame by one level (46 dB against 56); these flags
+# take 7 ms at 1080p instead of 1
 EXACT = 0x40000 | 0x2000  # ACCURATE_RND, FULL_CHR_H_INT
-BLOCK = 32  # pixels: parts begin and end at multiples of it, so that chroma is not cut through, and few sizes have to be prepared for
+# pixels: parts begin and end at multiples of it, so that chroma is not cut through, and few sizes
+# have to be prepared for
+BLOCK = 32
 MARGIN = 8  # pixels more that are converted on each side, since chroma is interpolated
 PREPARED = 6_000_000  # pixels of pictures that a thread keeps ready, of each kind
-# Layouts that can be cut: shifts of the chroma planes across and down. "yuvj" are of the full range, in an older way of saying so.
+# Layouts that can be cut: shifts of the chroma planes across and down. "yuvj" are of the full
+# range, in an older way of saying so.
 LAYOUTS = {f"yuv{name}{depth}": shifts for name, shifts in (("420p", (1, 1)), ("422p", (1, 0)), ("444p", (0, 0)))
            for depth in ("", "10le", "12le")}
-# What red and blue count in the brightness, by number of the matrix: BT.709, FCC, BT.601 twice, SMPTE 240M, BT.2020
+# What red and blue count in the brightness, by number of the matrix: BT.709, FCC, BT.601 twice,
+# SMPTE 240M, BT.2020
 WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
-LAYOUTS |= {f"yuva{name}": shifts for name, shifts in list((key[3:], value) for key, value in LAYOUTS.items())}  # with alpha
+# with alpha
+LAYOUTS |= {f"yuva{name}": shifts for name, shifts in list((key[3:], value) for key, value in LAYOUTS.items())}
 LAYOUTS |= {f"yuvj{name}": LAYOUTS[f"yuv{name}"] for name in ("420p", "422p", "444p")}
 
 _own = threading.local()
@@ -41,16 +48,19 @@ _own = threading.local()
 class Conversion:
     """How the decoded pictures of one video become RGB, upright and with square pixels.
 
-    Where between pixels its colours lie a picture knows, but does not tell, and a new one does not know: so what has to lie as they do
-    is made out of one of them.
+    Where between pixels its colours lie a picture knows, but does not tell, and a new one does not
+    know: so what has to lie as they do is made out of one of them.
     """
 
     matrix: int  # that RGB is calculated with where a picture names none
     size: tuple[int, int]  # (width, height) before it is turned
-    turn: tuple[int, int, int, int] = (1, 0, 0, 1)  # a, b, c, d of x' = a x + c y, y' = b x + d y, each -1, 0 or 1
+    # a, b, c, d of x' = a x + c y, y' = b x + d y, each -1, 0 or 1
+    turn: tuple[int, int, int, int] = (1, 0, 0, 1)
     exact: bool = True  # False: a level too dark on average, in a tenth of the time
-    tone: Tone | None = None  # of HDR video: how RGB is made SDR, which it is in all but the samples and `raw`
-    transparent: bool = False  # whether pictures are transparent somewhere; those in RGB are then seen on white
+    # of HDR video: how RGB is made SDR, which it is in all but the samples and `raw`
+    tone: Tone | None = None
+    # whether pictures are transparent somewhere; those in RGB are then seen on white
+    transparent: bool = False
 
     def rgb(self, picture: av.VideoFrame) -> np.ndarray:
         """(H, W, 3) uint8."""
@@ -73,13 +83,15 @@ class Conversion:
         return (BICUBIC if scales else BILINEAR) | (EXACT if self.exact else 0)
 
     def cuts(self, picture: av.VideoFrame) -> bool:
-        """Whether pixels of a picture are those of its RGB, one by one, so that parts can be taken out and put back."""
+        """Whether pixels of a picture are those of its RGB, one by one, so that parts can be taken
+        out and put back."""
         across, down = LAYOUTS.get(picture.format.name, (32, 32))
         return (self.size == (picture.width, picture.height) and self.turn == (1, 0, 0, 1) and self.exact
                 and picture.width % (1 << across) == 0 == picture.height % (1 << down))  # else swscale stretches colours a little
 
     def part(self, picture: av.VideoFrame, rows: slice, columns: slice, deep: bool) -> np.ndarray:
-        """(H, W, 3) of these rows and columns: uint8, or uint16, 256 times as much, as FFmpeg has it."""
+        """(H, W, 3) of these rows and columns: uint8, or uint16, 256 times as much, as FFmpeg has
+        it."""
         if self.tone:
             return self.tone.sdr(self._raw_part(picture, rows, columns, True), deep)
         return self._raw_part(picture, rows, columns, deep)
@@ -93,7 +105,8 @@ class Conversion:
     def samples(self, picture: av.VideoFrame) -> Samples | None:
         """None where parts cannot be cut out, or the matrix is none of the usual.
 
-        Where colours lie is not told, so it is taken to be where most videos have it: half a pixel that no network sees.
+        Where colours lie is not told, so it is taken to be where most videos have it: half a pixel
+        that no network sees.
         """
         weights = WEIGHTS.get(self._matrix_of(picture))
         if weights is None or self.tone or not self.cuts(picture):
@@ -104,14 +117,16 @@ class Conversion:
                        _rgb_of(*weights, full, picture.format.components[0].bits))
 
     def patched(self, picture: av.VideoFrame, patches: Sequence[Patch]) -> av.VideoFrame:
-        """A copy of `picture` with `patches` in it. Samples of which no pixel changes stay exactly as they are."""
+        """A copy of `picture` with `patches` in it. Samples of which no pixel changes stay exactly
+        as they are."""
         result = copy(picture)
         across, down = LAYOUTS[picture.format.name]
         for patch in patches:
             rows, columns = patch.rows, patch.columns
             if rows.start % (1 << down) or rows.stop % (1 << down) or columns.start % (1 << across) or columns.stop % (1 << across):
                 raise ValueError(f"a patch at {rows}, {columns} cuts through colours of {picture.format.name}")
-            changed = cv2.convertScaleAbs(cv2.absdiff(patch.pixels, patch.before), alpha=255)  # 0, or at least 1 before it is grey
+            # 0, or at least 1 before it is grey
+            changed = cv2.convertScaleAbs(cv2.absdiff(patch.pixels, patch.before), alpha=255)
             changed = cv2.compare(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY), 0, cv2.CMP_GT)
             coarse = cv2.dilate(changed, np.ones((1 << down, 1 << across), np.uint8), anchor=(0, 0))[::1 << down, ::1 << across]
             pixels = patch.pixels
@@ -132,7 +147,8 @@ class Conversion:
         return coded(picture, plain(like.format.name), self._matrix_of(like), range_of(like) or LIMITED)
 
     def _cut(self, picture: av.VideoFrame, rows: slice, columns: slice) -> av.VideoFrame:
-        """Rows and columns of `picture` that begin at multiples of BLOCK; good until the thread's next one of that size."""
+        """Rows and columns of `picture` that begin at multiples of BLOCK; good until the thread's
+        next one of that size."""
         result = self._sibling(picture, columns.stop - columns.start, rows.stop - rows.start, plain(picture.format.name))
         for number, (plane, whole) in enumerate(zip(planes(result), planes(picture), strict=True)):
             across, down = LAYOUTS[picture.format.name] if number in (1, 2) else (0, 0)
@@ -142,8 +158,10 @@ class Conversion:
         return result
 
     def _sibling(self, picture: av.VideoFrame, width: int, height: int, layout: str) -> av.VideoFrame:
-        """A picture of that size whose colours lie as those of `picture` do: one of this thread's, to be written over."""
-        def make() -> av.VideoFrame:  # in two steps: a picture that is as it should be would be returned itself
+        """A picture of that size whose colours lie as those of `picture` do: one of this thread's,
+        to be written over."""
+        # in two steps: a picture that is as it should be would be returned itself
+        def make() -> av.VideoFrame:
             small = _ready("small", (self,), 0, lambda: VideoReformatter().reformat(picture, 16, 16, "rgba", threads=1))
             return VideoReformatter().reformat(small, width, height, layout, threads=1)
 
@@ -199,7 +217,8 @@ class CodedFrame(Frame):
         return known[3][top:top + rows.stop - rows.start, left:left + columns.stop - columns.start]
 
     def raw_with(self, seen: np.ndarray | Sequence[Patch]) -> np.ndarray:
-        """(H, W, 3) uint16, 256 times as much: code values of HDR video where the frame shows the picture `seen`, or patches."""
+        """(H, W, 3) uint16, 256 times as much: code values of HDR video where the frame shows the
+        picture `seen`, or patches."""
         tone, code = self.conversion.tone, self.conversion.raw(self.coded)
         if isinstance(seen, np.ndarray):
             return tone.hdr(seen, code)
@@ -236,7 +255,8 @@ def coded(rgb: av.VideoFrame, layout: str, matrix: int, color_range: int) -> av.
 
 
 def copy(picture: av.VideoFrame) -> av.VideoFrame:
-    """Its planes and colours, in the newer way of saying the range, and nothing of what the decoder says of its place in the stream."""
+    """Its planes and colours, in the newer way of saying the range, and nothing of what the decoder
+    says of its place in the stream."""
     result = av.VideoFrame(picture.width, picture.height, plain(picture.format.name))
     for plane, from_plane in zip(planes(result), planes(picture), strict=True):
         plane[:] = from_plane
@@ -263,7 +283,8 @@ def range_of(picture: av.VideoFrame) -> int:
 
 
 def colours_lie(picture: av.VideoFrame) -> tuple[bool, bool]:
-    """Whether colours lie between two pixels, across and down; else on the first of them. Found by trying, since it is not told."""
+    """Whether colours lie between two pixels, across and down; else on the first of them. Found by
+    trying, since it is not told."""
     small = VideoReformatter().reformat(VideoReformatter().reformat(picture, 16, 16, "rgba", threads=1), 16, 16, "yuv444p", threads=1)
     across, down = LAYOUTS.get(picture.format.name, (0, 0))
     between = []
@@ -303,7 +324,8 @@ def is_transparent(picture: av.VideoFrame) -> bool:
 
 @cache
 def _rgb_of(red: float, blue: float, full: bool, bits: int) -> np.ndarray:
-    """(3, 4) float32: RGB in levels from 0 to 255 of samples (Y, U, V, 1) of so many bits; ITU-T H.273 has the formulas."""
+    """(3, 4) float32: RGB in levels from 0 to 255 of samples (Y, U, V, 1) of so many bits; ITU-T
+    H.273 has the formulas."""
     green = 1 - red - blue
     rgb = np.array([(1, 0, 2 * (1 - red)),
                     (1, -2 * (1 - blue) * blue / green, -2 * (1 - red) * red / green),
@@ -318,19 +340,22 @@ def _within(one: slice, other: slice) -> bool:
 
 
 def _around(picture: av.VideoFrame, rows: slice, columns: slice) -> tuple[slice, slice]:
-    """These rows and columns with MARGIN around them, from and to multiples of BLOCK or the picture's edge."""
+    """These rows and columns with MARGIN around them, from and to multiples of BLOCK or the
+    picture's edge."""
     return tuple(slice(max(0, (part.start - MARGIN) // BLOCK * BLOCK), min(side, -(-(part.stop + MARGIN) // BLOCK) * BLOCK))
                  for part, side in ((rows, picture.height), (columns, picture.width)))
 
 
 def _reformatter(picture: av.VideoFrame, size: tuple[int, int], layout: str) -> VideoReformatter:
-    """One of this thread's that has done the like before, if there is one: to prepare another takes longer than to convert a face."""
+    """One of this thread's that has done the like before, if there is one: to prepare another takes
+    longer than to convert a face."""
     key = picture.width, picture.height, picture.format.name, picture.colorspace, picture.color_range, *size, layout
     return _ready("reformatters", key, picture.width * picture.height, VideoReformatter)
 
 
 def _ready(kind: str, key: tuple, pixels: int, make: Callable[[], Any]) -> Any:
-    """What this thread made for `key`, of so many pixels, before, or makes now; it keeps the last ones, of PREPARED together."""
+    """What this thread made for `key`, of so many pixels, before, or makes now; it keeps the last
+    ones, of PREPARED together."""
     ready: OrderedDict = _own.__dict__.setdefault(kind, OrderedDict())
     found, _ = ready.pop(key, (None, 0))
     if found is None:

@@ -1,4 +1,5 @@
-"""Parts of a source as the command line names them: from one time to another, and ranges of frames."""
+"""Parts of a source as the command line names them: from one time to another, and ranges of
+frames."""
 
 from __future__ import annotations
 

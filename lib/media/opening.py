@@ -1,5 +1,5 @@
-"""Pictures and videos are opened here: regular files of the formats that are meant, whose size in the header fits a
-budget of memory.
+"""Pictures and videos are opened here: regular files of the formats that are meant, whose size in
+the header fits a budget of memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ LARGEST_SIDE = 32768  # pixels of a video's picture, as shown
 PLAIN, FULL = 10, 30  # bytes a pixel while a picture is read: of plain RGB or grey, of any other
 OF_VIDEO = 20  # bytes a pixel for the pictures that decoding keeps
 SHARE = 0.7  # of the free memory that one picture may take
-SMALL, PACKED = 1_800_000_000, 30  # bytes that any file may ask for, and how many times its own size it may
+# bytes that any file may ask for, and how many times its own size it may
+SMALL, PACKED = 1_800_000_000, 30
 # They open other files or devices, or never end: what is named must hold the video itself.
 ELSEWHERE = frozenset("alias_pix alsa brender_pix concat dash dvdvideo fbdev ffmetadata hls image2pipe imf kmsgrab"
                       " lavfi mpjpeg rtp rtsp sap sdp svg_pipe tty v4l2 vapoursynth video4linux2 vobsub"
@@ -40,8 +41,8 @@ class TooLarge(FaceswapError):
 
 
 def open_picture(path: Path | BinaryIO) -> Image.Image:
-    """Pillow's picture of the file at `path`, not decoded yet; close it. Raises TooLarge, NotRegular, and what Pillow
-    raises.
+    """Pillow's picture of the file at `path`, not decoded yet; close it. Raises TooLarge,
+    NotRegular, and what Pillow raises.
     """
     if isinstance(path, Path):
         check_regular(path)
@@ -79,8 +80,8 @@ def decoded(data: bytes) -> np.ndarray | None:
 
 
 def check_memory(path: Path | str, width: int, height: int, of_pixel: int, file_size: int) -> None:
-    """Raises TooLarge where a picture of that size, which takes `of_pixel` bytes a pixel, does not fit: a small file
-    may not ask for all of the memory.
+    """Raises TooLarge where a picture of that size, which takes `of_pixel` bytes a pixel, does not
+    fit: a small file may not ask for all of the memory.
     """
     needed = width * height * of_pixel
     if width * height > MOST_PIXELS:
@@ -95,14 +96,15 @@ def check_memory(path: Path | str, width: int, height: int, of_pixel: int, file_
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """FFmpeg's container of the file at `path`. Raises NotRegular, FaceswapError where it only names other files, and
-    FFmpegError.
+    """FFmpeg's container of the file at `path`. Raises NotRegular, FaceswapError where it only
+    names other files, and FFmpegError.
     """
     import av
 
     check_regular(path)
     try:
-        # "file:" and the white lists: no name and no playlist inside the file may reach for the network, or for other
+        # "file:" and the white lists: no name and no playlist inside the file may reach for the
+        # network, or for other
         # files
         return av.open(f"file:{path}", metadata_errors="replace", container_options={
             # no other pictures, by number
@@ -115,8 +117,9 @@ def open_container(path: Path) -> av.container.InputContainer:
 
 def packets_of(container: av.container.InputContainer,
                *streams: av.stream.Stream | list[av.stream.Stream]) -> Iterator[av.Packet]:
-    """The packets of `streams`, or of all. A stream that begins only later, as FLV allows, is passed over: PyAV ends
-    at its first packet with an IndexError, and goes on after it if asked again.
+    """The packets of `streams`, or of all. A stream that begins only later, as FLV allows, is
+    passed over: PyAV ends at its first packet with an IndexError, and goes on after it if asked
+    again.
     """
     while True:
         try:

@@ -1,4 +1,5 @@
-"""SMPTE time codes, such as 01:00:00:10: hours, minutes, seconds and frames of the first frame of a film."""
+"""SMPTE time codes, such as 01:00:00:10: hours, minutes, seconds and frames of the first frame of a
+film."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ HELD = ("mov", "mp4", "matroska", "mxf")  # containers that hold one
 
 
 def later(timecode: str, rate: Fraction, frames: int) -> str | None:
-    """The time code `frames` frames after `timecode`, at `rate` frames a second; None where it is none. With a semicolon
-    numbers are left out each minute but the tenth, so that 29.97 frames a second keep to the clock (SMPTE ST 12-1)."""
+    """The time code `frames` frames after `timecode`, at `rate` frames a second; None where it is
+    none. With a semicolon numbers are left out each minute but the tenth, so that 29.97 frames a
+    second keep to the clock (SMPTE ST 12-1)."""
     match = TIMECODE.fullmatch(timecode.strip())
     if not match:
         return None

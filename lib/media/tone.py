@@ -1,4 +1,5 @@
-"""HDR colours as an SDR screen shows them, and back: for people who look at faces, and for networks, which learnt from SDR."""
+"""HDR colours as an SDR screen shows them, and back: for people who look at faces, and for
+networks, which learnt from SDR."""
 
 from __future__ import annotations
 
@@ -10,11 +11,13 @@ import numpy as np
 
 PQ, HLG = 16, 18  # transfers as FFmpeg numbers them
 WHITE = 255 * 256  # of RGB of 16 bits, as FFmpeg has it
-REFERENCE = 203.0  # candela a square metre of a white sheet in HDR (ITU-R BT.2408), which is white in SDR
+# candela a square metre of a white sheet in HDR (ITU-R BT.2408), which is white in SDR
+REFERENCE = 203.0
 PEAK = 1000.0  # the brightest that is told apart; what screens for HLG are taken to have
 KNEE = 0.5  # up to this linear SDR level light stays as it is
 STEPS = 65535
-# Linear RGB of these primaries (FFmpeg's numbers) as that of BT.709: BT.2020, P3 with the white of daylight
+# Linear RGB of these primaries (FFmpeg's numbers) as that of BT.709: BT.2020, P3 with the white of
+# daylight
 TO_709 = {9: ((1.660491, -0.587641, -0.072850), (-0.124550, 1.132900, -0.008349), (-0.018151, -0.100579, 1.118730)),
           12: ((1.224940, -0.224940, 0.0), (-0.042057, 1.042057, 0.0), (-0.019638, -0.078636, 1.098274))}
 
@@ -23,8 +26,8 @@ TO_709 = {9: ((1.660491, -0.587641, -0.072850), (-0.124550, 1.132900, -0.008349)
 class Tone:
     """The way from the code values of an HDR video, RGB, to those of SDR (sRGB), and back.
 
-    Light up to KNEE stays; what is brighter is pressed together so that PEAK becomes white. Each channel by itself, so
-    that the way leads back; colours that SDR does not have are clipped.
+    Light up to KNEE stays; what is brighter is pressed together so that PEAK becomes white. Each
+    channel by itself, so that the way leads back; colours that SDR does not have are clipped.
     """
 
     transfer: int
@@ -37,8 +40,9 @@ class Tone:
         return _looked_up(_DEEP if deep else _BYTES, (place * STEPS + 0.5).astype(np.uint16))
 
     def hdr(self, shown: np.ndarray, code: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """(H, W, 3) uint16: the code values of what is `shown`, (H, W, 3) as `sdr` gives it, in place of `code`. What SDR
-        cannot show of `code` stays as far as it is not covered: `mask` (H, W) in [0, 1] is 1 where nothing of it is seen."""
+        """(H, W, 3) uint16: the code values of what is `shown`, (H, W, 3) as `sdr` gives it, in
+        place of `code`. What SDR cannot show of `code` stays as far as it is not covered: `mask`
+        (H, W) in [0, 1] is 1 where nothing of it is seen."""
         rest = code.astype(np.float32) - self._code(self.sdr(code, shown.dtype == np.uint16))
         if mask is not None:
             rest *= 1 - mask[..., None]
@@ -78,7 +82,8 @@ def _looked_up(table: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def _nits(signal: np.ndarray, transfer: int) -> np.ndarray:
-    """Candela a square metre: of PQ by SMPTE ST 2084, of HLG by ITU-R BT.2100 on a screen of PEAK."""
+    """Candela a square metre: of PQ by SMPTE ST 2084, of HLG by ITU-R BT.2100 on a screen of
+    PEAK."""
     if transfer == PQ:
         root = signal ** (1 / 78.84375)
         return 10000 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
@@ -89,7 +94,8 @@ def _nits(signal: np.ndarray, transfer: int) -> np.ndarray:
 
 
 def _pressed(light: np.ndarray) -> np.ndarray:
-    """Linear light, 1 = REFERENCE, so that PEAK becomes 1: a straight line up to KNEE, then a Moebius transform."""
+    """Linear light, 1 = REFERENCE, so that PEAK becomes 1: a straight line up to KNEE, then a
+    Moebius transform."""
     peak, knee = PEAK / REFERENCE, KNEE
     a = -knee ** 2 * (peak - 1) / (knee ** 2 - 2 * knee + peak)
     b = (knee ** 2 - 2 * knee * peak + peak) / (peak - 1)

@@ -12,7 +12,8 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Network:
-    """How the name of a host becomes addresses, and an address a connection: those of this machine."""
+    """How the name of a host becomes addresses, and an address a connection: those of this
+    machine."""
 
     def addresses(self, host: str, port: int) -> list[str]:
         """IPv4 and IPv6 addresses of `host`, the best first. Raises OSError."""
@@ -49,7 +50,8 @@ def reach(address: str) -> int:
 
 
 def written_address(host: str) -> str | None:
-    """The IP address that `host` is, however it is written (2130706433, localhost); None for a name."""
+    """The IP address that `host` is, however it is written (2130706433, localhost); None for a
+    name."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:

@@ -1,5 +1,5 @@
-"""Asks web servers, which may do anything: nothing waits for ever, no redirect leads into this machine
-or its network, and passwords stay where they belong."""
+"""Asks web servers, which may do anything: nothing waits for ever, no redirect leads into this
+machine or its network, and passwords stay where they belong."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ class Web:
 
 
 class _Asker:
-    """Follows redirects. Connections to hosts that a server named are kept apart from those that the
-    user named."""
+    """Follows redirects. Connections to hosts that a server named are kept apart from those that
+    the user named."""
 
     def __init__(self, timeout: float, network: Network):
         self._timeout, self._network = timeout, network
@@ -133,7 +133,8 @@ class _Asker:
         # Host, port -> how far the address reaches that was connected to
         self._reached: dict[tuple[str, int], int] = {}
         self._sockets: list[socket.socket] = []
-        self.cookies = requests.cookies.RequestsCookieJar()  # each goes back to its own domain alone
+        # each goes back to its own domain alone
+        self.cookies = requests.cookies.RequestsCookieJar()
 
     def follow(self, address: str, headers: dict[str, str]) -> requests.Response:
         """The answer after all redirects. Raises Failed, TryAgain, and what requests raises."""
@@ -164,8 +165,8 @@ class _Asker:
         raise Failed(f"more than {HOPS} redirects, the last one to {address}")
 
     def connect(self, host: str, port: int, at_least: int, **options) -> socket.socket:
-        """To the first address of `host` that answers. The address that is checked is the one that is
-        connected to: asking for it a second time could give another."""
+        """To the first address of `host` that answers. The address that is checked is the one that
+        is connected to: asking for it a second time could give another."""
         addresses = self._network.addresses(host, port)
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "no address")

@@ -1,4 +1,5 @@
-"""Weight files: where they are looked for, and how the few that no package carries are fetched. Nothing unverified is loaded."""
+"""Weight files: where they are looked for, and how the few that no package carries are fetched.
+Nothing unverified is loaded."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ TABLE = {
 
 
 def weights(name: str) -> Path:
-    """The checked file of weights `name` in TABLE: from the folder $FACESWAP_WEIGHTS, the user's cache, or downloaded into it.
+    """The checked file of weights `name` in TABLE: from the folder $FACESWAP_WEIGHTS, the user's
+    cache, or downloaded into it.
 
     Raises FaceswapError that says what to place where if the file is damaged or cannot be had.
     """
@@ -72,15 +74,18 @@ def cache_folder() -> Path:
 
 
 def derived_file(origin: Path, ending: str) -> Path:
-    """Where something worked out from the weight file `origin`, as it is now, may be kept for the next time; it need not be there."""
+    """Where something worked out from the weight file `origin`, as it is now, may be kept for the
+    next time; it need not be there."""
     about = origin.stat()
     return cache_folder() / f"{origin.stem}-{about.st_size:x}-{about.st_mtime_ns:x}{ending}"
 
 
 def package_file(package: str, relative: str) -> Path:
-    """A file inside an installed package that is not imported: `package_file("face_recognition_models", "models/x.dat")`.
+    """A file inside an installed package that is not imported:
+    `package_file("face_recognition_models", "models/x.dat")`.
 
-    face_recognition_models cannot be imported where setuptools no longer brings `pkg_resources`; its files are all that is needed.
+    face_recognition_models cannot be imported where setuptools no longer brings `pkg_resources`;
+    its files are all that is needed.
     """
     spec = importlib.util.find_spec(package)
     for folder in spec.submodule_search_locations or () if spec else ():
@@ -98,7 +103,8 @@ def _download(wanted: Weights, path: Path) -> None:
         make_folder(path.parent)
         _fetch(wanted, part)
         if not _is_whole(part, wanted):
-            part.unlink()  # what was kept of an earlier try may have been damaged: once more, from the start
+            # what was kept of an earlier try may have been damaged: once more, from the start
+            part.unlink()
             _fetch(wanted, part)
         if not _is_whole(part, wanted):
             part.unlink()

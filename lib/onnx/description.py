@@ -1,4 +1,5 @@
-"""TOML files that describe networks: their tables, read key by key. docs/onnx.md tells what may stand in them."""
+"""TOML files that describe networks: their tables, read key by key. docs/onnx.md tells what may
+stand in them."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ MOST_OUTPUTS = 1000
 
 
 class Table:
-    """A table of a TOML file. Its keys are taken one by one; `finish` refuses what was not taken."""
+    """A table of a TOML file. Its keys are taken one by one; `finish` refuses what was not
+    taken."""
 
     def __init__(self, path: Path, name: str, values: dict[str, Any]):
         self.path = path

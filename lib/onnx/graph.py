@@ -1,4 +1,5 @@
-"""Writes small ONNX networks: the few messages of the format that onnxruntime needs, without the package onnx.
+"""Writes small ONNX networks: the few messages of the format that onnxruntime needs, without the
+package onnx.
 
 "Open Neural Network Exchange", onnx.proto; numbers are field numbers of its messages.
 """
@@ -20,7 +21,8 @@ class Graph:
     """Add operators in the order in which they are computed; `model` gives the file."""
 
     def __init__(self, given: str, shape: Sequence[int | str]):
-        """`given` is the name of the input, float32 of the given `shape`, in which a side may have a name in place of a number."""
+        """`given` is the name of the input, float32 of the given `shape`, in which a side may have
+        a name in place of a number."""
         self._input = _value(given, shape)
         self._nodes: list[bytes] = []
         self._constants: list[bytes] = []

@@ -1,4 +1,5 @@
-"""ONNX networks that users bring along, each described by a TOML file beside it: see docs/onnx.md."""
+"""ONNX networks that users bring along, each described by a TOML file beside it: see
+docs/onnx.md."""
 
 from __future__ import annotations
 
@@ -37,8 +38,8 @@ TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 class Network:
     """A network that takes square pictures. Threads may share it; a call computes on one thread.
 
-    Raises FaceswapError, which names the file and the key, where the description, the network or both
-    together make no sense.
+    Raises FaceswapError, which names the file and the key, where the description, the network or
+    both together make no sense.
     """
 
     def __init__(self, path: Path):

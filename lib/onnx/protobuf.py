@@ -1,4 +1,5 @@
-"""Writes protocol buffers: the wire format alone, which is enough for the few messages of a format that we need."""
+"""Writes protocol buffers: the wire format alone, which is enough for the few messages of a format
+that we need."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from collections.abc import Iterator
 
 
 def field(number: int, value: int | float | bytes) -> bytes:
-    """One field of a message: an integer that is not negative, a double, or bytes (a string, a message, packed numbers)."""
+    """One field of a message: an integer that is not negative, a double, or bytes (a string, a
+    message, packed numbers)."""
     if isinstance(value, int):
         return bytes(_varint(number << 3)) + bytes(_varint(value))
     if isinstance(value, float):

@@ -40,8 +40,9 @@ REFUSED = "refused: "
 def session(file: Path, network: bytes | None = None, bounded: bool = False) -> Any:
     """An `onnxruntime.InferenceSession` of the network in `file`; a call computes on one thread.
 
-    Where `file` is of another kind, `network` is what was made of it. `bounded`: its tensors may take
-    no more than MEMORY. Raises FaceswapError where the package is missing or the file is no network.
+    Where `file` is of another kind, `network` is what was made of it. `bounded`: its tensors may
+    take no more than MEMORY. Raises FaceswapError where the package is missing or the file is no
+    network.
     """
     onnxruntime = _package()
     settings = onnxruntime.SessionOptions()
@@ -64,8 +65,8 @@ def session(file: Path, network: bytes | None = None, bounded: bool = False) -> 
 
 def run(session: Any, outputs: Sequence[str], inputs: dict[str, np.ndarray],
         limit: float) -> list[np.ndarray]:
-    """`session.run` where Ctrl-C reaches it. Raises TimeoutError after `limit` seconds of a processor,
-    and what onnxruntime raises."""
+    """`session.run` where Ctrl-C reaches it. Raises TimeoutError after `limit` seconds of a
+    processor, and what onnxruntime raises."""
     options, is_over, results = _package().RunOptions(), threading.Event(), []
     options.log_severity_level = 4
 
@@ -93,8 +94,8 @@ def run(session: Any, outputs: Sequence[str], inputs: dict[str, np.ndarray],
 
 @cache
 def try_out(file: Path, changed: int) -> None:
-    """Loads a network in a process of its own, with limits of time and memory: constants are computed
-    while it is loaded.
+    """Loads a network in a process of its own, with limits of time and memory: constants are
+    computed while it is loaded.
 
     Raises FaceswapError where that fails. `changed` tells one file under a name from another.
     """

@@ -1,4 +1,5 @@
-"""The machine and the terminal: cores, memory, GPUs, locks, threads, logs, progress bars, times of stages.
+"""The machine and the terminal: cores, memory, GPUs, locks, threads, logs, progress bars, times of
+stages.
 
 Imports: lib.files.
 """

@@ -1,4 +1,5 @@
-"""What this machine computes with: cores, memory, GPUs, backend, precision. Imports neither NumPy nor TensorFlow."""
+"""What this machine computes with: cores, memory, GPUs, backend, precision. Imports neither NumPy
+nor TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from lib.files.reading import parse_json, read_json
 
 CGROUPS = Path("/sys/fs/cgroup")
 MMAP_THRESHOLD, BLOCK = -3, 4 << 20  # glibc's number of that setting; bytes
-BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # where bfloat16 was measured to train 1.5 to 1.8 times as fast
+# where bfloat16 was measured to train 1.5 to 1.8 times as fast
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Gpu:
 
 
 def cores() -> int:
-    """Processor cores that this process may use: the affinity mask, cut by the container's quota."""
+    """Processor cores that this process may use: the affinity mask, cut by the container's
+    quota."""
     if hasattr(os, "sched_getaffinity"):
         usable = len(os.sched_getaffinity(0))
     else:
@@ -57,7 +60,8 @@ def memory() -> tuple[int, int]:
 
 
 def give_blocks_back() -> None:
-    """From now on large blocks of memory go back to the system as soon as they are free, where glibc manages memory.
+    """From now on large blocks of memory go back to the system as soon as they are free, where
+    glibc manages memory.
 
     Else it keeps more and more of them between smaller ones: 4K video took a tenth more memory.
     """
@@ -90,7 +94,8 @@ def gpus() -> list[Gpu]:
 
 
 def backend() -> str:
-    """The Keras backend that training will use: KERAS_BACKEND, else Keras's own settings file, else "tensorflow"."""
+    """The Keras backend that training will use: KERAS_BACKEND, else Keras's own settings file, else
+    "tensorflow"."""
     if name := os.environ.get("KERAS_BACKEND"):
         return name
     settings = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json"
@@ -102,7 +107,8 @@ def backend() -> str:
 
 
 def worker() -> tuple[int, int]:
-    """(number of this process, of how many) in the cluster that TF_CONFIG tells of; (0, 1) where there is none.
+    """(number of this process, of how many) in the cluster that TF_CONFIG tells of; (0, 1) where
+    there is none.
 
     Raises FaceswapError where it is no cluster of TensorFlow's.
     """
@@ -121,8 +127,8 @@ def worker() -> tuple[int, int]:
 def default_precision(on_gpu: bool | None = None) -> str:
     """"bfloat16" where the processor or the GPU that computes has it in hardware, else "float32".
 
-    `on_gpu` says whether the backend computes on a GPU; None takes it to use one where there is one.
-    Only Linux tells the processor's abilities; elsewhere the processor is taken to have none.
+    `on_gpu` says whether the backend computes on a GPU; None takes it to use one where there is
+    one. Only Linux tells the processor's abilities; elsewhere the processor is taken to have none.
     """
     found = gpus() if on_gpu is not False else []
     if found:
@@ -166,7 +172,8 @@ def _cgroup_quota() -> float | None:
         quota, _, period = value.partition(" ")
         if quota.isdigit() and period.isdigit():
             quotas.append(int(quota) / int(period))
-    old = _read(CGROUPS / "cpu" / "cpu.cfs_quota_us"), _read(CGROUPS / "cpu" / "cpu.cfs_period_us")  # version 1
+    # version 1
+    old = _read(CGROUPS / "cpu" / "cpu.cfs_quota_us"), _read(CGROUPS / "cpu" / "cpu.cfs_period_us")
     if all(old) and int(old[0]) > 0:
         quotas.append(int(old[0]) / int(old[1]))
     return min(quotas, default=None)
@@ -189,7 +196,8 @@ def _read(path: Path) -> str | None:
 
 
 def end_beyond(child: subprocess.Popen, most: float) -> None:
-    """Waits until the process `child` ends, and ends it where it takes more than `most` bytes of memory."""
+    """Waits until the process `child` ends, and ends it where it takes more than `most` bytes of
+    memory."""
     import psutil
 
     try:

@@ -1,6 +1,8 @@
-"""One writer at a time: an advisory lock that the system releases when its holder dies, however it dies.
+"""One writer at a time: an advisory lock that the system releases when its holder dies, however it
+dies.
 
-Between machines that share a folder such locks often do not reach; there a file that its holder touches now and then says so too.
+Between machines that share a folder such locks often do not reach; there a file that its holder
+touches now and then says so too.
 """
 
 from __future__ import annotations
@@ -29,13 +31,15 @@ class Elsewhere(Exception):
     """A process on another machine, which is named, holds the lock."""
 
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what a disk says that knows none
+# what a disk says that knows none
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 SILENT = 60.0  # seconds without a beat after which its holder counts as gone
 BEATS = 10.0  # seconds between two
 
 
 class Beat:
-    """Within it, a thread touches `path`, which names this machine, every BEATS seconds. For one process of a machine: hold a Lock.
+    """Within it, a thread touches `path`, which names this machine, every BEATS seconds. For one
+    process of a machine: hold a Lock.
 
     Raises Elsewhere at entering where another machine has touched it in the last SILENT seconds.
     """
@@ -50,7 +54,8 @@ class Beat:
             holder, age = self._path.read_text(encoding="utf-8"), self._age()
             if holder and holder != _machine() and age < SILENT:
                 raise Elsewhere(holder.partition(" ")[0])
-        with contextlib.suppress(OSError):  # a full disk must not keep a training from saying so itself
+        # a full disk must not keep a training from saying so itself
+        with contextlib.suppress(OSError):
             write_text(self._path, _machine(), durable=False)
         self._thread.start()
         return self
@@ -77,7 +82,8 @@ class Beat:
 
 
 def _machine() -> str:
-    """This machine's name, and what tells it from others of the name, where the system knows that."""
+    """This machine's name, and what tells it from others of the name, where the system knows
+    that."""
     own = ""
     with contextlib.suppress(OSError):
         own = Path("/etc/machine-id").read_text(encoding="ascii").strip()
@@ -85,7 +91,8 @@ def _machine() -> str:
 
 
 class Lock:
-    """Holds `path`, a small file made for it, until `release`. Raises Locked if someone else does, OSError if it cannot be made."""
+    """Holds `path`, a small file made for it, until `release`. Raises Locked if someone else does,
+    OSError if it cannot be made."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -129,7 +136,8 @@ def held(path: Path) -> bool:
 
 
 def locks_bytes(folder: Path) -> bool:
-    """Whether the disk of `folder` knows locks of parts of files, which SQLite needs; also where no file can be made there to try it."""
+    """Whether the disk of `folder` knows locks of parts of files, which SQLite needs; also where no
+    file can be made there to try it."""
     if sys.platform == "win32":
         return True
     probe = part_beside(folder / "locks")

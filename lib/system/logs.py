@@ -21,7 +21,8 @@ def set_up(style: str = "text", level: int = logging.INFO) -> None:
     logging.captureWarnings(True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when the libraries are imported, which is later
+    # read when the libraries are imported, which is later
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 
@@ -54,7 +55,8 @@ def listed(names: Sequence[str], most: int = 10) -> str:
 
 
 class TextHandler(logging.StreamHandler):
-    """The message alone, one line; a warning or an error says so in front. Writes above a running progress bar."""
+    """The message alone, one line; a warning or an error says so in front. Writes above a running
+    progress bar."""
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "

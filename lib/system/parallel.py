@@ -1,4 +1,5 @@
-"""One small ordered parallel map, and what its users share. Threads: the heavy calls release the GIL."""
+"""One small ordered parallel map, and what its users share. Threads: the heavy calls release the
+GIL."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ Result = TypeVar("Result")
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int | None = None) -> Iterator[Result]:
     """`function` of each of `items`, in their order, on `workers` threads.
 
-    At most `ahead` items (twice the workers by default) are in the works, so memory does not grow with the input.
-    An exception of `function` or of `items` is raised where its result would have been. Closing the iterator
-    drops what has not begun.
+    At most `ahead` items (twice the workers by default) are in the works, so memory does not grow
+    with the input. An exception of `function` or of `items` is raised where its result would have
+    been. Closing the iterator drops what has not begun.
     """
     ahead = ahead or 2 * workers
     waiting = deque()
@@ -47,7 +48,8 @@ def prefetch(items: Iterable[Item], ahead: int = 2) -> Iterator[Item]:
 
 @contextmanager
 def opencv_on_one_thread() -> Iterator[None]:
-    """OpenCV on one thread a call: where frames keep all cores busy its own threads would get in their way."""
+    """OpenCV on one thread a call: where frames keep all cores busy its own threads would get in
+    their way."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

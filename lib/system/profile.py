@@ -11,7 +11,8 @@ from lib.system import device
 
 
 class Stages:
-    """Seconds of processor time by stage, over all threads. What no stage accounts for is `REST`."""
+    """Seconds of processor time by stage, over all threads. What no stage accounts for is
+    `REST`."""
 
     REST = "decode, rest"  # a decoder has threads of its own
 

@@ -1,5 +1,5 @@
-"""Progress: told to the caller of a job who asks for it, else shown on stderr, as a bar where that is a terminal, and as
-a JSON line every few seconds with `--log json`.
+"""Progress: told to the caller of a job who asks for it, else shown on stderr, as a bar where that
+is a terminal, and as a JSON line every few seconds with `--log json`.
 
 What has no end to count towards, as training, has a status line instead.
 """
@@ -55,8 +55,9 @@ _WATCH: ContextVar[_Watch] = ContextVar("watch", default=_NOBODY)
 
 
 def job(work: Callable[[Any], Result]) -> Callable[..., Result]:
-    """Makes a function of settings a job: it takes `progress`, called after each frame, face or report of training, and
-    `stop`, asked as often. Where `stop` returns True the job keeps what is done and raises Stopped.
+    """Makes a function of settings a job: it takes `progress`, called after each frame, face or
+    report of training, and `stop`, asked as often. Where `stop` returns True the job keeps what is
+    done and raises Stopped.
     """
 
     @wraps(work)
@@ -82,7 +83,8 @@ def tell(stage: str, done: int, total: int | None, unit: str) -> None:
 
 
 def progress(items: Iterable[Item], what: str, total: int | None = None, start: int = 0, unit: str = "frame") -> Iterator[Item]:
-    """Iterates `items`; `start` of `total` were done before (a resumed run). Raises Stopped where the job's caller asks."""
+    """Iterates `items`; `start` of `total` were done before (a resumed run). Raises Stopped where
+    the job's caller asks."""
     if _WATCH.get() != _Watch():
         for done, item in enumerate(items, start + 1):
             yield item
@@ -99,7 +101,8 @@ def progress(items: Iterable[Item], what: str, total: int | None = None, start: 
 
 @contextmanager
 def status() -> Iterator[Callable[[str, dict[str, Any]], None]]:
-    """Gives `tell(line, fields)`: on a terminal each line takes the place of the one before; elsewhere it is logged, `fields` in JSON."""
+    """Gives `tell(line, fields)`: on a terminal each line takes the place of the one before;
+    elsewhere it is logged, `fields` in JSON."""
     if logs.is_json() or not sys.stderr.isatty():
         yield lambda line, fields: logger.info(line, extra={"data": fields})
         return

@@ -98,7 +98,8 @@ def _list_of_videos(videos: Sequence[Video], lengths: Sequence[Fraction]) -> str
 
 def _join_pictures(videos: Sequence[Video], lengths: Sequence[Fraction], layout: str,
                    encoding: Encoding) -> list[str]:
-    """Filters: all pictures in the size of the first video, with black bars where they are needed."""
+    """Filters: all pictures in the size of the first video, with black bars where they are
+    needed."""
     (width, height), parts = videos[0].source.size, []
     fit = f"scale={width}:{height}:force_original_aspect_ratio=decrease"
     fit = f"{fit}:flags=lanczos+{encoders.EXACT},pad={width}:{height}:-1:-1,setsar=1"

@@ -216,8 +216,8 @@ def _problem(device: list[str], encoder: list[str]) -> str:
 
 
 def to_rgb(source: VideoSource, layout: str) -> list[str]:
-    """Filters that make upright RGB with square pixels of decoded, unturned frames, as `VideoSource`
-    does."""
+    """Filters that make upright RGB with square pixels of decoded, unturned frames, as
+    `VideoSource` does."""
     picture = next(source.frames(0, 1)).coded
     width, height = source.size[::-1] if source.turn[0] == 0 else source.size
     scales = (width, height) != (picture.width, picture.height)

@@ -25,7 +25,8 @@ TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte24
 
 
 def facts(path: Path, quick: bool = False) -> dict[str, Any]:
-    """What the file at `path` holds, for JSON. Frames are decoded and counted; `quick`: as its index or its packets announce them.
+    """What the file at `path` holds, for JSON. Frames are decoded and counted; `quick`: as its
+    index or its packets announce them.
 
     Raises FaceswapError where it holds neither pictures nor sound that can be read.
     """
@@ -95,7 +96,8 @@ def _of_frames(source: VideoSource, quick: bool) -> dict[str, Any]:
 
 
 def is_variable(times: list[int], time_base: Fraction) -> bool:
-    """Whether frames do not follow each other at one rate, beyond the rounding of the clock (of at least 1 ms)."""
+    """Whether frames do not follow each other at one rate, beyond the rounding of the clock (of at
+    least 1 ms)."""
     if len(times) < 3:
         return False
     steady, unit = (times[-1] - times[0]) / (len(times) - 1), max(1.0, 0.002 / float(time_base))
@@ -133,7 +135,8 @@ def _is_cover(stream: av.video.stream.VideoStream) -> bool:
 
 
 def check_sound(path: Path, count: int) -> None:
-    """Raises FaceswapError unless the file at `path` has so many sound tracks, each with something in it."""
+    """Raises FaceswapError unless the file at `path` has so many sound tracks, each with something
+    in it."""
     with open_container(path) as container:
         tracks = container.streams.audio
         if len(tracks) != count:

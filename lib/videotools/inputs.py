@@ -65,7 +65,8 @@ class Video:
                               for stream in streams.audio if stream.duration), default=0.0)
         self.subtitles = [stream.codec_context.codec.canonical_name if stream.codec_context else ""
                           for stream in streams.subtitles]
-        self.flagged = [("audio", stream.disposition) for stream in streams.audio]  # tracks to write
+        # tracks to write
+        self.flagged = [("audio", stream.disposition) for stream in streams.audio]
         self._subtitle_flags = [stream.disposition for stream in streams.subtitles]
         # Where no track has a flag, ffmpeg's own rule sets them
         self._has_flags = any([*self._subtitle_flags, *(flags for _, flags in self.flagged)])

@@ -1,4 +1,5 @@
-"""When the pictures of a taken-apart video were shown: a small file beside them, so that they can be put together again exactly."""
+"""When the pictures of a taken-apart video were shown: a small file beside them, so that they can
+be put together again exactly."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ FRACTION = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
 
 @dataclass(frozen=True)
 class FrameTimes:
-    """Times of pictures in units of `time_base` seconds, on the clock of the video `source`, which begins at its beginning."""
+    """Times of pictures in units of `time_base` seconds, on the clock of the video `source`, which
+    begins at its beginning."""
 
     source: str
     time_base: Fraction
@@ -47,7 +49,8 @@ class FrameTimes:
 
 
 def ticks_of(source: VideoSource, frames: int | None = None) -> list[int]:
-    """Times of all `frames` of a video from its beginning, in its `time_base`; where its packets do not tell them, it is decoded."""
+    """Times of all `frames` of a video from its beginning, in its `time_base`; where its packets do
+    not tell them, it is decoded."""
     times = source.ticks()
     if times is None or frames not in (None, len(times)):
         times = [round(Fraction(frame.time) / source.time_base) for frame in source]

@@ -20,14 +20,16 @@ from lib.plugin import WRITERS, Writer
 from lib.types import Frame, Patch, with_alpha
 
 KINDS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avif": "AVIF"}  # Pillow's
-HUNDREDTHS, LEAST = 10, 2  # milliseconds of a tick of GIF; the fewest ticks for which viewers show a frame
+# milliseconds of a tick of GIF; the fewest ticks for which viewers show a frame
+HUNDREDTHS, LEAST = 10, 2
 WIDTH = 480  # pixels of what is made of videos
 
 
 @WRITERS.register
 @dataclass
 class Animation(Writer):
-    """A GIF, WebP, APNG (.png) or AVIF that moves, for clips of some seconds: it is kept in memory until the end."""
+    """A GIF, WebP, APNG (.png) or AVIF that moves, for clips of some seconds: it is kept in memory
+    until the end."""
 
     width: int | None = option(None, "Scale down to this many pixels across; by default 480, and of an input of this kind "
                                      "as wide as it is.", low=16, high=16384)
@@ -39,8 +41,9 @@ class Animation(Writer):
 
 
 class AnimationSink(FrameSink):
-    """The file appears whole or not at all. Frames are shown when they are in the source, to the tick of the format; GIF
-    leaves out those that would be shown for less than LEAST ticks. What is transparent stays so."""
+    """The file appears whole or not at all. Frames are shown when they are in the source, to the
+    tick of the format; GIF leaves out those that would be shown for less than LEAST ticks. What is
+    transparent stays so."""
 
     def __init__(self, path: Path, source: FrameSource, width: int | None, rate: float, quality: int):
         self.path = Path(path)
@@ -93,7 +96,8 @@ class AnimationSink(FrameSink):
                 self.mark.sign(part, self.path)
 
     def _shown(self) -> tuple[list[Image.Image], list[int]]:
-        """Pictures, and for how many milliseconds each is shown: rounded from the beginning; no error adds up."""
+        """Pictures, and for how many milliseconds each is shown: rounded from the beginning; no
+        error adds up."""
         tick, least = (HUNDREDTHS, LEAST) if self._kind == "GIF" else (1, 1)
         end = self._times[-1] + (self._last or 1 / self._rate)
         *ticks, end = (round(1000 * (second - self._times[0]) / tick) for second in (*self._times, end))

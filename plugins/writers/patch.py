@@ -22,9 +22,11 @@ from lib.types import Frame, Patch
 @WRITERS.register
 @dataclass
 class Patches(Writer):
-    """New faces apart from their frames, for compositors: PNG with the mask as alpha, and the matrices that carry them there.
+    """New faces apart from their frames, for compositors: PNG with the mask as alpha, and the
+    matrices that carry them there.
 
-    A JSON file for each frame names the faces, upright as they were before they were set in, and their matrices.
+    A JSON file for each frame names the faces, upright as they were before they were set in, and
+    their matrices.
     """
 
     def open(self, path: Path, source: FrameSource) -> PatchSink:

@@ -14,7 +14,8 @@ from lib.plugin import WRITERS, Writer
 @WRITERS.register
 @dataclass
 class Video(Writer):
-    """A video file; its ending chooses the container (.mp4, .mov, .mkv, .webm, .avi ...). Sound, subtitles and chapters are kept."""
+    """A video file; its ending chooses the container (.mp4, .mov, .mkv, .webm, .avi ...). Sound,
+    subtitles and chapters are kept."""
 
     codec: str = option("auto", "auto is H.264, in .webm VP9; HEVC and AV1 where the input has 10 bits. ffv1 (.mkv, .avi, .mp4) and "
                                 "h264rgb (also .mov) keep every pixel exactly; prores (.mov, .mkv) is for cutting.",

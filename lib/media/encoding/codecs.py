@@ -28,7 +28,8 @@ ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "li
 ON_A_CHIP = ("h264", "hevc", "av1")  # whose encoders are called CODEC_nvenc, CODEC_qsv and so on
 CHIPS = ("_nvenc", "_qsv", "_amf", "_videotoolbox")
 GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER: the container keeps apart what decoders need first
-DEEP = ("hevc", "h264", "av1", "prores", "ffv1")  # keep 10 bits; most builds of VP9's encoder do not
+# keep 10 bits; most builds of VP9's encoder do not
+DEEP = ("hevc", "h264", "av1", "prores", "ffv1")
 HEVC_HOLDERS = ("mp4", "mov", "matroska", "mpegts")
 WITHOUT_B_FRAMES = ("avi", "flv", "asf", "nut")  # AVI knows one order; the others would begin later
 TRANSPARENT = ("prores", "ffv1")  # codecs that keep transparency

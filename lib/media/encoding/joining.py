@@ -35,7 +35,8 @@ class Joiner:
     mark: Mark | None
 
     def join(self, parts: Mapping[Path, Description]) -> None:
-        """Writes the video, which takes its name when it is whole. Raises FaceswapError, OSError."""
+        """Writes the video, which takes its name when it is whole. Raises FaceswapError,
+        OSError."""
         if len({(tuple(part.size), part.extradata) for part in parts.values()}) > 1:
             raise FaceswapError(f"The parts of {self.encoding.path} in {next(iter(parts)).parent} were "
                                 f"encoded by different versions of {self.encoding.encoder}, and cannot "

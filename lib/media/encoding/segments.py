@@ -1,8 +1,10 @@
-"""Stretches of an encoded video, each in a file of its own that is there whole or not at all: what a killed run had finished stays.
+"""Stretches of an encoded video, each in a file of its own that is there whole or not at all: what
+a killed run had finished stays.
 
-Each is encoded by itself, so that its bytes are the same whichever run makes it. The file holds, for each packet in the order of decoding,
-its time in ticks, whether it is a key frame, its size and its bytes, then a line of JSON, `Description`, and the length of that line; all
-numbers little-endian.
+Each is encoded by itself, so that its bytes are the same whichever run makes it. The file holds,
+for each packet in the order of decoding, its time in ticks, whether it is a key frame, its size and
+its bytes, then a line of JSON, `Description`, and the length of that line; all numbers
+little-endian.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class Description:
 
     key: str  # of the run that made it: one with other options cannot use it
     size: list[int]  # width, height
-    extradata: str  # hexadecimal: what a decoder has to know beforehand, the same for all segments of a video
+    # hexadecimal: what a decoder has to know beforehand, the same for all segments of a video
+    extradata: str
     last: int  # index of its last frame in the source
 
 
@@ -101,7 +104,8 @@ def times(path: Path) -> list[int]:
 
 
 def decoding_times(shown: Sequence[int]) -> list[int]:
-    """When packets that are shown at the ticks `shown` (in the order of decoding) are to be decoded: rising, never after they are shown."""
+    """When packets that are shown at the ticks `shown` (in the order of decoding) are to be
+    decoded: rising, never after they are shown."""
     ordered = sorted(shown)
     ranks = {time: rank for rank, time in enumerate(ordered)}
     delay = max((place - ranks[time] for place, time in enumerate(shown)), default=0)

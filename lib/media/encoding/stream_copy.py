@@ -1,4 +1,5 @@
-"""What a video holds besides its pictures, taken over into another one: sound, subtitles, chapters and what is said of it all.
+"""What a video holds besides its pictures, taken over into another one: sound, subtitles, chapters
+and what is said of it all.
 
 Packets go over as they are where the container holds them; sound is else encoded again.
 """
@@ -23,16 +24,18 @@ EDIT_LISTS = ("mp4", "mov", "3gp")  # containers in which a stream may begin bef
 ATTACHES = "matroska"  # the container that holds attached files
 TOLD = (Disposition.default | Disposition.dub | Disposition.original | Disposition.comment | Disposition.lyrics | Disposition.karaoke
         | Disposition.forced | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.captions | Disposition.descriptions)
-OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration")  # said of the input itself
-SOUND = {"webm": "libopus", "avi": "libmp3lame", "flv": "aac", "mpeg": "mp2", "asf": "wmav2"}  # where copying is impossible; else AAC
+# said of the input itself
+OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration")
+# where copying is impossible; else AAC
+SOUND = {"webm": "libopus", "avi": "libmp3lame", "flv": "aac", "mpeg": "mp2", "asf": "wmav2"}
 
 
 class StreamCopy:
-    """The audio and subtitle tracks, chapters and metadata of the video at `path`, from second `start` of it on, for the output container
-    `output`.
+    """The audio and subtitle tracks, chapters and metadata of the video at `path`, from second
+    `start` of it on, for the output container `output`.
 
-    `whole` where that is the beginning: then the lead-in is kept that encoders put before time 0 and players skip. Without `sound` there
-    is none.
+    `whole` where that is the beginning: then the lead-in is kept that encoders put before time 0
+    and players skip. Without `sound` there is none.
     """
 
     def __init__(self, path: Path, output: av.container.OutputContainer, format: str, start: Fraction, whole: bool, sound: bool = True):
@@ -42,7 +45,8 @@ class StreamCopy:
         self._lead_in = format in EDIT_LISTS
         self._input = open_container(path)
         self._tracks = {}
-        self._flagged: list[tuple[str, Disposition]] = []  # kind and flags of the tracks, in their order
+        # kind and flags of the tracks, in their order
+        self._flagged: list[tuple[str, Disposition]] = []
         self._name, self._format = path.name, format
         for stream in self._input.streams:
             track = None
@@ -88,7 +92,8 @@ class StreamCopy:
                            "are" if len(attached) > 1 else "is")
 
     def tell_lost_flags(self, made: Path) -> None:
-        """Warns where the finished file `made` does not say of a track what the input does: that it is a comment, forced ..."""
+        """Warns where the finished file `made` does not say of a track what the input does: that it
+        is a comment, forced ..."""
         tell_lost_flags(self._name, self._flagged, made, self._format)
 
     def write_until(self, second: float) -> None:
@@ -101,7 +106,8 @@ class StreamCopy:
             if begins >= second:
                 self._waiting = packet
                 return
-            # where no stream may begin before time 0, the lead-in would delay the video instead; Opus has its own way
+            # where no stream may begin before time 0, the lead-in would delay the video instead;
+            # Opus has its own way
             if begins >= 0 or self._whole and (self._lead_in or packet.stream.codec_context.name in ("opus", "libopus")):
                 self._tracks[packet.stream_index].write(packet, self._start, self._output)
 
@@ -118,7 +124,8 @@ class StreamCopy:
         self._input.close()
 
     def _chapters(self) -> list[dict]:
-        """Those of the input, as they lie in the output; one that begins before it begins with it."""
+        """Those of the input, as they lie in the output; one that begins before it begins with
+        it."""
         chapters = []
         for chapter in self._input.chapters():
             ticks = round(self._start / chapter["time_base"])
@@ -135,7 +142,8 @@ class StreamCopy:
 
 
 def _copied(stream, output, format: str) -> _Copied | None:
-    """A track that takes the packets as they are, or None where the container does not hold them."""
+    """A track that takes the packets as they are, or None where the container does not hold
+    them."""
     if format == "mp4" and stream.codec_context.name.startswith("pcm_"):
         return None  # allowed of late, but hardly any player knows it
     try:
@@ -150,12 +158,14 @@ def _rounded(value: Fraction) -> int:
 
 
 def tell_lost_flags(name: str, flagged: Sequence[tuple[str, Disposition]], made: Path, format: str) -> None:
-    """Warns where the file `made`, of that format, does not have the flags of the tracks of `name`: kind and flags of each, in their order."""
+    """Warns where the file `made`, of that format, does not have the flags of the tracks of `name`:
+    kind and flags of each, in their order."""
     with open_container(made) as container:
         for kind, streams in (("audio", container.streams.audio), ("subtitle", container.streams.subtitles)):
             lost, before = Disposition(0), [flags for of_kind, flags in flagged if of_kind == kind]
             for number, (flags, stream) in enumerate(zip(before, streams)):
-                lost |= flags & ~stream.disposition & (TOLD if number else TOLD & ~Disposition.default)  # the first is it anyway
+                # the first is it anyway
+                lost |= flags & ~stream.disposition & (TOLD if number else TOLD & ~Disposition.default)
             if lost:
                 logger.warning("%s: that %s tracks are flagged as %s cannot be held by %s; .mkv holds all", name, kind,
                                ", ".join(flag.name.replace("_", " ") for flag in Disposition if flag & lost), format)
@@ -167,7 +177,8 @@ def flags_of(disposition: Disposition) -> str:
 
 
 class _Track:
-    """A track of the output, whose times must rise; where pieces were joined they may overlap a little."""
+    """A track of the output, whose times must rise; where pieces were joined they may overlap a
+    little."""
 
     def __init__(self, stream):
         self.stream = stream

@@ -31,10 +31,10 @@ class VideoSink(FrameSink):
     """Encodes on a thread of its own. The file takes its name when it is whole.
 
     Frames keep the times of `source`, so a variable rate survives; a part of a video begins at 0.
-    The sound of exactly the written part is copied, and encoded only where the container cannot hold
-    it. Pictures follow each other at `rate`. Pixels are converted with the matrix and range that the
-    source was read with, and tagged as the source tags them. Raises FaceswapError where the container
-    does not take the codec, frames differ in size or the disk refuses.
+    The sound of exactly the written part is copied, and encoded only where the container cannot
+    hold it. Pictures follow each other at `rate`. Pixels are converted with the matrix and range
+    that the source was read with, and tagged as the source tags them. Raises FaceswapError where
+    the container does not take the codec, frames differ in size or the disk refuses.
 
     Segments of SEGMENT frames lie in a folder beside the file, and are joined without encoding them
     again. Those of an interrupted run are used by the next with the same key: see `missing`.
@@ -52,10 +52,12 @@ class VideoSink(FrameSink):
         self._source, self._with_sound = source, sound
         self._segments = work_folder_of(self.path)
         self._key: str | None = None  # of segments that the next run may use; None: there are none
-        self._is_cleared = False  # whether segments of earlier runs were deleted, since none is asked for
+        # whether segments of earlier runs were deleted, since none is asked for
+        self._is_cleared = False
         self._first: int | None = None  # index of the first frame of the whole video
         self._begins: Fraction | None = None  # second of the source at which it is shown
-        self._expected: range | None = None  # numbers of the segments, where they are known beforehand
+        # numbers of the segments, where they are known beforehand
+        self._expected: range | None = None
         self._size: tuple[int, int] | None = None
         self._frames: EncoderFrames | None = None
         self._queue: queue.Queue[tuple[Frame, np.ndarray | Sequence[Patch]] | None] = queue.Queue(AHEAD)

@@ -1,4 +1,5 @@
-"""Two public-domain portraits that travel inside dependencies, filmed by a camera that moves: footage without a download."""
+"""Two public-domain portraits that travel inside dependencies, filmed by a camera that moves:
+footage without a download."""
 
 from __future__ import annotations
 
@@ -15,13 +16,17 @@ from lib.media.base import FrameSource
 from lib.types import Frame
 
 RATE = Fraction(25)
-EYES_IN_FRAME = 0.28  # distance of the outer eye corners, as a share of the frame's side, when the camera rests
-TURN = 0.13  # how far the nose moves before the face's plane in a full turn of about 15 degrees, in eye distances
+# distance of the outer eye corners, as a share of the frame's side, when the camera rests
+EYES_IN_FRAME = 0.28
+# how far the nose moves before the face's plane in a full turn of about 15 degrees, in eye
+# distances
+TURN = 0.13
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """A picture of one person: (H, W, 3) uint8 RGB, with the middle of the face and the distance of the outer eye corners in pixels."""
+    """A picture of one person: (H, W, 3) uint8 RGB, with the middle of the face and the distance of
+    the outer eye corners in pixels."""
 
     name: str
     image: np.ndarray
@@ -48,8 +53,9 @@ def admiral() -> Portrait:
 class MovingCamera(FrameSource):
     """`portrait` seen by a camera that pans, zooms and tilts around it while the light changes.
 
-    The face is a bulge before the picture's plane, so it turns a little as the camera moves. The same `phase`
-    (radians) gives the same movement; `side` is the frame's width and height in pixels.
+    The face is a bulge before the picture's plane, so it turns a little as the camera moves. The
+    same `phase` (radians) gives the same movement; `side` is the frame's width and height in
+    pixels.
     """
 
     def __init__(self, portrait: Portrait, seconds: float = 5.0, side: int = 512, phase: float = 0.0):
@@ -67,7 +73,8 @@ class MovingCamera(FrameSource):
             yield Frame(index, self._image(float(index / RATE)), time=float(index / RATE))
 
     def _image(self, seconds: float) -> np.ndarray:
-        def wave(period: float, shift: float) -> float:  # -1 to 1; the periods in seconds have no common multiple in a clip
+        # -1 to 1; the periods in seconds have no common multiple in a clip
+        def wave(period: float, shift: float) -> float:
             return math.sin(2 * math.pi * seconds / period + shift + self._phase)
 
         # where each pixel looks, in eye distances from the middle of the face

@@ -44,8 +44,8 @@ def writer_for(path: Path, source: FrameSource) -> str:
 
 
 def check_output(path: Path, source: FrameSource) -> None:
-    """Raises FaceswapError where writing `path` would destroy what is read, or its ending is that of
-    a video that is not written."""
+    """Raises FaceswapError where writing `path` would destroy what is read, or its ending is that
+    of a video that is not written."""
     if same_path(path, source.path):
         raise FaceswapError(f"{path} is the input. Choose another output: the original is never "
                             "overwritten.")
@@ -67,15 +67,15 @@ def refuse_hdr(source: FrameSource, what: str) -> None:
 class PictureSink(FrameSink):
     """Pictures in a folder, each under its frame's name, or one picture, where `path` names one.
 
-    `ending` (".png") is that of all pictures; None keeps that of each input where it is written, else
-    PNG. Each picture appears whole: what was written stays when a run ends early, and is not written
-    again by the next.
+    `ending` (".png") is that of all pictures; None keeps that of each input where it is written,
+    else PNG. Each picture appears whole: what was written stays when a run ends early, and is not
+    written again by the next.
     """
 
     def __init__(self, path: Path, source: FrameSource, ending: str | None = None, mask: str = NO_MASK,
                  deep: bool = False):
-        """`mask` ALPHA: the new faces alone, the rest transparent; SEPARATE: masks in files of their
-        own besides. `deep`: 16 bits a channel."""
+        """`mask` ALPHA: the new faces alone, the rest transparent; SEPARATE: masks in files of
+        their own besides. `deep`: 16 bits a channel."""
         self.path = path = Path(path)
         check_output(path, source)
         self._single = path.suffix.lower() in PICTURE_ENDINGS and not path.is_dir()

@@ -18,11 +18,13 @@ from lib.options import expanded
 def open_source(path: Path, exact: bool = True) -> FrameSource:
     """The frames of the video, the folder of pictures or the single picture at `path`.
 
-    The ending of a file decides, and its content where the ending is unknown. Raises FaceswapError where there is
-    nothing, where it cannot be read, and where a folder holds no picture. `exact` False: a video's colours need not be right to
-    the level, as where faces are looked for; ten times as fast.
+    The ending of a file decides, and its content where the ending is unknown. Raises FaceswapError
+    where there is nothing, where it cannot be read, and where a folder holds no picture. `exact`
+    False: a video's colours need not be right to the level, as where faces are looked for; ten
+    times as fast.
     """
-    from lib.media.video.video_source import VideoSource  # PyAV takes 0.1 s to import, which pictures need not pay
+    # PyAV takes 0.1 s to import, which pictures need not pay
+    from lib.media.video.video_source import VideoSource
 
     path = expanded(Path(path))
     if path.is_dir():

@@ -1,4 +1,5 @@
-"""Pictures of 16 bits a channel, of which Pillow keeps 8, or which it shuffles: read and written."""
+"""Pictures of 16 bits a channel, of which Pillow keeps 8, or which it shuffles: read and
+written."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ MOST_JPEG = 1 << 28  # bytes of a file that is read again where its end is missi
 
 
 def read(path: Path) -> np.ndarray:
-    """The picture in the file at `path`, (H, W, 3) uint8 RGB, upright; the first one of an animation.
+    """The picture in the file at `path`, (H, W, 3) uint8 RGB, upright; the first one of an
+    animation.
 
     Transparent parts are shown on white, as most viewers do. 16-bit values are scaled to 8 bits.
     Values are not converted between colour profiles. Raises FaceswapError where the file is no
@@ -84,8 +85,8 @@ def write(path: Path, image: np.ndarray, profile: bytes | None = None,
           original: Path | None = None, exif: bytes | None = None) -> None:
     """Writes `image` in the format of the ending of `path`; the file appears whole or not at all.
 
-    `image`: (H, W, 3) RGB, (H, W, 4) with alpha, (H, W) grey or (H, W, 2) grey with alpha; uint8, or,
-    but for grey with alpha, as PNG and TIFF, uint16 up to 65535. `profile`: the ICC profile; of
+    `image`: (H, W, 3) RGB, (H, W, 4) with alpha, (H, W) grey or (H, W, 2) grey with alpha; uint8,
+    or, but for grey with alpha, as PNG and TIFF, uint16 up to 65535. `profile`: the ICC profile; of
     16-bit PNG, `coded` says what values mean, by the numbers of primaries and transfer (ISO/IEC
     23091-2). `exif` as in `Metadata`. With `mark` it is marked as synthetic, made of the file
     `original`. Raises FaceswapError where the ending is not in `WRITTEN` or the disk refuses.

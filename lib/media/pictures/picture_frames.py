@@ -67,5 +67,6 @@ def with_patches(frame: Frame, patches: Sequence[Patch]) -> np.ndarray:
 
 
 def as_sdr(image: np.ndarray, tone: Tone) -> np.ndarray:
-    """(H, W, 3) uint8 of a frame of HDR video (H, W, 3) uint16, up to 65535, as pictures have it."""
+    """(H, W, 3) uint8 of a frame of HDR video (H, W, 3) uint16, up to 65535, as pictures have
+    it."""
     return tone.sdr(for_frame(image))

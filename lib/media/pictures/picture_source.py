@@ -104,7 +104,8 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def shown_size(file: Path) -> tuple[int, int] | None:
-    """(width, height) of the picture as it is shown, by its header; None where it cannot be read."""
+    """(width, height) of the picture as it is shown, by its header; None where it cannot be
+    read."""
     try:
         with open_picture(file) as picture:
             # Of TIFF Pillow has turned the size

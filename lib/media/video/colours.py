@@ -40,7 +40,8 @@ class Hdr:
 
     primaries: tuple[tuple[float, float], ...]  # x, y of red, green, blue and white
     luminance: tuple[float, float]  # of the screen, least and most, candela a square metre
-    light: str  # "most of a pixel,most of a frame's average", candela a square metre; "0,0": unknown
+    # "most of a pixel,most of a frame's average", candela a square metre; "0,0": unknown
+    light: str
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Hdr | None:

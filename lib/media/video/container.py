@@ -1,4 +1,5 @@
-"""Opens video files: which stream is meant, how its pictures stand, and why a file cannot be read."""
+"""Opens video files: which stream is meant, how its pictures stand, and why a file cannot be
+read."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ ONE_LATE = ("mpeg1video", "mpeg2video")
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer,
                                              av.video.stream.VideoStream]]:
-    """The container at `path` and its video stream. Raises FaceswapError where either is missing."""
+    """The container at `path` and its video stream. Raises FaceswapError where either is
+    missing."""
     try:
         container = open_container(path)
     except av.error.FFmpegError as error:

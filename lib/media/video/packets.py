@@ -137,7 +137,8 @@ def with_times(packets: Iterator[av.Packet], container: av.container.InputContai
 
 def decode(packets: Iterator[av.Packet], stream: av.video.stream.VideoStream, careful: bool,
            from_key: bool = False) -> Iterator[av.VideoFrame]:
-    """Frames in order. `careful`: damaged packets are left out, on one thread; else Damaged is raised.
+    """Frames in order. `careful`: damaged packets are left out, on one thread; else Damaged is
+    raised.
 
     `from_key` drops what comes before the first key frame, after a seek in a format without index.
     """

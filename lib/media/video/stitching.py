@@ -1,4 +1,5 @@
-"""One clock for files whose own clock jumps, such as joined transport streams, by the rules of the ffmpeg command."""
+"""One clock for files whose own clock jumps, such as joined transport streams, by the rules of the
+ffmpeg command."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ class Jumps:
 
     def moved(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
         """`packets`, as they come from some place of the file on, on the one clock."""
-        places: dict[int, int] = {}  # by stream: where its last packet lay that began with a header of the container
+        # by stream: where its last packet lay that began with a header of the container
+        places: dict[int, int] = {}
         for packet in packets:
             index = packet.stream_index
             places[index] = packet.pos if packet.pos is not None else places.get(index, 0)
@@ -55,14 +57,16 @@ class Stitcher:
     def __init__(self):
         self.jumps = Jumps()
         self._offset = 0  # microseconds
-        self._places: dict[int, int] = {}  # by stream: where its last packet lay, as in `Jumps.moved`
+        # by stream: where its last packet lay, as in `Jumps.moved`
+        self._places: dict[int, int] = {}
         self._last: int | None = None  # decoding time of the last packet of all, microseconds
         self._dts: dict[int, int] = {}  # of the last packet of each stream
         self._next: dict[int, int] = {}  # and when its next one is expected
         self.sound_end = 0.0  # second at which what was read of the sound ends
 
     def move(self, packet: av.Packet) -> None:
-        """Puts `packet` on the one clock. Packets of sound and pictures must all be given, in the order of the file."""
+        """Puts `packet` on the one clock. Packets of sound and pictures must all be given, in the
+        order of the file."""
         if not packet.size:  # tells decoders that this is the end
             return
         index, stream = packet.stream_index, packet.stream
@@ -111,7 +115,8 @@ class Stitcher:
 
 
 def jumps_in(path: Path) -> Jumps:
-    """Where the clock of the file at `path` jumps; its packets are read where its format admits jumps."""
+    """Where the clock of the file at `path` jumps; its packets are read where its format admits
+    jumps."""
     stitcher = Stitcher()
     with open_container(path) as container:
         if may_jump(container):

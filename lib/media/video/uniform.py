@@ -1,4 +1,5 @@
-"""Decoded pictures of one video made alike: whole pictures instead of two fields, and all of one size."""
+"""Decoded pictures of one video made alike: whole pictures instead of two fields, and all of one
+size."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ import av
 
 from lib.media.coded import plain
 
-DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"  # a picture for each; those that are whole stay as they are
+# a picture for each; those that are whole stay as they are
+DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 
 
 class Decoded(NamedTuple):
@@ -20,7 +22,8 @@ class Decoded(NamedTuple):
 
 
 def progressive(frames: Iterator[tuple[int | None, av.VideoFrame]]) -> Iterator[Decoded]:
-    """`frames`; those of two fields, filmed one after the other, become whole pictures of the time of the first field.
+    """`frames`; those of two fields, filmed one after the other, become whole pictures of the time
+    of the first field.
 
     What is made of one depends on the frames before and after it.
     """
@@ -44,7 +47,8 @@ def progressive(frames: Iterator[tuple[int | None, av.VideoFrame]]) -> Iterator[
 
 
 def of_one_size(frames: Iterator[Decoded], first: av.VideoFrame) -> Iterator[Decoded]:
-    """`frames`, all of the size and layout of `first`: others are scaled into it, with black beside them."""
+    """`frames`, all of the size and layout of `first`: others are scaled into it, with black beside
+    them."""
     graphs: dict[tuple, _Graph] = {}
     for decoded in frames:
         picture = decoded.picture
@@ -67,7 +71,8 @@ def is_top_first(frame: av.VideoFrame) -> bool:
 
 
 def fitted(size: tuple[int, int]) -> list[str]:
-    """Filters that leave pictures of this size (width, height) as they are, and set others into it."""
+    """Filters that leave pictures of this size (width, height) as they are, and set others into
+    it."""
     width, height = size
     return [f"scale={width}:{height}:force_original_aspect_ratio=decrease:flags=bicubic+accurate_rnd",
             f"pad={width}:{height}:-1:-1"]

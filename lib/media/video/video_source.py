@@ -105,13 +105,15 @@ class VideoSource(FrameSource):
         self.on_white = self.transparent and first.format.is_rgb  # where it is transparent
         self._conversion = Conversion(self.matrix, scaled, self.turn, exact, self.tone,
                                       self.transparent)
-        self.cuts = self._conversion.cuts(first)  # whether samples beside faces can stay as they are
+        # whether samples beside faces can stay as they are
+        self.cuts = self._conversion.cuts(first)
         # Bits of a sample that can be kept
         self.depth = first.format.components[0].bits if self.cuts or self.tone else 8
 
     @cached_property
     def count(self) -> int | None:
-        """Frames by the file's index, else by its packets; None where that means reading gigabytes."""
+        """Frames by the file's index, else by its packets; None where that means reading
+        gigabytes."""
         if self._indexed_count is not None:
             return self._indexed_count
         return len(self._packets.times) if self.path.stat().st_size <= SCANNED else None
@@ -255,7 +257,8 @@ class VideoSource(FrameSource):
             return index_packets(container, stream, shown_tick(self._first))
 
     def _end(self, last: float) -> float:
-        """Second at which the last packet of any stream ends; `last`: the time of the last frame."""
+        """Second at which the last packet of any stream ends; `last`: the time of the last
+        frame."""
         end = last
         with open_video(self.file) as (container, stream):
             try:
@@ -284,8 +287,8 @@ class VideoSource(FrameSource):
 
 
 def read_still(path: Path) -> np.ndarray | None:
-    """The only picture in a file of the MP4 family (HEIC), (H, W, 3) uint8 RGB; None where it is cut
-    into tiles."""
+    """The only picture in a file of the MP4 family (HEIC), (H, W, 3) uint8 RGB; None where it is
+    cut into tiles."""
     with open_video(path) as (container, _):
         if len(container.streams.video) != 1:
             return None
