@@ -19,8 +19,8 @@ def run(settings: GatherSettings) -> int:
     if len(result.failed) > NAMED:
         logger.warning("%d more failed; %s says why.", len(result.failed) - NAMED, result.report)
     if len(result.failed) == len(result.entries):
-        raise FaceswapError(f"Nothing of {settings.input} could be downloaded. {result.report} says "
-                            "why, for each address.")
+        raise FaceswapError(f"Nothing of {settings.input} could be downloaded. {result.report} "
+                            "says why, for each address.")
     others = [f"{result.deleted} deleted since the download (--again repeats it)"] * bool(result.deleted)
     others += [f"{result.count(status)} {words}" for status, words in OUTCOMES.items()
                if result.count(status)]

@@ -24,7 +24,8 @@ MOST_LISTED = 6  # choices that stand in place of a value, as {a,b,c}
 @cache
 def commands() -> tuple[str, ...]:
     """The names of all subcommands: those of the files in scripts/."""
-    return tuple(sorted(path.stem for path in SCRIPTS.glob("*.py") if not path.stem.startswith("_")))
+    return tuple(sorted(path.stem for path in SCRIPTS.glob("*.py")
+                        if not path.stem.startswith("_")))
 
 
 @cache
@@ -48,8 +49,11 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
     wanted, _ = _parser(command, declared, with_help=False).parse_known_args([item for item in argv if item not in ("-h", "--help")])
     tables = _read_config(wanted.config) if wanted.config else {}
     own_table = tables.get(command, {})
-    chosen = {item.name: _chosen(item, getattr(wanted, item.name, own_table.get(item.name, item.default))) for item in selectors}
-    implied = {item.name: _implied(item, argv) for item in selectors if not (chosen[item.name] or item.several)}
+    chosen = {item.name: _chosen(item, getattr(wanted, item.name,
+                                               own_table.get(item.name, item.default)))
+              for item in selectors}
+    implied = {item.name: _implied(item, argv) for item in selectors
+               if not (chosen[item.name] or item.several)}
     chosen |= implied
 
     parser = _parser(command, declared, all_options=_asks_for_all(argv))
@@ -58,28 +62,35 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
             _add_plugin_options(parser, item, name, alone=len(chosen[item.name]) == 1)
     given, unknown = parser.parse_known_args(argv)
     if unknown:
-        raise UsageError(_unknown(unknown, parser, chosen, {item.name: REGISTRIES[item.plugin] for item in selectors}))
+        raise UsageError(_unknown(unknown, parser, chosen,
+                                  {item.name: REGISTRIES[item.plugin] for item in selectors}))
     given = vars(given)
 
-    values = own_table | {item.name: item.value(given[item.name], _label(item)) for item in options if item.name in given}
+    values = own_table | {item.name: item.value(given[item.name], _label(item)) for item in options
+                          if item.name in given}
     values |= {name: plugins[0] for name, plugins in implied.items() if plugins}
-    missing = [_label(item) for item in options if item.default is REQUIRED and item.name not in values]
+    missing = [_label(item) for item in options if item.default is REQUIRED
+               and item.name not in values]
     if missing:
-        raise UsageError(f"{command} needs {' and '.join(missing)}. See: faceswap.py {command} --help")
+        raise UsageError(f"{command} needs {' and '.join(missing)}. See: faceswap.py {command} "
+                         "--help")
     if selectors:
         values["plugin_options"] = {}
     for item in selectors:
         from_file = tables.get(item.name, {})
         for name in chosen[item.name]:
             prefix = f"{item.name}.{name}."
-            from_line = {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
+            from_line = {key.removeprefix(prefix): value for key, value in given.items()
+                         if key.startswith(prefix)}
             label = f"{item.name}.{name}" if len(chosen[item.name]) > 1 else item.name
             settings = REGISTRIES[item.plugin].declaration(name).check(from_file.get(name, {}) | from_line, label)
-            values["plugin_options"][f"{item.name}.{name}" if item.several else item.name] = settings
+            values["plugin_options"][f"{item.name}.{name}"
+                                     if item.several else item.name] = settings
         if item.several:
             values[item.name] = chosen[item.name]
         elif not chosen[item.name]:
-            values["plugin_options"] |= {f"{item.name}.{name}": settings for name, settings in from_file.items()}
+            values["plugin_options"] |= {f"{item.name}.{name}": settings
+                                         for name, settings in from_file.items()}
     return values
 
 
@@ -90,25 +101,34 @@ class _Parser(argparse.ArgumentParser):
 
 def _asks_for_all(argv: Sequence[str]) -> bool:
     """Whether `--help all` asks for the rare options, too."""
-    return any(word in ("-h", "--help") and after == "all" for word, after in zip(argv, argv[1:], strict=False))
+    return any(word in ("-h", "--help") and after == "all"
+               for word, after in zip(argv, argv[1:], strict=False))
 
 
-def _parser(command: str, declared: Declaration, with_help: bool = True, all_options: bool = False) -> _Parser:
+def _parser(command: str, declared: Declaration, with_help: bool = True,
+            all_options: bool = False) -> _Parser:
     rare = sum(item.rare for item in declared.options)
-    parser = _Parser(prog=f"faceswap.py {command}", description=declared.doc, add_help=False, allow_abbrev=False, usage=_usage(command, declared),
-                     formatter_class=argparse.RawDescriptionHelpFormatter, argument_default=argparse.SUPPRESS,
-                     epilog=f"faceswap.py {command} --help all lists {rare} more options." if rare and not all_options else None)
+    parser = _Parser(prog=f"faceswap.py {command}", description=declared.doc, add_help=False,
+                     allow_abbrev=False, usage=_usage(command, declared),
+                     formatter_class=argparse.RawDescriptionHelpFormatter,
+                     argument_default=argparse.SUPPRESS,
+                     epilog=f"faceswap.py {command} --help all lists {rare} more options." if rare
+                     and not all_options else None)
     groups = {"": parser.add_argument_group("options")}
     for item in declared.options:
         if item.group not in groups:
             groups[item.group] = parser.add_argument_group(item.group)
-        _add(groups[item.group], item, [item.short] * bool(item.short) + [f"--{item.flag}"], item.name, hidden=item.rare and not all_options)
+        _add(groups[item.group], item, [item.short] * bool(item.short) + [f"--{item.flag}"],
+             item.name, hidden=item.rare and not all_options)
     common = parser.add_argument_group("for every command")
-    common.add_argument("--config", type=lambda given: expanded(Path(given)), default=None, metavar="FILE",
+    common.add_argument("--config", type=lambda given: expanded(Path(given)), default=None,
+                        metavar="FILE",
                         help="TOML file with options; the command line wins over it")
-    common.add_argument("--log", choices=LOGS, help="how to report: text, or one JSON object a line")
+    common.add_argument("--log", choices=LOGS, help="how to report: text, or one JSON object a "
+                                                    "line")
     if with_help:
-        common.add_argument("-h", "--help", action=_Help, nargs="?", choices=("all",), help="show this help; all: every option")
+        common.add_argument("-h", "--help", action=_Help, nargs="?", choices=("all",),
+                            help="show this help; all: every option")
     return parser
 
 
@@ -121,8 +141,10 @@ class _Help(argparse.Action):
 def _usage(command: str, declared: Declaration) -> str:
     """The line that shows which options are needed."""
     needed = [item for item in declared.options if item.default is REQUIRED]
-    words = [f"{item.short or '--' + item.flag} {_metavar(item)}{' ...' * item.several}" for item in needed if not item.positional]
-    words += [item.name.upper() if item.default is REQUIRED else f"[{item.name.upper()}{' ...' * item.several}]"
+    words = [f"{item.short or '--' + item.flag} {_metavar(item)}{' ...' * item.several}"
+             for item in needed if not item.positional]
+    words += [item.name.upper() if item.default is REQUIRED
+              else f"[{item.name.upper()}{' ...' * item.several}]"
               for item in declared.options if item.positional]
     return " ".join([f"faceswap.py {command}", *words, "[options]"])
 
@@ -130,7 +152,8 @@ def _usage(command: str, declared: Declaration) -> str:
 def _add(parser, item: Option, flags: list[str], dest: str, hidden: bool = False) -> None:
     text = argparse.SUPPRESS if hidden else _help(item).replace("%", "%%")
     if item.positional:
-        parser.add_argument(dest, metavar=item.name.upper(), help=text, nargs="*" if item.several else "?")
+        parser.add_argument(dest, metavar=item.name.upper(), help=text,
+                            nargs="*" if item.several else "?")
         return
     kind = {"metavar": _metavar(item)} | ({"nargs": "+"} if item.several else {})
     if item.kind == "bool":
@@ -171,7 +194,8 @@ def _add_plugin_options(parser: _Parser, selector: Option, name: str, alone: boo
         group = parser.add_argument_group(f"{selector.name} {name}", declared.summary)
         prefixes = [f"--{selector.flag}."] * alone + [f"--{selector.flag}.{name}."] * selector.several
         for item in declared.options:
-            _add(group, item, [prefix + item.flag for prefix in prefixes], f"{selector.name}.{name}.{item.name}")
+            _add(group, item, [prefix + item.flag for prefix in prefixes],
+                 f"{selector.name}.{name}.{item.name}")
 
 
 def _chosen(item: Option, names: Any) -> list[str]:
@@ -191,11 +215,13 @@ def _implied(item: Option, argv: Sequence[str]) -> list[str]:
     --writer.codec is for videos alone."""
     asked = {found[1] for word in argv if (found := re.match(rf"--(?:no-)?{item.flag}\.([^=]+)", word))}
     registry = REGISTRIES[item.plugin]
-    having = [name for name in registry.names() if asked <= {own.flag for own in registry.declaration(name).options}] if asked else []
+    having = [name for name in registry.names()
+              if asked <= {own.flag for own in registry.declaration(name).options}] if asked else []
     return having if len(having) == 1 else []
 
 
-def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[str]], kinds: Mapping[str, Registry]) -> str:
+def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[str]],
+             kinds: Mapping[str, Registry]) -> str:
     """What to say about arguments that no option took."""
     flag = next((item for item in unknown if item.startswith("-")), None)
     if flag is None:
@@ -204,7 +230,8 @@ def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[
     known = [name for action in parser._actions for name in action.option_strings]
     selector, dot, _ = flag.removeprefix("--").partition(".")
     if dot and selector in chosen and not chosen[selector]:
-        flags = {f"--{selector}.{own.flag}" for plugin in kinds[selector].names() for own in kinds[selector].declaration(plugin).options}
+        flags = {f"--{selector}.{own.flag}" for plugin in kinds[selector].names()
+                 for own in kinds[selector].declaration(plugin).options}
         return f"{flag} belongs to a plugin: say which with --{selector} NAME.{'' if flag in flags else nearest(flag, sorted(flags))}"
     if dot and selector in chosen:
         of_plugin = [name for name in known if name.startswith(f"--{selector}.")]
@@ -212,7 +239,8 @@ def _unknown(unknown: Sequence[str], parser: _Parser, chosen: Mapping[str, list[
         said = f"The {selector}{'' if one else 's'} {names} {'has' if one else 'have'} no option {flag}."
         close, name = nearest(flag, of_plugin), flag.rpartition(".")[2].replace("-", "_")
         others = [] if close else [plugin for plugin in kinds[selector].names()
-                                   if any(item.name == name for item in kinds[selector].declaration(plugin).options)]
+                                   if any(item.name == name
+                                          for item in kinds[selector].declaration(plugin).options)]
         if others:
             return f"{said} {' and '.join(others)} {'has' if len(others) == 1 else 'have'} it: choose with --{selector}."
         return f"{said}{close} There are: {', '.join(of_plugin) or 'none'}."
@@ -230,15 +258,18 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
         raise UsageError(str(error)) from None
     except ValueError as error:
         raise UsageError(f"The configuration file {path} is not valid TOML: {error}.") from None
-    selectors = {item.name: item.plugin for command in commands() for item in declaration(command).options if item.plugin}
+    selectors = {item.name: item.plugin for command in commands()
+                 for item in declaration(command).options if item.plugin}
     checked = {}
     for name, table in tables.items():
         if name not in (known := [*commands(), *selectors]):
-            raise UsageError(f"{path}: there is no table [{name}].{nearest(name, known)} There are: {', '.join(sorted(known))}.")
+            raise UsageError(f"{path}: there is no table [{name}].{nearest(name, known)} There "
+                             f"are: {', '.join(sorted(known))}.")
         if name in commands():
             checked[name] = _check_table(path, name, declaration(name).options, table)
         else:
-            checked[name] = {plugin: _check_plugin_table(path, f"{name}.{plugin}", selectors[name], plugin, entries)
+            checked[name] = {plugin: _check_plugin_table(path, f"{name}.{plugin}", selectors[name],
+                                                         plugin, entries)
                              for plugin, entries in _as_table(path, name, table).items()}
     return checked
 
@@ -268,7 +299,8 @@ def _check_table(path: Path, name: str, options: Sequence[Option], table: Any) -
 
 def _as_table(path: Path, name: str, table: Any) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise UsageError(f"{path}: {name} = {table!r} stands outside a table. Put it under [COMMAND] or [KIND.PLUGIN].")
+        raise UsageError(f"{path}: {name} = {table!r} stands outside a table. Put it under "
+                         "[COMMAND] or [KIND.PLUGIN].")
     return table
 
 

@@ -19,7 +19,8 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MOST_PARTS, DEEPEST = 100_000, 32  # groups and datasets in all, and within each other
 NUMBERS = "fiub"  # kinds of NumPy's that are read
 # as h5py says it
-DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, OverflowError)
+DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError,
+          OverflowError)
 
 
 def is_hdf5(path: Path) -> bool:

@@ -116,13 +116,15 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 def write_json(path: Path, value: Any, *, indent: int | None = 1, durable: bool = True) -> None:
     """Replaces `path` by `value` as JSON; values that JSON does not know become text. Raises
     OSError."""
-    write_text(path, escaped_lines(json.dumps(value, indent=indent, ensure_ascii=False, default=str)), durable=durable)
+    write_text(path, escaped_lines(json.dumps(value, indent=indent, ensure_ascii=False,
+                                              default=str)), durable=durable)
 
 
 def create(path: Path, *, buffering: int = -1, mode: int = 0o666) -> BinaryIO:
     """Opens a new file for writing and reading. Raises FileExistsError where anything has the name
     already."""
-    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY, mode), "w+b", buffering=buffering)
+    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY, mode), "w+b",
+                buffering=buffering)
 
 
 def open_append(path: Path, *, buffering: int = -1) -> BinaryIO:
@@ -224,7 +226,8 @@ def check_inner_folder(folder: Path) -> None:
     """Raises FaceswapError where `folder` exists and is a link or no folder: what is written or
     removed there would hit another place."""
     if folder.is_symlink():
-        raise FaceswapError(f"{folder} is a link to another place, so nothing is written there. Replace it by the folder itself.")
+        raise FaceswapError(f"{folder} is a link to another place, so nothing is written there. "
+                            "Replace it by the folder itself.")
     if folder.exists() and not folder.is_dir():
         raise FaceswapError(f"{folder} is a file where a folder belongs. Move it away.")
 
@@ -274,8 +277,8 @@ def make_work_folder(folder: Path) -> None:
     with suppress(FileExistsError):
         folder.mkdir()
     if folder.is_symlink() or not folder.is_dir() or not is_work_folder(folder) and any(folder.iterdir()):
-        raise FaceswapError(f"{folder} is in the way: work in progress would lie there, and it was not made by this program. "
-                            "Move it away, or choose another output.")
+        raise FaceswapError(f"{folder} is in the way: work in progress would lie there, and it was "
+                            "not made by this program. Move it away, or choose another output.")
     if not is_work_folder(folder):
         # another machine of the same work may be as far
         with suppress(FileExistsError), create(folder / MARK) as file:
@@ -329,10 +332,13 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FaceswapError(f"No space left on the disk for {path}. Free some space or choose another place, and run again.") from error
+            raise FaceswapError(f"No space left on the disk for {path}. Free some space or choose "
+                                "another place, and run again.") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise FaceswapError(f"{path.parent} may not be written. Choose another output or change its permissions.") from error
+            raise FaceswapError(f"{path.parent} may not be written. Choose another output or "
+                                "change its permissions.") from error
         if error.errno == errno.EFBIG:
-            raise FaceswapError(f"{path} would be larger than this disk allows. Choose another place.") from error
+            raise FaceswapError(f"{path} would be larger than this disk allows. Choose another "
+                                "place.") from error
         reason = error.strerror or error
         raise FaceswapError(f"{path} cannot be written: {reason}. Choose another output.") from error

@@ -30,7 +30,8 @@ def read_list(path: Path) -> list[Listed]:
     try:
         text = read_text(path)
     except FileNotFoundError:
-        raise FaceswapError(f"{path} does not exist. Name a text file with one address a line with -i.") from None
+        raise FaceswapError(f"{path} does not exist. Name a text file with one address a line with "
+                            "-i.") from None
     except IsADirectoryError:
         raise FaceswapError(f"{path} is a folder. Name a text file with one address a line with -i.") from None
     except OSError as error:
@@ -40,7 +41,8 @@ def read_list(path: Path) -> list[Listed]:
             raise FaceswapError(f"{path} is too long: {error}. Cut it into several lists.") from None
         text = "\0"
     if "\0" in text:
-        raise FaceswapError(f"{path} is no text in UTF-8. Save the list as plain text in UTF-8, one address a line.")
+        raise FaceswapError(f"{path} is no text in UTF-8. Save the list as plain text in UTF-8, "
+                            "one address a line.")
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
@@ -48,7 +50,8 @@ def read_list(path: Path) -> list[Listed]:
             # what stands after # no server is told
             found.setdefault(line.partition("#")[0] if "://" in line else line, number)
     if not found:
-        raise FaceswapError(f"{path} names no address. Write one address (https://...) a line into it.")
+        raise FaceswapError(f"{path} names no address. Write one address (https://...) a line into "
+                            "it.")
     return [Listed(number, address, _problem(address)) for address, number in found.items()]
 
 

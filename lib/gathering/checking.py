@@ -17,15 +17,18 @@ from lib.media.pictures import picture_file
 from lib.media.pictures.content import identify
 
 HEAD = 1 << 16  # bytes by which a web page is known
-PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
+PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif",
+                   "BMP": ".bmp", "TIFF": ".tif",
                    "AVIF": ".avif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # by Pillow's names
 # QuickTime files of before `ftyp` begin with one
 ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 SEGMENTED, SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"  # what Matroska begins with, and its main part
 UNTOLD = 0xFFFFFF00  # lengths in an AVI from here on mean that it was not known
 ICON = b"\0\0\1\0"  # it begins as some videos do
-STRANGERS = ((b"%PDF", "a PDF"), (b"PK\3\4", "a ZIP archive"), (b"\x1f\x8b", "an archive (gzip)"), (b"Rar!", "an archive (RAR)"),
-             (b"7z\xbc\xaf", "an archive (7z)"), (b"ID3", "sound"), (b"fLaC", "sound"), (b"RIFF", "sound"))
+STRANGERS = ((b"%PDF", "a PDF"), (b"PK\3\4", "a ZIP archive"), (b"\x1f\x8b", "an archive (gzip)"),
+             (b"Rar!", "an archive (RAR)"),
+             (b"7z\xbc\xaf", "an archive (7z)"), (b"ID3", "sound"), (b"fLaC", "sound"),
+             (b"RIFF", "sound"))
 
 
 class Refused(Exception):
@@ -57,7 +60,8 @@ class Wishes:
     min_side: int = 0
     seconds: float = float("inf")
 
-    def against(self, type: str | None, width: int | None = None, height: int | None = None) -> str | None:
+    def against(self, type: str | None, width: int | None = None,
+                height: int | None = None) -> str | None:
         """Why such a file is not wanted, as far as that is known; None if it may be."""
         if self.only and type and f"{type}s" != self.only:
             return f"a {type}, where only {self.only} are asked for (--only)"
@@ -140,11 +144,14 @@ def _video_ending(names: list[str], brand: str, codecs: set[str]) -> str:
     if "mov" in names:  # one reader for QuickTime, MP4 and 3GP
         return ".mov" if brand in ("", "qt  ") else ".3gp" if brand.startswith("3g") else ".mp4"
     if "matroska" in names:
-        return ".webm" if codecs <= {"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1", "opus", "vorbis", "libopus",
+        return ".webm" if codecs <= {"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9",
+                                     "libaom-av1", "opus", "vorbis", "libopus",
                                      "libvorbis"} else ".mkv"
-    own = {"ogg": ".ogv", "mpeg": ".mpg", "mpegvideo": ".m2v", "h264": ".h264", "hevc": ".hevc", "asf": ".wmv", "mpegts": ".ts"}
+    own = {"ogg": ".ogv", "mpeg": ".mpg", "mpegvideo": ".m2v", "h264": ".h264", "hevc": ".hevc",
+           "asf": ".wmv", "mpegts": ".ts"}
     for name in names:
-        if ending := own.get(name) or next((ending for ending, known in VIDEO_FORMATS.items() if known == name), None):
+        if ending := own.get(name) or next((ending for ending, known in VIDEO_FORMATS.items()
+                                            if known == name), None):
             return ending
     raise FaceswapError(f"the video is of a format that is not known here, {names[0]}")
 
@@ -206,7 +213,8 @@ def _ebml_length(data: bytes, at: int) -> tuple[int, int]:
 def _stranger(head: bytes) -> str:
     """What a file that begins with `head` is, for people."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
-    if re.match(r"<!doctype html|<(html|head|body|script|title|meta)\b", text, re.IGNORECASE) or re.search("<html", text[:1000], re.I):
+    if re.match(r"<!doctype html|<(html|head|body|script|title|meta)\b", text,
+                re.IGNORECASE) or re.search("<html", text[:1000], re.I):
         title = re.search(r"<title[^>]*>(.*?)</title", text, re.IGNORECASE | re.DOTALL)
         named = " ".join(html.unescape(title[1]).split())[:60] if title else ""
         return f"a web page ({named!r})" if named else "a web page"

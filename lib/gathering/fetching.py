@@ -74,7 +74,8 @@ class Fetcher:
 
     def _check_size(self, size: int | None) -> None:
         if size is not None and size > self._wishes.bytes:
-            raise Refused(f"larger than {self._wishes.bytes / 1e6:g} MB. Raise --max-size if it is to be had")
+            raise Refused(f"larger than {self._wishes.bytes / 1e6:g} MB. Raise --max-size if it is "
+                          "to be had")
 
 
 def _headers(note: Note | None, have: int) -> dict[str, str]:
@@ -89,18 +90,21 @@ def _headers(note: Note | None, have: int) -> dict[str, str]:
 
 def _note(part: Part, answer: requests.Response) -> Note:
     name = offered_name(answer.url, answer.headers.get("Content-Disposition"))
-    return Note(part.address, name, _mark(answer, "ETag"), _mark(answer, "Last-Modified"), body_length(answer), not is_coded(answer))
+    return Note(part.address, name, _mark(answer, "ETag"), _mark(answer, "Last-Modified"),
+                body_length(answer), not is_coded(answer))
 
 
 def _note_of_rest(answer: requests.Response, note: Note, have: int) -> Note | None:
     """`note`, with what this answer adds to it, if the answer holds the bytes from `have` on of the
     same file; else None."""
-    told = re.fullmatch(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("Content-Range", "").strip())
+    told = re.fullmatch(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)",
+                        answer.headers.get("Content-Range", "").strip())
     if answer.status_code != 206 or not told or int(told[1]) != have or is_coded(answer):
         return None
     marks = (note.etag, _mark(answer, "ETag")), (note.modified, _mark(answer, "Last-Modified"))
     total = note.total if told[3] == "*" else int(told[3])
-    if note.total not in (None, total) or any(before and now and before != now for before, now in marks):
+    if note.total not in (None, total) or any(before and now and before != now
+                                              for before, now in marks):
         return None
     return replace(note, total=total)
 

@@ -23,7 +23,8 @@ from lib.system.lock import Lock, Locked
 from lib.system.progress import progress
 
 
-def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, retries: int, again: bool,
+def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, retries: int,
+           again: bool,
            network: Network | None = None) -> list[Entry]:
     """What became of each address in the list. Addresses that an earlier run was done with are not
     asked for anything.
@@ -37,10 +38,13 @@ def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, re
         try:
             for line in listed:
                 if line.problem:
-                    shelf.report.add(Entry(line.address, FAILED, error=f"line {line.number}: {line.problem}"))
-            wanted = [line.address for line in listed if not line.problem and not shelf.settles(line.address, wishes, again)]
+                    shelf.report.add(Entry(line.address, FAILED, error=f"line {line.number}: "
+                                                                       f"{line.problem}"))
+            wanted = [line.address for line in listed if not line.problem
+                      and not shelf.settles(line.address, wishes, again)]
             with Crew(folder, wanted, wishes, jobs, retries, network) as crew:
-                for entry in progress(crew.outcomes(), "gather", len(listed), len(listed) - len(wanted), unit="file"):
+                for entry in progress(crew.outcomes(), "gather", len(listed),
+                                      len(listed) - len(wanted), unit="file"):
                     shelf.take(entry)
         finally:
             shelf.save()
@@ -58,7 +62,8 @@ class Shelf:
         self._digests: dict[str, str | None] = {}
         for note in finished(folder):
             self._recover(note)
-        self._by_content = {entry.sha256: entry.file for entry in self.report.entries.values() if entry.status == DONE}
+        self._by_content = {entry.sha256: entry.file for entry in self.report.entries.values()
+                            if entry.status == DONE}
         self._sizes = _names_by_size(folder)
         self._names = {folded(name) for name in os.listdir(folder)} | {folded(name) for name in self._by_content.values()}
 
@@ -111,7 +116,8 @@ class Shelf:
         known = self._by_content.get(entry.sha256)
         if known and (own is None or own.file != known or (self.folder / known).is_file()):
             return known
-        return next((name for name in self._sizes.get(entry.bytes, ()) if self._digest(name) == entry.sha256), None)
+        return next((name for name in self._sizes.get(entry.bytes, ())
+                     if self._digest(name) == entry.sha256), None)
 
     def _digest(self, name: str) -> str | None:
         if name not in self._digests:
@@ -151,7 +157,8 @@ def _alone(folder: Path) -> Iterator[None]:
         with disk_errors(path):
             lock = Lock(path)
     except Locked:
-        raise FaceswapError(f"Another gather is filling {folder}. Wait for it, or name another folder with -o.") from None
+        raise FaceswapError(f"Another gather is filling {folder}. Wait for it, or name another "
+                            "folder with -o.") from None
     try:
         yield
     finally:

@@ -35,7 +35,8 @@ class Examiner:
             # by a system without memory
             told = self._told(path) or self._told(path)
         if told is None:
-            raise Damaged("the file is damaged: it crashes what reads it, or keeps it busy for minutes")
+            raise Damaged("the file is damaged: it crashes what reads it, or keeps it busy for "
+                          "minutes")
         if "content" in told:
             return Content(**told["content"])
         raise (Damaged if told["damaged"] else Refused)(told["reason"])

@@ -11,7 +11,8 @@ from lib.files.names import PICTURE_ENDINGS, VIDEO_ENDINGS
 
 BYTES = 150  # of a whole name in UTF-8; file systems take 255, and other commands append to names
 NUMBER = 8  # bytes kept free for "-2" and the like
-DROPPED = PICTURE_ENDINGS | VIDEO_ENDINGS | {".php", ".html", ".htm", ".asp", ".aspx", ".jsp", ".cgi", ".bin", ".part", ".tmp"}
+DROPPED = PICTURE_ENDINGS | VIDEO_ENDINGS | {".php", ".html", ".htm", ".asp", ".aspx", ".jsp",
+                                             ".cgi", ".bin", ".part", ".tmp"}
 # devices, on Windows
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
 
@@ -29,7 +30,8 @@ def safe_name(offered: str, ending: str) -> str:
     name = unicodedata.normalize("NFC", offered.replace("\\", "/")).rpartition("/")[2]
     # C: control characters, and those that turn the direction of writing, so that gnp.exe would be
     # shown as exe.png
-    name = "".join(" " if unicodedata.category(letter) in ("Zl", "Zp") else letter for letter in name
+    name = "".join(" " if unicodedata.category(letter) in ("Zl", "Zp") else letter
+                   for letter in name
                    if not unicodedata.category(letter).startswith("C"))
     name = re.sub(r'[<>:"|?*]', "_", name).rstrip(" .")
     stem, dot, last = name.rpartition(".")

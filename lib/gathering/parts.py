@@ -86,7 +86,8 @@ def finished(folder: Path) -> list[Note]:
 def _read_note(path: Path) -> Note | None:
     try:
         fields = read_json(path, named=False)
-        note = Note(**fields | {"outcome": entry_of(fields["outcome"]) if fields.get("outcome") else None})
+        note = Note(**fields | {"outcome": entry_of(fields["outcome"])
+                                if fields.get("outcome") else None})
         texts, others = (note.address, note.name), (note.etag, note.modified)
         good = all(isinstance(text, str) for text in texts) and all(text is None or isinstance(text, str) for text in others)
         return note if good and (note.total is None or type(note.total) is int) else None

@@ -39,7 +39,8 @@ class Entry:
     error: str | None = None  # why it failed or was left out
 
     def as_json(self) -> dict:
-        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        return {name: value for name, value in dataclasses.asdict(self).items()
+                if value is not None}
 
 
 class Report:
@@ -63,7 +64,8 @@ class Report:
         if not self._is_new:
             return
         began = time.monotonic()
-        lines = ",\n".join("  " + escaped_lines(json.dumps(entry.as_json(), ensure_ascii=False)) for entry in self.entries.values())
+        lines = ",\n".join("  " + escaped_lines(json.dumps(entry.as_json(), ensure_ascii=False))
+                           for entry in self.entries.values())
         with disk_errors(self.path):
             write_text(self.path, f'{{"addresses": [\n{lines}\n]}}\n')
         self._saved, self._is_new = time.monotonic(), False
@@ -91,5 +93,6 @@ def _read(path: Path) -> list[Entry]:
     except OSError as error:
         raise FaceswapError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise FaceswapError(f"{path} is damaged, or no report of gather. Take it away: files that are in the folder already are known "
-                            "by their content, but fetched once more.") from None
+        raise FaceswapError(f"{path} is damaged, or no report of gather. Take it away: files that "
+                            "are in the folder already are known by their content, but fetched "
+                            "once more.") from None

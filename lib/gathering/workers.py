@@ -38,7 +38,8 @@ class Crew:
     """Fetches addresses into part files on `jobs` threads. A context manager; leaving it ends the
     threads, whatever they wait for."""
 
-    def __init__(self, folder: Path, addresses: Iterable[str], wishes: Wishes, jobs: int, retries: int,
+    def __init__(self, folder: Path, addresses: Iterable[str], wishes: Wishes, jobs: int,
+                 retries: int,
                  network: Network | None = None):
         self._folder, self._wishes, self._retries, self._network = folder, wishes, retries, network
         self._addresses = list(addresses)
@@ -106,13 +107,16 @@ class Crew:
             self._over(task, Entry(task.address, FAILED, error=str(error)))
         except Unwanted as error:
             part.discard()
-            self._over(task, Entry(task.address, LEFT_OUT, type=error.type, width=error.width, height=error.height, error=str(error)))
+            self._over(task, Entry(task.address, LEFT_OUT, type=error.type, width=error.width,
+                                   height=error.height, error=str(error)))
         except (Cancelled, FaceswapError):  # the run ends; the disk refuses
             raise
         except Exception as error:  # whatever one address does is its own failure: the others are fetched
             logger.debug("%s", task.address, exc_info=True)
             part.discard()
-            self._over(task, Entry(task.address, FAILED, error=f"it cannot be taken: {type(error).__name__}, {one_line(error)}"))
+            self._over(task, Entry(task.address, FAILED, error="it cannot be taken: "
+                                                               f"{type(error).__name__}, "
+                                                               f"{one_line(error)}"))
 
     def _fetched(self, fetcher: Fetcher, part: Part, task: Task) -> Entry:
         began = time.monotonic()
@@ -133,7 +137,8 @@ class Crew:
         with open(part.path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         name = safe_name(part.note.name, content.ending)
-        return Entry(part.address, DONE, name, part.size, digest, content.type, content.width, content.height)
+        return Entry(part.address, DONE, name, part.size, digest, content.type, content.width,
+                     content.height)
 
     def _again(self, task: Task, error: TryAgain, size: int) -> None:
         if size >= task.furthest + PROGRESS:
@@ -145,7 +150,8 @@ class Crew:
             self._over(task, Entry(task.address, FAILED, error=told))
         elif task.tries > self._retries or error.unreachable and self._schedule.is_cut_off:
             tried = f", tried {task.tries} times" if task.tries > 1 else ""
-            self._over(task, Entry(task.address, FAILED, error=f"{error}{tried}"), error.unreachable)
+            self._over(task, Entry(task.address, FAILED, error=f"{error}{tried}"),
+                       error.unreachable)
         else:
             pause = FIRST_PAUSE * 2 ** (task.tries - 1) * random.uniform(0.75, 1.25)
             self._schedule.again(task, max(pause, error.after), error.after)

@@ -53,23 +53,24 @@ class FfmpegSettings(Settings):
 
     action: str = option(help="What to do.", positional=True, choices=(
         "extract", "assemble", "cut", "scale", "rotate", "mux", "info", "concat", "thumbnail"))
-    input: list[Path] = option(help="Video; for assemble the folder of pictures, for concat and info "
-                                    "one or more videos.", short="-i")
-    output: Path | None = option(None, "File to write; for extract a folder, for thumbnail a picture.",
+    input: list[Path] = option(help="Video; for assemble the folder of pictures, for concat and "
+                                    "info one or more videos.", short="-i")
+    output: Path | None = option(None, "File to write; for extract a folder, for thumbnail a "
+                                       "picture.",
                                  short="-o")
     dry_run: bool | None = option(None, "Print ffmpeg's command line and run nothing.")
 
-    format: str | None = option(None, "Format of the pictures. png and tiff keep every pixel, and 16 "
-                                      "bits of deep videos. Default: png.",
+    format: str | None = option(None, "Format of the pictures. png and tiff keep every pixel, and "
+                                      "16 bits of deep videos. Default: png.",
                                 choices=("png", "jpg", "webp", "tiff"), group="extract")
     every: int | None = option(None, "Write only every N-th frame. Default: 1.", low=1,
                                group="extract")
-    reference: Path | None = option(None, "Video that gives the times of the frames, sound, subtitles "
-                                          "and chapters.", short="-r", group="assemble")
-    rate: float | None = option(None, "Frames a second, instead of the times in frames.json or of the "
-                                      "reference.", low=0.01, high=1000.0, group="assemble")
-    from_: str | None = option(None, "Begin: seconds, MM:SS or HH:MM:SS, with decimals. Default: the "
-                                     "first frame.", group="cut")
+    reference: Path | None = option(None, "Video that gives the times of the frames, sound, "
+                                          "subtitles and chapters.", short="-r", group="assemble")
+    rate: float | None = option(None, "Frames a second, instead of the times in frames.json or of "
+                                      "the reference.", low=0.01, high=1000.0, group="assemble")
+    from_: str | None = option(None, "Begin: seconds, MM:SS or HH:MM:SS, with decimals. Default: "
+                                     "the first frame.", group="cut")
     to: str | None = option(None, "End; the frame shown then is left out. Default: the last frame.",
                             group="cut")
     keep_interlaced: bool | None = option(None, "Keep the fields of interlaced video; by default "
@@ -82,28 +83,31 @@ class FfmpegSettings(Settings):
                               group="scale, thumbnail")
     at: str | None = option(None, "Time of the frame, as for --from. Default: a telling frame.",
                             group="thumbnail")
-    tiles: str | None = option(None, "Sheet of frames from the whole video: columns x rows, such as "
-                                     "4x3.", group="thumbnail")
+    tiles: str | None = option(None, "Sheet of frames from the whole video: columns x rows, such "
+                                     "as 4x3.", group="thumbnail")
     audio: Path | None = option(None, "File whose sound is taken.", group="mux")
-    offset: float | None = option(None, "Seconds by which the sound begins later; negative: earlier. "
-                                        "Default: 0.", low=-86400.0, high=86400.0, group="mux")
+    offset: float | None = option(None, "Seconds by which the sound begins later; negative: "
+                                        "earlier. Default: 0.", low=-86400.0, high=86400.0,
+                                  group="mux")
     quick: bool | None = option(None, "Read the index and the packets only; decode nothing.",
                                 group="info")
 
-    codec: str | None = option(None, "Video codec. Default: auto, which is H.264, for .webm VP9, for "
-                                     "10-bit video HEVC.", group="encoding",
+    codec: str | None = option(None, "Video codec. Default: auto, which is H.264, for .webm VP9, "
+                                     "for 10-bit video HEVC.", group="encoding",
                                choices=("auto", "h264", "hevc", "av1", "vp9", "prores"))
-    crf: int | None = option(None, "Quality: lower is better and larger. Default: 18, which looks like "
-                                   "the original.", low=0, high=51, group="encoding")
-    preset: str | None = option(None, "Speed of the encoder; slower ones make smaller files. Default: "
-                                      "veryfast.", group="encoding",
+    crf: int | None = option(None, "Quality: lower is better and larger. Default: 18, which looks "
+                                   "like the original.", low=0, high=51, group="encoding")
+    preset: str | None = option(None, "Speed of the encoder; slower ones make smaller files. "
+                                      "Default: veryfast.", group="encoding",
                                 choices=("ultrafast", "superfast", "veryfast", "faster", "fast",
                                          "medium", "slow", "slower", "veryslow"))
-    lossless: bool | None = option(None, "Keep every pixel exactly: FFV1 in .mkv, .mov and .avi, H.264 "
-                                         "in .mp4.", group="encoding")
-    hwaccel: str | None = option(None, "Decode (extract too) and encode on a graphics card; auto takes "
-                                       "the first that works. Default: none.", group="encoding",
-                                 choices=("none", "auto", "cuda", "qsv", "vaapi", "videotoolbox", "amf"))
+    lossless: bool | None = option(None, "Keep every pixel exactly: FFV1 in .mkv, .mov and .avi, "
+                                         "H.264 in .mp4.", group="encoding")
+    hwaccel: str | None = option(None, "Decode (extract too) and encode on a graphics card; auto "
+                                       "takes the first that works. Default: none.",
+                                 group="encoding",
+                                 choices=("none", "auto", "cuda", "qsv", "vaapi", "videotoolbox",
+                                          "amf"))
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,8 @@ class FfmpegResult:
     @property
     def is_complete(self) -> bool:
         """Whether all of the input could be read."""
-        return not (self.written and self.written.losses or any(item.get("losses") for item in self.facts))
+        return not (self.written and self.written.losses
+                    or any(item.get("losses") for item in self.facts))
 
 
 @job
@@ -190,8 +195,8 @@ def _check_usage(settings: FfmpegSettings) -> None:
     # Options that exclude each other
     useless = [_flag(name) for name in (*ENCODE, "keep_interlaced") if _is_given(settings, name)]
     if settings.copy and useless:
-        raise UsageError(f"--copy does not encode, so that {' and '.join(useless)} would do nothing. "
-                         "Leave one of them out.")
+        raise UsageError(f"--copy does not encode, so that {' and '.join(useless)} would do "
+                         "nothing. Leave one of them out.")
     quality = [_flag(name) for name in ("codec", "crf") if _is_given(settings, name)]
     if settings.lossless and quality:
         raise UsageError(f"--lossless chooses codec and quality itself. Leave it or "

@@ -39,9 +39,11 @@ class GatherSettings(Settings):
     min_side: int = option(0, "Leave out files whose shorter side has fewer pixels.", low=0)
     max_size: float = option(4000.0, "Refuse files of more MB.", low=0.001)
     again: bool = option(False, "Download again files that were deleted from the folder.")
-    jobs: int = option(4, "Downloads at once, two of them at most from the same host.", low=1, high=64,
+    jobs: int = option(4, "Downloads at once, two of them at most from the same host.", low=1,
+                       high=64,
                        short="-j", group="network")
-    retries: int = option(4, "Further tries after a failure, after 1, 2, 4 ... seconds.", low=0, high=20,
+    retries: int = option(4, "Further tries after a failure, after 1, 2, 4 ... seconds.", low=0,
+                          high=20,
                           group="network")
     timeout: float = option(20.0, "Seconds to wait for a server, and between two pieces of a file.",
                             low=0.1, high=3600, group="network")
@@ -82,6 +84,8 @@ def gather(settings: GatherSettings) -> GatherResult:
         raise FaceswapError(f"{folder} is a file. Name a folder with -o.")
     wishes = Wishes(settings.timeout, round(settings.max_size * MB), settings.only,
                     settings.min_side, settings.max_minutes * 60)
-    entries = gathering.gather(listed, folder, wishes, settings.jobs, settings.retries, settings.again)
-    files = sum(entry.status == report.DONE and (folder / entry.file).is_file() for entry in entries)
+    entries = gathering.gather(listed, folder, wishes, settings.jobs, settings.retries,
+                               settings.again)
+    files = sum(entry.status == report.DONE and (folder / entry.file).is_file()
+                for entry in entries)
     return GatherResult(tuple(entries), path, files)

@@ -110,5 +110,6 @@ def _as_apng(path: Path) -> bytes:
     if len({image.mode for image in images}) > 1:
         images = [image.convert("RGBA") for image in images]
     first, *others = images
-    first.save(memory, "PNG", save_all=True, append_images=others, duration=lengths, compress_level=1)
+    first.save(memory, "PNG", save_all=True, append_images=others, duration=lengths,
+               compress_level=1)
     return memory.getvalue()

@@ -32,13 +32,16 @@ MARGIN = 8  # pixels more that are converted on each side, since chroma is inter
 PREPARED = 6_000_000  # pixels of pictures that a thread keeps ready, of each kind
 # Layouts that can be cut: shifts of the chroma planes across and down. "yuvj" are of the full
 # range, in an older way of saying so.
-LAYOUTS = {f"yuv{name}{depth}": shifts for name, shifts in (("420p", (1, 1)), ("422p", (1, 0)), ("444p", (0, 0)))
+LAYOUTS = {f"yuv{name}{depth}": shifts for name, shifts in (("420p", (1, 1)), ("422p", (1, 0)),
+                                                            ("444p", (0, 0)))
            for depth in ("", "10le", "12le")}
 # What red and blue count in the brightness, by number of the matrix: BT.709, FCC, BT.601 twice,
 # SMPTE 240M, BT.2020
-WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
+           7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 # with alpha
-LAYOUTS |= {f"yuva{name}": shifts for name, shifts in list((key[3:], value) for key, value in LAYOUTS.items())}
+LAYOUTS |= {f"yuva{name}": shifts for name, shifts in list((key[3:], value)
+                                                           for key, value in LAYOUTS.items())}
 LAYOUTS |= {f"yuvj{name}": LAYOUTS[f"yuv{name}"] for name in ("420p", "422p", "444p")}
 
 _own = threading.local()
@@ -68,15 +71,18 @@ class Conversion:
             return self.tone.sdr(self.raw(picture))
         if self.transparent and picture.format.is_rgb:
             return on_white(self.rgba(picture))
-        return upright(self._reformatted(picture, self.size, "rgb24", self._flags(picture)).to_ndarray(), self.turn)
+        return upright(self._reformatted(picture, self.size, "rgb24",
+                                         self._flags(picture)).to_ndarray(), self.turn)
 
     def raw(self, picture: av.VideoFrame) -> np.ndarray:
         """(H, W, 3) uint16, 256 times as much: code values of RGB as they are."""
-        return upright(self._reformatted(picture, self.size, "gbrp16le", self._flags(picture)).to_ndarray(), self.turn)
+        return upright(self._reformatted(picture, self.size, "gbrp16le",
+                                         self._flags(picture)).to_ndarray(), self.turn)
 
     def rgba(self, picture: av.VideoFrame) -> np.ndarray:
         """(H, W, 4) uint8, colours as they are, whatever alpha."""
-        return upright(self._reformatted(picture, self.size, "rgba", self._flags(picture)).to_ndarray(), self.turn)
+        return upright(self._reformatted(picture, self.size, "rgba",
+                                         self._flags(picture)).to_ndarray(), self.turn)
 
     def _flags(self, picture: av.VideoFrame) -> int:
         scales = self.size != (picture.width, picture.height)
@@ -86,7 +92,8 @@ class Conversion:
         """Whether pixels of a picture are those of its RGB, one by one, so that parts can be taken
         out and put back."""
         across, down = LAYOUTS.get(picture.format.name, (32, 32))
-        return (self.size == (picture.width, picture.height) and self.turn == (1, 0, 0, 1) and self.exact
+        return (self.size == (picture.width, picture.height) and self.turn == (1, 0, 0, 1)
+                and self.exact
                 and picture.width % (1 << across) == 0 == picture.height % (1 << down))  # else swscale stretches colours a little
 
     def part(self, picture: av.VideoFrame, rows: slice, columns: slice, deep: bool) -> np.ndarray:
@@ -96,11 +103,14 @@ class Conversion:
             return self.tone.sdr(self._raw_part(picture, rows, columns, True), deep)
         return self._raw_part(picture, rows, columns, deep)
 
-    def _raw_part(self, picture: av.VideoFrame, rows: slice, columns: slice, deep: bool) -> np.ndarray:
+    def _raw_part(self, picture: av.VideoFrame, rows: slice, columns: slice,
+                  deep: bool) -> np.ndarray:
         box = _around(picture, rows, columns)
         cut = self._cut(picture, *box)
-        rgb = self._reformatted(cut, (cut.width, cut.height), "gbrp16le" if deep else "rgb24", BILINEAR | EXACT).to_ndarray()
-        return rgb[rows.start - box[0].start:rows.stop - box[0].start, columns.start - box[1].start:columns.stop - box[1].start]
+        rgb = self._reformatted(cut, (cut.width, cut.height), "gbrp16le" if deep else "rgb24",
+                                BILINEAR | EXACT).to_ndarray()
+        return rgb[rows.start - box[0].start:rows.stop - box[0].start,
+                   columns.start - box[1].start:columns.stop - box[1].start]
 
     def samples(self, picture: av.VideoFrame) -> Samples | None:
         """None where parts cannot be cut out, or the matrix is none of the usual.
@@ -113,7 +123,8 @@ class Conversion:
             return None
         across, down = LAYOUTS[picture.format.name]
         full = range_of(picture) == FULL
-        return Samples(planes(picture)[:3], (1 << across, 1 << down), (0.5 * (full and across), 0.5 * down),
+        return Samples(planes(picture)[:3], (1 << across, 1 << down),
+                       (0.5 * (full and across), 0.5 * down),
                        _rgb_of(*weights, full, picture.format.components[0].bits))
 
     def patched(self, picture: av.VideoFrame, patches: Sequence[Patch]) -> av.VideoFrame:
@@ -124,32 +135,39 @@ class Conversion:
         for patch in patches:
             rows, columns = patch.rows, patch.columns
             if rows.start % (1 << down) or rows.stop % (1 << down) or columns.start % (1 << across) or columns.stop % (1 << across):
-                raise ValueError(f"a patch at {rows}, {columns} cuts through colours of {picture.format.name}")
+                raise ValueError(f"a patch at {rows}, {columns} cuts through colours of "
+                                 f"{picture.format.name}")
             # 0, or at least 1 before it is grey
             changed = cv2.convertScaleAbs(cv2.absdiff(patch.pixels, patch.before), alpha=255)
             changed = cv2.compare(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY), 0, cv2.CMP_GT)
-            coarse = cv2.dilate(changed, np.ones((1 << down, 1 << across), np.uint8), anchor=(0, 0))[::1 << down, ::1 << across]
+            coarse = cv2.dilate(changed, np.ones((1 << down, 1 << across), np.uint8),
+                                anchor=(0, 0))[::1 << down, ::1 << across]
             pixels = patch.pixels
             if self.tone:
-                pixels = self.tone.hdr(pixels, self._raw_part(picture, rows, columns, True), patch.mask)
+                pixels = self.tone.hdr(pixels, self._raw_part(picture, rows, columns, True),
+                                       patch.mask)
             new = planes(self._coded(pixels, picture))
             for number, (plane, samples) in enumerate(zip(planes(result)[:3], new[:3], strict=True)):  # transparency stays
-                there, top, left = (coarse, rows.start >> down, columns.start >> across) if number else (changed, rows.start, columns.start)
+                there, top, left = (coarse, rows.start >> down,
+                                    columns.start >> across) if number else (changed, rows.start, columns.start)
                 part = plane[top:top + len(samples), left:left + samples.shape[1]]
                 part[...] = cv2.copyTo(samples, there, np.ascontiguousarray(part))
         return result
 
     def _coded(self, rgb: np.ndarray, like: av.VideoFrame) -> av.VideoFrame:
         """(H, W, 3) RGB in the layout, matrix and range of `like`."""
-        picture = self._sibling(like, rgb.shape[1], rgb.shape[0], "rgb48le" if rgb.dtype == np.uint16 else "rgb24")
+        picture = self._sibling(like, rgb.shape[1], rgb.shape[0],
+                                "rgb48le" if rgb.dtype == np.uint16 else "rgb24")
         plane = picture.planes[0]
         np.frombuffer(plane, rgb.dtype).reshape(-1, plane.line_size // rgb.itemsize)[:, :3 * rgb.shape[1]] = rgb.reshape(len(rgb), -1)
-        return coded(picture, plain(like.format.name), self._matrix_of(like), range_of(like) or LIMITED)
+        return coded(picture, plain(like.format.name), self._matrix_of(like),
+                     range_of(like) or LIMITED)
 
     def _cut(self, picture: av.VideoFrame, rows: slice, columns: slice) -> av.VideoFrame:
         """Rows and columns of `picture` that begin at multiples of BLOCK; good until the thread's
         next one of that size."""
-        result = self._sibling(picture, columns.stop - columns.start, rows.stop - rows.start, plain(picture.format.name))
+        result = self._sibling(picture, columns.stop - columns.start, rows.stop - rows.start,
+                               plain(picture.format.name))
         for number, (plane, whole) in enumerate(zip(planes(result), planes(picture), strict=True)):
             across, down = LAYOUTS[picture.format.name] if number in (1, 2) else (0, 0)
             top, left = rows.start >> down, columns.start >> across
@@ -157,32 +175,39 @@ class Conversion:
         result.colorspace, result.color_range = picture.colorspace, range_of(picture)
         return result
 
-    def _sibling(self, picture: av.VideoFrame, width: int, height: int, layout: str) -> av.VideoFrame:
+    def _sibling(self, picture: av.VideoFrame, width: int, height: int,
+                 layout: str) -> av.VideoFrame:
         """A picture of that size whose colours lie as those of `picture` do: one of this thread's,
         to be written over."""
         # in two steps: a picture that is as it should be would be returned itself
         def make() -> av.VideoFrame:
-            small = _ready("small", (self,), 0, lambda: VideoReformatter().reformat(picture, 16, 16, "rgba", threads=1))
+            small = _ready("small", (self,), 0,
+                           lambda: VideoReformatter().reformat(picture, 16, 16, "rgba", threads=1))
             return VideoReformatter().reformat(small, width, height, layout, threads=1)
 
         return _ready("siblings", (self, width, height, layout), width * height, make)
 
     def _matrix_of(self, picture: av.VideoFrame) -> int:
-        says_nothing = picture.colorspace in (UNSPECIFIED, RESERVED) or picture.colorspace == 0 and not picture.format.is_rgb
+        says_nothing = picture.colorspace in (UNSPECIFIED,
+                                              RESERVED) or picture.colorspace == 0 and not picture.format.is_rgb
         return self.matrix if says_nothing else picture.colorspace
 
-    def _reformatted(self, picture: av.VideoFrame, size: tuple[int, int], layout: str, flags: int) -> av.VideoFrame:
+    def _reformatted(self, picture: av.VideoFrame, size: tuple[int, int], layout: str,
+                     flags: int) -> av.VideoFrame:
         picture.colorspace = self._matrix_of(picture)
-        return _reformatter(picture, size, layout).reformat(picture, *size, format=layout, interpolation=flags, threads=1)
+        return _reformatter(picture, size, layout).reformat(picture, *size, format=layout,
+                                                            interpolation=flags, threads=1)
 
 
 class CodedFrame(Frame):
     """A frame of a video, whose RGB is calculated when it is asked for, as a whole or in part."""
 
-    def __init__(self, index: int, time: float, coded: av.VideoFrame, conversion: Conversion, stored: av.VideoFrame | None = None):
+    def __init__(self, index: int, time: float, coded: av.VideoFrame, conversion: Conversion,
+                 stored: av.VideoFrame | None = None):
         """`stored`: as the decoder gave it, where `coded` was made of that."""
         stored = coded if stored is None else stored
-        for name, value in (("index", index), ("time", time), ("name", ""), ("coded", coded), ("conversion", conversion), ("stored", stored)):
+        for name, value in (("index", index), ("time", time), ("name", ""), ("coded", coded),
+                            ("conversion", conversion), ("stored", stored)):
             object.__setattr__(self, name, value)
 
     @cached_property
@@ -210,7 +235,8 @@ class CodedFrame(Frame):
         if not deep and "image" in vars(self) or not self.conversion.cuts(self.coded):
             return super().part(rows, columns, deep)
         known = vars(self).get("_part")  # the last one, of which often a part is asked for
-        if known is None or known[2] != deep or not (_within(rows, known[0]) and _within(columns, known[1])):
+        if known is None or known[2] != deep or not (_within(rows, known[0])
+                                                     and _within(columns, known[1])):
             known = rows, columns, deep, self.conversion.part(self.coded, rows, columns, deep)
             object.__setattr__(self, "_part", known)
         top, left = rows.start - known[0].start, columns.start - known[1].start
@@ -226,7 +252,8 @@ class CodedFrame(Frame):
         for patch in seen:
             there = whole[patch.rows, patch.columns]
             changed = (patch.pixels != patch.before).any(2)[..., None]
-            np.copyto(there, tone.hdr(patch.pixels, code[patch.rows, patch.columns], patch.mask), where=changed)
+            np.copyto(there, tone.hdr(patch.pixels, code[patch.rows, patch.columns], patch.mask),
+                      where=changed)
         return whole
 
     def with_patches(self, patches: Sequence[Patch], deep: bool = False) -> np.ndarray:
@@ -249,8 +276,10 @@ def coded(rgb: av.VideoFrame, layout: str, matrix: int, color_range: int) -> av.
     size = rgb.width, rgb.height
     if color_range == FULL:  # on its direct way swscale moves the colours of the full range by half a level
         deep = layout if layout.endswith("le") else "yuv420p12le" if layout == "nv12" else f"{layout}12le"
-        rgb = _reformatter(rgb, size, deep).reformat(rgb, format=deep, dst_color_range=FULL, interpolation=BICUBIC | EXACT, threads=1)
-    return _reformatter(rgb, size, layout).reformat(rgb, format=layout, src_color_range=FULL, dst_color_range=color_range,
+        rgb = _reformatter(rgb, size, deep).reformat(rgb, format=deep, dst_color_range=FULL,
+                                                     interpolation=BICUBIC | EXACT, threads=1)
+    return _reformatter(rgb, size, layout).reformat(rgb, format=layout, src_color_range=FULL,
+                                                    dst_color_range=color_range,
                                                     interpolation=BICUBIC | EXACT, threads=1)
 
 
@@ -289,7 +318,9 @@ def colours_lie(picture: av.VideoFrame) -> tuple[bool, bool]:
     across, down = LAYOUTS.get(picture.format.name, (0, 0))
     between = []
     for axis, halved in ((1, across), (0, down)):
-        coarse = VideoReformatter().reformat(small, 16, 16, plain(picture.format.name) if picture.format.name in LAYOUTS else "yuv420p",
+        coarse = VideoReformatter().reformat(small, 16, 16,
+                                             plain(picture.format.name)
+                                             if picture.format.name in LAYOUTS else "yuv420p",
                                              threads=1)
         levels = 1 << coarse.format.components[0].bits - 8
         for number, plane in enumerate(planes(coarse)):
@@ -297,7 +328,8 @@ def colours_lie(picture: av.VideoFrame) -> tuple[bool, bool]:
             if number == 2:
                 plane[(slice(None), slice(4, None)) if axis else (slice(4, None),)] = 160 * levels
         coarse.colorspace, coarse.color_range = 1, LIMITED
-        red = VideoReformatter().reformat(coarse, 16, 16, "rgb24", interpolation=BILINEAR | EXACT, threads=1).to_ndarray()[..., 0]
+        red = VideoReformatter().reformat(coarse, 16, 16, "rgb24", interpolation=BILINEAR | EXACT,
+                                          threads=1).to_ndarray()[..., 0]
         low, at, high = (int((red if axis else red.T)[8, place]) for place in (2, 7, 14))
         between.append(bool(halved) and at - low < 0.4 * (high - low))
     return between[0], between[1]
@@ -342,7 +374,8 @@ def _within(one: slice, other: slice) -> bool:
 def _around(picture: av.VideoFrame, rows: slice, columns: slice) -> tuple[slice, slice]:
     """These rows and columns with MARGIN around them, from and to multiples of BLOCK or the
     picture's edge."""
-    return tuple(slice(max(0, (part.start - MARGIN) // BLOCK * BLOCK), min(side, -(-(part.stop + MARGIN) // BLOCK) * BLOCK))
+    return tuple(slice(max(0, (part.start - MARGIN) // BLOCK * BLOCK),
+                       min(side, -(-(part.stop + MARGIN) // BLOCK) * BLOCK))
                  for part, side in ((rows, picture.height), (columns, picture.width)))
 
 

@@ -57,7 +57,8 @@ def parse_frame_range(source: FrameSource, begin: str | None, end: str | None,
     if stop == 0:
         raise FaceswapError(f"--to {end} is before the first frame.")
     if source.count is not None and (start or 0) >= source.count:
-        raise FaceswapError(f"--from {begin} is after the last frame; there are {source.count} frames.")
+        raise FaceswapError(f"--from {begin} is after the last frame; there are {source.count} "
+                            "frames.")
     ranges = None if frames is None else _parse_ranges(frames)
     if ranges and source.count is not None and min(ranges)[0] >= source.count:
         raise FaceswapError(f"--frames {frames}: {source.path.name} has {source.count} frames.")
@@ -71,7 +72,8 @@ def parse_shard(text: str | None) -> Shard | None:
     number, slash, count = text.partition("/")
     is_valid = slash and number.isdecimal() and count.isdecimal() and len(text) < 20
     if not (is_valid and 1 <= int(number) <= int(count)):
-        raise UsageError(f"--shard must be a part and how many there are, such as 3/16, not {text!r}.")
+        raise UsageError("--shard must be a part and how many there are, such as 3/16, not "
+                         f"{text!r}.")
     return Shard(int(number), int(count))
 
 

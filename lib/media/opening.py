@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 # of Pillow: PostScript runs programs
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA")
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM",
+           "TGA")
 MOST_PIXELS = 178_956_970  # of a picture: Pillow's own limit
 LARGEST_SIDE = 32768  # pixels of a video's picture, as shown
 PLAIN, FULL = 10, 30  # bytes a pixel while a picture is read: of plain RGB or grey, of any other
@@ -31,9 +32,9 @@ SHARE = 0.7  # of the free memory that one picture may take
 # bytes that any file may ask for, and how many times its own size it may
 SMALL, PACKED = 1_800_000_000, 30
 # They open other files or devices, or never end: what is named must hold the video itself.
-ELSEWHERE = frozenset("alias_pix alsa brender_pix concat dash dvdvideo fbdev ffmetadata hls image2pipe imf kmsgrab"
-                      " lavfi mpjpeg rtp rtsp sap sdp svg_pipe tty v4l2 vapoursynth video4linux2 vobsub"
-                      " webm_dash_manifest x11grab".split())
+ELSEWHERE = frozenset("alias_pix alsa brender_pix concat dash dvdvideo fbdev ffmetadata hls "
+                      "image2pipe imf kmsgrab lavfi mpjpeg rtp rtsp sap sdp svg_pipe tty v4l2 "
+                      "vapoursynth video4linux2 vobsub webm_dash_manifest x11grab".split())
 
 
 class TooLarge(FaceswapError):
@@ -58,7 +59,8 @@ def open_picture(path: Path | BinaryIO) -> Image.Image:
         warnings.simplefilter("ignore")  # of Pillow: large pictures, odd metadata
         picture = Image.open(path, formats=_known())
     try:
-        plain = picture.mode in ("RGB", "L", "1") and not (picture.tile and ";16" in str(picture.tile[0][3]))
+        plain = picture.mode in ("RGB", "L", "1") and not (picture.tile
+                                                           and ";16" in str(picture.tile[0][3]))
         check_memory(name, *picture.size, PLAIN if plain else FULL, size)
     except BaseException:
         picture.close()
@@ -85,14 +87,16 @@ def check_memory(path: Path | str, width: int, height: int, of_pixel: int, file_
     """
     needed = width * height * of_pixel
     if width * height > MOST_PIXELS:
-        raise TooLarge(f"{path} is larger than {MOST_PIXELS // 10 ** 6} million pixels ({width}x{height}). Scale it "
-                       "down first.")
+        raise TooLarge(f"{path} is larger than {MOST_PIXELS // 10 ** 6} million pixels "
+                       f"({width}x{height}). Scale it down first.")
     if needed > max(SMALL, PACKED * file_size):
-        raise TooLarge(f"{path} has {file_size} bytes and claims {width}x{height} pixels, which take "
-                       f"{needed / 1e9:.1f} GB of memory. Scale it down first, if it is a picture at all.")
+        raise TooLarge(f"{path} has {file_size} bytes and claims {width}x{height} pixels, which "
+                       f"take {needed / 1e9:.1f} GB of memory. Scale it down first, if it is a "
+                       "picture at all.")
     if needed > SMALL / 10 and needed > SHARE * (free := device.memory()[0]):
-        raise TooLarge(f"{path} has {width}x{height} pixels, which take {needed / 1e9:.1f} GB of memory, and "
-                       f"{free / 1e9:.1f} GB are free. Scale it down first, or close other programs.")
+        raise TooLarge(f"{path} has {width}x{height} pixels, which take {needed / 1e9:.1f} GB of "
+                       f"memory, and {free / 1e9:.1f} GB are free. Scale it down first, or close "
+                       "other programs.")
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -111,7 +115,8 @@ def open_container(path: Path) -> av.container.InputContainer:
             "protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none"})
     except av.error.FFmpegError:
         if _is_list(path):
-            raise FaceswapError(f"{path} holds no video, but the names of other files. Name one of them.") from None
+            raise FaceswapError(f"{path} holds no video, but the names of other files. Name one of "
+                                "them.") from None
         raise
 
 
@@ -132,8 +137,8 @@ def packets_of(container: av.container.InputContainer,
 def check_video(path: Path, width: int, height: int) -> None:
     """Raises TooLarge where frames of that size cannot be worked on."""
     if max(width, height) > LARGEST_SIDE:
-        raise TooLarge(f"{path} has frames of {width}x{height} pixels; sides of up to {LARGEST_SIDE} can be read. "
-                       "Scale it down first.")
+        raise TooLarge(f"{path} has frames of {width}x{height} pixels; sides of up to "
+                       f"{LARGEST_SIDE} can be read. Scale it down first.")
     check_memory(path, width, height, OF_VIDEO, path.stat().st_size)
 
 
@@ -148,7 +153,8 @@ def _known() -> tuple[str, ...]:
 def _formats() -> str:
     import av
 
-    return ",".join(sorted(name for name in av.formats_available if not ELSEWHERE & {name, *name.split(",")}))
+    return ",".join(sorted(name for name in av.formats_available
+                           if not ELSEWHERE & {name, *name.split(",")}))
 
 
 def _is_list(path: Path) -> bool:

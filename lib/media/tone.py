@@ -18,8 +18,10 @@ KNEE = 0.5  # up to this linear SDR level light stays as it is
 STEPS = 65535
 # Linear RGB of these primaries (FFmpeg's numbers) as that of BT.709: BT.2020, P3 with the white of
 # daylight
-TO_709 = {9: ((1.660491, -0.587641, -0.072850), (-0.124550, 1.132900, -0.008349), (-0.018151, -0.100579, 1.118730)),
-          12: ((1.224940, -0.224940, 0.0), (-0.042057, 1.042057, 0.0), (-0.019638, -0.078636, 1.098274))}
+TO_709 = {9: ((1.660491, -0.587641, -0.072850), (-0.124550, 1.132900, -0.008349),
+              (-0.018151, -0.100579, 1.118730)),
+          12: ((1.224940, -0.224940, 0.0), (-0.042057, 1.042057, 0.0),
+               (-0.019638, -0.078636, 1.098274))}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Tone:
         place = np.sqrt(np.clip(light, 0, 1, out=light), out=light)
         return _looked_up(_DEEP if deep else _BYTES, (place * STEPS + 0.5).astype(np.uint16))
 
-    def hdr(self, shown: np.ndarray, code: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def hdr(self, shown: np.ndarray, code: np.ndarray,
+            mask: np.ndarray | None = None) -> np.ndarray:
         """(H, W, 3) uint16: the code values of what is `shown`, (H, W, 3) as `sdr` gives it, in
         place of `code`. What SDR cannot show of `code` stays as far as it is not covered: `mask`
         (H, W) in [0, 1] is 1 where nothing of it is seen."""
@@ -52,7 +55,8 @@ class Tone:
         """(H, W, 3) float32 code values, up to WHITE."""
         light = _looked_up(_LINEAR, shown if shown.dtype == np.uint16 else shown * np.uint16(256))
         light = cv2.transform(light, np.linalg.inv(self._matrix).astype(np.float32))
-        return _looked_up(self._codes, (np.sqrt(np.clip(light, 0, 1)) * STEPS + 0.5).astype(np.uint16))
+        return _looked_up(self._codes, (np.sqrt(np.clip(light, 0, 1)) * STEPS
+                                        + 0.5).astype(np.uint16))
 
     @cached_property
     def _matrix(self) -> np.ndarray:
@@ -68,9 +72,11 @@ class Tone:
     def _codes(self) -> np.ndarray:
         """(65536,) float32: code values, by the root of the light on the SDR screen."""
         signal = np.arange(65536) / WHITE
-        light = np.sqrt(np.minimum(_pressed(_nits(np.minimum(signal, 1), self.transfer) / REFERENCE), 1))
+        light = np.sqrt(np.minimum(_pressed(_nits(np.minimum(signal, 1),
+                                                  self.transfer) / REFERENCE), 1))
         rising = np.concatenate([[True], np.diff(light) > 0])
-        return np.interp(np.arange(STEPS + 1) / STEPS, light[rising], (signal * WHITE)[rising]).astype(np.float32)
+        return np.interp(np.arange(STEPS + 1) / STEPS, light[rising],
+                         (signal * WHITE)[rising]).astype(np.float32)
 
 
 def _looked_up(table: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -86,7 +92,8 @@ def _nits(signal: np.ndarray, transfer: int) -> np.ndarray:
     PEAK."""
     if transfer == PQ:
         root = signal ** (1 / 78.84375)
-        return 10000 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
+        return 10000 * (np.maximum(root - 0.8359375,
+                                   0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
     a = 0.17883277
     b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
     scene = np.where(signal <= 0.5, signal ** 2 / 3, (np.exp((signal - c) / a) + b) / 12)
@@ -104,7 +111,8 @@ def _pressed(light: np.ndarray) -> np.ndarray:
 
 def _srgb(light: np.ndarray) -> np.ndarray:
     """sRGB in [0, 1] of linear light (IEC 61966-2-1)."""
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
+    return np.where(light <= 0.0031308, 12.92 * light,
+                    1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
 
 
 def _linear(values: np.ndarray) -> np.ndarray:

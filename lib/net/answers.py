@@ -71,8 +71,10 @@ def explain(error: Exception, host: str | None, timeout: float) -> Failed | TryA
         return TryAgain("the proxy that is set for this machine cannot be reached or refuses",
                         unreachable=True)
     if look_up := first(socket.gaierror):
-        reason = (f"there is no host {host}, or no network" if look_up.errno == socket.EAI_NONAME else
-                  f"the name {host} cannot be looked up: there is no network, or no name server answers")
+        reason = (f"there is no host {host}, or no network"
+                  if look_up.errno == socket.EAI_NONAME else
+                  f"the name {host} cannot be looked up: there is no network, or no name server "
+                  "answers")
         return TryAgain(reason, unreachable=True)
     if certificate := first(ssl.SSLCertVerificationError):
         return Failed(f"the certificate of {host} is not valid: {certificate.verify_message}")
@@ -97,7 +99,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         if isinstance(cause, BaseException) and not any(cause is known for known in seen):
             seen.append(cause)
             yield cause
-            waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+            waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None),
+                        *cause.args]
 
 
 def _seconds_until(header: str | None) -> float:

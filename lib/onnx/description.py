@@ -28,7 +28,8 @@ class Table:
         self._values = values
         self._taken: list[str] = []
 
-    def take(self, key: str, convert: Callable[[Any], Any], needs: str, default: Any = REQUIRED) -> Any:
+    def take(self, key: str, convert: Callable[[Any], Any], needs: str,
+             default: Any = REQUIRED) -> Any:
         """`convert` of the value of `key`. Raises FaceswapError, which says what it `needs`, where
         that raises TypeError or ValueError."""
         self._taken.append(key)

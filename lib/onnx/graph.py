@@ -45,13 +45,15 @@ class Graph:
         name = f"constant_{len(self._constants)}"
         kind = INT64 if values.dtype == np.int64 else FLOAT
         data = np.ascontiguousarray(values, "<i8" if kind == INT64 else "<f4").tobytes()
-        self._constants.append(b"".join(field(1, side) for side in values.shape) + field(2, kind) + field(8, name.encode())
+        self._constants.append(b"".join(field(1, side) for side in values.shape) + field(2, kind)
+                               + field(8, name.encode())
                                + field(9, data))
         return name
 
     def model(self, output: str) -> bytes:
         """The network from the input to `output`, float32."""
-        graph = b"".join([*(field(1, node) for node in self._nodes), field(2, b"graph"), *(field(5, one) for one in self._constants),
+        graph = b"".join([*(field(1, node) for node in self._nodes), field(2, b"graph"),
+                          *(field(5, one) for one in self._constants),
                           field(11, self._input), field(12, _value(output, None))])
         return field(1, IR_VERSION) + field(7, graph) + field(8, field(2, OPERATORS))
 
@@ -60,6 +62,7 @@ def _value(name: str, shape: Sequence[int | str] | None) -> bytes:
     """A ValueInfoProto; of an unknown shape if that is None."""
     tensor = field(1, FLOAT)
     if shape is not None:
-        sides = (field(1, side) if isinstance(side, int) else field(2, side.encode()) for side in shape)
+        sides = (field(1, side) if isinstance(side, int) else field(2, side.encode())
+                 for side in shape)
         tensor += field(2, b"".join(field(1, side) for side in sides))
     return field(1, name.encode()) + field(2, field(1, tensor))

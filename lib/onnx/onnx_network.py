@@ -54,7 +54,8 @@ class Network:
                                f"{LARGEST_SIZE}")
         self.layout = table.choice("layout", ("nchw", "nhwc"), "nchw")
         self.bgr = table.choice("color", ("rgb", "bgr"), "rgb") == "bgr"
-        scale = table.take("scale", number, "a number that the values 0 to 255 are multiplied by", 1 / 255)
+        scale = table.take("scale", number, "a number that the values 0 to 255 are multiplied by",
+                           1 / 255)
         mean = table.take("mean", partial(numbers, count=3), "three numbers, in the order of color",
                           np.zeros(3))
         std = table.take("std", partial(numbers, count=3, check=positive),
@@ -63,7 +64,8 @@ class Network:
         self._shift = (mean / std).astype(np.float32)
         self.file = path.parent / table.take("file", text,
                                              "the name of the network's file beside this one")
-        output = table.take("output", name_or_number, "the name or the number, from 0, of an output", 0)
+        output = table.take("output", name_or_number,
+                            "the name or the number, from 0, of an output", 0)
         table.finish()
 
         # Network
@@ -128,21 +130,22 @@ class Network:
         try:
             with self._turn:
                 answer, = runtime.run(self._session, [self._output],
-                                      {self._input: np.ascontiguousarray(padded)}, self._limit * count)
+                                      {self._input: np.ascontiguousarray(padded)},
+                                      self._limit * count)
         except TimeoutError:
             raise FaceswapError(f"{self.file} takes more than {self._limit:g} seconds to look at a "
                                 "picture. Use another network.") from None
         except Exception as error:  # onnxruntime has a dozen exceptions without a common base
             if "memory" in str(error):
-                raise _OutOfMemory(f"{self.file} takes more than {MEMORY / 1e9:.1f} GB of memory for "
-                                   f"{count} of its pictures. Use another network.") from error
+                raise _OutOfMemory(f"{self.file} takes more than {MEMORY / 1e9:.1f} GB of memory "
+                                   f"for {count} of its pictures. Use another network.") from error
             raise FaceswapError(f"{self.file} fails on pictures of shape {padded.shape}: "
                                 f"{runtime.one_line(error)}. Check size and layout in "
                                 f"{self.path}.") from error
         if answer.ndim < 2 or len(answer) != count:
-            raise FaceswapError(f"{self.file} answers {count} pictures with the shape {answer.shape}: "
-                                "the first number should be that of the pictures. Choose another "
-                                f"output in {self.path}.")
+            raise FaceswapError(f"{self.file} answers {count} pictures with the shape "
+                                f"{answer.shape}: the first number should be that of the pictures. "
+                                f"Choose another output in {self.path}.")
         return answer[:len(pictures)]
 
     def _type_of(self, item: Any) -> type:
@@ -163,8 +166,8 @@ class Network:
                                 f"({described}), but {self.file} takes ({taken}). Correct them.")
         batch = shape[0] if isinstance(shape[0], int) else 0
         if batch * self._bytes > MEMORY:
-            raise FaceswapError(f"{self.file} takes {batch} pictures at once, which do not fit into "
-                                "memory. Use another network.")
+            raise FaceswapError(f"{self.file} takes {batch} pictures at once, which do not fit "
+                                "into memory. Use another network.")
         return batch if batch > 0 else None
 
 

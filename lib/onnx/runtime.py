@@ -51,7 +51,8 @@ def session(file: Path, network: bytes | None = None, bounded: bool = False) -> 
     settings.log_severity_level = 4  # errors are raised
     providers = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
     settings.enable_mem_pattern = "DmlExecutionProvider" not in providers  # DirectML refuses it
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") and "CUDAExecutionProvider" in providers:
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("",
+                                                  "-1") and "CUDAExecutionProvider" in providers:
         providers.remove("CUDAExecutionProvider")
     if bounded and file.stat().st_size <= LARGE_FILE:
         _bound_memory()
@@ -59,8 +60,8 @@ def session(file: Path, network: bytes | None = None, bounded: bool = False) -> 
     try:
         return onnxruntime.InferenceSession(network or str(file), settings, providers=providers)
     except Exception as error:  # onnxruntime has a dozen exceptions without a common base
-        raise FaceswapError(f"{file} is not a network that onnxruntime can load: {one_line(error)}. "
-                            "Replace it.") from error
+        raise FaceswapError(f"{file} is not a network that onnxruntime can load: "
+                            f"{one_line(error)}. Replace it.") from error
 
 
 def run(session: Any, outputs: Sequence[str], inputs: dict[str, np.ndarray],
@@ -115,8 +116,8 @@ def try_out(file: Path, changed: int) -> None:
     if child.returncode and output.startswith(REFUSED):
         raise FaceswapError(output.removeprefix(REFUSED).strip())
     if child.returncode:
-        raise FaceswapError(f"{file} takes too much time or memory before it looks at a picture. Use "
-                            "another network.")
+        raise FaceswapError(f"{file} takes too much time or memory before it looks at a picture. "
+                            "Use another network.")
 
 
 def has_loops(file: Path) -> bool:
@@ -145,8 +146,8 @@ def _package() -> Any:
         import onnxruntime
     except ImportError:
         raise FaceswapError("ONNX networks need the package onnxruntime. Run: "
-                            f"{Path(sys.executable).name} -m pip install onnxruntime (with an NVIDIA "
-                            "GPU onnxruntime-gpu, on Windows also onnxruntime-directml).") from None
+                            f"{Path(sys.executable).name} -m pip install onnxruntime (with an "
+                            "NVIDIA GPU onnxruntime-gpu, on Windows also onnxruntime-directml).") from None
     return onnxruntime
 
 

@@ -51,7 +51,8 @@ def memory() -> tuple[int, int]:
     import psutil
 
     machine = psutil.virtual_memory()
-    limits = [(int(limit), folder) for folder, limit in _cgroup_values("memory.max") if limit.isdigit()]
+    limits = [(int(limit), folder) for folder, limit in _cgroup_values("memory.max")
+              if limit.isdigit()]
     limit, folder = min(limits, default=(machine.total, None))
     if limit >= machine.total:
         return machine.available, machine.total
@@ -84,7 +85,8 @@ def gpus() -> list[Gpu]:
         return []
     try:
         driver = pynvml.nvmlSystemGetDriverVersion()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index)
+                   for index in range(pynvml.nvmlDeviceGetCount())]
         visible = _visible([pynvml.nvmlDeviceGetUUID(handle) for handle in handles])
         return [_gpu(pynvml, index, handles[index], driver) for index in visible]
     except pynvml.NVMLError:
@@ -117,7 +119,8 @@ def worker() -> tuple[int, int]:
         return 0, 1
     try:
         config = parse_json(text)
-        cluster = [(kind, number) for kind in ("chief", "worker") for number in range(len(config["cluster"].get(kind, ())))]
+        cluster = [(kind, number) for kind in ("chief", "worker")
+                   for number in range(len(config["cluster"].get(kind, ())))]
         return cluster.index((config["task"]["type"], int(config["task"]["index"]))), len(cluster)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FaceswapError(f"TF_CONFIG does not say which worker of which cluster this is ({error}). It looks like "
@@ -152,7 +155,8 @@ def _visible(uuids: list[str]) -> list[int]:
         return list(range(len(uuids)))
     found = []
     for item in map(str.strip, chosen.split(",")):
-        matches = [index for index, uuid in enumerate(uuids) if item == str(index) or (item and uuid.startswith(item))]
+        matches = [index for index, uuid in enumerate(uuids) if item == str(index)
+                   or (item and uuid.startswith(item))]
         if not matches:  # CUDA ignores what follows an entry that it does not know
             break
         found.append(matches[0])
@@ -181,7 +185,8 @@ def _cgroup_quota() -> float | None:
 
 def _cgroup_values(name: str) -> list[tuple[Path, str]]:
     """The setting `name` of this process's control group and of those around it."""
-    own = next((line[3:] for line in (_read(Path("/proc/self/cgroup")) or "").splitlines() if line.startswith("0::")), "/")
+    own = next((line[3:] for line in (_read(Path("/proc/self/cgroup")) or "").splitlines()
+                if line.startswith("0::")), "/")
     folder = CGROUPS / own.lstrip("/")
     folders = [folder, *folder.parents]
     inside = [item for item in folders if item == CGROUPS or CGROUPS in item.parents]

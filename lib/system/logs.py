@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from lib.words import escaped, escaped_lines
 
-NOISY = ("matplotlib", "PIL", "h5py", "libav", "tensorflow", "absl", "jax", "py.warnings", "urllib3")
+NOISY = ("matplotlib", "PIL", "h5py", "libav", "tensorflow", "absl", "jax", "py.warnings",
+         "urllib3")
 
 
 def set_up(style: str = "text", level: int = logging.INFO) -> None:
@@ -33,7 +34,8 @@ def is_json() -> bool:
 
 def json_line(**fields) -> str:
     """One line of the JSON log: the time and `fields`."""
-    return escaped_lines(json.dumps({"time": round(time.time(), 3)} | fields, ensure_ascii=False, default=str))
+    return escaped_lines(json.dumps({"time": round(time.time(), 3)} | fields, ensure_ascii=False,
+                                    default=str))
 
 
 def counted(number: int, what: str) -> str:

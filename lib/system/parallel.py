@@ -16,7 +16,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int | None = None) -> Iterator[Result]:
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int,
+                ahead: int | None = None) -> Iterator[Result]:
     """`function` of each of `items`, in their order, on `workers` threads.
 
     At most `ahead` items (twice the workers by default) are in the works, so memory does not grow

@@ -33,7 +33,8 @@ class Stages:
 
     def table(self) -> list[str]:
         """A line for each stage, the longest first, and how busy the cores were."""
-        wall, used = (now - began for now, began in zip((time.monotonic(), time.process_time()), self._began))
+        wall, used = (now - began for now, began in zip((time.monotonic(), time.process_time()),
+                                                        self._began))
         seconds = self._seconds | {self.REST: max(0.0, used - sum(self._seconds.values()))}
         lines = [f"  {stage:14} {one:8.2f} s {100 * one / max(used, 1e-9):5.1f} %" for stage, one in
                  sorted(seconds.items(), key=lambda item: -item[1])]

@@ -61,7 +61,8 @@ def job(work: Callable[[Any], Result]) -> Callable[..., Result]:
     """
 
     @wraps(work)
-    def watched(settings: Any, *, progress: Report | None = None, stop: Stop | None = None) -> Result:
+    def watched(settings: Any, *, progress: Report | None = None,
+                stop: Stop | None = None) -> Result:
         if progress is None and stop is None:  # a job within another is watched by that one's caller
             return work(settings)
         before = _WATCH.set(_Watch(progress, stop))
@@ -82,7 +83,8 @@ def tell(stage: str, done: int, total: int | None, unit: str) -> None:
         raise Stopped(f"{stage} was asked to stop after {done} {unit}s")
 
 
-def progress(items: Iterable[Item], what: str, total: int | None = None, start: int = 0, unit: str = "frame") -> Iterator[Item]:
+def progress(items: Iterable[Item], what: str, total: int | None = None, start: int = 0,
+             unit: str = "frame") -> Iterator[Item]:
     """Iterates `items`; `start` of `total` were done before (a resumed run). Raises Stopped where
     the job's caller asks."""
     if _WATCH.get() != _Watch():
@@ -95,7 +97,8 @@ def progress(items: Iterable[Item], what: str, total: int | None = None, start: 
         return
     from tqdm import tqdm
 
-    yield from tqdm(items, desc=escaped(what), total=total, initial=start, unit=unit, file=sys.stderr, dynamic_ncols=True,
+    yield from tqdm(items, desc=escaped(what), total=total, initial=start, unit=unit,
+                    file=sys.stderr, dynamic_ncols=True,
                     smoothing=0.1, disable=not sys.stderr.isatty())
 
 
@@ -112,13 +115,15 @@ def status() -> Iterator[Callable[[str, dict[str, Any]], None]]:
         yield lambda line, fields: shown.set_description_str(escaped(line)[:shutil.get_terminal_size().columns - 1])
 
 
-def _json_lines(items: Iterable[Item], what: str, total: int | None, start: int, unit: str) -> Iterator[Item]:
+def _json_lines(items: Iterable[Item], what: str, total: int | None, start: int,
+                unit: str) -> Iterator[Item]:
     began = told = time.monotonic()
     done = start
 
     def tell() -> None:
         rate = (done - start) / max(time.monotonic() - began, 1e-9)
-        print(logs.json_line(progress=what, done=done, total=total, unit=unit, rate=round(rate, 2)), file=sys.stderr, flush=True)
+        print(logs.json_line(progress=what, done=done, total=total, unit=unit, rate=round(rate, 2)),
+              file=sys.stderr, flush=True)
 
     for item in items:
         yield item

@@ -72,7 +72,8 @@ def assemble(folder: Path, target: Path, reference: Path | None, rate: float | N
         arguments += ["-metadata", f"comment={times.statement}"]
     originals = [original] if original else []
     tracks = sum(len(video.sound) for video in originals)
-    return output.make(arguments, "assemble", Expected(size, clock.seconds, tracks), originals, listed)
+    return output.make(arguments, "assemble", Expected(size, clock.seconds, tracks), originals,
+                       listed)
 
 
 def _common_size(source: PictureSource) -> tuple[int, int]:
@@ -118,10 +119,12 @@ def _steady_rate(source: PictureSource, times: FrameTimes | None, original: Vide
     if original is None:
         reason = f"{SIDECAR} does not name all of them" if times else f"there is no {SIDECAR}"
         raise FaceswapError(f"When the pictures in {source.path} are shown is not known: {reason}. "
-                            "Name the video that they come from with -r/--reference, or give --rate.")
+                            "Name the video that they come from with -r/--reference, or give "
+                            "--rate.")
     average = original.source.rate or Fraction(25)
     logger.warning("There are %s but %s has %s: they are shown at its average rate, %.5g a second, "
-                   "and may not fit its sound.", counted(source.count, "picture"), original.path.name,
+                   "and may not fit its sound.", counted(source.count, "picture"),
+                   original.path.name,
                    counted(len(original.ticks), "frame"), float(average))
     return average
 

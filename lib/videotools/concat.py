@@ -42,8 +42,8 @@ def concat(paths: Sequence[Path], target: Path, encoding: Encoding | None = None
         mapped = ["-map", f"{len(videos)}:V:0", "-c:v", "copy"]
         mapped += encoders.clock_arguments(output.container, first.source.time_base)
     else:
-        logger.info("The videos differ in size, codec or settings, another is asked for, or a clock "
-                    "jumps: they are encoded again.")
+        logger.info("The videos differ in size, codec or settings, another is asked for, or a "
+                    "clock jumps: they are encoded again.")
         coder, layout = encoding.encoder_arguments(output.container, first.source.layout,
                                                    first.source.size)
         graph = _join_pictures(videos, lengths, layout, encoding)

@@ -68,8 +68,8 @@ def _encode(video: Video, output: Output, limits: list[str], encoding: Encoding,
 def _copy(video: Video, output: Output, limits: list[str]) -> list[str]:
     encoders.check_holds(output.path, output.container, video.codec)
     if video.is_stitched:
-        raise FaceswapError(f"The clock of {video.path} jumps, so that no piece of it can be copied "
-                            "exactly. Leave out --copy.")
+        raise FaceswapError(f"The clock of {video.path} jumps, so that no piece of it can be "
+                            "copied exactly. Leave out --copy.")
     arguments = [*ffmpeg.input_arguments(video.file, *limits), *video.attachments_input(1),
                  "-map", f"0:{video.stream}", "-c:v", "copy",
                  *video.copy_streams(0, output.container)]

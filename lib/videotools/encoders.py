@@ -32,12 +32,14 @@ HARDWARE = {"cuda": ("cuda", "nvenc", ""),
             "qsv": ("qsv", "qsv", ""),
             "amf": ("d3d11va", "amf", ""),
             "vaapi": ("vaapi", "vaapi", "format=nv12,hwupload")}
-SOUND_ENCODERS = {"aac": "aac", "flac": "flac", "opus": "libopus", "mp3": "libmp3lame", "ac3": "ac3",
+SOUND_ENCODERS = {"aac": "aac", "flac": "flac", "opus": "libopus", "mp3": "libmp3lame",
+                  "ac3": "ac3",
                   "mp2": "mp2"}
 # Codecs for containers that do not hold H.264, or not its times
 WITHOUT_H264 = {"webm": "vp9", "mpeg": "mpeg2video", "asf": "wmv2"}
 # What containers hold that do not tell
-HELD = {"mpegts": ("h264", "hevc", "mpeg2video", "mpeg4", "aac", "mp3", "mp2", "ac3", "eac3", "opus"),
+HELD = {"mpegts": ("h264", "hevc", "mpeg2video", "mpeg4", "aac", "mp3", "mp2", "ac3", "eac3",
+                   "opus"),
         "mpeg": ("mpeg2video", "mpeg1video", "mp2", "ac3")}
 INTERLACED = ("h264", "h264rgb", "mpeg2video", "prores", "ffv1")  # codecs that keep fields
 CHROMA = {"h264": ("420", "422", "444"), "hevc": ("420", "422", "444")}  # of others 420 alone
@@ -98,8 +100,8 @@ class Encoding:
         codec = self._codec(container, stored)
         extra = self._extra(container, codec, fields)
         if transparent and codec not in TRANSPARENT:
-            logger.warning("The video is transparent in places, which %s does not keep. --codec prores "
-                           "(.mov) and --lossless (.mkv) keep it.", codec)
+            logger.warning("The video is transparent in places, which %s does not keep. --codec "
+                           "prores (.mov) and --lossless (.mkv) keep it.", codec)
         match codec:
             case "ffv1":
                 arguments = ["-level", "3", "-slices", "4", "-slicecrc", "1"]
@@ -148,8 +150,9 @@ class Encoding:
             return "h264rgb" if stored.is_rgb else "h264"
         if self.codec != "auto":
             if not holds(container, self.codec):
-                raise FaceswapError(f"A file of the kind {container} cannot hold {self.codec}. Choose "
-                                    "another --codec or another ending: .mkv holds everything.")
+                raise FaceswapError(f"A file of the kind {container} cannot hold {self.codec}. "
+                                    "Choose another --codec or another ending: .mkv holds "
+                                    "everything.")
             return self.codec
         if container in WITHOUT_H264:
             return WITHOUT_H264[container]
@@ -235,7 +238,8 @@ def to_rgb(source: VideoSource, layout: str) -> list[str]:
     # The tag that says how to turn would be written into pictures that are turned already
     is_turned = source.turn != (1, 0, 0, 1)
     untagged = ["sidedata=mode=delete:type=DISPLAYMATRIX"] * is_turned
-    return [*untagged, f"scale={':'.join(options)}", *middle, f"format={layout}", *turned(source.turn)]
+    return [*untagged, f"scale={':'.join(options)}", *middle, f"format={layout}",
+            *turned(source.turn)]
 
 
 def full_scale(end: str) -> str:

@@ -97,8 +97,8 @@ def _pictures_of_before(folder: Path, video: Video) -> list[str]:
         own = re.compile(re.escape(video.path.stem) + r"_[0-9]{6,}\.(png|jpg|webp|tiff)")
         return [name for name in times.times if own.fullmatch(name)]
     if any(path.suffix.lower() in PICTURE_ENDINGS for path in folder.iterdir()):
-        raise FaceswapError(f"{folder} holds other pictures already, which would be mixed with these. "
-                            "Name another folder.")
+        raise FaceswapError(f"{folder} holds other pictures already, which would be mixed with "
+                            "these. Name another folder.")
     return []
 
 
@@ -130,21 +130,22 @@ def _check(pictures: Sequence[Path], video: Video, expected: int | None, every: 
     Raises FaceswapError where ffmpeg read another video than the toolkit does.
     """
     if not pictures:
-        raise FaceswapError(f"No frame of {video.path} could be read. Get a whole copy of the video.")
+        raise FaceswapError(f"No frame of {video.path} could be read. Get a whole copy of the "
+                            "video.")
     width, height = video.source.size
     for path in pictures[0], pictures[-1]:
         with open_picture(path) as picture:
             if picture.size != (width, height):
-                raise FaceswapError(f"{video.path} changes its size within: {picture.size[0]}x"
-                                    f"{picture.size[1]} where {width}x{height} was expected. Scale it "
-                                    "with ffmpeg scale first.")
+                raise FaceswapError(f"{video.path} changes its size within: "
+                                    f"{picture.size[0]}x{picture.size[1]} where {width}x{height} "
+                                    "was expected. Scale it with ffmpeg scale first.")
     if expected in (None, len(pictures)):
         return []
     read = sum(1 for _ in video.source)
     if -(-read // every) != len(pictures):
-        raise FaceswapError(f"{video.path} is damaged: ffmpeg read {len(pictures)} of its frames, and "
-                            f"the toolkit {read}, so that they cannot be numbered. Get a whole copy "
-                            "of the video.")
+        raise FaceswapError(f"{video.path} is damaged: ffmpeg read {len(pictures)} of its frames, "
+                            f"and the toolkit {read}, so that they cannot be numbered. Get a whole "
+                            "copy of the video.")
     return video.source.losses
 
 

@@ -32,7 +32,8 @@ OLDEST = 6  # version that knows all the options that are used here
 ALWAYS = ("-hide_banner", "-nostdin", "-y", "-v", "error", "-nostats")
 REPORT = ("-progress", "pipe:1")
 # Formats of pictures, mov that of AVIF
-PICTURES = ("image2", "apng", "bmp_pipe", "gif", "gif_pipe", "j2k_pipe", "jpeg_pipe", "mov", "pam_pipe",
+PICTURES = ("image2", "apng", "bmp_pipe", "gif", "gif_pipe", "j2k_pipe", "jpeg_pipe", "mov",
+            "pam_pipe",
             "pbm_pipe", "pgm_pipe", "png_pipe", "ppm_pipe", "tiff_pipe", "webp_pipe")
 LOOK_INTERVAL = 0.2  # seconds between looks at a run; only Windows needs them for Ctrl-C
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
@@ -40,7 +41,8 @@ DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 GENERAL = re.compile(
     r"Conversion failed|Task finished|Terminating |Nothing was written|Last message repeated"
     r"|Error (sending|submitting|opening|while|initiali|applying|writing|closing|muxing|parsing global)"
-    r"|Could not open encoder before|Failed to set value|Device creation failed|Invalid argument$", re.I)
+    r"|Could not open encoder before|Failed to set value|Device creation failed|Invalid argument$",
+    re.I)
 SPEAKER = re.compile(r"^(\[[^\]]*@ 0x[0-9a-f]+\] ?|\[[a-z]+#[^\]]*\] ?)+")
 
 
@@ -101,8 +103,8 @@ def list_arguments(formats: Iterable[str]) -> list[str]:
 def quote(path: Path) -> str:
     """A file as such a list names it."""
     if "\n" in str(path) or "\r" in str(path):
-        raise FaceswapError(f"The name {str(path)!r} has a line break in it, which ffmpeg's lists do "
-                            "not allow. Rename it.")
+        raise FaceswapError(f"The name {str(path)!r} has a line break in it, which ffmpeg's lists "
+                            "do not allow. Rename it.")
     return "'file:" + str(path.absolute()).replace("'", "'\\''") + "'"
 
 
@@ -121,12 +123,14 @@ def run(arguments: Sequence[str], what: str, total: int | None = None,
     # One list: ffmpy would split other options at blanks
     call = FFmpeg(executable(), outputs={"": [*ALWAYS, *REPORT, *arguments]})
     reader, writer = os.pipe()
-    watcher = threading.Thread(target=_watch, args=(reader, what, total), name="progress", daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reader, what, total), name="progress",
+                               daemon=True)
     watcher.start()
     try:
         # Started on another thread: Ctrl-C while the main one forks would be lost
         with ThreadPoolExecutor(1, "ffmpeg") as pool:
-            running = pool.submit(call.run, None if stdin is None else os.fsencode(stdin), stdout=writer,
+            running = pool.submit(call.run, None if stdin is None else os.fsencode(stdin),
+                                  stdout=writer,
                                   stderr=subprocess.PIPE, preexec_fn=_die_with_parent())
             try:
                 while not running.done():
@@ -200,7 +204,7 @@ def output_file(path: Path) -> Iterator[Path]:
     with disk_errors(path):
         make_folder(path.parent)
     if not os.access(path.parent, os.W_OK):
-        raise FaceswapError(f"{path.parent} may not be written. Choose another output or change its "
-                            "permissions.")
+        raise FaceswapError(f"{path.parent} may not be written. Choose another output or change "
+                            "its permissions.")
     with disk_errors(path), new_file(path) as part:
         yield part

@@ -17,10 +17,13 @@ from lib.system.progress import progress
 
 RANGES = {0: None, 1: "limited", 2: "full"}
 # Names of matrices, primaries and transfers as ISO/IEC 23091-2 and FFmpeg number them
-MATRICES = {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc", 10: "bt2020c",
+MATRICES = {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+            8: "ycgco", 9: "bt2020nc", 10: "bt2020c",
             14: "ictcp"}
-PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 11: "smpte431", 12: "smpte432"}
-TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "srgb", 14: "bt2020-10",
+PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film",
+             9: "bt2020", 11: "smpte431", 12: "smpte432"}
+TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear",
+             13: "srgb", 14: "bt2020-10",
              15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"}
 
 
@@ -55,15 +58,19 @@ def facts(path: Path, quick: bool = False) -> dict[str, Any]:
 def _of_container(path: Path, container: av.container.InputContainer) -> dict[str, Any]:
     length = None if container.duration is None else round(container.duration / av.time_base, 3)
     start = None if container.start_time is None else round(container.start_time / av.time_base, 4)
-    return {"file": path.name, "bytes": path.stat().st_size, "container": container.format.name, "duration_s": length, "start_s": start,
+    return {"file": path.name, "bytes": path.stat().st_size, "container": container.format.name,
+            "duration_s": length, "start_s": start,
             "bit_rate": container.bit_rate or None}
 
 
 def _of_stream(stream: av.video.stream.VideoStream) -> dict[str, Any]:
     context = stream.codec_context
-    return {"codec": _codec(stream), "decoder": context.name, "profile": context.profile, "pix_fmt": context.pix_fmt,
-            "stored": [context.width, context.height], "sar": _ratio(stream.sample_aspect_ratio) or "1",
-            "time_base": _ratio(stream.time_base), "language": stream.metadata.get("language"), "video_bit_rate": stream.bit_rate or None}
+    return {"codec": _codec(stream), "decoder": context.name, "profile": context.profile,
+            "pix_fmt": context.pix_fmt,
+            "stored": [context.width, context.height],
+            "sar": _ratio(stream.sample_aspect_ratio) or "1",
+            "time_base": _ratio(stream.time_base), "language": stream.metadata.get("language"),
+            "video_bit_rate": stream.bit_rate or None}
 
 
 def _of_frames(source: VideoSource, quick: bool) -> dict[str, Any]:
@@ -71,7 +78,8 @@ def _of_frames(source: VideoSource, quick: bool) -> dict[str, Any]:
     times, losses, interlaced, turn = source.ticks(), [], None, 0
     count = source.count
     if not quick:
-        frames = [(frame.stored.pts, frame.stored.interlaced_frame, frame.stored.rotation) for frame in progress(source, "info", source.count)]
+        frames = [(frame.stored.pts, frame.stored.interlaced_frame, frame.stored.rotation)
+                  for frame in progress(source, "info", source.count)]
         count, losses, interlaced, turn = len(frames), source.losses, any(row[1] for row in frames), frames[0][2]
         if times is None or len(times) != count:
             times = None if any(row[0] is None for row in frames) else sorted(row[0] for row in frames)
@@ -79,20 +87,26 @@ def _of_frames(source: VideoSource, quick: bool) -> dict[str, Any]:
         turn = next(source.frames(0, 1)).stored.rotation
     colours = source.colours
     jumps = source.jumps.count if count is not None else None
-    found = {"shown": list(source.size), "frames": count, "avg_fps": _ratio(source.rate), "first_s": None, "last_s": None, "vfr": None,
+    found = {"shown": list(source.size), "frames": count, "avg_fps": _ratio(source.rate),
+             "first_s": None, "last_s": None, "vfr": None,
              "rotation_ccw_deg": turn % 360, "interlaced": interlaced, "losses": losses,
              "clock_jumps": jumps}
     if times:
-        found |= {"first_s": round(float(times[0] * source.time_base), 4), "last_s": round(float(times[-1] * source.time_base), 4),
+        found |= {"first_s": round(float(times[0] * source.time_base), 4),
+                  "last_s": round(float(times[-1] * source.time_base), 4),
                   "vfr": is_variable(times, source.time_base)}
     if source.moves and times and source.last_length:
         found["duration_s"] = round(float(times[-1] * source.time_base) + source.last_length, 3)
     if jumps and times:
-        found["duration_s"] = round(max(float(times[-1] * source.time_base) + 1 / float(source.rate or 25), source.sound_end)
+        found["duration_s"] = round(max(float(times[-1] * source.time_base)
+                                        + 1 / float(source.rate or 25), source.sound_end)
                                     - source.origin, 3)
-    return found | {"colours": {"matrix": MATRICES.get(colours.matrix), "matrix_assumed": MATRICES.get(source.matrix),
-                                "range": RANGES.get(colours.range), "primaries": PRIMARIES.get(colours.primaries),
-                                "transfer": TRANSFERS.get(colours.transfer), "hdr": source.hdr_coded is not None}}
+    return found | {"colours": {"matrix": MATRICES.get(colours.matrix),
+                                "matrix_assumed": MATRICES.get(source.matrix),
+                                "range": RANGES.get(colours.range),
+                                "primaries": PRIMARIES.get(colours.primaries),
+                                "transfer": TRANSFERS.get(colours.transfer),
+                                "hdr": source.hdr_coded is not None}}
 
 
 def is_variable(times: list[int], time_base: Fraction) -> bool:
@@ -110,9 +124,12 @@ def sound_of(stream: av.audio.stream.AudioStream) -> dict[str, Any]:
     if context is None:
         return {"codec": None, "rate": None, "channels": None, "layout": None}
     start = None if stream.start_time is None else round(float(stream.start_time * stream.time_base), 4)
-    length = None if stream.duration is None else round(float(stream.duration * stream.time_base), 4)
-    return {"codec": _codec(stream), "decoder": context.name, "rate": context.sample_rate, "channels": context.layout.nb_channels,
-            "layout": context.layout.name, "start_s": start, "duration_s": length, "bit_rate": stream.bit_rate or None,
+    length = None if stream.duration is None else round(float(stream.duration * stream.time_base),
+                                                        4)
+    return {"codec": _codec(stream), "decoder": context.name, "rate": context.sample_rate,
+            "channels": context.layout.nb_channels,
+            "layout": context.layout.name, "start_s": start, "duration_s": length,
+            "bit_rate": stream.bit_rate or None,
             "language": stream.metadata.get("language")}
 
 
@@ -140,4 +157,5 @@ def check_sound(path: Path, count: int) -> None:
     with open_container(path) as container:
         tracks = container.streams.audio
         if len(tracks) != count:
-            raise FaceswapError(f"ffmpeg wrote {len(tracks)} sound tracks where {count} were asked for. Try .mkv, which holds everything.")
+            raise FaceswapError(f"ffmpeg wrote {len(tracks)} sound tracks where {count} were asked "
+                                "for. Try .mkv, which holds everything.")

@@ -147,7 +147,8 @@ class Video:
         for index, codec in enumerate(self.subtitles):
             coder = encoders.subtitle_arguments(kept, codec, container)
             if coder is None:
-                logger.warning("%s: subtitles %d cannot be held by %s and are left out; .mkv holds all",
+                logger.warning("%s: subtitles %d cannot be held by %s and are left out; .mkv "
+                               "holds all",
                                self.path.name, index, container)
                 continue
             flags = self._subtitle_flags[index]
@@ -187,8 +188,8 @@ def map_sound(tracks: list[dict], number: int, container: str, copy: bool) -> li
     arguments = []
     for index, track in enumerate(tracks):
         if track["codec"] is None:
-            raise FaceswapError(f"Sound track {index} is in a format that is not known. Take it out "
-                                "first.")
+            raise FaceswapError(f"Sound track {index} is in a format that is not known. Take it "
+                                "out first.")
         arguments += ["-map", f"{number}:a:{index}", *encoders.sound_arguments(
             index, track["codec"], track["channels"], track["rate"], container, copy)]
     return arguments

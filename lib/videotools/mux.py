@@ -11,7 +11,8 @@ from lib.videotools.inputs import Video, map_sound
 from lib.videotools.outputs import Expected, Output, Result
 
 
-def mux(path: Path, audio: Path, target: Path, offset: float = 0.0, dry_run: bool = False) -> Result:
+def mux(path: Path, audio: Path, target: Path, offset: float = 0.0,
+        dry_run: bool = False) -> Result:
     """Copies the pictures of `path` and the sound of `audio`, which begins `offset` seconds
     later."""
     video, output = Video(path), Output.of(target, [path, audio], dry_run)

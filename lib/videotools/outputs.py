@@ -77,7 +77,8 @@ class Output:
         if self.dry_run:
             return Result(self.path, command=ffmpeg.command_line([*arguments, f"file:{self.path}"], stdin))
         with ffmpeg.output_file(self.path) as part:
-            complaints = ffmpeg.run([*arguments, f"file:{part}"], what, len(expected.seconds), stdin)
+            complaints = ffmpeg.run([*arguments, f"file:{part}"], what, len(expected.seconds),
+                                    stdin)
             frames = self._check(part, expected, complaints)
             if inputs:
                 tell_lost_flags(inputs[0].path.name, inputs[0].flagged, part, self.container)
@@ -115,8 +116,8 @@ class Output:
         worst = max(range(len(times)), key=lambda index: abs(times[index] - expected[index]))
         tolerance = AVI_TOLERANCE if self.container == "avi" else TIME_TOLERANCE
         if abs(times[worst] - expected[worst]) > tolerance:
-            raise FaceswapError(f"Frame {worst + 1} would be shown at {float(times[worst]):.4f} s in "
-                                f"{self.path.name} instead of {float(expected[worst]):.4f} s. "
+            raise FaceswapError(f"Frame {worst + 1} would be shown at {float(times[worst]):.4f} s "
+                                f"in {self.path.name} instead of {float(expected[worst]):.4f} s. "
                                 f"{self.path.suffix} cannot hold these times: choose .mp4 or .mkv.")
 
 
@@ -143,7 +144,8 @@ def tell_lost_marks(inputs: Sequence[Path], output: Path) -> None:
     for path in dict.fromkeys(inputs):
         if carries_mark(path):
             logger.warning("The Content Credentials of %s, which say how it came about, are not in "
-                           "%s: they are valid for the original file alone.", path.name, output.name)
+                           "%s: they are valid for the original file alone.", path.name,
+                           output.name)
         if not keeps_statement and statement_in(path):
-            logger.warning("%s says that it is AI-generated, and %s does not. Say it in another way "
-                           "wherever you show it.", path.name, output.name)
+            logger.warning("%s says that it is AI-generated, and %s does not. Say it in another "
+                           "way wherever you show it.", path.name, output.name)

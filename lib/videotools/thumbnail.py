@@ -44,13 +44,13 @@ def thumbnail(path: Path, target: Path, at: str | None = None, tiles: str | None
     video = Video(path)
     ending = {".jpeg": ".jpg"}.get(target.suffix.lower(), target.suffix.lower())
     if ending not in ENCODERS or target.is_dir():
-        raise FaceswapError(f"{target}: thumbnails are written as .png, .jpg or .webp. Choose one of "
-                            "these endings.")
+        raise FaceswapError(f"{target}: thumbnails are written as .png, .jpg or .webp. Choose one "
+                            "of these endings.")
     if same_path(target, video.path):
         raise FaceswapError(f"{target} is the input. Choose another output.")
     if tiles and at:
-        raise UsageError("--tiles takes frames from the whole video, and --at one. Leave one of them "
-                         "out.")
+        raise UsageError("--tiles takes frames from the whole video, and --at one. Leave one of "
+                         "them out.")
     selection = _tiles(video, tiles, size) if tiles else _one_frame(video, at, size)
 
     # HDR is written as 16-bit PNG, and made SDR afterwards

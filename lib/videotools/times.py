@@ -40,12 +40,16 @@ class FrameTimes:
             known = read_json(path, named=False)
             if not FRACTION.fullmatch(known["time_base"]):  # "1e999999999" would take for ever
                 raise ValueError("its time_base is no fraction")
-            return cls(str(known["source"]), Fraction(known["time_base"]), int(known["length"]), tuple(map(int, known["colours"])),
-                       {str(name): int(time) for name, time in known["times"].items()}, str(known.get("statement", "")))
+            return cls(str(known["source"]), Fraction(known["time_base"]), int(known["length"]),
+                       tuple(map(int, known["colours"])),
+                       {str(name): int(time) for name, time in known["times"].items()},
+                       str(known.get("statement", "")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, OverflowError) as error:
-            raise FaceswapError(f"{path} cannot be read ({error}). Delete it, and name the video with -r/--reference instead.") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError,
+                OverflowError) as error:
+            raise FaceswapError(f"{path} cannot be read ({error}). Delete it, and name the video "
+                                "with -r/--reference instead.") from error
 
 
 def ticks_of(source: VideoSource, frames: int | None = None) -> list[int]:

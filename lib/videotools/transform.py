@@ -64,10 +64,11 @@ def rotate(path: Path, target: Path, turn: int, mirror: bool, copy: bool, encodi
 def _rotate_by_tag(video: Video, output: Output, turn: int, mirror: bool,
                    size: tuple[int, int]) -> Result:
     if output.container not in ("mp4", "mov"):
-        raise FaceswapError(f"{output.path.suffix} has no tag for turned video. Choose .mp4 or .mov, "
-                            "or leave out --copy.")
+        raise FaceswapError(f"{output.path.suffix} has no tag for turned video. Choose .mp4 or "
+                            ".mov, or leave out --copy.")
     if mirror:
-        raise FaceswapError("Most players do not know the tag for mirrored video. Leave out --copy.")
+        raise FaceswapError("Most players do not know the tag for mirrored video. Leave out "
+                            "--copy.")
     a, b, c, d = video.source.turn
     if a * d - b * c < 0:
         raise FaceswapError(f"{video.path} is mirrored by its tag already. Leave out --copy.")
@@ -76,7 +77,8 @@ def _rotate_by_tag(video: Video, output: Output, turn: int, mirror: bool,
     arguments = ffmpeg.input_arguments(video.file, "-display_rotation:v:0", angle)
     arguments += [*video.keep_times(), "-map", f"0:{video.stream}", "-c:v", "copy"]
     arguments += video.copy_streams(0, output.container)
-    return output.make(arguments, "rotate", Expected(size, video.seconds, len(video.sound)), [video])
+    return output.make(arguments, "rotate", Expected(size, video.seconds, len(video.sound)),
+                       [video])
 
 
 def _encode_whole(video: Video, output: Output, encoding: Encoding, filters: list[str],
@@ -107,7 +109,8 @@ def encode_arguments(video: Video, output: Output, encoding: Encoding, filters: 
     elif source.colours.assumed_matrix(size) != source.matrix and source.matrix in encoders.NAMES:
         # untagged, and the new size would mislead players
         filters = [*filters, f"setparams=colorspace={encoders.NAMES[source.matrix]}"]
-    chain = [*video.unify(keep_interlaced), *filters, f"format={layout}", *encoding.upload_filters()]
+    chain = [*video.unify(keep_interlaced), *filters, f"format={layout}",
+             *encoding.upload_filters()]
     return ["-map", f"0:{video.stream}", "-vf", ",".join(chain), *coder,
             *encoders.timing_arguments(container, source.time_base, video.steady_rate),
             *video.copy_streams(0, container, copy_sound)]

@@ -31,9 +31,11 @@ class Animation(Writer):
     """A GIF, WebP, APNG (.png) or AVIF that moves, for clips of some seconds: it is kept in memory
     until the end."""
 
-    width: int | None = option(None, "Scale down to this many pixels across; by default 480, and of an input of this kind "
-                                     "as wide as it is.", low=16, high=16384)
-    rate: float = option(25.0, "Frames a second where the input is a folder of pictures.", low=0.1, high=50.0)
+    width: int | None = option(None, "Scale down to this many pixels across; by default 480, and "
+                                     "of an input of this kind as wide as it is.", low=16,
+                               high=16384)
+    rate: float = option(25.0, "Frames a second where the input is a folder of pictures.", low=0.1,
+                         high=50.0)
     quality: int = option(80, "Of WebP and AVIF.", low=1, high=100)
 
     def open(self, path: Path, source: FrameSource) -> AnimationSink:
@@ -45,16 +47,18 @@ class AnimationSink(FrameSink):
     tick of the format; GIF leaves out those that would be shown for less than LEAST ticks. What is
     transparent stays so."""
 
-    def __init__(self, path: Path, source: FrameSource, width: int | None, rate: float, quality: int):
+    def __init__(self, path: Path, source: FrameSource, width: int | None, rate: float,
+                 quality: int):
         self.path = Path(path)
         check_output(self.path, source)
         if self.path.suffix.lower() not in KINDS:
-            raise FaceswapError(f"{path} does not end like an animation. Choose one of {', '.join(KINDS)}.")
+            raise FaceswapError(f"{path} does not end like an animation. Choose one of "
+                                f"{', '.join(KINDS)}.")
         Image.init()  # so that Pillow knows what it writes
         self._kind = KINDS[self.path.suffix.lower()]
         if self._kind not in SAVE_ALL:
-            raise FaceswapError(f"This Pillow writes no {self._kind} that moves. Choose another ending, or update it: "
-                                "pip install -U pillow.")
+            raise FaceswapError(f"This Pillow writes no {self._kind} that moves. Choose another "
+                                "ending, or update it: pip install -U pillow.")
         refuse_hdr(source, "an animation")
         self._width = width or (None if source.moves else WIDTH)
         self._quality = quality
@@ -76,8 +80,9 @@ class AnimationSink(FrameSink):
             height = max(1, round(picture.height * self._width / picture.width))
             picture = picture.resize((self._width, height), Image.Resampling.LANCZOS)
         if self._images and picture.size != self._images[0].size:
-            raise FaceswapError(f"{frame.name or f'Frame {frame.index + 1}'} has another shape than the frames before it. "
-                                "Write pictures instead: name a folder as the output.")
+            raise FaceswapError(f"{frame.name or f'Frame {frame.index + 1}'} has another shape "
+                                "than the frames before it. Write pictures instead: name a folder "
+                                "as the output.")
         self._images.append(_with_palette(picture) if self._kind == "GIF" else picture)
         self._times.append(frame.time if frame.time is not None else len(self._times) / self._rate)
 
@@ -91,7 +96,8 @@ class AnimationSink(FrameSink):
             raise FaceswapError(f"{self.path} was not written: there was no frame to write.")
         with disk_errors(self.path), new_file(self.path) as part:
             (first, *others), lengths = self._shown()
-            first.save(part, self._kind, save_all=True, append_images=others, duration=lengths, **self._settings(first))
+            first.save(part, self._kind, save_all=True, append_images=others, duration=lengths,
+                       **self._settings(first))
             if self.mark:
                 self.mark.sign(part, self.path)
 
@@ -100,7 +106,8 @@ class AnimationSink(FrameSink):
         error adds up."""
         tick, least = (HUNDREDTHS, LEAST) if self._kind == "GIF" else (1, 1)
         end = self._times[-1] + (self._last or 1 / self._rate)
-        *ticks, end = (round(1000 * (second - self._times[0]) / tick) for second in (*self._times, end))
+        *ticks, end = (round(1000 * (second - self._times[0]) / tick)
+                       for second in (*self._times, end))
         kept: list[int] = []
         for number, at in enumerate(ticks):
             if not kept or at - ticks[kept[-1]] >= least:
@@ -112,11 +119,13 @@ class AnimationSink(FrameSink):
     def _settings(self, first: Image.Image) -> dict[str, object]:
         match self._kind:
             case "GIF":
-                transparent = {"transparency": CLEAR, "disposal": 2} if "transparency" in first.info else {}
+                transparent = {"transparency": CLEAR,
+                               "disposal": 2} if "transparency" in first.info else {}
                 comment = {"comment": self.mark.comment()} if self.mark else {}
                 return {"loop": 0, "optimize": False} | transparent | comment
             case "PNG":
-                return {"loop": 0, "compress_level": 6} | (with_xmp("PNG", self.mark.xmp) if self.mark else {})
+                return {"loop": 0, "compress_level": 6} | (with_xmp("PNG", self.mark.xmp)
+                                                           if self.mark else {})
             case "WEBP":
                 return {"loop": 0, "quality": self._quality} | ({"xmp": self.mark.xmp} if self.mark else {})
         return {"quality": self._quality} | ({"xmp": self.mark.xmp} if self.mark else {})

@@ -16,12 +16,16 @@ from lib.plugin import WRITERS, Writer
 class Images(Writer):
     """Pictures in a folder, each under the name of its frame."""
 
-    format: str = option("auto", "Format of the pictures; auto keeps each picture's own where it can, and takes PNG for a video.",
+    format: str = option("auto", "Format of the pictures; auto keeps each picture's own where it "
+                                 "can, and takes PNG for a video.",
                          choices=("auto", "png", "jpg", "webp", "tiff", "bmp"))
-    mask: str = option("none", "alpha: the new faces alone, the rest transparent; separate: their masks besides, as NAME_mask.png.",
+    mask: str = option("none", "alpha: the new faces alone, the rest transparent; separate: their "
+                               "masks besides, as NAME_mask.png.",
                        choices=("none", "alpha", "separate"))
-    depth: int = option(8, "Bits of a channel: 8, or 16 (PNG, TIFF), which keep what videos of 10 and 12 bits and pictures of 16 have.",
+    depth: int = option(8, "Bits of a channel: 8, or 16 (PNG, TIFF), which keep what videos of 10 "
+                           "and 12 bits and pictures of 16 have.",
                         choices=(8, 16))
 
     def open(self, path: Path, source: FrameSource) -> PictureSink:
-        return PictureSink(path, source, None if self.format == "auto" else f".{self.format}", self.mask, self.depth == 16)
+        return PictureSink(path, source, None if self.format == "auto" else f".{self.format}",
+                           self.mask, self.depth == 16)

@@ -40,7 +40,8 @@ class PatchSink(PictureSink):
 
     def __init__(self, path: Path, source: FrameSource):
         if Path(path).suffix.lower() in PICTURE_ENDINGS | VIDEO_ENDINGS and not Path(path).is_dir():
-            raise FaceswapError(f"The writer patch makes several files a frame, which {path} cannot hold. Name a folder.")
+            raise FaceswapError(f"The writer patch makes several files a frame, which {path} "
+                                "cannot hold. Name a folder.")
         refuse_hdr(source, "a face of 8 bits")
         super().__init__(path, source, ".json")
 
@@ -55,8 +56,10 @@ class PatchSink(PictureSink):
         for number, patch in enumerate(patches, 1):
             face, matrix = patch.aligned
             name = f"{file.stem}_face{number}.png"
-            picture_file.write(file.with_name(name), face, mark=self.mark, original=self._origin(frame))
+            picture_file.write(file.with_name(name), face, mark=self.mark,
+                               original=self._origin(frame))
             told.append({"file": name, "matrix": matrix.round(6).tolist()})
         with disk_errors(file):
-            text = json.dumps({"frame": frame.index, "time": frame.time, "size": frame.size, "faces": told}, indent=1)
+            text = json.dumps({"frame": frame.index, "time": frame.time, "size": frame.size,
+                               "faces": told}, indent=1)
             write_text(file, text, durable=False)

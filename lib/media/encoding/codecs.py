@@ -63,7 +63,8 @@ class VideoEncoding:
     keeps_fields: bool  # of interlaced video only the new faces are whole pictures
 
     @classmethod
-    def choose(cls, path: Path, source: FrameSource, codec: str, hardware: str, crf: int, preset: str,
+    def choose(cls, path: Path, source: FrameSource, codec: str, hardware: str, crf: int,
+               preset: str,
                rate: float, keep_interlaced: bool) -> VideoEncoding:
         """Resolves codec "auto", and tells what is lost.
 
@@ -85,8 +86,8 @@ class VideoEncoding:
         encoder = ENCODERS[codec]
         if hardware != "none":
             if codec not in ON_A_CHIP:
-                raise FaceswapError(f"--writer.hardware is for {', '.join(ON_A_CHIP)}, not for {codec}. "
-                                    "Leave one of them out.")
+                raise FaceswapError(f"--writer.hardware is for {', '.join(ON_A_CHIP)}, not for "
+                                    f"{codec}. Leave one of them out.")
             encoder = f"{codec}_{hardware}"
 
         # Clock
@@ -108,19 +109,20 @@ class VideoEncoding:
         layout, name, codec = self.layout(video.size), video.path.name, self.codec
         if self.hdr_video and not (self.deep and codec in ("hevc", "av1")):
             raise FaceswapError(f"{video.path} is HDR video (HDR10), which {codec} in "
-                                f"{self.path.suffix} does not keep. Choose --writer.codec hevc or av1 "
-                                "and .mkv, .mp4 or .mov, or convert the input to SDR first.")
-        if self.keeps_fields and (self.encoder != "libx264" or not video.cuts or video.layout != layout):
-            raise FaceswapError(f"The fields of {video.path} cannot be kept: that is done as H.264, of "
-                                "video in 4:2:0 that is neither turned nor stretched. Choose "
-                                "--writer.codec h264, or leave out --keep-interlaced.")
+                                f"{self.path.suffix} does not keep. Choose --writer.codec hevc or "
+                                "av1 and .mkv, .mp4 or .mov, or convert the input to SDR first.")
+        if self.keeps_fields and (self.encoder != "libx264" or not video.cuts
+                                  or video.layout != layout):
+            raise FaceswapError(f"The fields of {video.path} cannot be kept: that is done as "
+                                "H.264, of video in 4:2:0 that is neither turned nor stretched. "
+                                "Choose --writer.codec h264, or leave out --keep-interlaced.")
         if video.tone and not layout.startswith(YUV):
             logger.warning("%s is HDR video, which %s does not keep: it becomes SDR, tone-mapped.",
                            name, codec)
         if self.transparent and codec not in TRANSPARENT:
             shown = "on white" if video.on_white else "as if it were not"
-            logger.warning("%s is transparent in places, which %s does not keep: there it is seen %s. "
-                           "ffv1 (.mkv) and prores (.mov) keep it.", name, codec, shown)
+            logger.warning("%s is transparent in places, which %s does not keep: there it is seen "
+                           "%s. ffv1 (.mkv) and prores (.mov) keep it.", name, codec, shown)
             return replace(self, transparent=False)
         return self
 
@@ -207,7 +209,8 @@ class VideoEncoding:
             case "libx265":
                 screen = (f":master-display={hdr.x265}:max-cll={hdr.light}:hdr10=1:repeat-headers=1"
                           if hdr else "")
-                return {"crf": crf, "preset": self.preset, "x265-params": f"log-level=error{screen}"}
+                return {"crf": crf, "preset": self.preset,
+                        "x265-params": f"log-level=error{screen}"}
             case "libx264rgb":
                 return {"qp": "0", "preset": self.preset}
             case "libvpx-vp9":

@@ -38,9 +38,9 @@ class Joiner:
         """Writes the video, which takes its name when it is whole. Raises FaceswapError,
         OSError."""
         if len({(tuple(part.size), part.extradata) for part in parts.values()}) > 1:
-            raise FaceswapError(f"The parts of {self.encoding.path} in {next(iter(parts)).parent} were "
-                                f"encoded by different versions of {self.encoding.encoder}, and cannot "
-                                "be joined. Delete that folder and run again.")
+            raise FaceswapError(f"The parts of {self.encoding.path} in {next(iter(parts)).parent} "
+                                f"were encoded by different versions of {self.encoding.encoder}, "
+                                "and cannot be joined. Delete that folder and run again.")
         whole = part_beside(self.encoding.path)
         file = _File(whole)
         try:
@@ -85,7 +85,8 @@ class Joiner:
         shown = _shown_times(parts)
         ends = self._ends(sorted(shown))
         packets = chain.from_iterable(map(segments.packets, parts))
-        for packet, time, decoded in zip(packets, shown, segments.decoding_times(shown), strict=True):
+        for packet, time, decoded in zip(packets, shown, segments.decoding_times(shown),
+                                         strict=True):
             file.raise_error()
             muxed = av.Packet(packet.data)
             muxed.pts, muxed.dts, muxed.time_base = time, decoded, base

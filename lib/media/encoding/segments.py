@@ -109,7 +109,8 @@ def decoding_times(shown: Sequence[int]) -> list[int]:
     ordered = sorted(shown)
     ranks = {time: rank for rank, time in enumerate(ordered)}
     delay = max((place - ranks[time] for place, time in enumerate(shown)), default=0)
-    before = [ordered[0] + (ordered[place] - ordered[min(delay, len(ordered) - 1)]) for place in range(min(delay, len(ordered)))]
+    before = [ordered[0] + (ordered[place] - ordered[min(delay, len(ordered) - 1)])
+              for place in range(min(delay, len(ordered)))]
     return (before + ordered)[:len(ordered)]
 
 

@@ -22,10 +22,13 @@ logger = logging.getLogger(__name__)
 
 EDIT_LISTS = ("mp4", "mov", "3gp")  # containers in which a stream may begin before time 0
 ATTACHES = "matroska"  # the container that holds attached files
-TOLD = (Disposition.default | Disposition.dub | Disposition.original | Disposition.comment | Disposition.lyrics | Disposition.karaoke
-        | Disposition.forced | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.captions | Disposition.descriptions)
+TOLD = (Disposition.default | Disposition.dub | Disposition.original | Disposition.comment
+        | Disposition.lyrics | Disposition.karaoke
+        | Disposition.forced | Disposition.hearing_impaired | Disposition.visual_impaired
+        | Disposition.captions | Disposition.descriptions)
 # said of the input itself
-OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration")
+OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time",
+               "duration")
 # where copying is impossible; else AAC
 SOUND = {"webm": "libopus", "avi": "libmp3lame", "flv": "aac", "mpeg": "mp2", "asf": "wmav2"}
 
@@ -38,7 +41,8 @@ class StreamCopy:
     and players skip. Without `sound` there is none.
     """
 
-    def __init__(self, path: Path, output: av.container.OutputContainer, format: str, start: Fraction, whole: bool, sound: bool = True):
+    def __init__(self, path: Path, output: av.container.OutputContainer, format: str,
+                 start: Fraction, whole: bool, sound: bool = True):
         self._output = output
         self._start = start
         self._whole = whole
@@ -52,13 +56,15 @@ class StreamCopy:
             track = None
             if stream.type == "audio" and sound:
                 if stream.codec_context is None:
-                    logger.warning("%s: sound track %d is in an unknown format and is left out", path.name, stream.index)
+                    logger.warning("%s: sound track %d is in an unknown format and is left out",
+                                   path.name, stream.index)
                 else:
                     track = _copied(stream, output, format) or _Transcoded(stream, output, format)
             elif stream.type == "subtitle":
                 name = stream.codec_context.name if stream.codec_context else ""
                 if name not in output.supported_codecs or (track := _copied(stream, output, format)) is None:
-                    logger.warning("%s: subtitles %d cannot be held by %s and are left out; .mkv holds all", path.name, stream.index,
+                    logger.warning("%s: subtitles %d cannot be held by %s and are left out; .mkv "
+                                   "holds all", path.name, stream.index,
                                    output.format.name)
             if track is None:
                 if not may_jump(self._input):  # else they tell of jumps
@@ -69,7 +75,8 @@ class StreamCopy:
                 track.stream.disposition = stream.disposition
                 self._flagged.append((stream.type, stream.disposition))
         self._attach(format)
-        output.metadata.update({key: value for key, value in self._input.metadata.items() if key.lower() not in OF_THE_FILE})
+        output.metadata.update({key: value for key, value in self._input.metadata.items()
+                                if key.lower() not in OF_THE_FILE})
         if chapters := self._chapters():
             output.set_chapters(chapters)
         streams = [stream for stream in self._input.streams if stream.index in self._tracks]
@@ -85,10 +92,13 @@ class StreamCopy:
         """Takes over attached files, such as the fonts of subtitles."""
         attached = self._input.streams.attachments
         for stream in attached if format == ATTACHES else ():
-            self._output.add_attachment(stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data)
+            self._output.add_attachment(stream.name or "attachment",
+                                        stream.mimetype or "application/octet-stream", stream.data)
         if attached and format != ATTACHES:
-            logger.warning("%s: %s cannot be held by %s and %s left out; .mkv holds all", self._name,
-                           ", ".join(printable(stream.name or "an attached file") for stream in attached), format,
+            logger.warning("%s: %s cannot be held by %s and %s left out; .mkv holds all",
+                           self._name,
+                           ", ".join(printable(stream.name or "an attached file")
+                                     for stream in attached), format,
                            "are" if len(attached) > 1 else "is")
 
     def tell_lost_flags(self, made: Path) -> None:
@@ -108,7 +118,8 @@ class StreamCopy:
                 return
             # where no stream may begin before time 0, the lead-in would delay the video instead;
             # Opus has its own way
-            if begins >= 0 or self._whole and (self._lead_in or packet.stream.codec_context.name in ("opus", "libopus")):
+            if begins >= 0 or self._whole and (self._lead_in
+                                               or packet.stream.codec_context.name in ("opus", "libopus")):
                 self._tracks[packet.stream_index].write(packet, self._start, self._output)
 
     def _stitched(self) -> Iterator[av.Packet]:
@@ -130,12 +141,14 @@ class StreamCopy:
         for chapter in self._input.chapters():
             ticks = round(self._start / chapter["time_base"])
             if chapter["end"] > ticks:
-                chapters.append(chapter | {"start": max(0, chapter["start"] - ticks), "end": chapter["end"] - ticks})
+                chapters.append(chapter | {"start": max(0, chapter["start"] - ticks),
+                                           "end": chapter["end"] - ticks})
         return chapters
 
     def _next(self) -> av.Packet | None:
         try:
-            return next((packet for packet in self._packets if packet.size and packet.pts is not None), None)
+            return next((packet for packet in self._packets if packet.size
+                         and packet.pts is not None), None)
         except av.error.FFmpegError as error:
             logger.warning("The sound breaks off: %s", error.strerror)
             return None
@@ -157,18 +170,23 @@ def _rounded(value: Fraction) -> int:
     return int(value + Fraction(1, 2)) if value >= 0 else -int(-value + Fraction(1, 2))
 
 
-def tell_lost_flags(name: str, flagged: Sequence[tuple[str, Disposition]], made: Path, format: str) -> None:
+def tell_lost_flags(name: str, flagged: Sequence[tuple[str, Disposition]], made: Path,
+                    format: str) -> None:
     """Warns where the file `made`, of that format, does not have the flags of the tracks of `name`:
     kind and flags of each, in their order."""
     with open_container(made) as container:
-        for kind, streams in (("audio", container.streams.audio), ("subtitle", container.streams.subtitles)):
+        for kind, streams in (("audio", container.streams.audio),
+                              ("subtitle", container.streams.subtitles)):
             lost, before = Disposition(0), [flags for of_kind, flags in flagged if of_kind == kind]
             for number, (flags, stream) in enumerate(zip(before, streams)):
                 # the first is it anyway
-                lost |= flags & ~stream.disposition & (TOLD if number else TOLD & ~Disposition.default)
+                lost |= flags & ~stream.disposition & (TOLD
+                                                       if number else TOLD & ~Disposition.default)
             if lost:
-                logger.warning("%s: that %s tracks are flagged as %s cannot be held by %s; .mkv holds all", name, kind,
-                               ", ".join(flag.name.replace("_", " ") for flag in Disposition if flag & lost), format)
+                logger.warning("%s: that %s tracks are flagged as %s cannot be held by %s; .mkv "
+                               "holds all", name, kind,
+                               ", ".join(flag.name.replace("_", " ") for flag in Disposition
+                                         if flag & lost), format)
 
 
 def flags_of(disposition: Disposition) -> str:
@@ -191,7 +209,8 @@ class _Track:
         if self._last is not None and time <= self._last:
             time = self._last + 1
             packet.pts, packet.dts = max(_rounded(packet.pts * ratio), time), time
-            packet.duration, packet.time_base = _rounded((packet.duration or 0) * ratio), self.stream.time_base
+            packet.duration, packet.time_base = _rounded((packet.duration
+                                                          or 0) * ratio), self.stream.time_base
         self._last = time
         output.mux(packet)
 
@@ -222,7 +241,8 @@ class _Transcoded(_Track):
         layout = stream.codec_context.layout
         surround = codec == "aac" and layout.nb_channels > 2 or codec == "libopus" and layout.name == "5.1"
         name = layout.name if surround else "mono" if layout.nb_channels == 1 else "stereo"
-        super().__init__(output.add_stream(codec, rate=rate, layout=name, bit_rate=96_000 * max(1, layout.nb_channels)))
+        super().__init__(output.add_stream(codec, rate=rate, layout=name,
+                                           bit_rate=96_000 * max(1, layout.nb_channels)))
 
     def write(self, packet: av.Packet, start: Fraction, output) -> None:
         try:

@@ -40,7 +40,8 @@ class VideoSink(FrameSink):
     again. Those of an interrupted run are used by the next with the same key: see `missing`.
     """
 
-    def __init__(self, path: Path, source: FrameSource, *, codec: str = "auto", hardware: str = "none",
+    def __init__(self, path: Path, source: FrameSource, *, codec: str = "auto",
+                 hardware: str = "none",
                  crf: int = 18, preset: str = "veryfast", rate: float = 25.0, sound: bool = True,
                  keep_interlaced: bool = False):
         """`keep_interlaced`: of interlaced video only the new faces are whole pictures."""
@@ -60,7 +61,8 @@ class VideoSink(FrameSink):
         self._expected: range | None = None
         self._size: tuple[int, int] | None = None
         self._frames: EncoderFrames | None = None
-        self._queue: queue.Queue[tuple[Frame, np.ndarray | Sequence[Patch]] | None] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[tuple[Frame, np.ndarray | Sequence[Patch]]
+                                 | None] = queue.Queue(AHEAD)
         self._error: BaseException | None = None
         self._is_abandoned = False
 
@@ -119,13 +121,15 @@ class VideoSink(FrameSink):
     def patch(self, frame: Frame, patches: Sequence[Patch]) -> None:
         self._put(frame, patches, frame.size)
 
-    def _put(self, frame: Frame, content: np.ndarray | Sequence[Patch], size: tuple[int, int]) -> None:
+    def _put(self, frame: Frame, content: np.ndarray | Sequence[Patch],
+             size: tuple[int, int]) -> None:
         self._clear()
         self._size = self._size or size
         if size != self._size:
-            raise FaceswapError(f"{frame.name or f'Frame {frame.index + 1}'} is {size[0]}x{size[1]}, but "
-                                f"the video {self.path.name} began with {self._size[0]}x"
-                                f"{self._size[1]}. Write pictures instead: name a folder as the output.")
+            raise FaceswapError(f"{frame.name or f'Frame {frame.index + 1}'} is "
+                                f"{size[0]}x{size[1]}, but the video {self.path.name} began with "
+                                f"{self._size[0]}x{self._size[1]}. Write pictures instead: name a "
+                                "folder as the output.")
         while self._error is None:
             try:
                 return self._queue.put((frame, content), timeout=0.5)
@@ -160,7 +164,8 @@ class VideoSink(FrameSink):
         if not done:
             raise FaceswapError(f"{self.path} was not written: there was no frame to write.")
         if self._expected is None or not set(self._expected) - set(done):
-            joiner = Joiner(self._encoding, self._first, self._begin_second(), self._with_sound, self.mark)
+            joiner = Joiner(self._encoding, self._first, self._begin_second(), self._with_sound,
+                            self.mark)
             joiner.join({self._segment(number): segment for number, segment in done.items()})
             remove_work_folder(self._segments)
 
@@ -175,8 +180,8 @@ class VideoSink(FrameSink):
         if isinstance(error, av.error.FFmpegError):
             is_on_chip = encoder.startswith(f"{self._encoding.codec}_")
             option = "--writer.hardware, or none" if is_on_chip else "--writer.codec"
-            raise FaceswapError(f"{self.path} cannot be encoded with {encoder}: {error}. Choose another "
-                                f"{option}.") from error
+            raise FaceswapError(f"{self.path} cannot be encoded with {encoder}: {error}. Choose "
+                                f"another {option}.") from error
         with disk_errors(self.path):
             raise error
 
@@ -238,7 +243,8 @@ class VideoSink(FrameSink):
         self._encoding.configure(context, self._size)
         return _Segment(number, SegmentWriter(self._segment(number)), context)
 
-    def _encode(self, segment: _Segment, frame: Frame, content: np.ndarray | Sequence[Patch]) -> None:
+    def _encode(self, segment: _Segment, frame: Frame,
+                content: np.ndarray | Sequence[Patch]) -> None:
         picture, base = self._frames.make(frame, content), self._encoding.time_base
         passed = self._second(frame) - self._begin_second(frame)
         segment.tick = max(segment.tick + 1, round(passed / base))

@@ -58,7 +58,8 @@ class MovingCamera(FrameSource):
     pixels.
     """
 
-    def __init__(self, portrait: Portrait, seconds: float = 5.0, side: int = 512, phase: float = 0.0):
+    def __init__(self, portrait: Portrait, seconds: float = 5.0, side: int = 512,
+                 phase: float = 0.0):
         self.portrait = portrait
         self.path = Path(portrait.name)
         self.size = (side, side)
@@ -86,10 +87,12 @@ class MovingCamera(FrameSource):
         x, y = x + bulge * wave(2.3, 0.7), y + 0.7 * bulge * wave(3.1, 2.6)
 
         (left, top), eyes = self.portrait.centre, self.portrait.eyes
-        image = cv2.remap(self.portrait.image, x * np.float32(eyes) + np.float32(left), y * np.float32(eyes) + np.float32(top),
+        image = cv2.remap(self.portrait.image, x * np.float32(eyes) + np.float32(left),
+                          y * np.float32(eyes) + np.float32(top),
                           cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
         side_light = 1 + 0.25 * wave(4.7, 0.9) * self._x + 0.2 * wave(3.9, 2.2) * self._y
         warmth = 0.05 * wave(5.3, 1.7)
         tint = np.array([1 + warmth, 1, 1 - warmth], np.float32) * (1 + 0.1 * wave(2.7, 0.2))
-        return np.clip(image * (side_light[..., None].astype(np.float32) * tint), 0, 255).astype(np.uint8)
+        return np.clip(image * (side_light[..., None].astype(np.float32) * tint), 0,
+                       255).astype(np.uint8)

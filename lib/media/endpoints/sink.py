@@ -59,9 +59,9 @@ def refuse_hdr(source: FrameSource, what: str) -> None:
     """Raises FaceswapError where `source` is HDR video, which `what` is written cannot say."""
     if source.hdr_coded:
         kind = "HDR10" if source.hdr_coded[1] == PQ else "HLG"
-        raise FaceswapError(f"{source.path} is HDR video ({kind}), which {what} does not keep. Write a "
-                            "video, or PNG with --writer.format png --writer.depth 16, or convert the "
-                            "input to SDR first.")
+        raise FaceswapError(f"{source.path} is HDR video ({kind}), which {what} does not keep. "
+                            "Write a video, or PNG with --writer.format png --writer.depth 16, or "
+                            "convert the input to SDR first.")
 
 
 class PictureSink(FrameSink):
@@ -72,7 +72,8 @@ class PictureSink(FrameSink):
     written again by the next.
     """
 
-    def __init__(self, path: Path, source: FrameSource, ending: str | None = None, mask: str = NO_MASK,
+    def __init__(self, path: Path, source: FrameSource, ending: str | None = None,
+                 mask: str = NO_MASK,
                  deep: bool = False):
         """`mask` ALPHA: the new faces alone, the rest transparent; SEPARATE: masks in files of
         their own besides. `deep`: 16 bits a channel."""
@@ -98,14 +99,14 @@ class PictureSink(FrameSink):
             raise FaceswapError(f"{path} is the name of one picture, but {source.path.name} has "
                                 f"{source.count or 'many'} frames. Name a folder or a video.")
         if ending in VIDEO_FORMATS and not path.is_dir():
-            raise FaceswapError(f"{path} is the name of a video, but pictures are to be written. Name a "
-                                "folder, or choose --writer video.")
+            raise FaceswapError(f"{path} is the name of a video, but pictures are to be written. "
+                                "Name a folder, or choose --writer video.")
         if self._single and ending not in picture_file.WRITTEN:
             raise FaceswapError(f"Pictures are not written as {path.suffix}. Choose one of "
                                 f"{', '.join(sorted(picture_file.WRITTEN))}.")
         if not self._single and source.files and same_path(path, source.files[0].parent):
-            raise FaceswapError(f"{path} holds the input, which would be overwritten. Choose another "
-                                "folder.")
+            raise FaceswapError(f"{path} holds the input, which would be overwritten. Choose "
+                                "another folder.")
 
     def _check_format(self, ending: str | None) -> None:
         has_alpha = self._mask == ALPHA
@@ -160,7 +161,8 @@ class PictureSink(FrameSink):
                 write_text(mark, key)
                 return set()
             began = mark.stat().st_mtime_ns
-            return {entry.name for entry in os.scandir(self.path) if entry.stat().st_mtime_ns >= began}
+            return {entry.name for entry in os.scandir(self.path)
+                    if entry.stat().st_mtime_ns >= began}
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
         self._submit(self._save, frame, {self._file(frame): lambda: image}, self.mark)
@@ -232,7 +234,8 @@ class PictureSink(FrameSink):
         with self._lock:
             if what not in self._logged:
                 self._logged.add(what)
-                logger.warning("There are pictures with %s do not keep. Choose --writer.format png.",
+                logger.warning("There are pictures with %s do not keep. Choose --writer.format "
+                               "png.",
                                what)
 
     def _origin(self, frame: Frame) -> Path:

@@ -34,8 +34,10 @@ def open_source(path: Path, exact: bool = True) -> FrameSource:
             there = "/" + unquote(address.removeprefix("file:").lstrip("/").removeprefix("localhost/"))
             raise FaceswapError(f"{path} is an address. Name the file by its path: {there}")
         if "://" in str(path) or ":/" in str(path)[2:]:
-            raise FaceswapError(f"{path} is an address, not a file. Download it first, and name the file.")
-        raise FaceswapError(f"{path} does not exist. Check the name, or name a video, a picture or a folder of pictures.")
+            raise FaceswapError(f"{path} is an address, not a file. Download it first, and name "
+                                "the file.")
+        raise FaceswapError(f"{path} does not exist. Check the name, or name a video, a picture or "
+                            "a folder of pictures.")
     ending = path.suffix.lower()
     is_picture = ending in PICTURE_ENDINGS or ending not in VIDEO_ENDINGS and identify(path) in ("picture", "heic", "jxl")
     if not is_picture or is_animated(path):

@@ -40,8 +40,8 @@ def problem_of(path: Path) -> str:
         return f"{path} is a folder, not a picture."
     kind = identify(path)
     if kind == "picture" and (bits := _bits_of_floats(path)):
-        return (f"{path} is a TIFF of {bits}-bit floating-point values, which is not read: what they "
-                "mean as colours it does not say. Save it as 16-bit TIFF or PNG.")
+        return (f"{path} is a TIFF of {bits}-bit floating-point values, which is not read: what "
+                "they mean as colours it does not say. Save it as 16-bit TIFF or PNG.")
     problem = {
         "empty": "is empty (0 bytes). Replace it or take it away.",
         "jxl": "is a JPEG XL picture, which is not read. Convert it to PNG or JPEG first: djxl and "

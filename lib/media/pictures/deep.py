@@ -115,8 +115,8 @@ def _tiff(path: Path, data: bytes) -> tuple[np.ndarray, int]:
                 raise
             if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
                 raise FaceswapError(f"{path} is a TIFF of separate planes of 16 bits with "
-                                    f"{page.compression.name} compression, which cannot be read. Save "
-                                    "it without compression, or with ZIP.") from None
+                                    f"{page.compression.name} compression, which cannot be read. "
+                                    "Save it without compression, or with ZIP.") from None
             return _by_opencv(_without_orientation(data, page, tiff.byteorder)), orientation
         image = np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image
         image = image[..., None] if image.ndim == 2 else image

@@ -12,7 +12,8 @@ from lib.media.opening import open_picture
 ORIENTATION = 0x0112  # EXIF tag
 TURNED = (5, 6, 7, 8)  # orientations whose width and height are exchanged
 # EXIF tags of what is seen: words, who, when and with what; and of the tables inside: EXIF's, GPS
-KEPT_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F)
+KEPT_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E,
+             0x9C9F)
 INNER_TABLES = (0x8769, 0x8825)
 WITH_EXIF = ("JPEG", "PNG", "WEBP", "TIFF")  # Pillow's formats that hold it
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes without colours

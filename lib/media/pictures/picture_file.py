@@ -93,8 +93,8 @@ def write(path: Path, image: np.ndarray, profile: bytes | None = None,
     """
     path = Path(path)
     if path.suffix.lower() not in WRITTEN:
-        raise FaceswapError(f"{path}: pictures are written as {', '.join(sorted(WRITTEN))}. Choose one "
-                            "of these endings.")
+        raise FaceswapError(f"{path}: pictures are written as {', '.join(sorted(WRITTEN))}. Choose "
+                            "one of these endings.")
     kind, settings = WRITTEN[path.suffix.lower()]
     xmp = mark.xmp if mark else None
     if image.dtype == np.uint16:  # which Pillow does not know
@@ -213,4 +213,5 @@ def _read_heic(path: Path) -> Pixels:
 
 def _damaged(path: Path, error: Exception) -> FaceswapError:
     reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
-    return FaceswapError(f"{path} is damaged and cannot be read: {reason}. Replace it or take it away.")
+    return FaceswapError(f"{path} is damaged and cannot be read: {reason}. Replace it or take it "
+                         "away.")

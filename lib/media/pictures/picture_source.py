@@ -69,8 +69,8 @@ class PictureSource(FrameSource):
                 continue
             if result.moves and not self._logged_moves:
                 self._logged_moves = True
-                logger.warning("%s is an animation: in a folder only its first picture is used. To use "
-                               "all of them, name the file itself.", printable(file.name))
+                logger.warning("%s is an animation: in a folder only its first picture is used. "
+                               "To use all of them, name the file itself.", printable(file.name))
             if result.image.dtype == np.uint16:
                 yield DeepPicture(index, result.image, self.names[index], result.rgba)
             elif result.rgba is not None:

@@ -40,8 +40,10 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer,
             raise FaceswapError(f"{path} holds {content}, no video. Choose another file.")
         context = stream.codec_context
         if context is None:
-            raise FaceswapError(f"{path}: there is no decoder for its video. Convert it to H.264 first.")
-        check_video(path, *square_pixels((context.width, context.height), stream.sample_aspect_ratio))
+            raise FaceswapError(f"{path}: there is no decoder for its video. Convert it to H.264 "
+                                "first.")
+        check_video(path, *square_pixels((context.width, context.height),
+                                         stream.sample_aspect_ratio))
         if container.format.name == "avi" or lacks_times(container, stream):
             # FFmpeg guesses missing times wrongly at jumps, and where B-frames are packed
             container.flags &= ~Flags.gen_pts.value
@@ -57,7 +59,8 @@ def pick_stream(container: av.container.InputContainer) -> av.video.stream.Video
     return next(iter(videos), None)
 
 
-def lacks_times(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
+def lacks_times(container: av.container.InputContainer,
+                stream: av.video.stream.VideoStream) -> bool:
     """Whether some pictures may have no time, but it is known when they are shown."""
     return may_jump(container) and stream.codec_context.name in ONE_LATE
 
@@ -77,7 +80,8 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
         if data.type == SideData.DISPLAYMATRIX:
             a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5]
             is_turned = abs(int(a)) < abs(int(b))
-            return tuple(int(np.sign(value)) for value in ((0, b, c, 0) if is_turned else (a, 0, 0, d)))
+            return tuple(int(np.sign(value)) for value in ((0, b, c, 0)
+                                                           if is_turned else (a, 0, 0, d)))
     return 1, 0, 0, 1
 
 
@@ -99,10 +103,10 @@ def _problem(path: Path, error: av.error.FFmpegError) -> str:
     if not os.access(path, os.R_OK):
         return f"{path} may not be read. Change its permissions."
     if _lacks_index(path):
-        return (f"{path} was cut off before its index was written, so nothing of it can be read. Get a "
-                "whole copy of the video.")
-    return (f"{path} is not a video that can be read ({error.strerror}). Name a video, a picture or a "
-            "folder of pictures.")
+        return (f"{path} was cut off before its index was written, so nothing of it can be read. "
+                "Get a whole copy of the video.")
+    return (f"{path} is not a video that can be read ({error.strerror}). Name a video, a picture "
+            "or a folder of pictures.")
 
 
 def _lacks_index(path: Path) -> bool:

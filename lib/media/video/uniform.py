@@ -57,7 +57,8 @@ def of_one_size(frames: Iterator[Decoded], first: av.VideoFrame) -> Iterator[Dec
             continue
         key = picture.width, picture.height, picture.format.name
         if key not in graphs:
-            graphs[key] = _Graph(picture, *fitted((first.width, first.height)), f"format={plain(first.format.name)}")
+            graphs[key] = _Graph(picture, *fitted((first.width, first.height)),
+                                 f"format={plain(first.format.name)}")
         graphs[key].push(decoded.tick, picture)
         for made in graphs[key].ready():
             yield Decoded(decoded.tick, made.picture, decoded.stored)

@@ -51,8 +51,8 @@ class VideoSource(FrameSource):
             if first is None:
                 announced = (f"{stream.frames} are announced" if stream.frames
                              else "its video stream is empty")
-                raise FaceswapError(f"{self.path} holds no frame that can be read: {announced}. Get a "
-                                    "whole copy of the video.")
+                raise FaceswapError(f"{self.path} holds no frame that can be read: {announced}. "
+                                    "Get a whole copy of the video.")
             self._first = first  # whose size and layout all get
             self._read_container(container, stream)
             self._read_colours(exact, stream.sample_aspect_ratio)
@@ -127,7 +127,8 @@ class VideoSource(FrameSource):
                     if stored.is_corrupt:
                         damaged.append(index)
                     # Bare streams have no clock
-                    time = float(index / (self.rate or 25) if tick is None else tick * self.time_base)
+                    time = float(index / (self.rate or 25)
+                                 if tick is None else tick * self.time_base)
                     self._log_changes(index, picture, stored)
                     yield CodedFrame(index, time, picture, self._conversion, stored)
                     index += 1
@@ -194,8 +195,9 @@ class VideoSource(FrameSource):
         size, shown = (stored.width, stored.height), (picture.width, picture.height)
         if size != shown and size not in self._logged_sizes:
             self._logged_sizes.add(size)
-            logger.warning("%s: from frame %d on it is %dx%d instead of %dx%d; such frames are scaled, "
-                           "with black beside them.", self.path.name, index + 1, *size, *shown)
+            logger.warning("%s: from frame %d on it is %dx%d instead of %dx%d; such frames are "
+                           "scaled, with black beside them.", self.path.name, index + 1, *size,
+                           *shown)
         if stored.interlaced_frame:
             self.interlaced = True
             self.tell_interlaced()
@@ -219,7 +221,8 @@ class VideoSource(FrameSource):
             # What is made of an interlaced frame depends on the one before
             for _, place in packets.keys_before(index, is_strict=self.interlaced):
                 with open_video(self.file) as (container, stream):
-                    container.seek(place, stream=stream, unsupported_byte_offset=bool(packets.jumps))
+                    container.seek(place, stream=stream,
+                                   unsupported_byte_offset=bool(packets.jumps))
                     read = packets.jumps.moved(packets_of(container, stream))
                     read = with_times(read, container, stream)
                     decoded = self._uniform(decode(read, stream, careful, from_key=True))
@@ -274,15 +277,15 @@ class VideoSource(FrameSource):
     def _lost(self, read: int, last: float, damaged: list[int]) -> list[str]:
         losses, name = [], self.path.name
         if self.count is not None and read < self.count:
-            losses.append(f"{name}: only {read} of {self.count} frames could be read; use a whole copy "
-                          "if there is one")
+            losses.append(f"{name}: only {read} of {self.count} frames could be read; use a whole "
+                          "copy if there is one")
         elif self._length is not None and last + MISSING_SECONDS < self._length:
             end = self._end(last)
             if end + MISSING_SECONDS < self._length:
                 losses.append(f"{name}: breaks off after {end:.2f} of {self._length:.2f} seconds")
         if damaged:
-            losses.append(f"{name}: {len(damaged)} of {read} frames are damaged, the first is frame "
-                          f"{damaged[0] + 1}; they were used as they are")
+            losses.append(f"{name}: {len(damaged)} of {read} frames are damaged, the first is "
+                          f"frame {damaged[0] + 1}; they were used as they are")
         return losses
 
 
