@@ -58,54 +58,57 @@ class FfmpegSettings(Settings):
     output: Path | None = option(None, "File to write; for extract a folder, for thumbnail a "
                                        "picture.",
                                  short="-o")
-    dry_run: bool | None = option(None, "Print ffmpeg's command line and run nothing.")
+    dry_run: bool = option(False, "Print ffmpeg's command line and run nothing.")
 
     format: str | None = option(None, "Format of the pictures. png and tiff keep every pixel, and "
                                       "16 bits of deep videos. Default: png.",
-                                choices=("png", "jpg", "webp", "tiff"), group="extract")
+                                choices=("png", "jpg", "webp", "tiff"), group="For extract")
     every: int | None = option(None, "Write only every N-th frame. Default: 1.", low=1,
-                               group="extract")
+                               group="For extract")
     reference: Path | None = option(None, "Video that gives the times of the frames, sound, "
-                                          "subtitles and chapters.", short="-r", group="assemble")
+                                          "subtitles and chapters.", short="-r", group="For "
+                                                                                       "assemble")
     rate: float | None = option(None, "Frames a second, instead of the times in frames.json or of "
-                                      "the reference.", low=0.01, high=1000.0, group="assemble")
+                                      "the reference.", low=0.01, high=1000.0, group="For assemble")
     from_: str | None = option(None, "Begin: seconds, MM:SS or HH:MM:SS, with decimals. Default: "
-                                     "the first frame.", group="cut")
+                                     "the first frame.", group="For cut")
     to: str | None = option(None, "End; the frame shown then is left out. Default: the last frame.",
-                            group="cut")
-    keep_interlaced: bool | None = option(None, "Keep the fields of interlaced video; by default "
-                                                "frames are deinterlaced.", group="cut", rare=True)
-    copy: bool | None = option(None, "Do not encode: a cut begins at a key frame, a turn is only a "
-                                     "tag.", group="cut, rotate")
-    turn: int | None = option(None, "Degrees clockwise.", choices=(90, 180, 270), group="rotate")
-    mirror: bool | None = option(None, "Swap left and right, after turning.", group="rotate")
+                            group="For cut")
+    keep_interlaced: bool = option(False, "Keep the fields of interlaced video; by default "
+                                                "frames are deinterlaced.", group="For cut",
+                                   rare=True)
+    copy: bool = option(False, "Do not encode: a cut begins at a key frame, a turn is only a "
+                                     "tag.", group="For cut and rotate")
+    turn: int | None = option(None, "Degrees clockwise.", choices=(90, 180, 270),
+                              group="For rotate")
+    mirror: bool = option(False, "Swap left and right, after turning.", group="For rotate")
     size: str | None = option(None, "1280x720, or 720p or 50%, which keep the aspect.",
-                              group="scale, thumbnail")
+                              group="For scale and thumbnail")
     at: str | None = option(None, "Time of the frame, as for --from. Default: a telling frame.",
-                            group="thumbnail")
+                            group="For thumbnail")
     tiles: str | None = option(None, "Sheet of frames from the whole video: columns x rows, such "
-                                     "as 4x3.", group="thumbnail")
-    audio: Path | None = option(None, "File whose sound is taken.", group="mux")
+                                     "as 4x3.", group="For thumbnail")
+    audio: Path | None = option(None, "File whose sound is taken.", group="For mux")
     offset: float | None = option(None, "Seconds by which the sound begins later; negative: "
                                         "earlier. Default: 0.", low=-86400.0, high=86400.0,
-                                  group="mux")
-    quick: bool | None = option(None, "Read the index and the packets only; decode nothing.",
-                                group="info")
+                                  group="For mux")
+    quick: bool = option(False, "Read the index and the packets only; decode nothing.",
+                                group="For info")
 
     codec: str | None = option(None, "Video codec. Default: auto, which is H.264, for .webm VP9, "
-                                     "for 10-bit video HEVC.", group="encoding",
+                                     "for 10-bit video HEVC.", group="Encoding",
                                choices=("auto", "h264", "hevc", "av1", "vp9", "prores"))
     crf: int | None = option(None, "Quality: lower is better and larger. Default: 18, which looks "
-                                   "like the original.", low=0, high=51, group="encoding")
+                                   "like the original.", low=0, high=51, group="Encoding")
     preset: str | None = option(None, "Speed of the encoder; slower ones make smaller files. "
-                                      "Default: veryfast.", group="encoding",
+                                      "Default: veryfast.", group="Encoding",
                                 choices=("ultrafast", "superfast", "veryfast", "faster", "fast",
                                          "medium", "slow", "slower", "veryslow"))
-    lossless: bool | None = option(None, "Keep every pixel exactly: FFV1 in .mkv, .mov and .avi, "
-                                         "H.264 in .mp4.", group="encoding")
+    lossless: bool = option(False, "Keep every pixel exactly: FFV1 in .mkv, .mov and .avi, "
+                                         "H.264 in .mp4.", group="Encoding")
     hwaccel: str | None = option(None, "Decode (extract too) and encode on a graphics card; auto "
                                        "takes the first that works. Default: none.",
-                                 group="encoding",
+                                 group="Encoding",
                                  choices=("none", "auto", "cuda", "qsv", "vaapi", "videotoolbox",
                                           "amf"))
 
@@ -130,14 +133,14 @@ def ffmpeg(settings: FfmpegSettings) -> FfmpegResult:
     FaceswapError where an input cannot be read or the output not be written."""
     _check_usage(settings)
     if settings.action == "info":
-        return FfmpegResult(None, tuple(info.facts(path, bool(settings.quick))
+        return FfmpegResult(None, tuple(info.facts(path, settings.quick)
                                         for path in settings.input))
     return FfmpegResult(_write(settings))
 
 
 def _write(settings: FfmpegSettings) -> Result:
-    path, target, dry_run = settings.input[0], settings.output, bool(settings.dry_run)
-    copy, encoding = bool(settings.copy), _encoding(settings)
+    path, target, dry_run = settings.input[0], settings.output, settings.dry_run
+    copy, encoding = settings.copy, _encoding(settings)
     match settings.action:
         case "extract":
             return extract(path, target, settings.format or "png", settings.every or 1,
@@ -146,11 +149,11 @@ def _write(settings: FfmpegSettings) -> Result:
             return assemble(path, target, settings.reference, settings.rate, encoding, dry_run)
         case "cut":
             return cut(path, target, settings.from_, settings.to, None if copy else encoding,
-                       bool(settings.keep_interlaced), dry_run)
+                       settings.keep_interlaced, dry_run)
         case "scale":
             return scale(path, target, settings.size, encoding, dry_run)
         case "rotate":
-            return rotate(path, target, settings.turn or 0, bool(settings.mirror), copy, encoding,
+            return rotate(path, target, settings.turn or 0, settings.mirror, copy, encoding,
                           dry_run)
         case "mux":
             return mux(path, settings.audio, target, settings.offset or 0.0, dry_run)
@@ -162,7 +165,7 @@ def _write(settings: FfmpegSettings) -> Result:
 
 def _encoding(settings: FfmpegSettings) -> Encoding:
     return Encoding(settings.codec or "auto", 18 if settings.crf is None else settings.crf,
-                    settings.preset or "veryfast", bool(settings.lossless),
+                    settings.preset or "veryfast", settings.lossless,
                     settings.hwaccel or "none")
 
 
@@ -171,11 +174,11 @@ def _check_usage(settings: FfmpegSettings) -> None:
 
     # Options of this action
     for name in dict.fromkeys(name for names in TAKES.values() for name in names):
-        if vars(settings)[name] is not None and name not in TAKES[action]:
+        if _is_given(settings, name) and name not in TAKES[action]:
             owners = " or ".join(owner for owner, names in TAKES.items() if name in names)
             raise UsageError(f"{_flag(name)} belongs to ffmpeg {owners}, not to {action}.")
     needed = NEEDS.get(action, ("output",))
-    if missing := [_flag(name) for name in needed if vars(settings)[name] is None]:
+    if missing := [_flag(name) for name in needed if not _is_given(settings, name)]:
         raise UsageError(f"ffmpeg {action} needs {' and '.join(missing)}. See: faceswap.py ffmpeg "
                          "--help")
     if action == "cut" and settings.from_ is None and settings.to is None:

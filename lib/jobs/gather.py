@@ -41,14 +41,14 @@ class GatherSettings(Settings):
     again: bool = option(False, "Download again files that were deleted from the folder.")
     jobs: int = option(4, "Downloads at once, two of them at most from the same host.", low=1,
                        high=64,
-                       short="-j", group="network")
+                       short="-j", group="Network")
     retries: int = option(4, "Further tries after a failure, after 1, 2, 4 ... seconds.", low=0,
                           high=20,
-                          group="network")
+                          group="Network")
     timeout: float = option(20.0, "Seconds to wait for a server, and between two pieces of a file.",
-                            low=0.1, high=3600, group="network")
+                            low=0.1, high=3600, group="Network")
     max_minutes: float = option(720.0, "Minutes after which a download is given up; the next run "
-                                       "resumes it.", low=0.01, group="network")
+                                       "resumes it.", low=0.01, group="Network")
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def test_help_tells_defaults_bounds_choices_and_options_of_the_chosen_plugin(par
         parse("--detector", "hog", "--help")
     assert caught.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
-    for words in ("More about it.", "-i PATH, --input PATH", "Required.", "Side in 100 % of pixels.", "At least 64 and at most 1024.",
+    for words in ("More about it.", "-i, --input PATH", "Required.", "Side in 100 % of pixels.", "64 to 1024.",
                   "--mode {fast,good} How. Default: fast.", "--no-flip", "--detector.upsample N", "detector hog:"):
         assert words in shown
 
