@@ -224,11 +224,13 @@ class Color(ABC):
 class Blender(ABC):
     """Sets a face into the region of the frame around it."""
 
+    measures: bool = False  # whether `measure` is called, which costs time
+
     def measure(self, face: np.ndarray, original: np.ndarray,
                 mask: np.ndarray) -> np.ndarray | None:
         """What a face has to be given so that it joins what is around it: (G, G, 3) float32, to be
         added to it after it was enlarged to the face's side. Of one shape, and its mean over a
-        face's frames will do as well. None, unless a blender asks for more: nothing.
+        face's frames will do as well. None: nothing.
 
         `face` and `original` (S, S, 3) float32 RGB in [0, 1], `mask` (S, S, 1) float32, all of the
         crop.
@@ -246,6 +248,10 @@ class Blender(ABC):
 
 class Writer(ABC):
     """Opens a sink for finished frames."""
+
+    def keeping_interlaced(self) -> Writer | None:
+        """One that keeps the fields of interlaced video outside the faces; None where its output has none."""
+        return None
 
     @abstractmethod
     def open(self, path: Path, source: FrameSource) -> FrameSink:

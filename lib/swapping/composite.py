@@ -1,7 +1,8 @@
 """Sets a swapped face back into its frame: crop, mask, colour, blend, paste, on the face's region alone.
 
-A face is cropped once, at a whole multiple of the network's size that is at least `MASK_SIZE` and what it draws: the network gets it
-averaged down, the masks are made on it, so that their edge is as fine for a network of 64 pixels as for one of 256.
+A face is cropped once, at a whole multiple of the network's size that is at least `MASK_SIZE` and what the network draws.
+The network gets it averaged down; masks are made on it, so that their edge is as fine for a network of 64 pixels as for
+one of 256.
 """
 
 from __future__ import annotations
@@ -22,17 +23,16 @@ from lib.types import AlignedFace, Face, Fit, Frame, Patch, Place, SwappedFace
 
 MEASURED = 128  # pixels: side of what larger crops are averaged down to, to be measured
 MASK_SIZE = 256  # least side, pixels, of the crop on which masks are made
-BROW_MARGIN = 0.08  # of the face's size, by which the predicted mask is grown; less left dark ends of the old brows beside the new
+# Of the face's size, by which the predicted mask is grown; less left dark ends of the old brows beside the new
+BROW_MARGIN = 0.08
 LEAST_VISIBLE = 1 / 512  # a mask below this changes no 8-bit pixel
 SEEN = 0.3  # a mask that is nowhere above this shows next to nothing of the new face
 DARK = 0.03  # is added to brightness before logarithms are taken
 EDGE = 4  # pixels more around what is changed, from and to even ones: a video's colours are those of pixels nearby
 
-# Landmarks of bare skin that hair, beard and glasses seldom cover: cheeks up to the eyes, nose; counted round.
-
 
 def crop_face(frame: Frame, face: Face, size: int, coverage: str = DEFAULT_COVERAGE, drawn: int = 0) -> AlignedFace:
-    """`face` of `frame`, cropped for a network that sees `size` pixels, for the masks and what is `drawn` pixels wide.
+    """`face` of `frame`, cropped for a network that sees `size` pixels and draws `drawn` pixels, and for the masks.
 
     Raises ValueError where the landmarks make no face.
     """
@@ -50,7 +50,7 @@ class Canvas:
     """A frame and what was set into it so far."""
 
     def __init__(self, frame: Frame, deep: bool = False, aligned: bool = False):
-        """`deep`: in 16 bits a channel, not 8; `aligned`: patches tell the faces as they were before they were set in."""
+        """`deep`: in 16 bits a channel, not 8; `aligned`: patches hold the faces as they were before they were set in."""
         self.frame, self.deep, self.aligned = frame, deep, aligned
         self.patches: list[Patch] = []
 
@@ -60,10 +60,11 @@ class Canvas:
         for patch in self.patches:
             top, bottom = max(rows.start, patch.rows.start), min(rows.stop, patch.rows.stop)
             left, right = max(columns.start, patch.columns.start), min(columns.stop, patch.columns.stop)
-            if top < bottom and left < right:
-                part = part.copy()
-                part[top - rows.start:bottom - rows.start, left - columns.start:right - columns.start] = \
-                    patch.pixels[top - patch.rows.start:bottom - patch.rows.start, left - patch.columns.start:right - patch.columns.start]
+            if top >= bottom or left >= right:
+                continue
+            within_patch = _relative(top, bottom, patch.rows), _relative(left, right, patch.columns)
+            part = part.copy()
+            part[_relative(top, bottom, rows), _relative(left, right, columns)] = patch.pixels[within_patch]
         return part
 
 
@@ -72,9 +73,9 @@ class Compositor:
     """How faces are set into frames. The pixels of a frame where the mask is 0 stay exactly as they were.
 
     `maskers` are multiplied with each other, and with the mask that the model predicted where `predicted` is set.
-    `erosion` moves the mask's edge inwards, `sides` do so besides at the top, right, bottom and left of the face, and `feather` is the
-    width of its ramp, which lies inside the edge; all are shares of the face's size (the unit square of the mean face: outer brow to
-    outer brow).
+    `erosion` moves the mask's edge inwards, `sides` add to it at the top, right, bottom and left of the face, and
+    `feather` is the width of its ramp, which lies inside the edge; all are shares of the face's size (the unit square of
+    the mean face: outer brow to outer brow).
     """
 
     color: Color
@@ -86,72 +87,85 @@ class Compositor:
     feather: float = 0.1
     coverage: str = DEFAULT_COVERAGE
     match_detail: bool = True  # sharpen faces until they are as sharp as the frame
-    sharpness: float = 0.0  # how often fine detail is added besides
+    sharpness: float = 0.0  # times that fine detail is added
     scale: float = 1.0  # size of the new face, of the old one's
     steadiness: float = 0.0  # how far what is drawn is filtered along motion, up to 1
 
     def paste(self, canvas: Canvas, swapped: SwappedFace) -> bool:
-        """Sets `swapped` into `canvas`; False where next to nothing of it is to be seen.
+        """Sets `swapped` into `canvas`; False where next to nothing of it is visible.
 
         `swapped.aligned` comes from `crop_face`; `swapped.image` and `swapped.mask` are as large as the network draws.
         Raises ValueError if the network's answer is not made of numbers.
         """
         if not (np.isfinite(swapped.image).all() and np.isfinite(swapped.mask).all()):
             raise ValueError("the model's answer is not made of numbers")
-        if swapped.near and self.predicted:
-            swapped = replace(swapped, mask=evened_mask(swapped))
-        if swapped.near and swapped.front is not None:
-            swapped = replace(swapped, front=evened_front(swapped))
-        if swapped.near and self.steadiness:
-            swapped = replace(swapped, image=filtered(swapped, self.steadiness))
+        # where it goes
+        swapped = self._steadied(swapped)
         mask = self.mask(swapped)
         matrix = self._placed(swapped.aligned)
         rows, columns = _region(mask, matrix, canvas.frame.size)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return False
+
+        # in the crop: colours, light and sharpness
         face, place = self._fitted(swapped, mask)
-        most = 255 * 256 if canvas.deep else 255
-        seen_in = _seen_in(matrix, place, len(mask))
-        aligned = (_with_mask(face, mask, place), geometry.invert(seen_in)) if canvas.aligned else None
-        face = _into_region(face, seen_in, rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        part_matrix = _matrix_of_part(matrix, place, len(mask))
+        aligned = (_with_mask(face, mask, place), geometry.invert(part_matrix)) if canvas.aligned else None
+
+        # in the frame: motion blur, noise and blending
+        face = _into_region(face, part_matrix, rows, columns, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
         mask = _into_region(mask, matrix, rows, columns, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         before = canvas.part(rows, columns)
         if self.match_detail:
-            face = _as_filmed(face, before, mask > 0.5, swapped.fit.motion if swapped.fit else None,
-                              canvas.frame.index)
-        face = np.rint(np.clip(face, 0, 1) * np.float32(most)).astype(np.uint16) if canvas.deep else \
-            cv2.convertScaleAbs(np.maximum(face, 0), alpha=most)
-        canvas.patches.append(Patch(rows, columns, self.blender.blend(before, face, mask[..., None]), before, face, mask, aligned))
+            motion = swapped.fit.motion if swapped.fit else None
+            face = _as_filmed(face, before, mask > 0.5, motion, canvas.frame.index)
+        face = _as_pixels(face, canvas.deep)
+        blended = self.blender.blend(before, face, mask[..., None])
+        canvas.patches.append(Patch(rows, columns, blended, before, face, mask, aligned))
         return bool(mask.max() > SEEN)
 
+    def _steadied(self, swapped: SwappedFace) -> SwappedFace:
+        """`swapped` with what the frames around say of its masks and, with `steadiness`, of its picture."""
+        if not swapped.near:
+            return swapped
+        return replace(
+            swapped,
+            mask=evened_mask(swapped) if self.predicted else swapped.mask,
+            front=None if swapped.front is None else evened_front(swapped),
+            image=filtered(swapped, self.steadiness) if self.steadiness else swapped.image)
+
     def _fitted(self, swapped: SwappedFace, mask: np.ndarray) -> tuple[np.ndarray, Place]:
-        """What `mask` (S, S) shows of the new face, float32 in [0, 1], in colours and sharpness that suit the frame; and what part of the
-        crop that is."""
-        fit = swapped.fit or self.fit(swapped)
-        size = len(mask) if self.match_detail else len(swapped.image)
-        left, top, width, height = cv2.boundingRect((mask > LEAST_VISIBLE).astype(np.uint8))
-        rows, columns = (slice(max(0, start * size // len(mask) - detail.MARGIN),
-                               min(size, -(-(start + length) * size // len(mask)) + detail.MARGIN))
-                         for start, length in ((top, height), (left, width)))
-        place = Place(rows, columns, size)
-        whole = Place(slice(0, len(swapped.image)), slice(0, len(swapped.image)), len(swapped.image))
-        face, now = (swapped.image[rows, columns], place) if len(swapped.image) == size else (swapped.image, whole)
-        face = np.clip(face, 0, 1)
-        if fit.colors is not None:
-            face = self.color.recolor(face, fit.colors, now)
-        if fit.light is not None:
-            face = lit(face, now.of(fit.light))
-        if fit.tint is not None:
-            face = tint.toned(face, fit.tint)
-        if fit.joint is not None:
-            face = face + now.of(fit.joint)
-        if now != place:
-            face = np.clip(cv2.resize(face, (size, size), interpolation=cv2.INTER_CUBIC)[rows, columns], 0, 1)
+        """(H, W, 3) float32 RGB in [0, 1]: what `mask` (S, S) shows of the new face, in colours and sharpness that suit
+        the frame; and what part of the crop that is."""
+        # the part that shows, at the mask's size if detail is matched, else at the size that is drawn
+        size, drawn = len(mask) if self.match_detail else len(swapped.image), len(swapped.image)
+        place = _shown(mask, size)
+        whole = Place(slice(0, drawn), slice(0, drawn), drawn)
+        face, at = (swapped.image[place.rows, place.columns], place) if drawn == size else (swapped.image, whole)
+        # its colours
+        face = self._toned(np.clip(face, 0, 1), swapped.fit or self.fit(swapped), at)
+        # its detail
+        if at != place:
+            face = cv2.resize(face, (size, size), interpolation=cv2.INTER_CUBIC)[place.rows, place.columns]
+            face = np.clip(face, 0, 1)
         if self.match_detail:
-            face = detail.matched(face, swapped.aligned.image[rows, columns], mask[rows, columns] > 0.5)
+            original = swapped.aligned.image[place.rows, place.columns]
+            face = detail.matched(face, original, mask[place.rows, place.columns] > 0.5)
         if self.sharpness:
             face = detail.sharpened(face, self.sharpness)
         return face, place
+
+    def _toned(self, face: np.ndarray, fit: Fit, place: Place) -> np.ndarray:
+        """`face` (H, W, 3) float32 RGB in [0, 1], which lies at `place`, in colours and light as `fit` has them."""
+        if fit.colors is not None:
+            face = self.color.recolor(face, fit.colors, place)
+        if fit.light is not None:
+            face = lit(face, place.of(fit.light))
+        if fit.tint is not None:
+            face = tint.toned(face, fit.tint)
+        if fit.joint is not None:
+            face = face + place.of(fit.joint)
+        return face
 
     def mask(self, swapped: SwappedFace) -> np.ndarray:
         """(S, S) float32 in [0, 1] on the crop `swapped.aligned`: what the maskers say, eroded and feathered."""
@@ -170,42 +184,45 @@ class Compositor:
         return feathered(mask, self.feather * unit)
 
     def _placed(self, aligned: AlignedFace) -> np.ndarray:
-        """(2, 3) frame pixels -> pixels of the crop that is drawn there: larger or smaller about the middle of the inner face."""
+        """(2, 3) frame pixels -> pixels of the crop that is drawn there, scaled about the middle of the inner face."""
         middle = geometry.transform_points(aligned.face.landmarks[INNER], aligned.matrix).mean(0)
         matrix = aligned.matrix / self.scale
         matrix[:, 2] += middle * (1 - 1 / self.scale)
         return matrix
 
     def _predicted(self, swapped: SwappedFace) -> np.ndarray:
-        """(S, S): the model's mask, its haze cleared. It has the new face's outline, whose brows may end before the old ones."""
+        """(S, S): the model's mask without faint values. It has the new face's outline, whose brows may end before the
+        old ones."""
         clear = np.clip(2 * swapped.mask[..., 0] - 0.5, 0, 1)
         return eroded(clear, -BROW_MARGIN * clear.shape[0] / COVERAGES[self.coverage][0])
 
     def fit(self, swapped: SwappedFace) -> Fit:
         """How `swapped` has to change to suit its frame."""
+        # both faces, small, and where their skin is
         size = min(swapped.image.shape[0], MEASURED)
         matrix = geometry.upsampled(swapped.aligned.matrix, size / swapped.aligned.image.shape[0])
         points = geometry.transform_points(swapped.aligned.face.landmarks, matrix)
-        skin, face_seen = inner_skin(points, size), hull(points, size)
+        skin, inside = inner_skin(points, size), hull(points, size)
         if swapped.aligned.nearer:
-            seen = 1 - covered(swapped.aligned.nearer, matrix, size)[..., None]
-            skin, face_seen = skin * seen, face_seen * seen
+            visible = 1 - covered(swapped.aligned.nearer, matrix, size)[..., None]
+            skin, inside = skin * visible, inside * visible
         original = network_input(swapped.aligned, size)
         face = np.clip(cv2.resize(swapped.image, (size, size), interpolation=cv2.INTER_AREA), 0, 1)
-        colors = _numbers(self.color.measure(face, original, skin))
+        # each step is measured on what the one before it made
+        colors = _finite(self.color.measure(face, original, skin))
         if colors is not None:
             face = self.color.recolor(face, colors, Place(slice(0, size), slice(0, size), size))
         light = None
         if swapped.light is not None:
             light = swapped.light.gain(face)
             face = lit(face, cv2.resize(light, (size, size), interpolation=cv2.INTER_LINEAR))
-        tone = _numbers(tint.measure(face, original, face_seen[..., 0]))
-        if type(self.blender).measure is Blender.measure:  # needs no more
+        tone = _finite(tint.measure(face, original, inside[..., 0]))
+        if not self.blender.measures:
             return Fit(colors, light=light, tint=tone)
         if tone is not None:
             face = tint.toned(face, tone)
         mask = cv2.resize(self.mask(swapped), (size, size), interpolation=cv2.INTER_AREA)
-        return Fit(colors, _numbers(self.blender.measure(face, original, mask[..., None])), light, tint=tone)
+        return Fit(colors, _finite(self.blender.measure(face, original, mask[..., None])), light, tint=tone)
 
 
 def covered(faces: Sequence[Face], matrix: np.ndarray, size: int) -> np.ndarray:
@@ -219,22 +236,46 @@ def lit(face: np.ndarray, light: np.ndarray) -> np.ndarray:
     return (face + DARK) * np.exp(light) - DARK
 
 
-def _numbers(found: np.ndarray | None) -> np.ndarray | None:
-    return found if found is not None and np.isfinite(found).all() else None
+def _finite(measured: np.ndarray | None) -> np.ndarray | None:
+    return measured if measured is not None and np.isfinite(measured).all() else None
+
+
+def _relative(start: int, stop: int, to: slice) -> slice:
+    return slice(start - to.start, stop - to.start)
+
+
+def _shown(mask: np.ndarray, size: int) -> Place:
+    """What `mask` (M, M) shows of a crop of `size` pixels, and a margin around it."""
+    left, top, width, height = cv2.boundingRect((mask > LEAST_VISIBLE).astype(np.uint8))
+
+    def span(start: int, length: int) -> slice:
+        first, last = start * size // len(mask), -(-(start + length) * size // len(mask))
+        return slice(max(0, first - detail.MARGIN), min(size, last + detail.MARGIN))
+
+    return Place(span(top, height), span(left, width), size)
+
+
+def _as_pixels(face: np.ndarray, deep: bool) -> np.ndarray:
+    """`face` (H, W, 3) float32 in [0, 1] as uint8, or as uint16 of 256 times as much."""
+    if deep:
+        return np.rint(np.clip(face, 0, 1) * np.float32(255 * 256)).astype(np.uint16)
+    return cv2.convertScaleAbs(np.maximum(face, 0), alpha=255)
 
 
 def _region(mask: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a frame of `size` (width, height) that `mask`, on the crop made by `matrix`, can change."""
+    """Rows and columns of a frame of `size` (width, height) that `mask` (M, M), on the crop made by `matrix`, can change."""
     left, top, width, height = cv2.boundingRect((mask > LEAST_VISIBLE).astype(np.uint8))
     corners = np.array([(x, y) for x in (left - 1, left + width) for y in (top - 1, top + height)], np.float64)
     corners = geometry.transform_points(corners, geometry.invert(matrix))
-    (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int) - EDGE, np.ceil(corners.max(0)).astype(int) + 1 + EDGE
-    left, top, right, bottom = (int(value) for value in (left // 2 * 2, top // 2 * 2, -(-right // 2) * 2, -(-bottom // 2) * 2))
+    first = (np.floor(corners.min(0)).astype(int) - EDGE) // 2 * 2
+    last = -(-(np.ceil(corners.max(0)).astype(int) + 1 + EDGE) // 2) * 2
+    (left, top), (right, bottom) = first.tolist(), last.tolist()
     return slice(max(top, 0), min(bottom, size[1])), slice(max(left, 0), min(right, size[0]))
 
 
-def _as_filmed(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: np.ndarray | None, seed: int) -> np.ndarray:
-    """`face` with the smear and the noise of `original`, both (H, W, 3) at the frame's size, as `detail` has them."""
+def _as_filmed(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: np.ndarray | None,
+               seed: int) -> np.ndarray:
+    """`face` with the motion blur and the noise of `original`, both (H, W, 3) at the frame's size: see `detail`."""
     if motion is not None:
         face = detail.smeared(face, original, inside, motion)
     return detail.noised(face, original, inside, seed)
@@ -242,27 +283,29 @@ def _as_filmed(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motio
 
 def _with_mask(face: np.ndarray, mask: np.ndarray, place: Place) -> np.ndarray:
     """(H, W, 4) uint8: `face` (H, W, 3) float32, which lies at `place`, and what `mask` (M, M) is there."""
-    there = cv2.resize(mask, (place.size, place.size), interpolation=cv2.INTER_LINEAR)[place.rows, place.columns]
-    return cv2.convertScaleAbs(np.dstack([face, there]), alpha=255)
+    mask = cv2.resize(mask, (place.size, place.size), interpolation=cv2.INTER_LINEAR)[place.rows, place.columns]
+    return cv2.convertScaleAbs(np.dstack([face, mask]), alpha=255)
 
 
-def _seen_in(matrix: np.ndarray, place: Place, size: int) -> np.ndarray:
-    """The matrix of a crop of `size` pixels as that of `place`, a part of it that may be drawn at another size."""
+def _matrix_of_part(matrix: np.ndarray, place: Place, size: int) -> np.ndarray:
+    """`matrix` (2, 3), frame pixels -> pixels of a crop of `size`, as that of `place`, a part of it drawn at another size."""
     matrix = geometry.upsampled(matrix, place.size / size)
     matrix[:, 2] -= place.columns.start, place.rows.start
     return matrix
 
 
-def _into_region(crop: np.ndarray, matrix: np.ndarray, rows: slice, columns: slice, interpolation: int, border: int) -> np.ndarray:
-    """`crop`, made by `matrix`, as it lies over the given rows and columns of the frame; `border` says what lies beyond the crop."""
+def _into_region(crop: np.ndarray, matrix: np.ndarray, rows: slice, columns: slice, interpolation: int,
+                 border: int) -> np.ndarray:
+    """`crop`, made by `matrix`, as it lies over these rows and columns of the frame; `border` is OpenCV's word for what
+    lies beyond the crop."""
     factor = int(geometry.scale_of(matrix))
     if factor > 1:  # the frame's face is smaller than the crop: average first, since warpAffine would alias
         height, width = (-(-side // factor) for side in crop.shape[:2])
         crop = cv2.copyMakeBorder(crop, 0, height * factor - crop.shape[0], 0, width * factor - crop.shape[1], border)
         crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
         matrix = geometry.upsampled(matrix, 1 / factor)
-    elif interpolation == cv2.INTER_CUBIC and geometry.scale_of(matrix) < 1:  # first cubic, then linear takes half the time of cubic turned
-        crop = cv2.resize(crop, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    elif interpolation == cv2.INTER_CUBIC and geometry.scale_of(matrix) < 1:
+        crop = cv2.resize(crop, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)  # cubic, then linear: half the time
         matrix, interpolation = geometry.upsampled(matrix, 2), cv2.INTER_LINEAR
     matrix = matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ (columns.start, rows.start)

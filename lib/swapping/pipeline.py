@@ -1,12 +1,19 @@
-"""From frames to frames with swapped faces: cropped on threads, swapped in batches, colours measured and faces composited on threads,
-in order."""
+"""From frames to frames with swapped faces, in five stages and in order.
+
+    crop       on threads: the faces that each role takes, cut out of the frame
+    swap       on the caller's thread: networks draw, in batches of frames
+    fit        on threads: exemplars, and how colours have to change to suit the frame
+    steady     what was measured, as the mean over the frames around (`steady.py`)
+    composite  on threads: the faces set into the frame, as patches
+
+A frame that fails at any stage is written unchanged: see `failure.py`.
+"""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,7 +21,7 @@ from lib.faces.geometry import scale_of
 from lib.plugin import Recognizer
 from lib.swapping.composite import Canvas, Compositor, crop_face, network_input
 from lib.swapping.depth import Depth, far_to_near
-from lib.swapping.failure import failure_of
+from lib.swapping.failure import Staged, failure_of, guarded
 from lib.swapping.steady import steadied
 from lib.system import device
 from lib.system.parallel import opencv_on_one_thread, ordered_map
@@ -23,7 +30,6 @@ from lib.types import AlignedFace, Face, Frame, Patch, SwappedFace
 BATCH = 8  # faces a call of the network; also frames that are shown to it together, from a multiple of it on
 LARGE = 1 << 22  # bytes of a part of a frame that are calculated again rather than kept until it is composited
 
-_Cropped = tuple[Frame, list[tuple[int, AlignedFace]], str]  # the number of each face's role
 Choose = Callable[[list[AlignedFace]], list[AlignedFace]]
 Takes = Callable[[int, Face], bool]  # frame index, face
 Redraw = Callable[[int, SwappedFace], SwappedFace]  # frame index, a face of it
@@ -38,106 +44,24 @@ class Follow(Protocol):
         """The same for faces that have the detail of real pictures."""
 
 
+class Network(Protocol):
+    """What is needed of a trained model."""
+
+    size: int  # side of the crops that it sees, pixels
+    drawn: int  # side of what it draws
+    coverage: str  # of the crops, a key of `geometry.COVERAGES`
+
+    def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(N, S, S, 3) float32 RGB in [0, 1] -> swapped faces, (N, D, D, 3), likewise, and (N, D, D, 1) float32 masks
+        in [0, 1] or None."""
+
+
 def everyone(faces: list[AlignedFace]) -> list[AlignedFace]:
     return faces
 
 
 def anyone(index: int, face: Face) -> bool:
     return True
-
-
-class Network(Protocol):
-    """What is needed of a trained model."""
-
-    size: int
-    drawn: int
-    coverage: str
-
-    def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(N, S, S, 3) float32 RGB in [0, 1] -> swapped faces, (N, D, D, 3), likewise, and (N, D, D, 1) float32 masks or None."""
-
-
-@dataclass(frozen=True)
-class Role:
-    """A model, how what it draws is set into frames, and for whose faces it is."""
-
-    network: Network
-    compositor: Compositor
-    choose: Choose = everyone  # of the faces of a frame that it takes
-    takes: Takes = anyone
-    exemplars: Redraw | None = None  # draws the detail of real pictures into a face
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A frame that is ready to be written."""
-
-    frame: Frame
-    patches: Sequence[Patch] = ()  # with which it is to be seen
-    swapped: int = 0  # faces
-    faint: int = 0  # of these, faces of which next to nothing is to be seen
-    failure: str = ""  # why the frame was passed through as it was
-
-
-def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role], follow: Follow | None = None,
-                deep: bool = False, aligned: bool = False, depth: Depth | None = None) -> Iterator[Finished]:
-    """Each of `frames` with its faces swapped by the first of `roles` that takes them; networks and `follow` run on the caller's thread.
-
-    With `deep` frames that have more than 8 bits are patched with 16; with `aligned` patches tell the faces before they were set in.
-    `depth` says which of two faces that overlap is nearer; by default the larger and surer one of each frame.
-    A frame of which a face fails, at whatever stage, is passed through as it was. Memory is bounded: about 2 * BATCH
-    frames are in the works.
-    """
-    depth = depth or Depth()
-
-    def crop(item: tuple[Frame, list[Face]]) -> _Cropped:
-        frame, everybody = item
-        faces = [face for face in everybody if not face.left_out]
-        cropped: list[tuple[int, AlignedFace]] = []
-        try:
-            for number, role in enumerate(roles):
-                its = [face for face in faces if role.takes(frame.index, face)]
-                chosen = role.choose([crop_face(frame, face, role.network.size, role.network.coverage, role.network.drawn)
-                                      for face in its])
-                cropped += [(number, replace(aligned, nearer=depth.in_front_of(aligned.face, everybody))) for aligned in chosen]
-                faces = [face for face in faces if not any(aligned.face is face for aligned in chosen)]
-        except Exception as error:  # whatever a plugin raises: a long run does not end at one frame
-            return frame, [], failure_of(error)
-        frame.forget(LARGE)
-        return frame, cropped, ""
-
-    def redrawn(index: int, face: SwappedFace) -> SwappedFace:
-        exemplars = roles[face.role].exemplars
-        if exemplars is None:
-            return face
-        face = exemplars(index, face)
-        return follow.after_exemplars()([face])[0] if follow else face
-
-    def measure(item: tuple[Frame, list[SwappedFace], str]) -> tuple[Frame, list[SwappedFace], str]:
-        frame, faces, failure = item
-        try:
-            faces = [redrawn(frame.index, face) for face in faces]
-            return frame, [replace(face, fit=roles[face.role].compositor.fit(face)) for face in faces], failure
-        except Exception as error:
-            return frame, [], failure_of(error)
-
-    def composite(item: tuple[Frame, list[SwappedFace], str]) -> Finished:
-        frame, faces, failure = item
-        if not faces:
-            return Finished(frame, failure=failure)
-        try:
-            canvas = Canvas(frame, deep and frame.is_deep, aligned)
-            faint = sum(not roles[face.role].compositor.paste(canvas, face) for face in far_to_near(faces))
-            frame.forget()
-        except Exception as error:
-            return Finished(frame, failure=failure_of(error))
-        return Finished(frame, canvas.patches, len(faces), faint)
-
-    workers = max(1, device.cores() // 2)  # for each stage; they get into each other's way where more threads than cores have work
-    with opencv_on_one_thread():
-        cropped = ordered_map(crop, frames, workers, ahead=workers)
-        measured = ordered_map(measure, _swapped(cropped, roles, follow), workers, ahead=workers)
-        yield from ordered_map(composite, steadied(measured), workers, ahead=workers)
 
 
 def largest(faces: list[AlignedFace]) -> list[AlignedFace]:
@@ -158,45 +82,139 @@ def nearest(identity: np.ndarray, recognizer: Recognizer) -> Choose:
     return choose
 
 
-def _swapped(cropped: Iterable[_Cropped], roles: Sequence[Role], follow: Follow | None) -> Iterator[tuple[Frame, list[SwappedFace], str]]:
-    """A network sees the faces of BATCH frames at once, of the same frames wherever a run begins: what it draws depends, in the last bits,
-    on what it is shown besides."""
-    waiting: deque[_Cropped] = deque()
+@dataclass(frozen=True)
+class Role:
+    """A model, how what it draws is set into frames, and for whose faces it is."""
 
-    def flush() -> Iterator[tuple[Frame, list[SwappedFace], str]]:
-        swapped = [_swap([face for _, faces, _ in waiting for its, face in faces if its == number], number, role.network,
-                         None if role.exemplars else follow) for number, role in enumerate(roles)]
-        while waiting:
-            frame, faces, failure = waiting.popleft()
-            answers = [next(swapped[number]) for number, _ in faces]
+    network: Network
+    compositor: Compositor
+    choose: Choose = everyone  # of the faces of a frame that it takes
+    takes: Takes = anyone
+    exemplars: Redraw | None = None  # draws the detail of real pictures into a face
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A frame that is ready to be written."""
+
+    frame: Frame
+    patches: Sequence[Patch] = ()  # with which it is to be shown
+    swapped: int = 0  # faces
+    faint: int = 0  # of these, faces of which next to nothing is visible
+    failure: str = ""  # why the frame is written unchanged
+
+
+class Cropped(NamedTuple):
+    """A face that is to be swapped."""
+
+    role: int  # the number of the role that takes it
+    aligned: AlignedFace
+
+
+def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role], follow: Follow | None = None,
+                deep: bool = False, aligned: bool = False, depth: Depth | None = None) -> Iterator[Finished]:
+    """Each of `frames` with its faces swapped by the first of `roles` that takes them.
+
+    Networks and `follow` run on the caller's thread. With `deep` frames that have more than 8 bits are patched with 16;
+    with `aligned` patches hold the faces as they were before they were set in. `depth` says which of two faces that
+    overlap is nearer; by default the larger and surer one of each frame. Memory is bounded: about 2 * BATCH frames are
+    in the works.
+    """
+    stages = _Stages(roles, follow, deep, aligned, depth or Depth())
+    staged = (Staged(frame, faces) for frame, faces in frames)
+    workers = max(1, device.cores() // 2)  # for each stage; more would get into each other's way
+    with opencv_on_one_thread():
+        cropped = ordered_map(stages.crop, staged, workers, ahead=workers)
+        fitted = ordered_map(stages.fit, stages.swap(cropped), workers, ahead=workers)
+        yield from ordered_map(stages.finish, steadied(fitted), workers, ahead=workers)
+
+
+class _Stages:
+    def __init__(self, roles: Sequence[Role], follow: Follow | None, deep: bool, aligned: bool, depth: Depth):
+        self._roles, self._follow, self._depth = roles, follow, depth
+        self._deep, self._aligned = deep, aligned
+
+    @guarded
+    def crop(self, staged: Staged[Face]) -> Staged[Cropped]:
+        """The faces that each role takes, cut out."""
+        frame, everybody = staged.frame, staged.faces
+        faces = [face for face in everybody if not face.left_out]
+        cropped: list[Cropped] = []
+        for number, role in enumerate(self._roles):
+            network = role.network
+            candidates = [crop_face(frame, face, network.size, network.coverage, network.drawn)
+                          for face in faces if role.takes(frame.index, face)]
+            chosen = role.choose(candidates)
+            cropped += [Cropped(number, replace(crop, nearer=self._depth.in_front_of(crop.face, everybody)))
+                        for crop in chosen]
+            taken = {id(crop.face) for crop in chosen}
+            faces = [face for face in faces if id(face) not in taken]
+        frame.forget(LARGE)
+        return Staged(frame, cropped)
+
+    def swap(self, items: Iterable[Staged[Cropped]]) -> Iterator[Staged[SwappedFace]]:
+        """What the networks draw. They are shown the faces of BATCH frames at once, of the same frames wherever a run
+        begins: the last bits of what they draw depend on what else they are shown."""
+        group: list[Staged[Cropped]] = []
+        for staged in items:
+            if group and staged.frame.index // BATCH != group[-1].frame.index // BATCH:
+                yield from self._swap_group(group)
+                group = []
+            group.append(staged)
+        yield from self._swap_group(group)
+
+    @guarded
+    def fit(self, staged: Staged[SwappedFace]) -> Staged[SwappedFace]:
+        """The faces with their exemplars, and with how they have to change to suit the frame."""
+        faces = [self._with_exemplars(staged.frame.index, face) for face in staged.faces]
+        return Staged(staged.frame, [replace(face, fit=self._roles[face.role].compositor.fit(face)) for face in faces])
+
+    def finish(self, staged: Staged[SwappedFace]) -> Finished:
+        """The faces set into the frame."""
+        if not staged.faces:
+            return Finished(staged.frame, failure=staged.failure)
+        try:
+            canvas = Canvas(staged.frame, self._deep and staged.frame.is_deep, self._aligned)
+            faint = sum(not self._roles[face.role].compositor.paste(canvas, face) for face in far_to_near(staged.faces))
+            staged.frame.forget()
+        except Exception as error:
+            return Finished(staged.frame, failure=failure_of(error))
+        return Finished(staged.frame, canvas.patches, len(staged.faces), faint)
+
+    def _with_exemplars(self, index: int, face: SwappedFace) -> SwappedFace:
+        exemplars = self._roles[face.role].exemplars
+        if exemplars is None:
+            return face
+        face = exemplars(index, face)
+        return self._follow.after_exemplars()([face])[0] if self._follow else face
+
+    def _swap_group(self, group: Sequence[Staged[Cropped]]) -> Iterator[Staged[SwappedFace]]:
+        drawn = [self._draw(number, [face.aligned for staged in group for face in staged.faces if face.role == number])
+                 for number in range(len(self._roles))]
+        for staged in group:
+            answers = [next(drawn[face.role]) for face in staged.faces]
             errors = [answer for answer in answers if isinstance(answer, Exception)]
-            yield (frame, [], failure_of(errors[0])) if errors else (frame, answers, failure)
+            yield staged.failed(errors[0]) if errors else Staged(staged.frame, answers, staged.failure)
 
-    for item in cropped:
-        if waiting and item[0].index // BATCH != waiting[-1][0].index // BATCH:
-            yield from flush()
-        waiting.append(item)
-    yield from flush()
+    def _draw(self, number: int, faces: Sequence[AlignedFace]) -> Iterator[SwappedFace | Exception]:
+        """For each of `faces` what the network of a role draws, or why there is nothing."""
+        role = self._roles[number]
+        follow = None if role.exemplars else self._follow  # it comes after the exemplars
+        for start in range(0, len(faces), BATCH):
+            answers = _each(lambda batch: _drawn(role.network, number, batch), faces[start:start + BATCH])
+            if follow:
+                followed = iter(_each(follow, [answer for answer in answers if isinstance(answer, SwappedFace)]))
+                answers = [next(followed) if isinstance(answer, SwappedFace) else answer for answer in answers]
+            yield from answers
 
 
-def _swap(faces: list[AlignedFace], role: int, network: Network,
-          follow: Follow | None) -> Iterator[SwappedFace | Exception]:
-    """For each of `faces` what the network draws, or why there is nothing."""
-
-    def drawn(batch: Sequence[AlignedFace]) -> list[SwappedFace | Exception]:
-        images, masks = network(np.stack([network_input(face, network.size) for face in batch]))
-        if masks is None:
-            masks = np.ones((*images.shape[:3], 1), np.float32)
-        return [SwappedFace(face, image, mask, role=role) if np.isfinite(image).all() and np.isfinite(mask).all()
-                else ValueError("the model's answer is not made of numbers")
-                for face, image, mask in zip(batch, images, masks)]
-
-    for start in range(0, len(faces), BATCH):
-        answers = _each(drawn, faces[start:start + BATCH])
-        if follow:
-            followed = iter(_each(follow, [answer for answer in answers if isinstance(answer, SwappedFace)]))
-            answers = [next(followed) if isinstance(answer, SwappedFace) else answer for answer in answers]
-        yield from answers
+def _drawn(network: Network, role: int, faces: Sequence[AlignedFace]) -> list[SwappedFace | Exception]:
+    images, masks = network(np.stack([network_input(face, network.size) for face in faces]))
+    if masks is None:
+        masks = np.ones((*images.shape[:3], 1), np.float32)
+    return [SwappedFace(face, image, mask, role=role) if np.isfinite(image).all() and np.isfinite(mask).all()
+            else ValueError("the model's answer is not made of numbers")
+            for face, image, mask in zip(faces, images, masks)]
 
 
 def _each(function: Callable[[Sequence[Any]], Iterable[Any]], items: Sequence[Any]) -> list[Any]:

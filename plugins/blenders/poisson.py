@@ -25,6 +25,8 @@ class Poisson(Blender):
     would else make the face flicker.
     """
 
+    measures = True
+
     def measure(self, face: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         face, original, mask = (cv2.resize(picture, (SOLVED, SOLVED), interpolation=cv2.INTER_AREA) for picture in (face, original, mask))
         inside = np.uint8(255) * (mask > INSIDE)

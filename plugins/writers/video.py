@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lib.media.base import FrameSource
@@ -33,6 +33,9 @@ class Video(Writer):
                          high=1000.0)
     sound: bool = option(True, "Keep the sound of the input.")
     keep_interlaced: bool = False  # convert has the option
+
+    def keeping_interlaced(self) -> Video:
+        return replace(self, keep_interlaced=True)
 
     def open(self, path: Path, source: FrameSource) -> VideoSink:
         return VideoSink(path, source, codec=self.codec, hardware=self.hardware, crf=self.crf,

@@ -227,10 +227,10 @@ def test_pictures_that_exchange_their_names_are_converted_again(clips, convert, 
     (folder / "2.bmp").rename(folder / "1.bmp")
     (folder / "x").rename(folder / "2.bmp")
     assert "searched again: 2 pictures of" in (said := convert(folder, tmp_path / "out"))
-    assert "was there already" not in said
+    assert "Nothing was left to do" not in said
     for new, old in ("1.bmp", "2.bmp"), ("2.bmp", "1.bmp"):
         assert np.abs(picture_file.read(tmp_path / "out" / new) - before[old].astype(float)).mean() < 1
-    assert "was there already" in convert(folder, tmp_path / "out")
+    assert "Nothing was left to do" in convert(folder, tmp_path / "out")
 
 
 def test_another_photo_under_the_name_of_one_that_says_who_is_meant_counts(clip, clips, convert, tmp_path):
@@ -278,12 +278,12 @@ def test_what_an_earlier_run_could_not_do_is_tried_again(clip, model, faceswap, 
     record.write_text(json.dumps(json.loads(record.read_text()) | {"finished": False}))
     (tmp_path / "out" / "clip_000003.png").unlink()
     said = convert(clip, tmp_path / "out", code=3)
-    assert "Frame 7 was" in said and "1 of 2 frames " in said and "Used besides: 14 frames of an earlier run" in said
+    assert "Frame 7 was" in said and "1 of 2 frames " in said and "Used 14 frames of an earlier run" in said
     assert json.loads(record.read_text())["failures"] == ["Frame 7 was written unchanged: the face is too small."]
     assert json.loads(record.read_text())["failed"] == [6]
     (plugins / "maskers" / "picky.py").write_text(PICKY.replace("< 40", "< 4"))  # the reason is gone
     assert "in 1 of 1 frame " in convert(clip, tmp_path / "out") and json.loads(record.read_text())["failed"] == []
-    assert "was there already" in convert(clip, tmp_path / "out")
+    assert "Nothing was left to do" in convert(clip, tmp_path / "out")
     assert "Frame 7" not in convert(clip, tmp_path / "out", "--frames", "1-3")
 
 
@@ -546,7 +546,7 @@ def test_an_input_without_faces_is_told(convert, tmp_path):
 
 def test_converting_the_clip_of_the_person_to_be_put_there_is_told(clips, convert, tmp_path):
     own = Path(shutil.copy(clips[1], tmp_path / "own.mp4"))
-    assert f"The faces of {own} look like B, whose face the model puts there" in convert(own, tmp_path / "out.mp4", "--frames", "1-4")
+    assert f"The faces of {own} already look like B, whose face the model puts there" in convert(own, tmp_path / "out.mp4", "--frames", "1-4")
     assert "look like" not in convert(own, tmp_path / "out.mp4", "--frames", "1-4", "-s")
 
 

@@ -87,7 +87,7 @@ def test_what_can_hold_no_mark_is_told(convert, astronaut, tmp_path, output):
     if output.endswith(".bmp"):
         picture_file.write(tmp_path / "in.png", astronaut)
         source = {"source": tmp_path / "in.png"}
-    assert f"{Path(output).suffix} files carry no mark of any kind" in convert(tmp_path / output, **source)
+    assert f"{Path(output).suffix} files hold no mark of any kind" in convert(tmp_path / output, **source)
 
 
 def test_a_transport_stream_says_it_as_the_name_of_its_sender(convert, tmp_path):

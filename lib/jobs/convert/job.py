@@ -106,9 +106,9 @@ def open_sink(settings: ConvertSettings, source: FrameSource) -> FrameSink:
     """Where the frames go, as -o and -w say; nothing is written yet. Raises FaceswapError if they cannot go there."""
     writer = replace(settings, writer=settings.writer or writer_for(settings.output, source)).create("writer")
     if settings.keep_interlaced:
-        if not hasattr(writer, "keep_interlaced"):
-            raise UsageError("--keep-interlaced is for an output that is a video file. Leave it out.")
-        writer = replace(writer, keep_interlaced=True)
+        writer = writer.keeping_interlaced()
+    if writer is None:
+        raise UsageError("--keep-interlaced is for an output that is a video file. Leave it out.")
     return writer.open(settings.output, source)
 
 

@@ -156,8 +156,7 @@ class Exemplars:
         unit = side / COVERAGES[coverage][0]
         with_crops = list(ordered_map(self._looked_at, range(len(bank)), device.cores()))
         shapes = np.stack([shape for shape, *_ in with_crops])
-        self.features = Features(*(np.concatenate([getattr(features, name) for _, features, *_ in with_crops])
-                                   for name in ("shapes", "openings", "mouths", "eyes", "lips")))
+        self.features = Features.joined([features for _, features, *_ in with_crops])
         self.person = Person.of(self.features.shapes)
         self.brow_shift = self.person.build - build_of(shapes)  # (68, 2): how far from its landmarks the brows are seen
         offsets = np.array([offset for *_, offset, _ in with_crops]) / unit

@@ -32,7 +32,14 @@ class Features:
         return len(self.shapes)
 
     def at(self, places: Sequence[int] | np.ndarray) -> Features:
-        return Features(*(getattr(self, name)[places] for name in ("shapes", "openings", "mouths", "eyes", "lips")))
+        return Features(self.shapes[places], self.openings[places], self.mouths[places], self.eyes[places],
+                        self.lips[places])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Features]) -> Features:
+        """The features of several faces, one after another."""
+        rows = zip(*((part.shapes, part.openings, part.mouths, part.eyes, part.lips) for part in parts))
+        return cls(*map(np.concatenate, rows))
 
 
 def features_of(pictures: Sequence[np.ndarray], shapes: np.ndarray) -> Features:

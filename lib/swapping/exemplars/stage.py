@@ -204,8 +204,7 @@ class Planned:
         for rows in tracks.values():
             keys = [key for key, _ in rows]
             try:
-                features = Features(*(np.concatenate([getattr(one, name) for _, one in rows])
-                                      for name in ("shapes", "openings", "mouths", "eyes", "lips")))
+                features = Features.joined([features for _, features in rows])
                 plans |= zip(keys, self._drawer.planned(features, [len(rows)]))
             except Exception as error:
                 plans |= dict.fromkeys(keys, error)

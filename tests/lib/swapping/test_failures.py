@@ -126,6 +126,8 @@ def test_a_plugin_that_raises(frames, stage, error):
             return swapped
 
     class Blends(Failing, Blender):
+        measures = True
+
         def measure(self, face, original, mask):
             if stage == "joint":
                 self.fail(original)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lib.swapping.failure import Staged
 from lib.swapping.steady import REACH, evened_mask, filtered, steadied
 from lib.types import AlignedFace, Detection, Face, Fit, Frame, SwappedFace
 
@@ -19,10 +20,10 @@ def face(colors, track=1) -> SwappedFace:
 
 
 def colors_of(faces: list[list[SwappedFace]]) -> list[list]:
-    items = [(Frame(index, IMAGE), these, "") for index, these in enumerate(faces)]
+    items = [Staged(Frame(index, IMAGE), these) for index, these in enumerate(faces)]
     done = list(steadied(items))
-    assert [frame.index for frame, *_ in done] == list(range(len(faces))), "each frame once, in order"
-    return [[each.fit.colors for each in these] for _, these, _ in done]
+    assert [staged.frame.index for staged in done] == list(range(len(faces))), "each frame once, in order"
+    return [[each.fit.colors for each in staged.faces] for staged in done]
 
 
 @pytest.mark.parametrize("count", [0, 1, REACH, REACH + 1, 2 * REACH + 1, 40])
@@ -55,8 +56,8 @@ def test_a_face_knows_how_it_moves():
         points = np.full((68, 2), (x, 10), np.float32)
         return replace(still, aligned=replace(still.aligned, face=replace(still.aligned.face, landmarks=points)))
 
-    done = list(steadied([(Frame(index, IMAGE), [at(3.0 * index)], "") for index in range(6)] + [(Frame(9, IMAGE), [at(0.0)], "")]))
-    moved = [faces[0].fit.motion for _, faces, _ in done]
+    done = list(steadied([Staged(Frame(index, IMAGE), [at(3.0 * index)]) for index in range(6)] + [Staged(Frame(9, IMAGE), [at(0.0)])]))
+    moved = [staged.faces[0].fit.motion for staged in done]
     assert all(motion == pytest.approx((3, 0)) for motion in moved[:6]) and moved[6] is None
 
 
@@ -68,8 +69,8 @@ def test_where_nothing_was_measured_those_around_stand_in():
 
 def masked(values: list[np.ndarray]) -> list[SwappedFace]:
     """A face whose mask is each of these in turn, steadied."""
-    items = [(Frame(index, IMAGE), [replace(face([0.0]), mask=np.float32(value))], "") for index, value in enumerate(values)]
-    return [faces[0] for _, faces, _ in steadied(items)]
+    items = [Staged(Frame(index, IMAGE), [replace(face([0.0]), mask=np.float32(value))]) for index, value in enumerate(values)]
+    return [staged.faces[0] for staged in steadied(items)]
 
 
 def test_a_mask_that_flickers_is_evened_out_and_one_that_changes_is_not():
@@ -84,8 +85,8 @@ def test_a_mask_that_flickers_is_evened_out_and_one_that_changes_is_not():
 
 def test_frames_beside_are_those_of_the_same_track_and_model():
     one, other, none = face([0.0], 1), face([0.0], 2), face([0.0], None)
-    items = [(Frame(index, IMAGE), [one, other, replace(one, role=1), none], "") for index in (0, 1, 2, 3, 7)]
-    done = [faces for _, faces, _ in steadied(items)]
+    items = [Staged(Frame(index, IMAGE), [one, other, replace(one, role=1), none]) for index in (0, 1, 2, 3, 7)]
+    done = [staged.faces for staged in steadied(items)]
     for number, later in enumerate([(1, 2), (-1, 1, 2), (-2, -1, 1), (-2, -1), ()]):
         for faces, (track, role) in zip(done[number][:3], [(1, 0), (2, 0), (1, 1)]):
             assert tuple(distance for distance, _ in faces.near) == later
@@ -104,7 +105,7 @@ def moving(astronaut) -> list[SwappedFace]:
         drawn = np.float32(crop / 255 + 0.04 * random.standard_normal(crop.shape))
         aligned = replace(face([0.0]).aligned, image=crop)
         faces.append(replace(face([0.0]), aligned=aligned, image=drawn, mask=np.ones((128, 128, 1), np.float32)))
-    return [done[0] for _, done, _ in steadied((Frame(index, IMAGE), [one], "") for index, one in enumerate(faces))]
+    return [staged.faces[0] for staged in steadied(Staged(Frame(index, IMAGE), [one]) for index, one in enumerate(faces))]
 
 
 def test_what_is_drawn_is_filtered_along_the_motion(moving):
