@@ -11,9 +11,9 @@ from pathlib import Path
 import av
 
 from lib.errors import FaceswapError
-from lib.media.coded import colours_lie
 from lib.media.encoding.codecs import ENCODERS, HEVC_HOLDERS, NVENC_PRESETS, ON_A_CHIP, QSV_PRESETS, SVT_PRESETS, TRANSPARENT
 from lib.media.encoding.stream_copy import EDIT_LISTS, SOUND
+from lib.media.samples import chroma_between
 from lib.media.video.colours import BT601, BT709
 from lib.media.video.video_source import VideoSource
 from lib.videotools import ffmpeg
@@ -228,7 +228,7 @@ def to_rgb(source: VideoSource, layout: str) -> list[str]:
                f"flags={'bicubic' if scales else 'bilinear'}+{EXACT}"]
     if not picture.format.is_rgb:
         options += [f"in_color_matrix={NAMES[source.matrix]}"] * (source.matrix in NAMES)
-        across, down = colours_lie(picture)  # which filters do not read from the frame
+        across, down = chroma_between(picture)  # which filters do not read from the frame
         is_halved = "420" in picture.format.name
         options += ["in_h_chr_pos=0"] * (not across) + ["in_v_chr_pos=0"] * (is_halved and not down)
     # swscale's direct way to rgb48 is wrong

@@ -16,8 +16,8 @@ from av.codec.context import Flags
 from lib.errors import FaceswapError
 from lib.files.names import VIDEO_FORMATS
 from lib.media.base import LARGE, PQ, FrameSource
-from lib.media.coded import LIMITED
 from lib.media.encoding.stream_copy import EDIT_LISTS
+from lib.media.samples import LIMITED
 from lib.media.video.colours import BT601, BT709, Colours
 from lib.media.video.video_source import VideoSource
 from lib.system import device

@@ -8,8 +8,9 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from lib.media.coded import BICUBIC, EXACT, FULL, LIMITED, CodedFrame, coded
+from lib.media.coded import CodedFrame
 from lib.media.encoding.codecs import YUV, VideoEncoding
+from lib.media.samples import BICUBIC, EXACT, FULL, LIMITED, from_rgb
 from lib.types import Frame, Patch, with_alpha
 
 
@@ -73,4 +74,4 @@ class EncoderFrames:
 
     def _coded(self, picture: av.VideoFrame) -> av.VideoFrame:
         matrix = self._colours.assumed_matrix((picture.width, picture.height))
-        return coded(picture, self._layout, matrix, self._colours.range or LIMITED)
+        return from_rgb(picture, self._layout, matrix, self._colours.range or LIMITED)

@@ -8,7 +8,7 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
 
-from lib.media.coded import UNSPECIFIED
+from lib.media.samples import UNSPECIFIED
 
 BT709, BT601 = 1, 6  # matrices as ISO/IEC 23091-2 and FFmpeg number them
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import av
 
-from lib.media.coded import plain
+from lib.media.samples import plain
 
 # a picture for each; those that are whole stay as they are
 DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"

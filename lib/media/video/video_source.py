@@ -17,8 +17,9 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.media.animated import SEQUENCE, WITHOUT_INDEX, Readable
 from lib.media.base import HLG, PQ, FrameSource
-from lib.media.coded import CodedFrame, Conversion, is_transparent, plain
+from lib.media.coded import CodedFrame, Conversion
 from lib.media.opening import packets_of
+from lib.media.samples import is_transparent, plain
 from lib.media.tone import Tone
 from lib.media.video.colours import Colours, Hdr
 from lib.media.video.container import display_matrix, indexed_count, open_video, square_pixels

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from lib.faces.geometry import INNER, MEAN_FACE, crop_frame
-from lib.media.coded import CodedFrame, Conversion, copy, planes
+from lib.media.coded import CodedFrame, Conversion
 from lib.media.endpoints.source import open_source
+from lib.media.samples import copy, planes
 from lib.types import Detection, Face, Frame, Patch
 
 PARTS = [(slice(37, 150), slice(20, 131)), (slice(0, 64), slice(0, 64)), (slice(101, 160), slice(77, 192)), (slice(5, 6), slice(9, 11))]

@@ -9,8 +9,8 @@ from PIL import Image
 
 from lib.command import parsing
 from lib.jobs.ffmpeg import FfmpegSettings
-from lib.media.coded import coded
 from lib.media.endpoints.source import open_source
+from lib.media.samples import from_rgb
 from lib.media.tone import HLG, PQ, Tone
 from lib.plugin import WRITERS
 from lib.types import Patch
@@ -45,7 +45,7 @@ def hdr(request, astronaut, tmp_path) -> Path:
             picture = av.VideoFrame(192, 160, "rgb48le")
             plane = picture.planes[0]
             np.frombuffer(plane, np.uint16).reshape(160, -1)[:, :576] = code.reshape(160, -1)
-            picture = coded(picture, "yuv420p10le", 9, 1)
+            picture = from_rgb(picture, "yuv420p10le", 9, 1)
             picture.pts = number
             container.mux(video.encode(picture))
         container.mux(video.encode(None))

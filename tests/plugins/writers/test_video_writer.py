@@ -19,10 +19,10 @@ import pytest
 from lib.errors import FaceswapError
 from lib.files.writing import MARK
 from lib.files.writing import work_folder_of as part_of
-from lib.media.coded import planes
 from lib.media.encoding.segments import decoding_times
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
+from lib.media.samples import planes
 from lib.plugin import WRITERS
 from lib.types import Shard
 
