@@ -124,8 +124,8 @@ class Recognizer(Plugin, ABC):
     telling: float  # embeddings nearer to the average say little: of blurred, small or turned faces
 
     @property
-    def apart(self) -> float:
-        """Euclidean distance of two embeddings from which on they are of two people.
+    def same_distance(self) -> float:
+        """Euclidean distance of two embeddings below which they are of one person.
 
         By default what `same` means for embeddings of length 1.
         """

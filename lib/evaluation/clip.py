@@ -72,7 +72,7 @@ def evaluate_clip(original: FrameSource, swapped: FrameSource, faces_of: Callabl
     kits = queue.SimpleQueue()
     for _ in range(workers):
         kits.put(kit := make_kit())
-    apart = kit.recognizer.apart
+    apart = kit.recognizer.same_distance
 
     def work(pairs: tuple[Pair, Pair | None]) -> FrameScores | None:
         kit = kits.get()

@@ -129,7 +129,7 @@ class FaceSet:
 
 def measure(name: str, faces: Iterable[NamedFace], recognizer: Recognizer) -> FaceSet:
     """Measures `faces` on threads."""
-    return FaceSet(name, list(ordered_map(partial(_measured, recognizer=recognizer), faces, device.cores())), recognizer.apart)
+    return FaceSet(name, list(ordered_map(partial(_measured, recognizer=recognizer), faces, device.cores())), recognizer.same_distance)
 
 
 def advice(faces: FaceSet, needed: FaceSet | None = None) -> list[str]:

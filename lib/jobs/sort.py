@@ -100,7 +100,7 @@ def sort(settings: SortSettings) -> SortResult:
     with nullcontext() if output or settings.dry_run else moves.alone(folder):
         recognizer = settings.create("recognizer") if by == "identity" else None
         faces, not_faces, damaged = _measure(folder, by, recognizer)
-        groups = arrange(by, faces, settings.group, recognizer.apart if recognizer else 0.0)
+        groups = arrange(by, faces, settings.group, recognizer.same_distance if recognizer else 0.0)
         planned = moves.named(groups, folder, in_place=not output)
         vanished: list[str] = []
         if output and not settings.dry_run:

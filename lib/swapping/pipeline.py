@@ -77,7 +77,7 @@ def nearest(identity: np.ndarray, recognizer: Recognizer) -> Choose:
             return []
         distances = np.linalg.norm(recognizer.embed(faces) - identity, axis=1)
         best = int(distances.argmin())
-        return [faces[best]] if distances[best] < recognizer.apart else []
+        return [faces[best]] if distances[best] < recognizer.same_distance else []
 
     return choose
 

@@ -32,9 +32,10 @@ class Dlib68(Aligner):
         self._trees = _trees()
 
     def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
-        around = [self._around(np.asarray(some, np.float32).reshape(-1, 4)) for some in boxes]
+        around = [self._around(np.asarray(of_image, np.float32).reshape(-1, 4))
+                  for of_image in boxes]
         fits = self._trees.fit([np.ascontiguousarray(image) for image in images], around)
-        return [some.reshape(-1, 1 + self.refeed, *some.shape[1:]).mean(1) for some in fits]
+        return [fit.reshape(-1, 1 + self.refeed, *fit.shape[1:]).mean(1) for fit in fits]
 
     def _around(self, boxes: np.ndarray) -> np.ndarray:
         """(K, 4) -> ((1 + refeed) K, 4): each box, and `refeed` others in a ring around it, by

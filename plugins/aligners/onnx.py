@@ -26,12 +26,12 @@ SHARPNESS = 16
 @ALIGNERS.register
 @dataclass
 class Onnx(Aligner):
-    """A landmark network of your own, as ONNX; a TOML file tells how it is fed and read (docs/onnx.md)."""
+    """A landmark network of your own (ONNX), described by a TOML file (docs/onnx.md)."""
 
     network: Path = option(help="The TOML file that describes the network (docs/onnx.md).")
 
     def __post_init__(self):
-        # The alignments file keeps it, and may be used from another folder
+        # absolute, since the alignments file keeps it and may be used from another folder
         self.network = Path(os.path.abspath(self.network))
         self._network = Network(self.network)
         table = self._network.table("landmarks")
@@ -47,16 +47,21 @@ class Onnx(Aligner):
         self._points = self._fitting(points, table)
 
     def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
-        matrices = [[self._matrix(np.asarray(box, np.float64)) for box in some] for some in boxes]
-        seen = [warp(image, matrix, self._network.size) for image, some in zip(images, matrices)
-                for matrix in some]
-        found = iter(np.einsum("kp,npc->nkc", self._points, self._read(self._network(seen))) if seen
-                     else ())
-        return [np.array([transform_points(next(found), invert(matrix)) for matrix in some], np.float32).reshape(-1, 68, 2)
-                for some in matrices]
+        matrices = [[self._matrix(box) for box in np.asarray(of_image, np.float64)]
+                    for of_image in boxes]
+        pictures = [warp(image, matrix, self._network.size)
+                    for image, of_image in zip(images, matrices) for matrix in of_image]
+        fits = iter(())
+        if pictures:
+            fits = iter(np.einsum("kp,npc->nkc", self._points, self._read(self._network(pictures))))
+        landmarks = []
+        for of_image in matrices:
+            in_frame = [transform_points(next(fits), invert(matrix)) for matrix in of_image]
+            landmarks.append(np.array(in_frame, np.float32).reshape(-1, 68, 2))
+        return landmarks
 
     def _matrix(self, box: np.ndarray) -> np.ndarray:
-        """(2, 3) from frame pixels to the pixels of the square around `box` that the network sees."""
+        """(2, 3) from frame pixels to those of the square around `box` that the network sees."""
         side = max(1.0, *(box[2:] - box[:2]))
         scale = self._network.size / (side * self._crop)
         centre = (box[:2] + box[2:]) / 2 + self._shift * side
@@ -68,7 +73,8 @@ class Onnx(Aligner):
         if self._kind == "xy":
             return self._coordinates(answer)
         maps = answer if self._network.layout == "nchw" else answer.transpose(0, 3, 1, 2)
-        return _peaks(maps, self._network.size) if self._kind == "heatmaps" else _peaks_with_offsets(maps, self._network.size)
+        find_peaks = _peaks if self._kind == "heatmaps" else _peaks_with_offsets
+        return find_peaks(maps, self._network.size)
 
     def _coordinates(self, answer: np.ndarray) -> np.ndarray:
         """Of (N, 2 P) or (N, P, 2): x, y by turns."""
@@ -79,13 +85,16 @@ class Onnx(Aligner):
         return (points * factor + shift) * self._network.size - 0.5
 
     def _fitting(self, points: list[dict[int, float]] | None, table: Table) -> np.ndarray:
-        """(68, P): how much each of the network's points counts for each landmark. Looks at what
-        the network answers to a black picture.
+        """(68, P): how much each of the network's points counts for each landmark.
+
+        Raises FaceswapError where the network's answer to a black picture is not what the file
+        says.
         """
         answer = self._network([np.zeros((self._network.size, self._network.size, 3), np.uint8)])
         shape = f"its output has the shape ({', '.join(map(str, ('N', *answer.shape[1:])))})"
         if self._kind == "xy":
-            fits = answer.ndim == 2 and answer.shape[1] % 2 == 0 or answer.ndim == 3 and answer.shape[2] == 2
+            is_flat = answer.ndim == 2 and answer.shape[1] % 2 == 0
+            fits = is_flat or answer.ndim == 3 and answer.shape[2] == 2
         else:
             channels = answer.shape[1 if self._network.layout == "nchw" else -1]
             fits = answer.ndim == 4 and (self._kind == "heatmaps" or channels % 3 == 0)
@@ -105,8 +114,7 @@ class Onnx(Aligner):
 
 
 def _peaks(maps: np.ndarray, size: int) -> np.ndarray:
-    """(N, P, 2): where each of the heat maps (N, P, h, w) has its peak, in pixels of a picture with
-    side `size`.
+    """(N, P, 2): peaks of the heat maps (N, P, h, w), in pixels of a picture with side `size`.
 
     Within a cell, where a parabola through the peak's neighbours is highest.
     """
@@ -127,8 +135,8 @@ def _peaks(maps: np.ndarray, size: int) -> np.ndarray:
 
 
 def _peaks_with_offsets(maps: np.ndarray, size: int) -> np.ndarray:
-    """The same of (N, 3 P, h, w): heat maps, then how far down of the peak's cell each point lies,
-    then how far right.
+    """(N, P, 2): peaks of (N, 3 P, h, w): heat maps, then how far down and how far right in the
+    cell each point lies.
 
     The cells' middles are spread from the first to the last pixel. Offsets are kept as OpenSeeFace
     does, see SHARPNESS.
@@ -136,19 +144,22 @@ def _peaks_with_offsets(maps: np.ndarray, size: int) -> np.ndarray:
     number, count, height, width = len(maps), maps.shape[1] // 3, *maps.shape[2:]
     heat, *offsets = maps.reshape(number, 3, count, height * width).transpose(1, 0, 2, 3)
     place = heat.argmax(2)
-    kept = np.clip([np.take_along_axis(one, place[..., None], 2)[..., 0] for one in offsets], 1e-6,
-                   1 - 1e-6).astype(np.float64)
-    down, right = np.log(kept / (1 - kept)) / SHARPNESS
-    return np.stack([place % width / (width - 1) + right, place // width / (height - 1) + down], axis=2) * (size - 1)
+    at_peaks = [np.take_along_axis(offset, place[..., None], 2)[..., 0] for offset in offsets]
+    shares = np.clip(at_peaks, 1e-6, 1 - 1e-6).astype(np.float64)
+    down, right = np.log(shares / (1 - shares)) / SHARPNESS
+    x, y = place % width / (width - 1) + right, place // width / (height - 1) + down
+    return np.stack([x, y], axis=2) * (size - 1)
 
 
 def _weights(value: Any) -> list[dict[int, float]]:
     """The entries of `points`: how much each of the network's points counts."""
     if not isinstance(value, list) or len(value) != 68:
         raise TypeError
-    entries = [{entry: 1.0} if isinstance(entry, int)
-               else {point: number(share) for point, share in entry} for entry in value]
-    if any(type(point) is not int or point < 0 for entry in entries for point in entry) \
-            or not all(entries):
+    entries: list[dict[int, float]] = []
+    for entry in value:
+        pairs = [(entry, 1.0)] if isinstance(entry, int) else entry
+        entries.append({point: number(share) for point, share in pairs})
+    points = [point for entry in entries for point in entry]
+    if not all(entries) or any(type(point) is not int or point < 0 for point in points):
         raise ValueError
     return entries

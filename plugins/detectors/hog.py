@@ -15,7 +15,7 @@ from lib.options import option
 from lib.plugin import DETECTORS, Detector
 from lib.types import Detection
 
-SURE = 0.2  # margin over dlib's threshold from which on a find needs no second opinion
+SURE = 0.2  # margin over dlib's threshold from which on a detection needs no second opinion
 MOVES = 0.08 * np.array([(0, 0, 0, 0), (1, 0, 1, 0), (-1, 0, -1, 0), (0, 1, 0, 1), (0, -1, 0, -1),
                          (-1, -1, 1, 1), (1, 1, -1, -1)])
 # Of the box's side: 0.001 to 0.009 in faces, 0.016 and more in patterns, paws and faces that lie
@@ -27,15 +27,15 @@ SPREAD = 0.012
 class Hog(Detector):
     """Frontal faces with dlib; needs no download. Misses profiles and covered faces.
 
-    What scores low is kept only where five points, fitted in its box moved to and fro, come to lie
-    in the same places: only on faces do they.
+    A detection with a low score is kept only where five points, fitted in its box moved a little,
+    come to lie in the same places: only on faces do they.
     "Max-Margin Object Detection", 2015, over histograms of oriented gradients.
     """
 
-    search: int = option(640, "Longer side, in pixels, of the frames searched; more finds smaller "
-                         "faces.", low=64, high=8192)
-    upsample: int = option(1, "How often that is doubled: finds faces half as large in four times "
-                           "the time.", low=0, high=3)
+    search: int = option(640, "Longer side, in pixels, at which frames are searched. Larger finds "
+                         "smaller faces.", low=64, high=8192)
+    upsample: int = option(1, "How often that size is doubled: finds faces half as large in four "
+                           "times the time.", low=0, high=3)
     min_score: float = option(0.47, "Ignore faces below this score; dlib itself takes 0.5.",
                               low=0.0, high=1.0)
 
@@ -46,16 +46,16 @@ class Hog(Detector):
 
     @property
     def smallest(self) -> float:
-        # Of 26 faces it found, once doubled, 26 at 36 pixels, 25 at 32, 9 at 28
+        # Once doubled it found 26 of 26 faces at 36 pixels, 25 at 32, 9 at 28
         return 72 / (1 << self.upsample)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         return [self._detect(image) for image in images]
 
     def _detect(self, image: np.ndarray) -> list[Detection]:
-        # Takes two thirds of the time of colours and finds as much
+        # Finds as much as colours in two thirds of the time
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        # In one step, not shrunk and doubled
+        # enlarged in one step, not shrunk and doubled
         searched, scale = resized(gray, min(self.search, max(gray.shape)) << self.upsample)
         if max(gray.shape) <= self.search:  # dlib's own doubling gives the steadier boxes
             boxes, margins, _ = self._detector.run(gray, self.upsample, self._threshold)
@@ -63,24 +63,27 @@ class Hog(Detector):
         else:
             boxes, margins, _ = self._detector.run(searched, 0, self._threshold)
             to_frame, to_searched = scale, 1.0
-        found = []
+        detections = []
         for box, margin in zip(boxes, margins):  # they come best first
             square = np.array([box.left(), box.top(), box.right(), box.bottom()], np.float32)
-            if margin >= SURE or self._agree(searched,
-                                             square * to_searched + (to_searched - 1) / 2):
+            if margin >= SURE or self._is_steady(searched,
+                                                 square * to_searched + (to_searched - 1) / 2):
                 # The margin, 0 at dlib's own threshold, as a probability
                 score = 1 / (1 + math.exp(-margin))
-                found.append(Detection(square * to_frame + np.float32((to_frame - 1) / 2), score))
-        return found
+                detections.append(Detection(square * to_frame + np.float32((to_frame - 1) / 2),
+                                            score))
+        return detections
 
-    def _agree(self, image: np.ndarray, box: np.ndarray) -> bool:
-        """Whether points fitted in the box and in others around it come to lie in the same places."""
+    def _is_steady(self, image: np.ndarray, box: np.ndarray) -> bool:
+        """Whether five points fitted in the box and in others around it come to lie in the same
+        places.
+        """
         side = box[2] - box[0]
-        fits = [self._five(image,
-                           dlib.rectangle(*np.rint(box + side * move).astype(int).tolist())).parts()
-                for move in MOVES]
-        points = np.array([[(point.x, point.y) for point in fit] for fit in fits], float)
-        return points.std(0).mean() < SPREAD * side
+        fits = []
+        for move in MOVES:
+            moved = dlib.rectangle(*np.rint(box + side * move).astype(int).tolist())
+            fits.append([(point.x, point.y) for point in self._five(image, moved).parts()])
+        return np.array(fits, float).std(0).mean() < SPREAD * side
 
 
 @cache  # never changed: all threads share it

@@ -22,16 +22,16 @@ LEAST = 100  # pixels of both sides: the network crashes on strips
 @DETECTORS.register
 @dataclass
 class Mmod(Detector):
-    """dlib's network; needs no download. Finds turned and covered faces, but no small ones. Slow: a second a frame.
+    """dlib's network: turned and covered faces, but no small ones. No download. A second a frame.
 
     "Max-Margin Object Detection", 2015, with a convolutional network.
     """
 
-    search: int = option(640, "Longer side, in pixels, at which frames are searched; more finds "
+    search: int = option(640, "Longer side, in pixels, at which frames are searched. Larger finds "
                          "smaller faces.", low=64, high=8192)
     min_score: float = option(0.5, "Ignore faces below this score; nearly all score 1, the most "
                               "covered 0.2 to 0.5.", low=0.0, high=1.0)
-    smallest = 72.0  # of 9 faces it found 9 at 72 pixels, none at 64
+    smallest = 72.0  # it found 9 of 9 faces at 72 pixels, none at 64
 
     def __post_init__(self):
         self._network, self._in_use = _network()
@@ -47,15 +47,17 @@ class Mmod(Detector):
             small = cv2.copyMakeBorder(small, 0, max(0, LEAST - height), 0, max(0, LEAST - width),
                                        cv2.BORDER_CONSTANT)
         with self._in_use:
-            found = self._network(small, 0)
-        found = [(min(one.confidence, 1.0), one.rect) for one in found
-                 if one.confidence >= self.min_score]
-        return [Detection(self._box(small, rectangle) * scale + np.float32((scale - 1) / 2), score)
-                for score, rectangle in sorted(found, key=lambda one: -one[0])]
+            answers = self._network(small, 0)
+        detections = []
+        for answer in sorted(answers, key=lambda answer: -min(answer.confidence, 1.0)):
+            if answer.confidence >= self.min_score:
+                box = self._box(small, answer.rect) * scale + np.float32((scale - 1) / 2)
+                detections.append(Detection(box, min(answer.confidence, 1.0)))
+        return detections
 
     def _box(self, image: np.ndarray, rectangle: dlib.rectangle) -> np.ndarray:
-        """The square that dlib's detector "hog" would have drawn, from five points that dlib fits
-        in the network's box.
+        """The square that the detector hog would have drawn, from five points fitted in the
+        network's box.
 
         The network's boxes have few sizes and places: they spoil a ninth of the fits of 68 points.
         The numbers were fitted to hand-marked faces.
@@ -69,11 +71,11 @@ class Mmod(Detector):
         return np.hstack([centre - 1.2 * unit, centre + 1.2 * unit]).astype(np.float32)
 
 
-# Half a gigabyte at work, and a call keeps several cores busy by itself: all threads take turns
-# with one
+# Half a gigabyte at work, and a call keeps several cores busy: all threads take turns with it
 @cache
 def _network() -> tuple[dlib.cnn_face_detection_model_v1, threading.Lock]:
-    return dlib.cnn_face_detection_model_v1(str(package_file(PACKAGE, "models/mmod_human_face_detector.dat"))), threading.Lock()
+    path = package_file(PACKAGE, "models/mmod_human_face_detector.dat")
+    return dlib.cnn_face_detection_model_v1(str(path)), threading.Lock()
 
 
 @cache  # never changed: all threads share it

@@ -20,7 +20,7 @@ VALUES = ("logits", "probabilities", "labels")
 @MASKERS.register
 @dataclass
 class Onnx(Masker):
-    """A segmentation network of your own, as ONNX; a TOML file tells how it is fed and which classes are face (docs/onnx.md)."""
+    """A segmentation network of your own (ONNX), described by a TOML file (docs/onnx.md)."""
 
     network: Path = option(help="The TOML file that describes the network (docs/onnx.md).")
     dilation: float = option(0.0, "Move the mask's edge outwards by this share of the face's size; "
@@ -29,7 +29,7 @@ class Onnx(Masker):
                             "face's size.", low=0.0, high=0.5)
 
     def __post_init__(self):
-        # The alignments file keeps it, and may be used from another folder
+        # absolute, since the alignments file keeps it and may be used from another folder
         self.network = Path(os.path.abspath(self.network))
         self._network = Network(self.network)
         table = self._network.table("mask")
@@ -41,19 +41,20 @@ class Onnx(Masker):
 
     def mask(self, aligned: AlignedFace) -> np.ndarray:
         size, side = len(aligned.image), self._network.size
-        seen = cv2.resize(aligned.image, (side, side),
-                          interpolation=cv2.INTER_AREA if side < size else cv2.INTER_CUBIC)
-        mask = self._probability(self._network([seen]))[0]
-        mask = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA if len(mask) > size
-                          else cv2.INTER_LINEAR)
+        method = cv2.INTER_AREA if side < size else cv2.INTER_CUBIC
+        picture = cv2.resize(aligned.image, (side, side), interpolation=method)
+        mask = self._probability(self._network([picture]))[0]
+        method = cv2.INTER_AREA if len(mask) > size else cv2.INTER_LINEAR
+        mask = cv2.resize(mask, (size, size), interpolation=method)
         return shaped(np.nan_to_num(mask)[..., None], aligned, self.dilation, self.feather)
 
     def made_with(self) -> dict:
         return super().made_with() | {"files": self._network.digest()}
 
     def _probability(self, answer: np.ndarray) -> np.ndarray:
-        """(N, h, w) float32 in [0, 1]: that a pixel is face, of the network's answer (N, C, h, w),
-        or (N, h, w, C) for the layout nhwc.
+        """(N, h, w) float32 in [0, 1]: how likely a pixel is face.
+
+        `answer` is the network's, (N, C, h, w), or (N, h, w, C) for the layout nhwc.
         """
         if self._values == "labels":
             labels = answer.reshape(len(answer), *[side for side in answer.shape[1:] if side != 1])
@@ -67,11 +68,12 @@ class Onnx(Masker):
         return np.clip(classes[:, self._face].sum(1), 0, 1).astype(np.float32)
 
     def _check(self, table: Table) -> None:
-        """Raises FaceswapError where the network's answer, to a black picture, is not what the
-        description says.
+        """Raises FaceswapError where the network's answer to a black picture is not what the file
+        says.
         """
         answer = self._network([np.zeros((self._network.size, self._network.size, 3), np.uint8)])
-        shape = f"the network's output has the shape ({', '.join(map(str, ('N', *answer.shape[1:])))})"
+        sides = ", ".join(map(str, ("N", *answer.shape[1:])))
+        shape = f"the network's output has the shape ({sides})"
         if self._values == "labels":
             if len([side for side in answer.shape[1:] if side != 1]) != 2:
                 raise table.wrong("values", f"is labels, one for each pixel, but {shape}")
@@ -85,7 +87,8 @@ class Onnx(Masker):
 
 
 def _classes(value: object) -> list[int]:
-    if not isinstance(value, list) or not value or any(type(one) is not int or one < 0
-                                                       for one in value):
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    if any(type(number) is not int or number < 0 for number in value):
         raise ValueError
     return sorted(set(value))

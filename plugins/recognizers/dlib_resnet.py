@@ -34,15 +34,16 @@ AVERAGE = np.array([
 @RECOGNIZERS.register
 @dataclass
 class DlibResnet(Recognizer):
-    """dlib's 128 numbers, 5 to 10 ms a face; two good pictures of one person have a cosine of 0.6 or more, of two people 0.5 or less.
+    """dlib's 128 numbers, 5 to 10 ms a face.
 
+    Two good pictures of one person have a likeness of 0.6 or more, of two people 0.5 or less.
     "Deep Residual Learning for Image Recognition", CVPR, 2016, with a metric loss.
     """
 
     average = AVERAGE
     same = 0.57
     telling = 0.52
-    apart = 0.6  # dlib's own bound; measured within a person at most 0.49, between two 0.75
+    same_distance = 0.6  # dlib's own bound; measured within a person at most 0.49, between two 0.75
 
     def __post_init__(self):
         path = network_file()
@@ -55,15 +56,14 @@ class DlibResnet(Recognizer):
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
         embeddings = [np.zeros((0, NUMBERS), np.float32)]
         for start in range(0, len(faces), runtime.BATCH):
-            chips = (np.stack([chip(face) for face in faces[start:start + runtime.BATCH]]) - MEAN) * SCALE
-            embeddings += self._network.run(None, {"chips": np.ascontiguousarray(chips.transpose(0, 3, 1, 2))})
+            chips = np.stack([chip(face) for face in faces[start:start + runtime.BATCH]])
+            inputs = ((chips - MEAN) * SCALE).transpose(0, 3, 1, 2)
+            embeddings += self._network.run(None, {"chips": np.ascontiguousarray(inputs)})
         return np.concatenate(embeddings)
 
 
 def chip(face: AlignedFace) -> np.ndarray:
-    """(150, 150, 3) uint8 RGB: the crop that dlib itself would take for its network, taken from the
-    aligned face.
-    """
+    """(150, 150, 3) uint8 RGB: the crop that dlib itself would take for its network."""
     template = (MEAN_FACE[FITTED - 17] + PADDING) / (1 + 2 * PADDING) * SIDE
     landmarks = transform_points(face.face.landmarks, face.matrix)
     return warp(face.image, similarity_transform(landmarks[FITTED], template), SIDE)

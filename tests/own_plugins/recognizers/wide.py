@@ -21,7 +21,7 @@ class Wide(Recognizer):
     average = widened(AVERAGE[None])[0]
     same = DlibResnet.same
     telling = 2 * DlibResnet.telling
-    apart = 2 * DlibResnet.apart
+    same_distance = 2 * DlibResnet.same_distance
 
     def __post_init__(self):
         self._narrow = DlibResnet()
