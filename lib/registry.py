@@ -63,28 +63,25 @@ class Registry:
         return sorted(self._sources)
 
     def name_of(self, plugin: Any) -> str:
-        """The name under which a plugin's instance was made; that of its class if it is none of the
-        registry's.
-        """
-        module = type(plugin).__module__
-        return next((name for name, (its_module, _) in self._sources.items()
-                     if its_module == module), type(plugin).__name__)
+        """The name under which `plugin` was made; that of its class if it is not registered."""
+        names = {module: name for name, (module, _) in self._sources.items()}
+        return names.get(type(plugin).__module__, type(plugin).__name__)
 
     def check_name(self, name: str) -> None:
-        """Raises UsageError, with the list and the nearest name, where no plugin is called `name`."""
+        """Raises UsageError, with the nearest name, where no plugin is called `name`."""
         if name not in self._sources:
-            raise UsageError(f"There is no {self.singular} {name[:60]!r}."
-                             + nearest(name, self.names()) + " There are: "
-                             f"{', '.join(self.names()) or 'none'}.")
+            names = self.names()
+            raise UsageError(f"There is no {self.singular} {name[:60]!r}.{nearest(name, names)} "
+                             f"There are: {', '.join(names) or 'none'}.")
 
     def declaration(self, name: str) -> Declaration:
         """Summary and options of plugin `name`, read from its file without importing it."""
         self.check_name(name)
         path = self._sources[name][1]
-        found = [item for item in declarations(path) if item.registered]
-        if not found:
+        registered = [item for item in declarations(path) if item.registered]
+        if not registered:
             raise self._registers_none(path)
-        return found[-1]
+        return registered[-1]
 
     def register(self, cls: type) -> type:
         """Class decorator of a plugin; the module's file name is the plugin's name."""
@@ -102,9 +99,7 @@ class Registry:
         return self._classes[module]
 
     def create(self, name: str, /, **values: Any) -> Any:
-        """Plugin `name` made with the given option values, converted and checked against their
-        bounds.
-        """
+        """Plugin `name` with option `values`, converted and checked against their bounds."""
         return self.load(name)(**self.declaration(name).check(values, self.singular))
 
     def _import(self, name: str, module: str, path: Path) -> None:
@@ -112,9 +107,7 @@ class Registry:
         try:
             with silent_start():  # many bring TensorFlow along
                 if module.startswith("faceswap_user_"):
-                    if place := open_to_all(path):
-                        logger.warning("Anybody who uses this machine may write to %s, and so put code into the %s %r, which runs now. "
-                                       "Forbid it: chmod o-w %s", place, self.singular, name, shlex.quote(str(place)))
+                    self._warn_if_open_to_all(name, path)
                     _import_file(module, path)
                 else:
                     importlib.import_module(module)
@@ -128,15 +121,22 @@ class Registry:
                                 f"loaded: {type(error).__name__}: {error}. Install what it needs, "
                                 "mend it, or choose another.") from error
 
+    def _warn_if_open_to_all(self, name: str, path: Path) -> None:
+        if place := open_to_all(path):
+            logger.warning("Anybody who uses this machine may write to %s, and so put code into "
+                           "the %s %r, which runs now. Forbid it: chmod o-w %s", place,
+                           self.singular, name, shlex.quote(str(place)))
+
     def _registers_none(self, path: Path) -> FaceswapError:
         return FaceswapError(f"{path} registers no {self.singular}: decorate its class with "
                              f"@{self.kind.upper()}.register.")
 
 
 def open_to_all(path: Path) -> Path | None:
-    """The first of `path`, a file, and the folders that it lies in, which others than its owner and
-    group may write to, so that they can put another in its place; None where there is none, and on
-    Windows, whose modes say nothing of others.
+    """The first of `path`, a file, and the folders around it that everybody may write to.
+
+    Everybody could put another file in its place. None where there is none, and on Windows, whose
+    modes say nothing of others.
     """
     if os.name != "posix":
         return None

@@ -81,7 +81,8 @@ class Frame:
         """(H, W, 3) RGB of the type that `part` has: the picture with `patches` in it. Not to be
         changed.
         """
-        whole = self.part(slice(0, self.size[1]), slice(0, self.size[0]), True) if deep else self.image
+        width, height = self.size
+        whole = self.part(slice(0, height), slice(0, width), True) if deep else self.image
         if not patches:
             return whole
         image = whole.copy()
@@ -215,7 +216,7 @@ class Place(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """How a swapped face has to change to suit its frame. What is None is not known, or not needed."""
+    """How a swapped face has to change to suit its frame. None: not known, or not needed."""
 
     colors: np.ndarray | None = None  # as `Color.measure` returns it
     joint: np.ndarray | None = None  # as `Blender.measure` returns it
@@ -253,7 +254,7 @@ class SwappedFace:
 
 @dataclass(frozen=True)
 class Shard:
-    """A part of the work: the `number`-th (from 1) of `count` stretches of about the same length."""
+    """A part of the work: the `number`-th (from 1) of `count` stretches of about one length."""
 
     number: int
     count: int

@@ -31,7 +31,7 @@ def run(settings: AlignmentsSettings) -> int:
 def _tell_removed(result: Removed, settings: AlignmentsSettings) -> None:
     logger.info("Left out %s whose picture was deleted, brought back %d, kept %d. In all %d %s "
                 "left out by hand; --undo brings them back.", counted(result.removed, "face"),
-                result.returned, result.there, result.altogether,
+                result.returned, result.present, result.altogether,
                 "is" if result.altogether == 1 else "are")
 
 

@@ -85,7 +85,10 @@ def import_faces(path: Path, source: FrameSource, store: AlignmentStore,
     does not fit the layout or the source.
     """
     pictures = source.names
-    places = _picture_places(path, pictures) if pictures else _video_places(path, source, first_frame)
+    if pictures:
+        places = _picture_places(path, pictures)
+    else:
+        places = _video_places(path, source, first_frame)
     count = 0
     for name, entries in _entries(path):
         faces = _faces(path, name, entries, None if pictures else source.size)
@@ -126,8 +129,8 @@ def _video_places(path: Path, source: FrameSource, first_frame: int | None) -> d
     for name in _names(path):
         match = NUMBER.search(os.path.splitext(name)[0])
         if not match:
-            raise FaceswapError(f"{path}: the name {name!r} does not end in the number of a frame of {source.path.name}, such as "
-                                f"{frame_name(source.path.stem, 0)}.")
+            raise FaceswapError(f"{path}: the name {name!r} does not end in the number of a frame "
+                                f"of {source.path.name}, such as {frame_name(source.path.stem, 0)}.")
         numbers[name] = int(match[1])
     if not numbers:
         raise FaceswapError(f"{path} names no frame: there is nothing to import.")
@@ -152,7 +155,9 @@ def _video_places(path: Path, source: FrameSource, first_frame: int | None) -> d
         raise FaceswapError(f"{path}: {first!r} and {second!r} are one frame of "
                             f"{source.path.name}. Leave one of them out.")
     last = max(places, key=places.__getitem__)
-    if (source.count is None or places[last] >= source.count) and next(source.frames(places[last], places[last] + 1), None) is None:
+    final = places[last]
+    is_known = source.count is not None and final < source.count
+    if not is_known and next(source.frames(final, final + 1), None) is None:
         raise FaceswapError(f"{path} names the frame {last!r}, but {source.path.name} ends before "
                             "it. Name the video that it was made for, or say with --first-frame "
                             "whether its frames are counted from 0 or 1.")
@@ -208,7 +213,9 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
             more = file.read(max(CHUNK, len(text) - place)) if len(text) - place <= LONGEST else ""
             if not more:
                 where = f"after the frame {name!r}" if name is not None else "at its first frame"
-                what, position = (error.msg, error.pos) if isinstance(error, json.JSONDecodeError) else ("it breaks off", len(text))
+                what, position = "it breaks off", len(text)
+                if isinstance(error, json.JSONDecodeError):
+                    what, position = error.msg, error.pos
                 raise FaceswapError(f"{path} is no valid JSON {where}: {what} (character "
                                     f"{before + position}). Export it anew.") from None
             before += place

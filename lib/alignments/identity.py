@@ -145,7 +145,9 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, people: PeopleFilt
 
     # Who is kept
     if unknown := [person for person in people.people if person not in numbers.values()]:
-        known = f"{len(numbers)}, counted from 1" if numbers else "nobody who could be told from others"
+        known = "nobody who could be told from others"
+        if numbers:
+            known = f"{len(numbers)}, counted from 1"
         raise FaceswapError(f"There is no person {unknown[0]} in {store.path}, but {known}. "
                             "extract without --person prints who there is.")
     kept = [not people or people.keeps(mean + recognizer.average, person, recognizer)

@@ -91,7 +91,9 @@ def _gap(gap: dict[str, Any]) -> str:
         until = "" if gap["frames"] == 1 else f" to {gap['last_name']}"
         return f"{gap['first_name']}{until} ({counted(gap['frames'], 'picture')})"
     until = "" if gap["frames"] == 1 else f" to {gap['last']}"
-    times = "" if gap["first_time"] is None or gap["last_time"] is None else f", {_clock(gap['first_time'])} to {_clock(gap['last_time'])}"
+    times = ""
+    if gap["first_time"] is not None and gap["last_time"] is not None:
+        times = f", {_clock(gap['first_time'])} to {_clock(gap['last_time'])}"
     return f"frame {gap['first']}{until} ({counted(gap['frames'], 'frame')}{times})"
 
 
@@ -100,4 +102,6 @@ def _clock(seconds: float) -> str:
     minutes, hundredths = divmod(round(seconds * 100), 6000)
     hours, minutes = divmod(minutes, 60)
     rest = f"{hundredths // 100:02d}.{hundredths % 100:02d}"
-    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}" if minutes else f"{hundredths / 100:.2f} s"
+    if hours:
+        return f"{hours}:{minutes:02d}:{rest}"
+    return f"{minutes}:{rest}" if minutes else f"{hundredths / 100:.2f} s"

@@ -9,7 +9,8 @@ from pathlib import Path
 REASONS = {"size": "smaller than --min-face", "landmarks": "landmarks that are no face's",
            "person": "of somebody else", "removed": "removed by hand"}
 REMEDIES = {  # how each comes back
-    "size": "Move the alignments file away and search anew with a smaller --min-face for smaller ones",
+    "size": "Move the alignments file away and search anew with a smaller --min-face to find "
+            "smaller ones",
     "landmarks": "Look at them with alignments draw; another --aligner may do better",
     "person": "extract without -f, -n and --person brings everybody back",
     "removed": "alignments remove --undo brings back what was removed"}
@@ -23,6 +24,8 @@ def count_by_reason(counts: Mapping[str, int]) -> str:
 def all_left_out(source: Path, counts: Mapping[str, int]) -> str:
     """What to say where faces were found in `source`, and all are left out; `counts` by reason."""
     total = sum(counts.values())
-    subject = f"The only face of {source} is" if total == 1 else f"All {total} faces of {source} are"
+    subject = f"The only face of {source} is"
+    if total > 1:
+        subject = f"All {total} faces of {source} are"
     remedies = " ".join(f"{REMEDIES[reason]}." for reason in counts if reason in REMEDIES)
     return f"{subject} left out: {count_by_reason(counts)}. {remedies}"

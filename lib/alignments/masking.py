@@ -48,7 +48,7 @@ class MaskedFace(Face):
 
 @dataclass(frozen=True)
 class StoredMask(Masker):
-    """The mask called `name` that a store has of each face; its faces are `MaskedFace`s that have one."""
+    """The mask called `name` that a store has of each face, a `MaskedFace`."""
 
     name: str
 

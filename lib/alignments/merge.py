@@ -58,7 +58,8 @@ def _check(first_path: Path, first: StoreState, path: Path, state: StoreState) -
     if state.source is None:
         raise FaceswapError(f"{path} was never begun: it belongs to no source. Leave it out, or "
                             "run extract on it first.")
-    if not first.source.is_same_video(state.source) or first.source.pictures != state.source.pictures:
+    is_same = first.source.is_same_video(state.source)
+    if not is_same or first.source.pictures != state.source.pictures:
         raise FaceswapError(f"The parts do not belong together: {first_path} is of "
                             f"{_source(first.source)}, {path} of {_source(state.source)}. Name "
                             "parts of one source.")
@@ -73,7 +74,9 @@ def _check(first_path: Path, first: StoreState, path: Path, state: StoreState) -
 
 
 def _source(source: SourceIdentity) -> str:
-    return f"a video of {source.video.bytes} bytes" if source.video else f"a folder of {source.pictures} pictures"
+    if source.video:
+        return f"a video of {source.video.bytes} bytes"
+    return f"a folder of {source.pictures} pictures"
 
 
 def _shown(value: Any) -> str:
@@ -91,7 +94,7 @@ def _check_names(first_path: Path, names: dict[int, str], path: Path,
 
 
 def _complete(states: Sequence[StoreState]) -> tuple[list[int], list[str]]:
-    """For which every-n-th frames nothing is left to be searched, and the shards that are missing."""
+    """Every how-many-th frames were all searched, and the shards that are missing."""
     complete: set[int] = set()
     shards: dict[tuple[int, int], set[int]] = {}
     for state in states:

@@ -19,7 +19,7 @@ FaceKey = tuple[int, int]  # frame and number
 class Removed:
     """What `remove_deleted` did, in faces."""
 
-    there: int  # whose picture is in the folder
+    present: int  # whose picture is in the folder
     removed: int  # left out now that were not before
     returned: int  # left out before, whose picture is there again
     altogether: int  # left out by hand, this folder or another
@@ -116,7 +116,8 @@ def _written(store: AlignmentStore, folder: Path, kept: set[FaceKey]) -> set[Fac
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.suffix.lower() == ".png" and not path.name.startswith(".")]
+    return [path for path in folder.rglob("*")
+            if path.suffix.lower() == ".png" and not path.name.startswith(".")]
 
 
 def _is_shown(stored: StoredFace, landmarks: list[np.ndarray]) -> bool:
@@ -124,7 +125,7 @@ def _is_shown(stored: StoredFace, landmarks: list[np.ndarray]) -> bool:
 
 
 def _landmarks_by_frame(files: list[Path], store: AlignmentStore) -> dict[int, list[np.ndarray]]:
-    """The landmarks (68, 2) of the faces in `files`, by frame: faces of another source have others."""
+    """The landmarks (68, 2) of the faces in `files`, by frame; those of another source differ."""
     places = {name: index for index, name in store.names().items() if name}
     by_frame: dict[int, list[np.ndarray]] = {}
     for path in progress(files, "read faces", len(files), unit="face"):

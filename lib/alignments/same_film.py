@@ -1,6 +1,4 @@
-"""Whether a video that was encoded anew still shows what was searched, frame by frame, by the looks
-that a store keeps.
-"""
+"""Whether a video that was encoded anew shows what was searched, by the looks in the store."""
 
 from __future__ import annotations
 
@@ -12,19 +10,15 @@ from lib.media.base import FrameSource
 from lib.sampling import evenly
 
 COMPARED = 24  # frames
-# 8-bit levels by which the looks of another picture differ; correlation of what is drawn,
-# whatever its colours
-OTHER, ALIKE = 8.0, 0.9
+# 8-bit levels by which the looks of another picture differ, and correlation of its drawing
+DIFFERENT, ALIKE = 8.0, 0.9
 STILL = 1.0  # levels: frames whose looks differ by less show the same
-# Of the difference to a frame's own look: a frame of another number that is nearer than this is
-# the one that is shown
+# A look is that of another frame if it is nearer to it than this share of the distance to its own
 MOVED = 0.5
 
 
 def changed_frames(source: FrameSource, store: AlignmentStore) -> tuple[list[int], int]:
-    """Those frames of some that are compared that show another picture, or that of another frame,
-    and how many were compared.
-    """
+    """Frames that show another picture, or that of another frame; and how many were compared."""
     looks = dict(store.looks())
     indices = np.array(sorted(looks))
     if not len(indices):
@@ -34,11 +28,12 @@ def changed_frames(source: FrameSource, store: AlignmentStore) -> tuple[list[int
     for frame in source.at(evenly(indices.tolist(), COMPARED)):
         compared += 1
         now, own = look(frame.image), looks[frame.index]
-        apart = np.abs(known - now.astype(np.int16)).mean((1, 2, 3))
-        difference = float(apart[np.searchsorted(indices, frame.index)])
-        is_other = difference > OTHER and float(drawing(now) @ drawing(own)) < ALIKE
-        is_moved = difference > STILL and apart.min() < MOVED * difference and abs(
-            int(indices[apart.argmin()]) - frame.index) > 1
-        if is_other or is_moved:
+        differences = np.abs(known - now.astype(np.int16)).mean((1, 2, 3))
+        difference = float(differences[np.searchsorted(indices, frame.index)])
+        is_different = difference > DIFFERENT and float(drawing(now) @ drawing(own)) < ALIKE
+        nearest = int(indices[differences.argmin()])
+        is_moved = (difference > STILL and differences.min() < MOVED * difference
+                    and abs(nearest - frame.index) > 1)
+        if is_different or is_moved:
             changed.append(frame.index)
     return changed, compared

@@ -20,10 +20,10 @@ ROWS = 6  # where people were not told apart
 
 
 def write_sheet(path: Path, folder: FaceFolder, source: Path, store: AlignmentStore) -> None:
-    """Writes a PNG with a row of faces of each person, the most frequent first; of all faces where
-    nobody was told apart.
+    """Writes a PNG with a row of faces of each person, the most frequent first.
 
-    The faces are those in `folder`; what is not there any more is left out.
+    Where nobody was told apart it shows some of all faces. They are those in `folder`; what is not
+    there any more is left out.
     """
     names = store.names()
     rows = []
@@ -31,14 +31,14 @@ def write_sheet(path: Path, folder: FaceFolder, source: Path, store: AlignmentSt
     shown = [person for person in people if person is not None][:PEOPLE] + [None] * (None in people)
     for person, faces in ((person, people[person]) for person in shown):
         count = COLUMNS * (ROWS if len(people) == 1 else 1)
-        found = [folder.find(Origin(os.path.abspath(source), frame, number, names[frame]))
-                 for frame, number in evenly(faces, count)]
-        tiles = [resized(read_face(file).image, TILE) for file in found if file]
-        who = "faces of nobody in particular" if person is None else f"person {person}"
+        files = [folder.find(Origin(os.path.abspath(source), index, number, names[index]))
+                 for index, number in evenly(faces, count)]
+        tiles = [resized(read_face(file).image, TILE) for file in files if file]
+        who = "not recognized" if person is None else f"person {person}"
         rows.append(text_line(f"{who}: {counted(len(faces), 'face')}", WIDTH))
         if tiles:
             rows.append(contact_sheet.grid(tiles, COLUMNS, contact_sheet.DARK))
-    if others := [faces for person, faces in people.items() if person not in shown]:
-        more = "1 more person" if len(others) == 1 else f"{len(others)} more people"
-        rows.append(text_line(f"and {more} with {counted(sum(map(len, others)), 'face')}", WIDTH))
+    if rest := [faces for person, faces in people.items() if person not in shown]:
+        more = "1 more person" if len(rest) == 1 else f"{len(rest)} more people"
+        rows.append(text_line(f"and {more} with {counted(sum(map(len, rest)), 'face')}", WIDTH))
     picture_file.write(path, contact_sheet.stack(rows))

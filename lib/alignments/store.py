@@ -268,8 +268,9 @@ class AlignmentStore(Queries):
         stay.
         """
         self.commit()
-        here = "(SELECT frame FROM main.frames)"
-        shared = "SELECT frame, number, box, landmarks FROM {}.faces WHERE filled = 0 AND frame IN (SELECT frame FROM {}.frames)"
+        known = "(SELECT frame FROM main.frames)"
+        shared = ("SELECT frame, number, box, landmarks FROM {}.faces "
+                  "WHERE filled = 0 AND frame IN (SELECT frame FROM {}.frames)")
         ours, theirs = shared.format("main", "part"), shared.format("part", "main")
         self._rows("ATTACH ? AS part", (f"{part.path.as_uri()}?mode=ro",))
         try:
@@ -279,7 +280,7 @@ class AlignmentStore(Queries):
             with self._transaction() as database:
                 database.execute("INSERT INTO faces SELECT frame, number, box, score, landmarks, "
                                  "NULL, NULL, filled, NULL, embedding, dropped, recognizer FROM "
-                                 f"part.faces WHERE frame NOT IN {here}")
+                                 f"part.faces WHERE frame NOT IN {known}")
                 database.execute("INSERT INTO masks SELECT * FROM part.masks WHERE frame NOT IN "
                                  f"{here}")
                 for folder in part.folders():

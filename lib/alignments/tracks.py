@@ -163,7 +163,7 @@ def split(track: Track, strangers: set[tuple[int, int]]) -> list[Track]:
 
 
 def gaps(track: Track) -> list[tuple[int, int]]:
-    """(last frame before, first frame after) of each stretch in which the track's face was missed."""
+    """(last frame before, first frame after) of each stretch in which the face was missed."""
     frames = track.frames
     return [(before, after) for before, after in zip(frames, frames[1:]) if after - before > 1]
 

@@ -306,7 +306,9 @@ def merge(settings: AlignmentsSettings) -> Merged:
                                 "with -p.")
         if any(same_path(part, earlier) for earlier in parts[:number]):
             raise UsageError(f"-p names {part} twice. Name each part once.")
-    source = open_source(Path(os.path.abspath(settings.input)), exact=False) if settings.input else None
+    source = None
+    if settings.input:
+        source = open_source(Path(os.path.abspath(settings.input)), exact=False)
     if source:
         _check_same(source, parts[0])
     with new_store(settings.output) as store:

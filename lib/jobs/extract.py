@@ -35,7 +35,7 @@ FEW_PICTURES = 4000  # people in them are told apart without being asked for
 
 @dataclass(kw_only=True)
 class ExtractSettings(FaceSizeOptions, AlignmentsOptions, FindingOptions, PeopleOptions):
-    """Find the faces in a video, a picture or a folder of pictures, and write them as aligned pictures.
+    """Find the faces in a video, a picture or a folder of pictures, and cut them out aligned.
 
     All that is found is kept in an alignments file, INPUT.alignments.db. An interrupted run resumes
     when the same command is run again. Faces that you delete from the output folder stay deleted.
@@ -171,10 +171,12 @@ def _people(settings: ExtractSettings, recognizer: Recognizer | None) -> PeopleF
 def _nothing_found(source: FrameSource, summary: Summary) -> str:
     if not summary.frames:
         return (f"Not one frame of {source.path} could be read. "
-                f"{'Play it to see whether it is whole' if source.rate else 'Open its pictures to see whether they are whole'}.")
+                f"{'Play it' if source.rate else 'Open some'} to see what is wrong.")
     if summary.dropped:
         return all_left_out(source.path, summary.dropped)
-    advice = "--detector yunet, which also finds turned and covered faces" if summary.detector == "hog" else "another --detector"
+    advice = "another --detector"
+    if summary.detector == "hog":
+        advice = "--detector yunet, which also finds turned and covered faces"
     return (f"No faces found in {source.path} ({summary.frames} frames). Look whether it shows "
             f"faces; then try {advice}, a lower --detector.min-score (choose the detector with "
             "-D, such as -D yunet) or a smaller --min-face.")

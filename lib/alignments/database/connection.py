@@ -30,9 +30,10 @@ WRONG_VALUE = (TypeError, ValueError, zlib.error)
 
 
 class Database:
-    """A connection to an alignments file; a context manager, which commits and closes however the block is left.
+    """A connection to an alignments file; a context manager, which commits and closes at its end.
 
-    One process writes at a time; others may read meanwhile. Every method raises FaceswapError if the file is damaged.
+    One process writes at a time; others may read meanwhile. Every method raises FaceswapError if
+    the file is damaged.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: Lock | None):
@@ -60,7 +61,8 @@ class Database:
                 raise FaceswapError(f"The disk of {path} has no file locks, as some network shares "
                                     "do not, and an alignments file needs them while it is "
                                     "written. Name a file on another disk with -p.")
-            uri = f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}{'&nolock=1' if without_locks else ''}"
+            mode = "ro" if read_only else "rwc"
+            uri = f"{path.as_uri()}?mode={mode}{'&nolock=1' if without_locks else ''}"
             # a reader may be asked from any thread
             database = cls(path, schema.connect(uri, check_same_thread=not read_only), lock)
             database._check_format()
@@ -172,7 +174,8 @@ class Database:
             self._renew(version)
 
     def _check_content(self, version: int) -> None:
-        self._watch.deadline = time.monotonic() + schema.SECONDS + self.path.stat().st_size / schema.SPEED
+        seconds = schema.SECONDS + self.path.stat().st_size / schema.SPEED
+        self._watch.deadline = time.monotonic() + seconds
         try:
             schema.check_schema(self._connection, version)
             (verdict,), *_ = self._rows("PRAGMA quick_check(1)")

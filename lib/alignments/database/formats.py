@@ -25,14 +25,16 @@ APPLICATION = 0x46535750
 FORMAT = 4
 SCHEMA = """
 CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE frames(frame INTEGER PRIMARY KEY, name TEXT NOT NULL, time REAL, look BLOB, stamp TEXT, content TEXT);
-CREATE TABLE faces(frame INTEGER NOT NULL, number INTEGER NOT NULL, box BLOB NOT NULL, score REAL NOT NULL, landmarks BLOB NOT NULL,
-    smooth BLOB, track INTEGER, filled INTEGER NOT NULL DEFAULT 0, person INTEGER, embedding BLOB, dropped TEXT,
+CREATE TABLE frames(frame INTEGER PRIMARY KEY, name TEXT NOT NULL, time REAL, look BLOB,
+    stamp TEXT, content TEXT);
+CREATE TABLE faces(frame INTEGER NOT NULL, number INTEGER NOT NULL, box BLOB NOT NULL,
+    score REAL NOT NULL, landmarks BLOB NOT NULL, smooth BLOB, track INTEGER,
+    filled INTEGER NOT NULL DEFAULT 0, person INTEGER, embedding BLOB, dropped TEXT,
     recognizer TEXT, PRIMARY KEY(frame, number)) WITHOUT ROWID;
-CREATE TABLE masks(frame INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, pixels BLOB NOT NULL,
-    PRIMARY KEY(frame, number, name));
-CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(folder, frame, number))
-    WITHOUT ROWID;
+CREATE TABLE masks(frame INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL,
+    size INTEGER NOT NULL, pixels BLOB NOT NULL, PRIMARY KEY(frame, number, name));
+CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, number INTEGER NOT NULL,
+    PRIMARY KEY(folder, frame, number)) WITHOUT ROWID;
 """
 FROM_FORMAT_1 = """
 ALTER TABLE frames ADD COLUMN look BLOB;
@@ -42,13 +44,14 @@ ALTER TABLE faces ADD COLUMN filled INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE faces ADD COLUMN person INTEGER;
 ALTER TABLE faces ADD COLUMN embedding BLOB;
 ALTER TABLE faces ADD COLUMN dropped TEXT;
-INSERT OR IGNORE INTO settings SELECT 'maskers', '{"hull": {"dilation": 0.0, "feather": 0.0}}' WHERE EXISTS (SELECT 1 FROM masks);
+INSERT OR IGNORE INTO settings SELECT 'maskers', '{"hull": {"dilation": 0.0, "feather": 0.0}}'
+    WHERE EXISTS (SELECT 1 FROM masks);
 UPDATE settings SET key = 'min_face' WHERE key = 'min_size'
 """
 FROM_FORMAT_2 = """
 ALTER TABLE written RENAME TO written_frames;
-CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(folder, frame, number))
-    WITHOUT ROWID;
+CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, number INTEGER NOT NULL,
+    PRIMARY KEY(folder, frame, number)) WITHOUT ROWID;
 INSERT INTO written SELECT folder, frame, faces.number FROM written_frames JOIN faces USING (frame)
     WHERE COALESCE(dropped, 'removed') = 'removed';
 DROP TABLE written_frames
@@ -57,8 +60,9 @@ FROM_FORMAT_3 = """
 ALTER TABLE frames ADD COLUMN stamp TEXT;
 ALTER TABLE frames ADD COLUMN content TEXT;
 ALTER TABLE faces ADD COLUMN recognizer TEXT;
-UPDATE faces SET embedding = NULL WHERE embedding IS NOT NULL AND (length(embedding) <> 512 OR
-    COALESCE((SELECT value FROM settings WHERE key = 'recognizer'), '"dlib_resnet"') <> '"dlib_resnet"');
+UPDATE faces SET embedding = NULL WHERE embedding IS NOT NULL AND (length(embedding) <> 512
+    OR COALESCE((SELECT value FROM settings WHERE key = 'recognizer'), '"dlib_resnet"')
+    <> '"dlib_resnet"');
 UPDATE faces SET recognizer = 'dlib_resnet' WHERE embedding IS NOT NULL
 """
 # By the format that they start from

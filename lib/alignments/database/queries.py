@@ -24,7 +24,7 @@ NO_FACES = "('size', 'landmarks')"
 
 
 class Queries(Database):
-    """Reads the store. Frames are indices from 0, in order; a face is told by its frame and number."""
+    """Reads the store. Frames are indices from 0, in order; a face goes by its frame and number."""
 
     def _flush(self, index: int | None = None) -> None:
         """Called before a query, which is to find what was added: anywhere, or of frame `index`
@@ -99,10 +99,13 @@ class Queries(Database):
                           "BY number", (index,))
         masks: dict[int, dict[str, np.ndarray]] = {}
         with self._reading(index):
-            for number, name, *mask in self._rows("SELECT number, name, size, pixels FROM masks WHERE frame = ?",
-                                                  (index,)) if rows else ():
+            for number, name, *mask in self._masks(index) if rows else ():
                 masks.setdefault(number, {})[name] = mask_of(*mask)
             return [stored_face(index, row, masks.get(row[0], {})) for row in rows]
+
+    def _masks(self, index: int) -> list[tuple]:
+        query = "SELECT number, name, size, pixels FROM masks WHERE frame = ?"
+        return self._rows(query, (index,))
 
     def all_faces(self, dropped: bool = False) -> Iterator[tuple[int, StoredFace]]:
         """Frame and face of all faces, without their masks; with `dropped` as `faces` has them."""

@@ -49,7 +49,8 @@ TABLES: dict[str, tuple[tuple[str, str, str, int], ...]] = {
     "written": (("folder", "TEXT", TEXT, 1), ("frame", "INTEGER", FRAME, 1),
                 ("number", "INTEGER", NUMBER, 3))}
 # None of these stands in the description of a table of ours.
-FOREIGN = re.compile(r"\b(check|generated|always|as|virtual|using|references|foreign|collate|strict|trigger|view|select)\b"
+FOREIGN = re.compile(r"\b(check|generated|always|as|virtual|using|references|foreign|collate|strict"
+                     r"|trigger|view|select)\b"
                      r"|default\s*\(", re.I)
 
 
@@ -58,9 +59,7 @@ class Unfit(ValueError):
 
 
 class Watch:
-    """Lets Ctrl-C, and a limit of time where there is one, end what SQLite does: the query fails with
-    SQLITE_INTERRUPT.
-    """
+    """Lets Ctrl-C, and a limit of time, end a query, which then fails with SQLITE_INTERRUPT."""
 
     def __init__(self, database: sqlite3.Connection):
         self.deadline: float | None = None
@@ -74,7 +73,7 @@ class Watch:
 
 
 def connect(uri: str, **options: Any) -> sqlite3.Connection:
-    """A connection that trusts nothing in the file's schema, and takes no value beyond MOST_BYTES."""
+    """A connection that trusts nothing in the schema, and takes no value beyond MOST_BYTES."""
     database = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, **options)
     try:
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
@@ -157,12 +156,14 @@ def _wholes(value: Any) -> bool:
 
 
 def _plugin(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("name"), str) and isinstance(value.get("options"), dict)
+    return (isinstance(value, dict) and isinstance(value.get("name"), str)
+            and isinstance(value.get("options"), dict))
 
 
 def _source(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("path"), str) or "\0" in value["path"] \
-            or not {"video", "pictures"} <= value.keys():
+    if not isinstance(value, dict) or not {"video", "pictures"} <= value.keys():
+        return False
+    if not isinstance(value.get("path"), str) or "\0" in value["path"]:
         return False
     video, pictures = value["video"], value["pictures"]
     return (pictures is None or _whole(pictures)) and (

@@ -26,7 +26,7 @@ class PluginRecord:
 
 @dataclass(frozen=True)
 class VideoIdentity:
-    """What tells one video from another, wherever it lies. None for frames that are made, not read."""
+    """What tells one video from another. None for frames that are made, not read."""
 
     bytes: int | None
     size: tuple[int, int]  # (width, height)

@@ -208,7 +208,9 @@ def _begin_choice(store: AlignmentStore, people: PeopleFilter | None,
         people = state.people_filter
     folder = store.folder_key(sink.path) if sink else None
     if sink:
-        in_folder = state.people_filter if state.folder_filters is None else state.folder_filters.get(folder, everybody)
+        in_folder = state.people_filter
+        if state.folder_filters is not None:
+            in_folder = state.folder_filters.get(folder, everybody)
         if in_folder != people and not sink.is_empty() and store.written(sink.path):
             raise FaceswapError(f"{sink.path} holds the faces of another choice of people. Name "
                                 "another folder with -o, or empty that one.")

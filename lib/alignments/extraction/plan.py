@@ -26,14 +26,16 @@ class Plan:
     total: int | None  # frames, for the progress bar
 
     def needs(self, index: int, every: int) -> bool:
-        return index in self.needed or self.open_from is not None and index >= self.open_from and index % every == 0
+        if self.open_from is not None and index >= self.open_from:
+            return index in self.needed or index % every == 0
+        return index in self.needed
 
 
 def make_plan(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup,
               sink: FaceFolder | None) -> Plan:
     """The plan of a run that writes its faces into `sink`."""
     done, every = store.done(), setup.every
-    complete = any(every % other == 0 for other in store.state.complete)
+    complete = any(every % searched == 0 for searched in store.state.complete)
     first, end, to_the_end = _bounds(source, setup, done, complete)
 
     # What was written, masked
