@@ -282,13 +282,13 @@ class AlignmentStore(Queries):
                                  "NULL, NULL, filled, NULL, embedding, dropped, recognizer FROM "
                                  f"part.faces WHERE frame NOT IN {known}")
                 database.execute("INSERT INTO masks SELECT * FROM part.masks WHERE frame NOT IN "
-                                 f"{here}")
+                                 f"{known}")
                 for folder in part.folders():
                     database.execute("INSERT OR IGNORE INTO written SELECT ?, frame, number FROM "
                                      "part.written WHERE folder = ?",
                                      (self.folder_key(folder), part.folder_key(folder)))
                 database.execute("INSERT INTO frames SELECT * FROM part.frames WHERE frame NOT IN "
-                                 f"{here}")
+                                 f"{known}")
         finally:
             self._rows("DETACH part")
         return [index for index, in differing]
