@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from fractions import Fraction
 from functools import cached_property
@@ -11,17 +10,15 @@ from pathlib import Path
 import av
 
 from lib.errors import FaceswapError
-from lib.files.names import printable
-from lib.media.encoding.stream_copy import ATTACHES, flags_of
+from lib.media.encoding.stream_copy import ATTACHES, flags_of, log_lost_attachments, log_lost_subtitles
 from lib.media.opening import open_container
-from lib.media.timecode import HELD, later
+from lib.media.timecode import carry_timecode
 from lib.media.video.container import pick_stream
 from lib.media.video.uniform import DEINTERLACE, fitted
 from lib.media.video.video_source import VideoSource
 from lib.videotools import encoders, ffmpeg, info
 from lib.videotools.times import frame_length, ticks_of
 
-logger = logging.getLogger(__name__)
 PROBED_FRAMES = 6  # for interlacing: the first frame may be whole and the next ones interlaced
 PROBED_PIECES = 20  # of a joined file, for their size
 SOUND_SPARE = Fraction(1, 10)  # seconds of sound past the last frame that one packet may take
@@ -70,7 +67,7 @@ class Video:
         self._subtitle_flags = [stream.disposition for stream in streams.subtitles]
         # Where no track has a flag, ffmpeg's own rule sets them
         self._has_flags = any([*self._subtitle_flags, *(flags for _, flags in self.flagged)])
-        self._attachments = [stream.name or "an attached file" for stream in streams.attachments]
+        self._attachments = [stream.name for stream in streams.attachments]
 
     @cached_property
     def ticks(self) -> list[int]:
@@ -139,24 +136,21 @@ class Video:
     def copy_data(self, number: int, container: str) -> list[str]:
         """Arguments for subtitles, attached files, chapters and metadata of input `number`."""
         arguments, kept = ["-map_metadata", str(number), "-map_chapters", str(number)], 0
-        if self._attachments and container != ATTACHES:
-            logger.warning("%s: %s cannot be held by %s and %s left out; .mkv holds all",
-                           self.path.name, ", ".join(map(printable, self._attachments)), container,
-                           "are" if len(self._attachments) > 1 else "is")
+        if container != ATTACHES:
+            log_lost_attachments(self.path.name, self._attachments, container)
         arguments += self.timecode(container)
         for index, codec in enumerate(self.subtitles):
             coder = encoders.subtitle_arguments(kept, codec, container)
             if coder is None:
-                logger.warning("%s: subtitles %d cannot be held by %s and are left out; .mkv "
-                               "holds all",
-                               self.path.name, index, container)
+                log_lost_subtitles(self.path.name, index, container)
                 continue
             flags = self._subtitle_flags[index]
             arguments += ["-map", f"{number}:s:{index}", *coder]
             arguments += [f"-disposition:s:{kept}", flags_of(flags)] * self._has_flags
             self.flagged.append(("subtitle", flags))
             kept += 1
-        if self._attachments and container == ATTACHES:  # last: ffmpeg mistakes a later track for one
+        if self._attachments and container == ATTACHES:
+            # Last: ffmpeg mistakes a later track for one
             arguments += ["-map", f"{self._attachments_input or number}:t", "-c:t", "copy"]
         return arguments
 
@@ -172,15 +166,9 @@ class Video:
 
     def timecode(self, container: str) -> list[str]:
         """Arguments that carry the time code over, `skipped_frames` frames later."""
-        code = self.source.words.get("timecode")
-        if code is None:
-            return []
-        moved = later(code, self.steady_rate, self.skipped_frames)
-        if moved is None or container not in HELD:
-            logger.warning("%s: its time code %s cannot be held by %s; .mov, .mp4 and .mkv hold it",
-                           self.path.name, printable(code), container)
-            return []
-        return ["-metadata:s:v:0", f"timecode={moved}"]
+        code = carry_timecode(self.source.words.get("timecode"), self.steady_rate,
+                              self.skipped_frames, container, self.path.name)
+        return ["-metadata:s:v:0", f"timecode={code}"] if code else []
 
 
 def map_sound(tracks: list[dict], number: int, container: str, copy: bool) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,16 +11,13 @@ from pathlib import Path
 import av
 
 from lib.errors import FaceswapError
-from lib.files.names import printable
 from lib.files.writing import create, part_beside, publish
 from lib.media.base import Mark
 from lib.media.encoding import segments
 from lib.media.encoding.codecs import VideoEncoding
 from lib.media.encoding.segments import Description
 from lib.media.encoding.stream_copy import EDIT_LISTS, StreamCopy
-from lib.media.timecode import HELD, later
-
-logger = logging.getLogger(__name__)
+from lib.media.timecode import carry_timecode
 
 
 @dataclass(frozen=True)
@@ -129,18 +125,13 @@ class Joiner:
         stream.metadata.update({key: value for key, value in video.words.items()
                                 if key in ("language", "title")})
         stream.disposition = video.disposition
-        if "timecode" not in video.words:
-            return
         rate, skipped = video.steady_rate or self.encoding.rate, 0
         if self.first:
             skipped = round((self.begins - Fraction(next(video.frames(0, 1)).time)) * rate)
-        timecode = later(video.words["timecode"], rate, skipped)
-        if timecode and self.encoding.container in HELD:
-            stream.metadata["timecode"] = timecode
-        else:
-            logger.warning("%s: its time code %s cannot be held by %s; .mov, .mp4 and .mkv hold it",
-                           video.path.name, printable(video.words["timecode"]),
-                           self.encoding.path.suffix)
+        code = carry_timecode(video.words.get("timecode"), rate, skipped, self.encoding.container,
+                              video.path.name)
+        if code:
+            stream.metadata["timecode"] = code
 
 
 def _shown_times(parts: Mapping[Path, Description]) -> list[int]:
