@@ -63,12 +63,12 @@ def _train_cyclegan(folder: Path, faceswap) -> None:
 
 def _write_generator(folder: Path, face_folders: dict[str, Path]) -> None:
     """The folder "nobody", a generator that needs no training: it draws sums of principal components."""
-    from lib.training.saved import checkpoint
+    from lib.training.saved import checkpoint, model_folder
     from tests.own_plugins.models.eigenfaces import Eigenfaces
 
     networks = Eigenfaces().networks()
     (folder / "nobody").mkdir()
-    checkpoint.write_options(folder / "nobody", {"format": 1, "model": "eigenfaces", "options": {"latent": 6},
+    model_folder.write_options(folder / "nobody", {"format": 1, "model": "eigenfaces", "options": {"latent": 6},
                                                  "faces": {"a": {"folders": [str(path) for path in face_folders.values()]}}})
     checkpoint.save(folder / "nobody", networks, {}, {}, checkpoint.State(7, 1.0))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from lib.errors import FaceswapError
 from lib.plugin import MODELS
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, model_folder
 from lib.training.saved.budget import build_networks
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def load_generator(folder: Path, save: str | None = None) -> Generator:
 
     Raises FaceswapError where the folder holds no such model, or a damaged one.
     """
-    options = checkpoint.read_options(folder)
+    options = model_folder.read_options(folder)
     from lib.nn import backend  # imports Keras, which takes seconds
 
     backend.set_up("float32")  # fewer bits would lose fine tones

@@ -107,7 +107,7 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
     from lib.nn import backend
     from lib.plugin import SCHEDULES
     from lib.training.plan import Plan
-    from lib.training.run import estimate, loop
+    from lib.training.run import assembly, estimate
     from lib.training.step.choice import make_step
 
     backend.set_up(device.default_precision())
@@ -116,17 +116,17 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
     plan = Plan(batch or model.batch, model.learning_rate, model.augmentation, seed=1,
                 schedule=SCHEDULES.create("level"), averaged=model.averaged,
                 on_device=backend.gpu_memory() is not None)
-    parts = loop.make_parts(model, held, plan)
+    parts = assembly.make_parts(model, held, plan)
     step = bare_step = make_step(parts)
     on_host = replace(plan, on_device=False)
     if plan.on_device:
-        bare_step = make_step(loop.make_parts(model, held, on_host))
-    with contextlib.closing(loop.make_feed(model, held, on_host)) as feed:
+        bare_step = make_step(assembly.make_parts(model, held, on_host))
+    with contextlib.closing(assembly.make_feed(model, held, on_host)) as feed:
         fixed = feed.take()
     repeated = cache(lambda count: keras.tree.map_structure(
         lambda array: ops.convert_to_tensor(np.repeat(array, count, 0)), fixed))
     rates, busy = [], []
-    with contextlib.closing(loop.make_feed(model, held, plan)) as feed:
+    with contextlib.closing(assembly.make_feed(model, held, plan)) as feed:
         trained, bare = (_step_rate(*each, model.learning_rate, plan.on_device)
                          for each in ((step, feed.take), (bare_step, repeated)))
         for _ in range(TURNS):
@@ -150,7 +150,7 @@ def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float,
     """Times a turn: iterations a second of `step` on what `take` gives, as many a call as the
     trainer would ask for.
     """
-    from lib.training.run import loop
+    from lib.training.run import assembly, loop
 
     number = 0
 
@@ -161,8 +161,8 @@ def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float,
 
     at_once = 1
     if on_device and loop.CALL_SECONDS * _per_second(lambda: call(1), step.wait,
-                                                     0.5) >= loop.MOST_AT_ONCE:
-        at_once = loop.MOST_AT_ONCE
+                                                     0.5) >= assembly.MOST_AT_ONCE:
+        at_once = assembly.MOST_AT_ONCE
     call(at_once)  # compiles it
     step.wait()
 

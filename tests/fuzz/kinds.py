@@ -612,7 +612,7 @@ class Models(Kind):
     def use(self, folder: Path) -> None:
         from lib.plugin import MODELS
         from lib.swapping.exemplars import bank
-        from lib.training.saved import checkpoint
+        from lib.training.saved import checkpoint, model_folder, weights
         from lib.training.saved.description import check_identities
         from lib.training.watch import preview, report
 
@@ -633,10 +633,10 @@ class Models(Kind):
 
         def learnt():
             if found:
-                checkpoint.load_networks(found[0], self.networks, averaged=checkpoint.has_averages(found[0]))
+                weights.load_networks(found[0], self.networks, averaged=weights.has_averages(found[0]))
 
         def described():
-            options = checkpoint.read_options(model)
+            options = model_folder.read_options(model)
             MODELS.create(options["model"], **options["options"])
 
         refused = None
@@ -646,10 +646,10 @@ class Models(Kind):
             newest,
             lambda: checkpoint.best(model),
             learnt,
-            lambda: checkpoint._load_variables(
+            lambda: weights.load_variables(
                 model / "saves" / "00000010" / "all.optimizer.h5", [Variable(3, 4), Variable()]
             ),
-            lambda: checkpoint.read_json(model / "identities.json", check_identities),
+            lambda: model_folder.read_json(model / "identities.json", check_identities),
             lambda: bank.read(model / "exemplars_b.h5"),
             lambda: preview.forget_after(model / "log.jsonl", 3),
             lambda: bank.sources_in(model / "exemplars_b.h5"),

@@ -19,7 +19,7 @@ SIZE, TILE, LINE = 64, 96, 24
 @pytest.fixture(scope="module")
 def model(face_folders, tmp_path_factory) -> Path:
     """A model folder."""
-    from lib.training.saved import checkpoint
+    from lib.training.saved import checkpoint, model_folder
     from tests.own_plugins.models.eigenfaces import Eigenfaces
 
     folder = tmp_path_factory.mktemp("eigenfaces") / "model"
@@ -29,7 +29,7 @@ def model(face_folders, tmp_path_factory) -> Path:
     eigenfaces.fit(networks["synthesis"], np.stack([cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for image in files]))
     folder.mkdir()
     taught = {"a": {"folders": [str(face_folders[identity]) for identity in "ab"]}}
-    checkpoint.write_options(folder, {"format": 1, "model": "eigenfaces", "options": {"latent": 6}, "faces": taught})
+    model_folder.write_options(folder, {"format": 1, "model": "eigenfaces", "options": {"latent": 6}, "faces": taught})
     checkpoint.save(folder, networks, {}, {}, checkpoint.State(7, 1.0))
     return folder
 

@@ -83,7 +83,7 @@ def test_until_plateau_takes_the_place_of_the_ten_minutes(swap, tiny_swap, clips
 def test_more_iterations_train_on_and_convert_again(swap):
     log = swap("-i", "5")
     assert log.count(": already done") == 2
-    assert "train: again, because iterations was 3, is 5." in log and "Going on from iteration 3" in log
+    assert "train: again, because iterations was 3, is 5." in log and "Resuming from iteration 3" in log
     assert "Swapped 16 faces in 16 of 16 frames" in log
 
 

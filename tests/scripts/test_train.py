@@ -100,7 +100,7 @@ def test_the_same_seed_makes_the_same_model(faceswap, own_plugins, line, whole, 
 def test_stopped_and_gone_on_with_it_is_the_same_model(faceswap, own_plugins, line, whole, tmp_path):
     for iterations in (13, 40):
         done = faceswap(*line, "-m", tmp_path / "model", "-i", iterations, **own_plugins)
-    assert "Going on from iteration 13" in done.stderr
+    assert "Resuming from iteration 13" in done.stderr
     one, other = learnt(whole), learnt(tmp_path / "model")
     assert one.keys() == other.keys()
     for name, values in one.items():
@@ -231,7 +231,7 @@ def test_where_numbers_leave_all_bounds_it_goes_back_to_the_last_save(faceswap, 
     brittle = [*line, "-m", tmp_path / "model", "--optimizer", "brittle", "--optimizer.at", 600, "--optimizer.below", 3e-4,
                "--learning-rate", 1e-3, "--save-minutes", 0.01]
     done = faceswap(*brittle, "-i", 620, **own_plugins)
-    returns = re.findall(r"is no number any more at iteration (\d+)\. Went back to the save of iteration (\d+); .* is ([\d.]+) of",
+    returns = re.findall(r"is no longer a number at iteration (\d+)\. Went back to the checkpoint of iteration (\d+); .* is ([\d.]+) of",
                          done.stderr)
     assert [share for _, _, share in returns] == ["0.5", "0.25"]
     assert all(0 < int(to) <= 600 <= int(at) for at, to, _ in returns)
@@ -242,19 +242,19 @@ def test_where_numbers_leave_all_bounds_it_goes_back_to_the_last_save(faceswap, 
     again = faceswap(*brittle, "-i", 630, "--learning-rate", 0.5, code=1, **own_plugins)
     assert "did not help 3 times" in again.stderr and "is untouched" in again.stderr and checkpoint.newest(tmp_path / "model")
     lost = faceswap(*line, "-m", tmp_path / "new", "--optimizer", "brittle", "--optimizer.at", 0, "-i", 9, code=1, **own_plugins)
-    assert "There is no save to go back to: run again with a lower --learning-rate" in lost.stderr
+    assert "There is no checkpoint to go back to: run again with a lower --learning-rate" in lost.stderr
 
 
 def test_another_optimizer_begins_anew_and_the_networks_go_on(faceswap, own_plugins, line, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "model")
     adam = faceswap(*line, "-m", tmp_path / "model", "-i", 41, **own_plugins)
-    assert "begins anew" not in adam.stderr
+    assert "starts anew" not in adam.stderr
     lion = faceswap(*line, "-m", tmp_path / "model", "-i", 42, "--optimizer", "lion", "--clip", "adaptive", "--accumulate", 2,
                     "--schedule", "step", "--schedule.every", 5, "--rate-dropout", 0.1, "--warm-up", 10, **own_plugins)
-    assert "The optimizer begins anew" in lion.stderr and "Going on from iteration 41" in lion.stderr
+    assert "The optimizer starts anew" in lion.stderr and "Resuming from iteration 41" in lion.stderr
     same = faceswap(*line, "-m", tmp_path / "model", "-i", 43, "--optimizer", "lion", "--clip", "adaptive", "--accumulate", 2,
                     "--rate-dropout", 0.1, **own_plugins)
-    assert "begins anew" not in same.stderr
+    assert "starts anew" not in same.stderr
 
 
 @pytest.mark.parametrize("given, words", [
@@ -278,10 +278,10 @@ def test_an_earlier_save_is_restored_and_gone_on_with(faceswap, own_plugins, lin
         faceswap(*line, "-m", model, "-i", iterations, "--keep", 2, "--snapshots", 8, **own_plugins)
     assert [int(path.name) for path in checkpoint.snapshots(model)] == [40, 32, 24, 16, 8]
     done = faceswap(*line, "-m", model, "-i", 26, "--restore", 24, **own_plugins)
-    assert "Back at the save of iteration 24" in done.stderr and "Going on from iteration 24" in done.stderr
+    assert "Back at the checkpoint of iteration 24" in done.stderr and "Resuming from iteration 24" in done.stderr
     assert checkpoint.newest(model)[1].iteration == 26 and [row["iteration"] for row in rows(model)][-1] == 26
     refused = faceswap(*line, "-m", model, "--restore", 23, code=1, **own_plugins)
-    assert "There is no save '23'" in refused.stderr and "16" in refused.stderr and checkpoint.newest(model)[1].iteration == 26
+    assert "There is no checkpoint '23'" in refused.stderr and "16" in refused.stderr and checkpoint.newest(model)[1].iteration == 26
 
 
 def test_weights_of_another_model_are_begun_with(faceswap, own_plugins, line, whole, tmp_path):
@@ -433,7 +433,7 @@ def test_a_description_that_is_damaged_has_a_copy(faceswap, own_plugins, line, w
         shutil.copytree(whole, folder)
         spoil(folder / "options.json")
         done = faceswap(*line, "-m", folder, "-i", 41, **own_plugins)
-        assert "its copy, stands in for it" in done.stderr and "Going on from iteration 40" in done.stderr
+        assert "its copy, stands in for it" in done.stderr and "Resuming from iteration 40" in done.stderr
         assert json.loads((folder / "options.json").read_text())["model"] == "tiny"
 
 

@@ -97,7 +97,7 @@ def test_the_way_and_the_save_can_be_chosen(translate, photos, of_pictures, tmp_
         translate(photos / "wide.png", tmp_path / f"{name}.png", of_pictures, *more)
         made[name] = picture_file.read(tmp_path / f"{name}.png").astype(int)
     assert (made["b"] == made["last"]).all() and (made["b"] != made["a"]).any() and (made["b"] != made["first"]).any()
-    assert "There is no save '7'" in translate(photos, tmp_path / "out", of_pictures, "--save", 7, code=1)
+    assert "There is no checkpoint '7'" in translate(photos, tmp_path / "out", of_pictures, "--save", 7, code=1)
 
 
 def test_what_is_made_is_marked(translate, photos, of_pictures, tmp_path):
@@ -199,11 +199,11 @@ def test_a_model_that_makes_pictures_out_of_nothing_is_pointed_to_generate(trans
     from dataclasses import asdict
 
     from lib.plugin import MODELS
-    from lib.training.saved import checkpoint
+    from lib.training.saved import model_folder
 
     model = MODELS.create("stylegan")
     (tmp_path / "model").mkdir()
-    checkpoint.write_options(tmp_path / "model", {"format": checkpoint.FORMAT, "model": "stylegan", "options": asdict(model)})
+    model_folder.write_options(tmp_path / "model", {"format": model_folder.FORMAT, "model": "stylegan", "options": asdict(model)})
     assert "faceswap.py generate" in translate(photos, tmp_path / "out", tmp_path / "model", code=1)
 
 

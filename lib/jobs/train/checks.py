@@ -11,10 +11,10 @@ from lib.jobs.train.settings import TrainSettings
 from lib.options import nearest
 from lib.plugin import MASKERS, MODELS
 from lib.system import device
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, model_folder
 
 OWN_FILES = {"events", "exemplars_a.h5", "exemplars_b.h5", "identities.json", "log.jsonl",
-             "loss.png", checkpoint.COPY, "preview.png", "rate.png", "report.html", "saves",
+             "loss.png", model_folder.COPY, "preview.png", "rate.png", "report.html", "saves",
              "snapshots", "timelapse"}  # of a model folder
 MOST_FACES = 4096  # of each person in a batch
 LONGEST_NUMBER = 19  # digits of --batch
@@ -99,7 +99,7 @@ def _check_folder(folder: Path, inputs: tuple[Path, ...]) -> None:
         return
     names = sorted(path.name for path in folder.iterdir())
     if "options.json" in names or checkpoint.saves(folder):
-        checkpoint.read_options(folder)  # raises where another program wrote it
+        model_folder.read_options(folder)  # raises where another program wrote it
         return
     strange = [name for name in names
                if not name.startswith((".", "faces_")) and name not in OWN_FILES]

@@ -15,7 +15,7 @@ from lib.options import nearest
 from lib.plugin import DEFAULT_RECOGNIZER, LOSSES, MODELS
 from lib.system import device
 from lib.training.model.contract import FaceModel
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, model_folder
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +36,10 @@ def describe(settings: TrainSettings) -> Description:
               "recognizer": settings.recognizer or None}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     if not checkpoint.saves(folder):
-        return {"format": checkpoint.FORMAT, "model": settings.model, "options": asdict(model),
+        return {"format": model_folder.FORMAT, "model": settings.model, "options": asdict(model),
                 "size": model.size, "coverage": model.coverage,
                 "whole_pictures": settings.whole_pictures} | defaults | chosen
-    stored = {"whole_pictures": False} | defaults | checkpoint.read_options(folder)
+    stored = {"whole_pictures": False} | defaults | model_folder.read_options(folder)
     _check_same(settings, stored, options)
     return stored | chosen
 
@@ -111,4 +111,4 @@ def write(folder: Path, description: Description, sources: Mapping[str, Sequence
     faces = {identity: {"folder": str(paths[0].resolve()),
                         "folders": [str(path.resolve()) for path in paths],
                         "count": counts[identity]} for identity, paths in sources.items()}
-    checkpoint.write_options(folder, description | {"faces": faces})
+    model_folder.write_options(folder, description | {"faces": faces})

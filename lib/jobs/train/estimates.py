@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lib.jobs.train.preparation import beginning, checked_folder, load_faces, prepare
 from lib.jobs.train.settings import TrainSettings
 from lib.system.progress import job
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, weights
 
 if TYPE_CHECKING:
     from lib.training.run.estimate import Cost
@@ -47,11 +47,11 @@ def summarize(settings: TrainSettings) -> Summary:
     """The networks of a model, their size and speed here. Trains and saves nothing."""
     with checked_folder(settings):
         prepared = prepare(settings)
-        from lib.training.run import estimate, loop
+        from lib.training.run import assembly, estimate
 
         model, plan = prepared.model, prepared.plan
         precision = prepared.description["precision"]
-        parts = loop.make_parts(model, {}, replace(plan, on_device=False))
+        parts = assembly.make_parts(model, {}, replace(plan, on_device=False))
         costs = {name: estimate.cost(network, model.size)
                  for name, network in parts.networks.items()}
         speed = estimate.images_per_second(model, parts, plan.batch)
@@ -70,14 +70,14 @@ def find_rate(settings: TrainSettings) -> RateSearch:
     with checked_folder(settings):
         prepared = prepare(settings)
         faces, plan = load_faces(prepared)
-        from lib.training.run import estimate, loop
+        from lib.training.run import assembly, estimate
         from lib.training.step.choice import make_step
         from lib.training.watch import preview
 
-        parts = loop.make_parts(prepared.model, faces, plan, beginning(prepared))
+        parts = assembly.make_parts(prepared.model, faces, plan, beginning(prepared))
         if newest := checkpoint.newest(settings.model_dir):
-            checkpoint.load_networks(newest[0], parts.networks, averaged=False)
-        with contextlib.closing(loop.make_feed(prepared.model, faces, plan)) as feed:
+            weights.load_networks(newest[0], parts.networks, averaged=False)
+        with contextlib.closing(assembly.make_feed(prepared.model, faces, plan)) as feed:
             points = estimate.find_rate(make_step(parts), feed)
         rate = estimate.good_rate(points)
         plot = settings.model_dir / "rate.png"

@@ -17,7 +17,7 @@ from lib.files.writing import write_json
 from lib.jobs.train.description import Description
 from lib.jobs.train.faces import InputSets, files_of
 from lib.plugin import Recognizer
-from lib.training.saved import checkpoint
+from lib.training.saved import model_folder
 from lib.training.saved.description import check_identities
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ Means = dict[str, list[float]]  # by identity, the mean embedding
 
 def read_means(folder: Path) -> Means:
     """identities.json of a model. Raises FaceswapError where it is missing or damaged."""
-    return checkpoint.read_json(folder / NAME, check_identities)
+    return model_folder.read_json(folder / NAME, check_identities)
 
 
 def update_means(folder: Path, description: Description, inputs: InputSets,
@@ -42,7 +42,7 @@ def update_means(folder: Path, description: Description, inputs: InputSets,
 
     Raises FaceswapError where A and B are the wrong way round.
     """
-    same_recognizer = checkpoint.recognizer_of(folder) == description["recognizer"]
+    same_recognizer = model_folder.recognizer_of(folder) == description["recognizer"]
     means = _known_means(folder / NAME) if same_recognizer else {}
     changed = [identity for identity, sets in inputs.items() if identity not in means
                or _is_changed(description.get("faces", {}).get(identity), sets)]
@@ -74,7 +74,7 @@ def _is_changed(before: Mapping | None, sets: Sequence) -> bool:
 def _known_means(path: Path) -> Means:
     """What identities.json holds; nothing where it is damaged, since it can be measured again."""
     try:
-        means = checkpoint.read_json(path, check_identities) if path.exists() else {}
+        means = model_folder.read_json(path, check_identities) if path.exists() else {}
         return {identity: np.array(mean, np.float32).tolist() for identity, mean in means.items()}
     except FaceswapError:
         logger.warning("%s is damaged: whom the model knows is measured again, from the faces "

@@ -22,7 +22,7 @@ from lib.system import device
 from lib.system.logs import counted
 from lib.training.model.contract import FaceModel
 from lib.training.plan import Plan
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, model_folder
 
 if TYPE_CHECKING:
     from lib.nn.backend import Devices
@@ -70,7 +70,7 @@ def checked_folder(settings: TrainSettings) -> Iterator[None]:
     if device.worker()[0]:  # of several machines, the first writes and keeps others out
         yield
         return
-    with checkpoint.alone(settings.model_dir):
+    with model_folder.alone(settings.model_dir):
         if settings.restore:
             state = checkpoint.restore(settings.model_dir, settings.restore)
             logger.info("Back at the checkpoint of iteration %d; later ones are set aside in %s.",

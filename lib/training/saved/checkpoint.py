@@ -1,17 +1,8 @@
-"""A model's folder: what it is, what it has learnt, what it looked like on the way.
+"""Checkpoints: what a model has learnt, saved while it trains.
 
-    options.json              model, its options, what it is trained on
-    saves/00012000/           a save: NETWORK.weights.h5, NETWORK.averaged.weights.h5, GROUP.optimizer.h5, state.json
-    snapshots/00025000/       saves that are kept for good, the same files
-    log.jsonl                 a line per report
-    preview.png, loss.png     made anew at each save; report.html shows them all
-    timelapse/00012000.jpg    what preview.png was
-    events/                   the log as TensorBoard reads it
-    identities.json           mean identity embeddings of the training faces
-    .lock, .beat              held while a training is at work; the second tells machines that share the folder
-
-A save is written beside, flushed to the disk and renamed, and those before it are kept: whenever the power fails, the last
-good save is there. `state.json` holds the SHA-256 of every file of its save.
+A checkpoint is a folder `saves/00012000` of the model's folder. It is written beside, flushed to
+the disk and renamed, and those before it are kept: whenever the power fails, the last good one is
+there. `state.json` holds the SHA-256 of every file. Those that are kept for good lie in `snapshots`.
 """
 
 from __future__ import annotations
@@ -25,40 +16,26 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import FaceswapError
-from lib.files import hdf5, reading
-from lib.files.writing import (
-    PART,
-    check_inner_folder,
-    copy_file,
-    create,
-    flush_file,
-    flush_folder,
-    make_inner_folder,
-    part_beside,
-    remove_inner_folder,
-    write_json,
-)
-from lib.plugin import DEFAULT_RECOGNIZER, MODELS
-from lib.system.lock import SILENT, Beat, Elsewhere, Lock, Locked
-from lib.training.saved.description import check_options, check_state
+from lib.files import reading, writing
+from lib.training.saved import weights
+from lib.training.saved.description import check_state
 
 if TYPE_CHECKING:
     import keras
 
 logger = logging.getLogger(__name__)
 
-COPY = "options.copy.json"  # of options.json
-FORMAT = 1
-KEPT = 3  # saves, unless a run wants more or fewer
+KEPT = 3  # checkpoints, unless a run wants more or fewer
 NUMBERED = re.compile(r"[0-9]{1,12}")
-BEGUN = re.compile(r"\.[0-9]{1,12}")  # a save that is being written, or that a kill left
-SAVED = re.compile(r"state\.json|.+\.h5")  # the files of a save
+UNFINISHED = re.compile(r"\.[0-9]{1,12}")  # one that is being written, or that a kill left
+FILES = re.compile(r"state\.json|.+\.h5")  # of a checkpoint
+DAMAGE = (OSError, ValueError, KeyError, TypeError, FaceswapError)
 
 
 @dataclass(frozen=True)
@@ -68,169 +45,102 @@ class State:
     iteration: int
     seconds: float  # spent training
     files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256
-    scores: dict[str, float] = field(default_factory=dict)  # how good it was, lower is better: "swap" of held-out faces, "loss"
-    cut: float = 1.0  # share of the learning rate that mishaps left
-    optimizer: str | None = None  # what the optimizers were made with; None before that was noted
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Makes a model folder and keeps other trainings out of it, on other machines too. Raises FaceswapError where one is at work, or
-    nothing can be written."""
-    made = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = Lock(folder / ".lock")
-    except Locked:
-        raise FaceswapError(f"Another training is at work in {folder}. Wait for it to end, or name another folder with -m.") from None
-    except OSError as error:
-        raise FaceswapError(f"Cannot write into {folder}: {error.strerror}. Choose a folder of your own with -m.") from error
-    try:
-        with Beat(folder / ".beat"):
-            yield
-    except Elsewhere as error:
-        raise FaceswapError(f"Another training is at work in {folder}, on the machine {error}. Wait for it to end, or name another folder "
-                            f"with -m. If it is gone, {SILENT:.0f} seconds after its end the folder is free.") from None
-    finally:
-        lock.release()
-        if made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # where a mistake ended it before anything was written
-
-
-def read_json(path: Path, check: Callable[[Any], None]) -> Any:
-    """The values in a file of a model folder. Raises FaceswapError where it cannot be read, or `check` raises ValueError."""
-    try:
-        values = reading.read_json(path, named=False, finite=False)
-        check(values)
-        return values
-    except (OSError, ValueError) as error:
-        raise FaceswapError(f"Cannot read {path}: {error}. The model folder is damaged or is none; restore it from a copy.") from error
-
-
-def write_options(folder: Path, options: dict[str, Any]) -> None:
-    """Writes `options.json` of a model folder, and a copy: without it the saves are nothing. Raises OSError."""
-    write_json(folder / "options.json", options)
-    write_json(folder / COPY, options)
-
-
-def recognizer_of(folder: Path) -> str:
-    """The name of the recognizer that made the embeddings in `identities.json`."""
-    try:
-        return read_options(folder).get("recognizer", DEFAULT_RECOGNIZER)
-    except FaceswapError:  # begun now
-        return DEFAULT_RECOGNIZER
-
-
-def read_options(folder: Path) -> dict[str, Any]:
-    """`options.json` of a model folder, or its copy. Raises FaceswapError where `folder` is none."""
-    if not folder.is_dir():
-        raise FaceswapError(f"There is no model folder {folder}. Train one first: faceswap.py train -A FACES_A -B FACES_B -m {folder}")
-    copy = folder / COPY
-    if not (folder / "options.json").exists() and not copy.exists():
-        raise FaceswapError(f"{folder} holds no model (no options.json). Name the folder that `train -m` wrote.")
-    try:
-        options = read_json(folder / "options.json", check_options)
-    except FaceswapError:
-        if not copy.exists():
-            raise
-        logger.warning("%s cannot be read; %s, its copy, stands in for it.", folder / "options.json", copy)
-        options = read_json(copy, check_options)
-    if options.get("format", 0) > FORMAT:
-        raise FaceswapError(f"{folder} was written by a newer version of faceswap. Update, then try again.")
-    if options["model"] in MODELS.names():
-        options["options"] = {**MODELS.load(options["model"]).earlier, **options["options"]}
-    return options
+    # Lower is better: "swap" of held-out faces, "loss"
+    scores: dict[str, float] = field(default_factory=dict)
+    cut: float = 1.0  # share of the learning rate that is left after training diverged
+    optimizer: str | None = None  # what the optimizers were made with; None in old checkpoints
 
 
 def saves(folder: Path) -> list[Path]:
-    """The saves of a model folder, newest first."""
+    """The checkpoints of a model folder, newest first."""
     return _numbered(folder / "saves")
 
 
 def snapshots(folder: Path) -> list[Path]:
-    """The saves that are kept for good, newest first."""
+    """The checkpoints that are kept for good, newest first."""
     return _numbered(folder / "snapshots")
 
 
 def _numbered(folder: Path) -> list[Path]:
-    check_inner_folder(folder)
-    found = [path for path in folder.glob("*") if NUMBERED.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
-    return sorted(found, key=lambda path: int(path.name), reverse=True)
+    writing.check_inner_folder(folder)
+    paths = [path for path in folder.glob("*")
+             if NUMBERED.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
+    return sorted(paths, key=lambda path: int(path.name), reverse=True)
 
 
-def save(folder: Path, networks: dict[str, keras.Model], averages: dict[str, keras.Model],
-         optimizers: dict[str, keras.optimizers.Optimizer], state: State, keep: int = KEPT) -> Path:
-    """Writes a save and takes away older ones but for the newest `keep` in all, and the best. There is none of this iteration yet.
+def save(folder: Path, networks: Mapping[str, keras.Model], averages: Mapping[str, keras.Model],
+         optimizers: Mapping[str, keras.optimizers.Optimizer], state: State,
+         keep: int = KEPT) -> Path:
+    """Writes a checkpoint and removes older ones but for the newest `keep` in all, and the best.
+    There is none of this iteration yet.
 
-    Raises OSError, leaving all earlier saves as they were.
+    Raises OSError, leaving all earlier ones as they were.
     """
-    iteration = state.iteration
     parent = folder / "saves"
-    make_inner_folder(parent)
+    writing.make_inner_folder(parent)
     for leftover in parent.glob(".*"):
-        if BEGUN.fullmatch(leftover.name):
-            remove_save(leftover)
-    beside = parent / f".{iteration:08d}"
+        if UNFINISHED.fullmatch(leftover.name):
+            remove(leftover)
+    beside, final = parent / f".{state.iteration:08d}", parent / f"{state.iteration:08d}"
     beside.mkdir()
     try:
         check_room(beside, networks, averages, optimizers)
-        for name, network in networks.items():
-            network.save_weights(beside / f"{name}.weights.h5")
-        for name, network in averages.items():
-            network.save_weights(beside / f"{name}.averaged.weights.h5")
-        for group, optimizer in optimizers.items():
-            _save_variables(beside / f"{group}.optimizer.h5", optimizer.variables)
+        weights.write(beside, networks, averages, optimizers)
         files = {path.name: _flushed_sum(path) for path in sorted(beside.iterdir())}
-        write_json(beside / "state.json", asdict(replace(state, files=files)))
-        flush_folder(beside)
-        final = parent / f"{iteration:08d}"
+        writing.write_json(beside / "state.json", asdict(replace(state, files=files)))
+        writing.flush_folder(beside)
         beside.rename(final)
-        flush_folder(parent)
+        writing.flush_folder(parent)
     except BaseException:
-        remove_save(beside)
+        remove(beside)
         raise
     finest = best(folder)
     for old in saves(folder)[keep:]:
         if old != finest:
-            remove_save(old)
+            remove(old)
     return final
 
 
-def remove_save(save: Path) -> None:
-    """Removes a save with the files that a save consists of; a link, and whatever else lies in it, stays."""
-    remove_inner_folder(save, lambda name: bool(SAVED.fullmatch(name) or PART.fullmatch(name)))
+def remove(path: Path) -> None:
+    """Removes a checkpoint with its own files; a link, and whatever else lies in it, stays."""
+    writing.remove_inner_folder(path, lambda name: bool(FILES.fullmatch(name)
+                                                        or writing.PART.fullmatch(name)))
 
 
-def keep_for_good(save: Path) -> Path:
-    """Makes a snapshot of a save, which takes room on the disk only once the save itself is gone, where the disk can do that.
+def keep_for_good(path: Path) -> Path:
+    """Makes a snapshot of a checkpoint, which takes room on the disk only once the checkpoint itself
+    is gone, where the disk can do that.
 
     Raises OSError, leaving nothing behind.
     """
-    final = save.parent.parent / "snapshots" / save.name
-    beside = final.with_name(f".{save.name}")
-    make_inner_folder(final.parent)
+    final = path.parent.parent / "snapshots" / path.name
+    writing.make_inner_folder(final.parent)
     if not final.exists():
-        _copy_save(save, beside, final)
+        _copy(path, final)
     return final
 
 
-def _copy_save(save: Path, beside: Path, final: Path) -> None:
-    """Copies a save to `final` by way of `beside`, with hard links where the disk has them. Raises OSError, leaving nothing behind."""
-    remove_save(beside)
+def _copy(path: Path, final: Path) -> None:
+    """Copies a checkpoint to `final`, with hard links where the disk has them. Raises OSError,
+    leaving nothing behind.
+    """
+    beside = final.with_name(f".{final.name}")
+    remove(beside)
     try:
         beside.mkdir()
-        for file in sorted(save.iterdir()):
-            if SAVED.fullmatch(file.name) and file.is_file() and not file.is_symlink():
-                copy_file(file, beside / file.name, link=True)
+        for file in sorted(path.iterdir()):
+            if FILES.fullmatch(file.name) and file.is_file() and not file.is_symlink():
+                writing.copy_file(file, beside / file.name, link=True)
         beside.rename(final)
     except BaseException:
-        remove_save(beside)
+        remove(beside)
         raise
 
 
 def best(folder: Path) -> Path | None:
-    """The save with the best score: of how held-out faces were swapped, where that was measured, else of the loss."""
+    """The checkpoint with the best score: of the swap of held-out faces, where that was measured,
+    else of the loss.
+    """
     scored: dict[str, list[tuple[float, Path]]] = {"swap": [], "loss": []}
     for path in saves(folder):
         with contextlib.suppress(OSError, ValueError, FaceswapError):
@@ -241,157 +151,123 @@ def best(folder: Path) -> Path | None:
 
 
 def restore(folder: Path, which: str) -> State:
-    """Makes an earlier save the newest: `which` is "best", "previous", or the iteration of a save or a snapshot.
+    """Makes an earlier checkpoint the newest: `which` as in `find`.
 
-    Those after it are set aside as `saves/00012000.undone`. Raises FaceswapError where there is none such, or it is damaged.
+    Those after it are set aside as `saves/00012000.undone`. Raises FaceswapError where there is
+    none such, or it is damaged.
     """
-    wanted, state = find(folder, which, "--restore")
-    final = folder / "saves" / wanted.name
+    path, state = find(folder, which, "--restore")
+    final = folder / "saves" / path.name
     if not final.exists():
-        make_inner_folder(final.parent)
-        _copy_save(wanted, final.with_name(f".{wanted.name}"), final)
+        writing.make_inner_folder(final.parent)
+        _copy(path, final)
     set_aside_newer(folder, state.iteration, "undone")
     return state
 
 
 def find(folder: Path, which: str, option: str) -> tuple[Path, State]:
-    """An earlier save: "best", "previous", or the iteration of a save or a snapshot. `option` asked for it.
+    """An earlier checkpoint: "best", "previous", or the iteration of a checkpoint or a snapshot.
+    `option` asked for it.
 
     Raises FaceswapError where there is none such, or it is damaged.
     """
-    there = saves(folder)
+    recent = saves(folder)
+    by_name = {path.name: path for path in (*snapshots(folder), *recent)}
     if which == "best":
-        wanted = best(folder)
+        path = best(folder)
     elif which == "previous":
-        wanted = there[1] if len(there) > 1 else None
+        path = recent[1] if len(recent) > 1 else None
     else:
-        wanted = next((path for path in (*there, *snapshots(folder)) if which.isdecimal() and int(path.name) == int(which)), None)
-    if wanted is None:
-        known = ", ".join(str(int(path.name)) for path in sorted({path.name: path for path in (*there, *snapshots(folder))}.values()))
-        raise FaceswapError(f"There is no save {which!r} in {folder}. There are: {known or 'none'}; \"previous\" and \"best\" where there "
-                            "are several. Nothing was changed.")
+        path = next((path for name, path in by_name.items()
+                     if which.isdecimal() and int(name) == int(which)), None)
+    if path is None:
+        iterations = ", ".join(str(int(name)) for name in sorted(by_name))
+        raise FaceswapError(f"There is no checkpoint {which!r} in {folder}. There are: "
+                            f"{iterations or 'none'}; \"previous\" and \"best\" where there are "
+                            "several. Nothing was changed.")
     try:
-        return wanted, _checked_state(wanted)
-    except (OSError, ValueError, KeyError, TypeError, FaceswapError) as error:
-        raise FaceswapError(f"The save {wanted} is damaged ({error}). Nothing was changed; choose another with {option}.") from error
+        return path, _checked_state(path)
+    except DAMAGE as error:
+        raise FaceswapError(f"The checkpoint {path} is damaged ({error}). Nothing was changed; "
+                            f"choose another with {option}.") from error
 
 
 def newest(folder: Path) -> tuple[Path, State] | None:
-    """The newest save that is whole, or None where there is none yet. A damaged one is passed over, with a warning.
+    """The newest checkpoint that is whole, or None where there is none yet. A damaged one is passed
+    over, with a warning.
 
-    Raises FaceswapError where every save is damaged.
+    Raises FaceswapError where every one is damaged.
     """
-    found = saves(folder)
-    for path in found:
+    paths = saves(folder)
+    for path in paths:
         try:
             return path, _checked_state(path)
         except PermissionError as error:
-            raise FaceswapError(f"Cannot read the save {path}: {error.strerror}. Nothing was changed.") from error
-        except (OSError, ValueError, KeyError, TypeError, FaceswapError) as error:
-            if _is_replaced(folder, found):
+            raise FaceswapError(f"Cannot read the checkpoint {path}: {error.strerror}. Nothing was "
+                                "changed.") from error
+        except DAMAGE as error:
+            if _is_replaced(folder, paths):
                 return newest(folder)
-            logger.warning("The save %s is damaged (%s); trying the one before it.", path, error)
-    if found:
-        raise FaceswapError(f"Every save in {folder / 'saves'} is damaged. Restore the folder from a copy, or train anew in another.")
+            logger.warning("The checkpoint %s is damaged (%s); trying the one before it.", path,
+                           error)
+    if paths:
+        raise FaceswapError(f"Every checkpoint in {folder / 'saves'} is damaged. Restore the folder "
+                            "from a copy, or train anew in another.")
     return None
 
 
-def load_newest(folder: Path, networks: dict[str, keras.Model], which: str | None = None) -> tuple[Path, State]:
-    """Reads the weights of the newest good save into `networks`, or those of the save called `which` (see `find`), averaged where they are.
+def load_newest(folder: Path, networks: Mapping[str, keras.Model],
+                which: str | None = None) -> tuple[Path, State]:
+    """Reads the newest good checkpoint into `networks`, or that called `which` (see `find`), with
+    averaged weights where there are.
 
-    A training that goes on may remove the save meanwhile, since it keeps only some: then the newer one is read. Raises FaceswapError
-    where there is none, or it is damaged.
+    A training that goes on may remove the checkpoint meanwhile, since it keeps only some: then the
+    newer one is read. Raises FaceswapError where there is none, or it is damaged.
     """
     while True:
-        there = saves(folder)
-        found = newest(folder) if which is None else find(folder, which, "--save")
-        if found is None:
-            raise FaceswapError(f"The model in {folder} was never saved. Train it first: faceswap.py train -m {folder} ...")
+        before = saves(folder)
+        chosen = newest(folder) if which is None else find(folder, which, "--checkpoint")
+        if chosen is None:
+            raise FaceswapError(f"The model in {folder} was never saved. Train it first: "
+                                f"faceswap.py train -m {folder} ...")
+        path = chosen[0]
         try:
-            load_networks(found[0], networks, averaged=has_averages(found[0]))
-            return found
+            weights.load_networks(path, networks, averaged=weights.has_averages(path))
+            return chosen
         except (FaceswapError, OSError):
-            if which is not None or not _is_replaced(folder, there):
+            if which is not None or not _is_replaced(folder, before):
                 raise
 
 
 def _is_replaced(folder: Path, before: Sequence[Path]) -> bool:
-    """Whether another save is the newest now."""
+    """Whether another checkpoint is the newest now."""
     return saves(folder)[:1] not in ([], before[:1])
 
 
 def set_aside_newer(folder: Path, iteration: int, why: str = "damaged") -> None:
-    """Renames the saves beyond `iteration`, which must not count among those kept, nor stand where new ones will."""
+    """Renames the checkpoints beyond `iteration`, which must not count among those kept, nor stand
+    where new ones will.
+    """
     for path in saves(folder):
         if int(path.name) > iteration:
-            names = (path.with_name(f"{path.name}.{why}{number or ''}") for number in itertools.count())
+            names = (path.with_name(f"{path.name}.{why}{number or ''}")
+                     for number in itertools.count())
             path.rename(next(aside for aside in names if not aside.exists()))
 
 
-def has_averages(save: Path) -> bool:
-    """Whether averaged weights are among what was saved."""
-    return any(save.glob("*.averaged.weights.h5"))
-
-
-def load_networks(save: Path, networks: dict[str, keras.Model], averaged: bool) -> None:
-    """Reads the weights of a save into `networks`, averaged ones of those that have them. Raises FaceswapError where they do not fit."""
-    for name, network in networks.items():
-        path = save / f"{name}.averaged.weights.h5"
-        if not averaged or not path.exists():
-            path = save / f"{name}.weights.h5"
-        _check_size(path, 4 * network.count_params())
-        try:
-            hdf5.check_numbers(path, named=False)
-            network.load_weights(path)
-        except (*hdf5.DAMAGE, MemoryError) as error:
-            raise FaceswapError(f"{path} does not hold the weights of this model ({(str(error) or 'damaged').splitlines()[0]}). "
-                                "Restore the model folder from a copy.") from error
-
-
-def load_optimizers(save: Path, optimizers: dict[str, keras.optimizers.Optimizer]) -> None:
-    """Reads the state of built optimizers. Raises FaceswapError where it does not fit."""
-    for group, optimizer in optimizers.items():
-        _load_variables(save / f"{group}.optimizer.h5", optimizer.variables)
-
-
-def _check_size(path: Path, expected: int) -> None:
-    """Refuses a file far larger than the network, before memory is taken for it."""
-    if not path.exists():
-        raise FaceswapError(f"{path} is missing. Restore the model folder from a copy.")
-    if path.stat().st_size > 2 * expected + (1 << 20):
-        raise FaceswapError(f"{path} is far larger than this model's weights. It belongs to another model.")
-
-
-def _save_variables(path: Path, variables) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        for number, variable in enumerate(variables):
-            file.create_dataset(f"{number:05d}", data=variable.numpy())
-
-
-def _load_variables(path: Path, variables) -> None:
-    try:
-        with hdf5.open_hdf5(path, named=False) as file:
-            names = sorted(file)
-            if len(names) != len(variables) or any(hdf5.dataset(file, name).shape != tuple(variable.shape)
-                                                   for name, variable in zip(names, variables)):
-                raise ValueError("other shapes")
-            for name, variable in zip(names, variables):
-                variable.assign(hdf5.numbers(file, name))
-    except hdf5.DAMAGE as error:
-        raise FaceswapError(f"{path} does not hold this model's optimizer ({(str(error) or 'damaged').splitlines()[0]}). Restore the model folder from a copy.") from error
-
-
-def check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) -> None:
-    """Raises OSError where a save would not fit: a disk that fills up under HDF5 takes the process down when the file is freed."""
-    variables = [variable for holder in (*networks.values(), *averages.values(), *optimizers.values()) for variable in holder.variables]
-    needed = sum(4 * math.prod(variable.shape) + 4096 for variable in variables)  # each has a header of its own
+def check_room(folder: Path, networks: Mapping, averages: Mapping, optimizers: Mapping) -> None:
+    """Raises OSError where a checkpoint would not fit: a disk that fills up under HDF5 takes the
+    process down when the file is freed.
+    """
+    holders = (*networks.values(), *averages.values(), *optimizers.values())
+    shapes = [variable.shape for holder in holders for variable in holder.variables]
+    needed = sum(4 * math.prod(shape) + 4096 for shape in shapes)  # each has a header of its own
     if shutil.disk_usage(folder).free < needed:
-        raise OSError(errno.ENOSPC, f"No space left on the disk, {needed / 1e6:.1f} MB are needed")
+        raise OSError(errno.ENOSPC,
+                      f"No space left on the disk, {needed / 1e6:.1f} MB are needed")
     if hasattr(os, "posix_fallocate"):  # which knows of quotas too
-        room = part_beside(folder / "room")
-        with create(room) as file:
+        room = writing.part_beside(folder / "room")
+        with writing.create(room) as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, needed)
             except OSError as error:
@@ -400,27 +276,27 @@ def check_room(folder: Path, networks: dict, averages: dict, optimizers: dict) -
         room.unlink()
 
 
-def _read_state(save: Path) -> dict[str, Any]:
-    """What `state.json` of a save says. Raises OSError, ValueError, or FaceswapError."""
-    state = reading.read_json(save / "state.json", named=False, finite=False)
+def _read_state(path: Path) -> dict[str, Any]:
+    """What `state.json` of a checkpoint says. Raises OSError, ValueError, or FaceswapError."""
+    state = reading.read_json(path / "state.json", named=False, finite=False)
     check_state(state)
     return state
 
 
-def _checked_state(save: Path) -> State:
-    known = _read_state(save)
-    state = State(**{item.name: known[item.name] for item in fields(State) if item.name in known})
-    if state.iteration != int(save.name):
+def _checked_state(path: Path) -> State:
+    values = _read_state(path)
+    state = State(**{item.name: values[item.name] for item in fields(State)
+                     if item.name in values})
+    if state.iteration != int(path.name):
         raise FaceswapError(f"state.json says iteration {state.iteration}")
     for name, expected in state.files.items():
-        with reading.opened(save / Path(name).name, named=False) as file:
+        with reading.opened(path / Path(name).name, named=False) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != expected:
                 raise FaceswapError(f"{name} was changed")
     return state
 
 
 def _flushed_sum(path: Path) -> str:
-    flush_file(path)
+    writing.flush_file(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-

@@ -15,7 +15,7 @@ from lib.files.reading import read_bytes
 from lib.plugin import DEFAULT_RECOGNIZER, MODELS
 from lib.swapping.exemplars import bank
 from lib.system import device
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, model_folder
 from lib.training.saved.budget import build_networks
 from lib.training.saved.description import check_identities
 
@@ -83,7 +83,7 @@ def load_swapper(folder: Path, to: str = "b", morph: float | None = None, save: 
         model.morph = morph
     networks, digest = _loaded(folder, options, model, save)
     path = folder / "identities.json"
-    means = checkpoint.read_json(path, check_identities) if path.exists() else {}
+    means = model_folder.read_json(path, check_identities) if path.exists() else {}
     identity = {name: np.array(mean, np.float32) for name, mean in means.items()}
     return Swapper(model.swapper(networks, to), model.size, model.drawn, model.coverage, digest, identity, options.get("recognizer", DEFAULT_RECOGNIZER))
 
@@ -105,7 +105,7 @@ def load_translator(folder: Path, to: str = "b", save: str | None = None) -> Tra
 
 def _described(folder: Path) -> tuple[dict[str, Any], FaceModel]:
     """What `options.json` says, and the model that it describes."""
-    options = checkpoint.read_options(folder)
+    options = model_folder.read_options(folder)
     model = MODELS.create(options["model"], **options["options"])
     if not model.swaps:
         raise FaceswapError(f"{folder} holds a model of the kind {options['model']!r}, which makes pictures of its own out of nothing: "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lib.errors import FaceswapError
 from lib.plugin import MODELS
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, model_folder
 from lib.training.saved.budget import build_networks
 
 import keras  # isort: skip
@@ -24,7 +24,7 @@ def load_weights(source: Path, networks: dict[str, keras.Model], parts: Sequence
     another kind with networks of the same names: layers of other shapes keep what they have, which is told. Raises FaceswapError where
     `source` holds no model, a damaged one, none of the parts, or nothing fits.
     """
-    options = checkpoint.read_options(source)
+    options = model_folder.read_options(source)
     others = build_networks(source, MODELS.create(options["model"], **options["options"]))
     if unknown := set(parts) - (set(others) & set(networks)):
         raise FaceswapError(f"--parts: not both models have a network {sorted(unknown)[0]!r}. "

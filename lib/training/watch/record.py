@@ -54,7 +54,7 @@ class Record:
     def __exit__(self, *error) -> None:
         self._stack.close()
 
-    def go_on_from(self, iteration: int) -> None:
+    def resume(self, iteration: int) -> None:
         """Forgets what comes after it: no save holds that."""
         with unessential(self._log):
             preview.forget_after(self._log, iteration)
@@ -68,7 +68,7 @@ class Record:
         """What was asked for on the page since the last time: "save", "preview", "stop"."""
         return self._page.take() if self._page else set()
 
-    def told(self, row: dict, progress: Mapping[str, float] | None) -> None:
+    def report(self, row: dict, progress: Mapping[str, float] | None) -> None:
         """A line of the log, of the events and of the screen; `progress` is what was measured now."""
         iteration = row["iteration"]
         if progress is not None:
@@ -94,19 +94,19 @@ class Record:
             logger.warning("The loss is %.3f, and was %.3f at first: the networks learn nothing. Most often the learning rate is too high. "
                            "Ctrl-C ends this; --find-rate looks for a better one, to be used with a new folder -m.", last, first)
 
-    def shown(self, sheet: np.ndarray) -> None:
+    def show(self, sheet: np.ndarray) -> None:
         """preview.png, of (H, W, 3) uint8 RGB."""
         with unessential(self._folder / "preview.png"):
             preview.write_png(self._folder / "preview.png", sheet)
 
-    def plotted(self) -> None:
+    def plot(self) -> None:
         with unessential(self._folder / "loss.png"):
             preview.plot(self._log, self._folder / "loss.png")
 
-    def saved(self, iteration: int, sheet: np.ndarray, weights: Mapping[str, np.ndarray]) -> None:
+    def save(self, iteration: int, sheet: np.ndarray, weights: Mapping[str, np.ndarray]) -> None:
         """What a save makes anew; `weights` are those whose histograms are wanted."""
-        self.shown(sheet)
-        self.plotted()
+        self.show(sheet)
+        self.plot()
         if self._plan.time_lapse:
             with unessential(self._folder / "timelapse"):
                 preview.write_jpg(self._folder / "timelapse" / f"{iteration:08d}.jpg", sheet)

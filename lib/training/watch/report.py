@@ -19,7 +19,7 @@ from lib.files.writing import write_text
 from lib.media.opening import decoded
 from lib.sampling import evenly
 from lib.system.logs import counted
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, model_folder
 from lib.training.watch.preview import PANELS, read_log
 from lib.words import escaped_html
 
@@ -51,7 +51,7 @@ def write(folder: Path) -> None:
 
     Raises FaceswapError where `folder` holds no model, OSError where the page cannot be written.
     """
-    options = checkpoint.read_options(folder)
+    options = model_folder.read_options(folder)
     path = folder / "report.html"
     text = _page(folder, options, read_log(folder / "log.jsonl"))
     write_text(path, text, durable=False)

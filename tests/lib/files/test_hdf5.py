@@ -8,7 +8,7 @@ from lib.errors import FaceswapError
 from lib.files import hdf5
 from lib.files.reading import Unreadable
 from lib.swapping.exemplars import bank
-from lib.training.saved import checkpoint
+from lib.training.saved import weights
 
 SECRET = np.arange(1000, 1016, dtype=np.float32)
 
@@ -109,7 +109,7 @@ def test_an_optimizer_and_a_bank_are_read_so(secret, way):
         way(file, "00000", secret)
         file.pop("there", None)
     with pytest.raises(FaceswapError, match="does not hold this model's optimizer"):
-        checkpoint._load_variables(secret / "x.optimizer.h5", [Variable()])
+        weights.load_variables(secret / "x.optimizer.h5", [Variable()])
     with h5py.File(secret / "exemplars_b.h5", "w") as file:
         file.attrs.update({"kind": bank.KIND, "format": 1, "coverage": "full", "bare": False, "sources": ""})
         way(file, "jpegs", secret)

@@ -21,7 +21,7 @@ from lib.training.batches.augmentation import Augmentation
 from lib.training.batches.faces import Faces
 from lib.training.model.contract import FaceModel
 from lib.training.plan import Plan, Updates
-from lib.training.run import loop
+from lib.training.run import assembly
 from lib.training.step.base import Parts
 from lib.training.step.choice import make_step
 from tests.backends import answer_of
@@ -57,8 +57,8 @@ def plan_of(model: FaceModel, **changes) -> Plan:
 def losses(model: FaceModel, faces: dict[str, Faces], plan: Plan, calls: list[int],
            devices: Devices = Devices()) -> tuple[list[dict[str, float]], Parts]:
     """What each call of so many iterations reports; and the parts as they are after it."""
-    parts = loop.make_parts(model, faces, plan, devices=devices)
-    step, feed = make_step(parts), loop.make_feed(model, faces, plan, devices=devices)
+    parts = assembly.make_parts(model, faces, plan, devices=devices)
+    step, feed = make_step(parts), assembly.make_feed(model, faces, plan, devices=devices)
     rows, iteration = [], 0
     for count in calls:
         step(feed.take(count), iteration, [plan.learning_rate] * count)
@@ -108,7 +108,7 @@ def test_several_iterations_a_call_are_the_same(even_faces):
 
 def test_frozen_networks_stay_and_the_others_learn(even_faces):
     model = Tiny()
-    before = loop.make_parts(model, even_faces, plan_of(model)).networks
+    before = assembly.make_parts(model, even_faces, plan_of(model)).networks
     after = losses(model, even_faces, plan_of(model, frozen=frozenset({"encoder"})), [2])[1]
     for name, network in after.networks.items():
         unchanged = all(np.array_equal(*both) for both in zip(before[name].get_weights(), network.get_weights()))
@@ -117,7 +117,7 @@ def test_frozen_networks_stay_and_the_others_learn(even_faces):
 
 def test_averages_follow_slowly(even_faces):
     model = Tiny()
-    started = loop.make_parts(model, even_faces, plan_of(model)).networks["encoder"].get_weights()
+    started = assembly.make_parts(model, even_faces, plan_of(model)).networks["encoder"].get_weights()
     parts = losses(model, even_faces, plan_of(model, averaged=0.9), [4])[1]
     weights = parts.networks["encoder"].get_weights(), parts.averages["encoder"].get_weights()
     moved, followed = (np.concatenate([np.abs(one - other).ravel() for one, other in zip(these, started)]).mean() for these in weights)
@@ -146,8 +146,8 @@ def test_gathered_gradients_of_two_halves_are_those_of_the_whole(even_faces):
     """Two iterations of one batch, gathered, change what one iteration of that batch changes."""
     model = Tiny()
     once = losses(model, even_faces, plan_of(model, updates=Updates(accumulate=1)), [1])[1]
-    parts = loop.make_parts(model, even_faces, plan_of(model, updates=Updates(accumulate=2)))
-    step, feed = make_step(parts), loop.make_feed(model, even_faces, plan_of(model))
+    parts = assembly.make_parts(model, even_faces, plan_of(model, updates=Updates(accumulate=2)))
+    step, feed = make_step(parts), assembly.make_feed(model, even_faces, plan_of(model))
     fed = feed.take()
     feed.close()
     for number in range(2):

@@ -15,7 +15,7 @@ from lib.plugin import MODELS, SCHEDULES
 from lib.training.batches.faces import Faces
 from lib.training.plan import Plan
 from lib.training.run import loop
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, weights
 
 PARTS = [f"{kind} {identity}" for identity in "ab" for kind in ("G", "D", "cycle", "identity", "D(real)", "D(fake)")]
 
@@ -48,9 +48,9 @@ def rows(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def weights(folder: Path) -> dict[str, list[np.ndarray]]:
+def weights_of(folder: Path) -> dict[str, list[np.ndarray]]:
     networks = small().networks()
-    checkpoint.load_networks(checkpoint.newest(folder)[0], networks, averaged=False)
+    weights.load_networks(checkpoint.newest(folder)[0], networks, averaged=False)
     return {name: network.get_weights() for name, network in networks.items()}
 
 
@@ -74,14 +74,14 @@ def test_what_goes_there_and_back_comes_nearer_to_what_it_was(whole):
 
 def test_stopped_and_gone_on_with_it_is_the_same(faces, whole, tmp_path):
     """Pools and optimizers, too."""
-    one, other = weights(whole), weights(trained(faces, tmp_path, 15, 40))
+    one, other = weights_of(whole), weights_of(trained(faces, tmp_path, 15, 40))
     for name, its in one.items():
         for mine, theirs in zip(its, other[name], strict=True):
             np.testing.assert_allclose(theirs, mine, atol=1 if name.startswith("pool") else 1e-4, err_msg=name)
 
 
 def test_the_pools_hold_translations(whole):
-    found = weights(whole)
+    found = weights_of(whole)
     for identity in "ab":
         pictures, filled = found[f"pool_{identity}"]
         assert filled == 3 and all(np.std(picture) > 5 for picture in pictures)

@@ -28,7 +28,7 @@ from lib.training.batches.augmentation import NONE
 from lib.training.batches.batch import Side
 from lib.training.batches.faces import Faces
 from lib.training.model.contract import FaceModel
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, weights
 from lib.training.saved.swapper import Swapper
 from lib.training.step.base import Parts, Step
 from lib.training.step.choice import make_step
@@ -249,8 +249,8 @@ def test_what_was_saved_comes_back_with_the_optimizers(request, name, model, net
     step(fed(batch), 100, [2e-4])
     step.wait()
     assert np.mean([not np.array_equal(one, np.asarray(variable)) for one, variable in zip(before, variables)]) > 0.8
-    checkpoint.load_networks(path, networks, averaged=False)
-    checkpoint.load_optimizers(path, step.parts.optimizers)
+    weights.load_networks(path, networks, averaged=False)
+    weights.load_optimizers(path, step.parts.optimizers)
     for one, variable in zip(before, variables):
         np.testing.assert_array_equal(np.asarray(variable), one)
 
@@ -359,7 +359,7 @@ def test_networks_are_made_anew_each_time(networks, again):
 
 def test_saved_and_loaded_it_swaps_the_same(model, networks, again, swappers, pictures, tmp_path):
     path = checkpoint.save(tmp_path, networks, {}, {}, checkpoint.State(1, 0.0))
-    checkpoint.load_networks(path, again, averaged=False)
+    weights.load_networks(path, again, averaged=False)
     for name, network in again.items():
         for one, other in zip(network.get_weights(), networks[name].get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)

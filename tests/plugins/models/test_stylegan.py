@@ -11,7 +11,7 @@ import pytest
 from lib.nn import backend, initial_weights
 from lib.plugin import MODELS
 from lib.training.batches.batch import Side
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, weights
 from lib.training.step.base import Parts, Step, as_floats
 from lib.training.step.choice import make_step
 from tests.backends import answer_of
@@ -99,7 +99,7 @@ def test_what_it_remembers_moves_and_comes_back_from_a_save(run, tmp_path):
     assert float(memory.length) > 0 and float(memory.sign) != 0
     assert np.any(networks["mapping"].get_layer("mean_style").mean)
     path = checkpoint.save(tmp_path, networks, {}, step.parts.optimizers, checkpoint.State(18, 0.0))
-    checkpoint.load_networks(path, again, averaged=False)
+    weights.load_networks(path, again, averaged=False)
     for name, network in networks.items():
         for one, other in zip(network.get_weights(), again[name].get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)

@@ -13,8 +13,8 @@ from lib.facesets.face_file import read_face
 from lib.facesets.folder import list_faces
 from lib.training.batches.faces import Faces
 from lib.training.model.finishing import GROUP, Finishing
-from lib.training.run import loop
-from lib.training.saved import checkpoint
+from lib.training.run import assembly, loop
+from lib.training.saved import checkpoint, weights
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +35,15 @@ def finished(faces, tmp_path_factory):
     return folder
 
 
-def weights(save, model) -> dict[str, list[np.ndarray]]:
+def weights_of(save, model) -> dict[str, list[np.ndarray]]:
     networks = model.networks()
-    checkpoint.load_networks(save, networks, averaged=False)
+    weights.load_networks(save, networks, averaged=False)
     return {name: network.get_weights() for name, network in networks.items()}
 
 
 def test_it_goes_on_from_a_save_without_it(finished):
     """No network begins anew: what the stage makes of the decoders in one iteration is near what they were."""
-    before, after = (weights(finished / "saves" / name, tiny()) for name in ("00000030", "00000060"))
+    before, after = (weights_of(finished / "saves" / name, tiny()) for name in ("00000030", "00000060"))
     for name in before:
         moved = np.mean([np.abs(one - other).mean() for one, other in zip(before[name], after[name])])
         assert 0 < moved < 0.05, name
@@ -51,7 +51,7 @@ def test_it_goes_on_from_a_save_without_it(finished):
 
 def test_discriminators_are_saved_and_learn(finished, faces):
     begun = Finishing(tiny(), 0.1).networks()
-    learnt = weights(finished / "saves" / "00000060", Finishing(tiny(), 0.1))
+    learnt = weights_of(finished / "saves" / "00000060", Finishing(tiny(), 0.1))
     assert {"discriminator_whole_a", "discriminator_half_b"} < set(learnt)
     assert not all(np.array_equal(one, other) for one, other in zip(begun["discriminator_whole_b"].get_weights(),
                                                                   learnt["discriminator_whole_b"]))
@@ -62,7 +62,7 @@ def test_discriminators_are_saved_and_learn(finished, faces):
 
 def test_the_model_alone_is_what_convert_loads(finished):
     networks = tiny().networks()
-    checkpoint.load_networks(checkpoint.newest(finished)[0], networks, averaged=False)
+    weights.load_networks(checkpoint.newest(finished)[0], networks, averaged=False)
 
 
 def test_the_decoders_are_asked_for_what_fools_the_discriminators(faces):
@@ -72,9 +72,9 @@ def test_the_decoders_are_asked_for_what_fools_the_discriminators(faces):
     changes = {}
     for share in (None, 0.0, 1.0):
         model = tiny() if share is None else Finishing(tiny(), share)
-        parts = loop.make_parts(model, faces, plan(1))
+        parts = assembly.make_parts(model, faces, plan(1))
         begun = parts.networks["decoder_b"].get_weights()
-        feed = loop.make_feed(model, faces, plan(1))
+        feed = assembly.make_feed(model, faces, plan(1))
         make_step(parts)(feed.take(), 0, [1e-3])
         feed.close()
         changes[share] = [one - other for one, other in zip(parts.networks["decoder_b"].get_weights(), begun)]
@@ -101,7 +101,7 @@ def test_the_surroundings_are_hidden_from_the_discriminators(faces):
 
     model = Watching(tiny(), 0.1)
     networks = model.networks()
-    feed = loop.make_feed(model, faces, plan(1))
+    feed = assembly.make_feed(model, faces, plan(1))
     from lib.training.step.base import as_floats
 
     fed = feed.take()

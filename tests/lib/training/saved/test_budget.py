@@ -11,7 +11,7 @@ from lib.errors import FaceswapError
 from lib.generating.generator import load_generator
 from lib.nn import backend
 from lib.plugin import MODELS
-from lib.training.saved import budget, checkpoint, transfer
+from lib.training.saved import budget, model_folder, transfer
 from lib.training.saved.swapper import load_swapper
 
 HUGE = {"amp": {"size": 640, "code": 1024, "inter": 2048, "encoder_width": 256, "decoder_width": 256, "mask_width": 256},
@@ -31,7 +31,7 @@ def received(folder, name: str, options: dict, networks=()):
     for network in networks:
         (save / f"{network}.weights.h5").write_bytes(bytes(1024))
     (save / "state.json").write_text(json.dumps({"iteration": 1, "seconds": 1.0, "files": {}}))
-    checkpoint.write_options(folder, {"format": 1, "model": name, "options": options, "precision": "float32"})
+    model_folder.write_options(folder, {"format": 1, "model": name, "options": options, "precision": "float32"})
     return folder
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from lib.errors import FaceswapError
+from lib.files.writing import write_json
 from lib.nn import backend  # noqa: F401  TensorFlow starts silently
 from lib.system.lock import Beat
-from lib.training.saved import checkpoint
+from lib.training.saved import checkpoint, model_folder, weights
 
 import keras  # isort: skip
 
@@ -50,9 +51,9 @@ class Trained:
                                checkpoint.State(iteration, seconds, scores=scores or {}), **options)
 
     def load(self, save: Path) -> None:
-        checkpoint.load_networks(save, self.networks, averaged=False)
-        checkpoint.load_networks(save, self.averages, averaged=True)
-        checkpoint.load_optimizers(save, self.optimizers)
+        weights.load_networks(save, self.networks, averaged=False)
+        weights.load_networks(save, self.averages, averaged=True)
+        weights.load_optimizers(save, self.optimizers)
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +136,11 @@ def test_an_earlier_save_is_gone_back_to(trained, tmp_path, which, iteration):
 def test_a_save_that_is_none_or_damaged_is_not_gone_back_to(folder):
     flip_a_bit(folder / "saves" / "00000010" / "encoder.weights.h5")
     before = contents(folder)
-    with pytest.raises(FaceswapError, match="There is no save '15'.*There are: 10, 20"):
+    with pytest.raises(FaceswapError, match="There is no checkpoint '15'.*There are: 10, 20"):
         checkpoint.restore(folder, "15")
     with pytest.raises(FaceswapError, match="00000010 is damaged .*Nothing was changed"):
         checkpoint.restore(folder, "previous")
-    with pytest.raises(FaceswapError, match="There is no save 'best'"):
+    with pytest.raises(FaceswapError, match="There is no checkpoint 'best'"):
         checkpoint.restore(folder, "best")
     assert contents(folder) == before
 
@@ -187,7 +188,7 @@ def test_damaged_saves_are_set_aside_before_new_ones_come(trained, folder):
 def test_nothing_but_damaged_saves(folder):
     for path in checkpoint.saves(folder):
         cut(path / "encoder.weights.h5")
-    with pytest.raises(FaceswapError, match="Every save .* damaged.*Restore"):
+    with pytest.raises(FaceswapError, match="Every checkpoint .* damaged.*Restore"):
         checkpoint.newest(folder)
 
 
@@ -206,10 +207,10 @@ def test_networks_of_another_size(folder, width):
     other = Trained(2, width)
     save = checkpoint.newest(folder)[0]
     with pytest.raises(FaceswapError, match="encoder.weights.h5 does not hold the weights of this model") as told:
-        checkpoint.load_networks(save, other.networks, averaged=False)
+        weights.load_networks(save, other.networks, averaged=False)
     assert "\n" not in str(told.value)
     with pytest.raises(FaceswapError, match="does not hold this model's optimizer"):
-        checkpoint.load_optimizers(save, other.optimizers)
+        weights.load_optimizers(save, other.optimizers)
 
 
 def test_a_file_far_too_large_is_not_read(folder):
@@ -217,7 +218,7 @@ def test_a_file_far_too_large_is_not_read(folder):
     with open(save / "encoder.weights.h5", "ab") as file:
         file.truncate(1 << 40)  # a hole of a terabyte takes no room
     with pytest.raises(FaceswapError, match="far larger than this model's weights"):
-        checkpoint.load_networks(save, Trained(2).networks, averaged=False)
+        weights.load_networks(save, Trained(2).networks, averaged=False)
 
 
 def test_a_file_that_promises_more_than_it_holds(folder):
@@ -228,14 +229,14 @@ def test_a_file_that_promises_more_than_it_holds(folder):
         del file["00003"]
         file.create_dataset("00003", shape=(1 << 40,), chunks=(1024,), dtype="float32", compression="gzip")
     with pytest.raises(FaceswapError, match="does not hold this model's optimizer"):
-        checkpoint.load_optimizers(save, Trained(2).optimizers)
+        weights.load_optimizers(save, Trained(2).optimizers)
 
 
 def test_a_file_is_missing(folder):
     save = checkpoint.newest(folder)[0]
     (save / "decoder_a.weights.h5").unlink()
     with pytest.raises(FaceswapError, match="decoder_a.weights.h5 is missing"):
-        checkpoint.load_networks(save, Trained(2).networks, averaged=False)
+        weights.load_networks(save, Trained(2).networks, averaged=False)
 
 
 @pytest.fixture
@@ -279,32 +280,32 @@ def test_a_file_that_may_not_grow(trained, folder):
 
 def test_one_training_at_a_time(tmp_path):
     folder = tmp_path / "new" / "model"
-    with checkpoint.alone(folder):
+    with model_folder.alone(folder):
         with pytest.raises(FaceswapError, match="Another training is at work in .*model"):
-            with checkpoint.alone(folder):
+            with model_folder.alone(folder):
                 pass
         (folder / "options.json").touch()
     assert sorted(path.name for path in folder.iterdir()) == ["options.json"]
-    with checkpoint.alone(folder):
+    with model_folder.alone(folder):
         pass
     assert folder.exists()
 
 
 def test_another_machine_that_trains_there_is_told_by_its_beat(tmp_path):
     beat = tmp_path / ".beat"
-    with checkpoint.alone(tmp_path):
+    with model_folder.alone(tmp_path):
         own = beat.read_text()
     assert own and not beat.exists()
     beat.write_text("gpu-box 1234")
     with pytest.raises(FaceswapError, match="Another training is at work in .*, on the machine gpu-box"):
-        with checkpoint.alone(tmp_path):
+        with model_folder.alone(tmp_path):
             pass
     assert beat.read_text() == "gpu-box 1234"
     os.utime(beat, (time.time() - 61,) * 2)
-    with checkpoint.alone(tmp_path):
+    with model_folder.alone(tmp_path):
         assert beat.read_text() == own, "the other has been silent for a minute"
     beat.write_text(own)
-    with checkpoint.alone(tmp_path):
+    with model_folder.alone(tmp_path):
         pass  # a training of this machine that was killed
 
 
@@ -320,22 +321,22 @@ def test_a_beat_goes_on(tmp_path):
 
 def test_a_folder_in_which_nothing_came_to_be_is_taken_away(tmp_path):
     with pytest.raises(ValueError):
-        with checkpoint.alone(tmp_path / "model"):
+        with model_folder.alone(tmp_path / "model"):
             raise ValueError
     assert not (tmp_path / "model").exists()
 
 
 def test_the_lock_of_a_killed_training_is_none(tmp_path):
-    script = f"from pathlib import Path; from lib.training.saved import checkpoint\n" \
-             f"with checkpoint.alone(Path({str(tmp_path)!r})): print('in', flush=True); input()"
+    script = f"from pathlib import Path; from lib.training.saved import model_folder\n" \
+             f"with model_folder.alone(Path({str(tmp_path)!r})): print('in', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"in\n"
         with pytest.raises(FaceswapError, match="Another training"):
-            with checkpoint.alone(tmp_path):
+            with model_folder.alone(tmp_path):
                 pass
         other.send_signal(signal.SIGKILL)
         other.wait()
-    with checkpoint.alone(tmp_path):
+    with model_folder.alone(tmp_path):
         pass
 
 
@@ -343,12 +344,12 @@ def test_a_file_in_the_folders_place(tmp_path):
     (tmp_path / "model").write_text("a file")
     for folder in tmp_path / "model", tmp_path / "model" / "inside":
         with pytest.raises(FaceswapError, match=f"Cannot write into {folder}"):
-            with checkpoint.alone(folder):
+            with model_folder.alone(folder):
                 pass
 
 
 def test_json_is_written_whole(tmp_path):
-    checkpoint.write_json(tmp_path / "options.json", {"path": Path("a"), "name": "Ä"})
+    write_json(tmp_path / "options.json", {"path": Path("a"), "name": "Ä"})
     assert json.loads((tmp_path / "options.json").read_text(encoding="utf-8")) == {"path": "a", "name": "Ä"}
     assert [path.name for path in tmp_path.iterdir()] == ["options.json"]
 
@@ -368,18 +369,18 @@ def test_a_description_that_cannot_be_used(tmp_path, text, words):
     if text is not None:
         (tmp_path / "options.json").write_text(text, encoding="latin-1")
     with pytest.raises(FaceswapError, match=words):
-        checkpoint.read_options(tmp_path)
+        model_folder.read_options(tmp_path)
 
 
 @pytest.mark.parametrize("given, upscale", [({}, 1), ({"upscale": 2}, 2)])
 def test_options_that_came_later_are_what_older_models_had(tmp_path, given, upscale):
     (tmp_path / "options.json").write_text(json.dumps(OPTIONS | {"options": {"size": 64} | given}))
-    assert checkpoint.read_options(tmp_path)["options"] == {"size": 64, "upscale": upscale}
+    assert model_folder.read_options(tmp_path)["options"] == {"size": 64, "upscale": upscale}
 
 
 def test_there_is_no_folder(tmp_path):
     with pytest.raises(FaceswapError, match="There is no model folder .*Train one first"):
-        checkpoint.read_options(tmp_path / "model")
+        model_folder.read_options(tmp_path / "model")
 
 
 @pytest.mark.parametrize("moment", ["state", "weights"])
@@ -387,8 +388,8 @@ def test_a_save_that_training_removes_while_it_is_read_gives_way_to_the_newer_on
     """As `train --keep 1` does beside convert."""
     old, newer, into = Trained(2), Trained(3), Trained(4)
     old.save(tmp_path, 10)
-    name = {"state": "_checked_state", "weights": "load_networks"}[moment]
-    read = getattr(checkpoint, name)
+    place, name = {"state": (checkpoint, "_checked_state"), "weights": (weights, "load_networks")}[moment]
+    read = getattr(place, name)
 
     def read_slowly(save, *arguments, **options):
         if save.name.endswith("10"):
@@ -396,7 +397,7 @@ def test_a_save_that_training_removes_while_it_is_read_gives_way_to_the_newer_on
             assert not save.exists()
         return read(save, *arguments, **options)
 
-    monkeypatch.setattr(checkpoint, name, read_slowly)
+    monkeypatch.setattr(place, name, read_slowly)
     _, state = checkpoint.load_newest(tmp_path, into.networks)
     assert state.iteration == 20
     for wanted, there in zip(newer.averages["encoder"].get_weights(), into.networks["encoder"].get_weights(), strict=True):

@@ -9,14 +9,14 @@ import numpy as np
 
 from lib.nn import backend
 from lib.plugin import MODELS
-from lib.training.saved import checkpoint, transfer
+from lib.training.saved import checkpoint, model_folder, transfer
 
 
 def test_a_deeper_network_begins_with_the_layers_that_both_have(tmp_path, caplog):
     backend.set_up("float32", 1)
     models = [MODELS.create("compact", size=size, width=16, latent=32) for size in (64, 128)]
     shallow, deep = (model.networks() for model in models)
-    checkpoint.write_options(tmp_path, {"model": "compact", "options": asdict(models[0])})
+    model_folder.write_options(tmp_path, {"model": "compact", "options": asdict(models[0])})
     checkpoint.save(tmp_path, shallow, {}, {}, checkpoint.State(7, 0.0))
     before = {name: network.get_weights() for name, network in deep.items()}
     with caplog.at_level(logging.INFO):
