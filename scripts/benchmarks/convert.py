@@ -37,7 +37,7 @@ FRAMES = 120  # of the clip, 1080p
 
 
 class StubNetwork:
-    """Returns the crop it gets, as large as the default model draws: costs nothing, so that all the rest is measured."""
+    """Returns the crop it gets, as large as the default model draws: costs nothing."""
 
     size, drawn = 128, 256
     coverage = geometry.DEFAULT_COVERAGE
@@ -62,12 +62,14 @@ def measure(settings: BenchSettings) -> list[Figure]:
         plain, converted, marked, pictures, marked_pictures = _rates(Path(folder), video,
                                                                      compositor, settings.repeats)
     return [
-        Figure("compositing of a face of 300 pixels at 1080p on one core", milliseconds, "ms", "under 4"),
+        Figure("compositing of a face of 300 pixels at 1080p on one core", milliseconds, "ms",
+               "under 4"),
         Figure("of which moving its eyelids", following, "ms"),
         Figure("decoded and encoded alone", plain, "frames/s"),
         Figure("converted, network of no cost", converted, "frames/s"),
         Figure("converted / decoded and encoded alone", converted / plain, "", "at least 0.75"),
-        Figure("converted and marked as synthetic, time / converted", converted / marked, "", "under 1.05"),
+        Figure("converted and marked as synthetic, time / converted", converted / marked, "",
+               "under 1.05"),
         Figure("the same of JPEG pictures", pictures / marked_pictures, "", "under 1.05"),
     ]
 
@@ -91,8 +93,8 @@ def _portrait() -> tuple[np.ndarray, Face]:
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     frame = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC,
                            borderMode=cv2.BORDER_REFLECT)
-    return frame, Face(face.detection,
-                       geometry.transform_points(face.landmarks, matrix).astype(np.float32))
+    landmarks = geometry.transform_points(face.landmarks, matrix).astype(np.float32)
+    return frame, Face(face.detection, landmarks)
 
 
 def _find(image: np.ndarray) -> Face:
@@ -136,10 +138,7 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> l
     of the latter two into pictures, of the same video in turn."""
     identity, sha256 = keys.own_identity(), file_hash(video)
     with AlignmentStore.open(folder / "alignments.db") as store:
-        frames = extract_faces(open_source(video), store,
-                               ExtractionSetup(lambda: DETECTORS.create("auto"),
-                                               lambda: ALIGNERS.create("dlib68"))).frames
-
+        frames = extract_faces(open_source(video), store, ExtractionSetup.of("auto")).frames
         follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
 
         def plain() -> None:
@@ -150,13 +149,19 @@ def _rates(folder: Path, video: Path, compositor: Compositor, repeats: int) -> l
 
         def converted(name: str, marked: bool) -> None:
             source = open_source(video)
-            found = ((frame, [stored.face for stored in store.faces(frame.index)])
-                     for frame in prefetch(source))
-            writer = WRITERS.create("video") if name.endswith(".mp4") else WRITERS.create("images", format="jpg")
+            writer = WRITERS.create("images", format="jpg")
+            if name.endswith(".mp4"):
+                writer = WRITERS.create("video")
             sink = writer.open(folder / name, source)
-            sink.mark = Mark(identity, {"00" * 32: "stub"}, video, lambda: sha256) if marked else None
+            if marked:
+                sink.mark = Mark(identity, {"00" * 32: "stub"}, video, lambda: sha256)
+
+            def faces_of(frame: Frame) -> list[Face]:
+                return [stored.face for stored in store.faces(frame.index)]
+
             with sink:
-                for done in swap_frames(found, [Role(StubNetwork(), compositor)], follow):
+                frames = ((frame, faces_of(frame)) for frame in prefetch(source))
+                for done in swap_frames(frames, [Role(StubNetwork(), compositor)], follow):
                     sink.patch(done.frame, done.patches)
 
         works = [plain] + [partial(converted, name, marked)

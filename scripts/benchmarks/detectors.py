@@ -40,7 +40,8 @@ CLIPS = {"512x512": "videos/swap/a_ocasio_cortez.mp4", "720p": "videos/people/wo
 GROUPS = ("single", "group", "hard", "scales", "noface")
 # Pixels of a face, when its size is tried
 SIDES = (8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 96)
-FOUND = 0.5  # intersection over union
+# Intersection over union from which on a face is found; a small one
+OVERLAP, SMALL_OVERLAP = 0.5, 0.4
 # Landmark error, of the distance between the outer eye corners, from which on a fit is lost
 FAR_OFF = 0.1
 OUTER_EYES, MOUTH_CORNERS = [36, 45], [48, 54]
@@ -51,7 +52,8 @@ def measure(settings: BenchSettings) -> list[Figure]:
         raise FaceswapError(f"There is no test data in {DATA}. Name its folder in "
                             "FACESWAP_TEST_DATA.")
     with opencv_on_one_thread():
-        return [figure for name in DETECTORS.names() if name != "auto" for figure in _measured(name, settings.repeats)]
+        names = [name for name in DETECTORS.names() if name != "auto"]
+        return [figure for name in names for figure in _measured(name, settings.repeats)]
 
 
 def _measured(name: str, repeats: int) -> list[Figure]:
@@ -61,8 +63,10 @@ def _measured(name: str, repeats: int) -> list[Figure]:
         logger.warning("%s is left out. %s", name, error)
         return []
     aligner = ALIGNERS.create("dlib68")
-    return [*_times(name, detector, repeats), *_photographs(name, detector, aligner), *_annotated(name, detector, aligner),
-            Figure(f"{name}: smallest face found", _smallest(detector), "pixels", f"{detector.smallest:g} are counted on")]
+    return [*_times(name, detector, repeats), *_photographs(name, detector, aligner),
+            *_annotated(name, detector, aligner),
+            Figure(f"{name}: smallest face found", _smallest(detector), "pixels",
+                   f"{detector.smallest:g} are counted on")]
 
 
 def _times(name: str, detector: Detector, repeats: int) -> Iterator[Figure]:
@@ -79,8 +83,7 @@ def _times(name: str, detector: Detector, repeats: int) -> Iterator[Figure]:
 
 
 def _photographs(name: str, detector: Detector, aligner: Aligner) -> Iterator[Figure]:
-    """Recall and precision over hand-counted faces, as extract finds them: with a second look where
-    the first shows none.
+    """Recall and precision over hand-counted faces, as extract finds them: with a second look.
 
     Where a count is a range, what lies within it is right.
     """
@@ -90,31 +93,31 @@ def _photographs(name: str, detector: Detector, aligner: Aligner) -> Iterator[Fi
     chosen = [file for file in counts if file.split("/")[0] in GROUPS]
     for file in progress(chosen, f"{name}, photographs", len(chosen), unit="photo"):
         low, high = counts[file]["accept"]
-        found = len(find_faces([picture_file.read(DATA / "photos" / file)], detector, aligner,
-                         look_again=True)[0])
-        totals[file.split("/")[0]] += low, min(found, low), max(found - high, 0), found
+        image = picture_file.read(DATA / "photos" / file)
+        count = len(find_faces([image], detector, aligner, look_again=True)[0])
+        totals[file.split("/")[0]] += low, min(count, low), max(count - high, 0), count
     for group in GROUPS[:-1]:
         yield Figure(f"{name}: recall, {group}", totals[group][1] / totals[group][0],
                      f"of {totals[group][0]}")
     yield Figure(f"{name}: faces where there are none", totals["noface"][3], "")
-    _, _, extra, found = sum(totals.values())
-    yield Figure(f"{name}: precision, all photographs", 1 - extra / max(found, 1), f"of {found}")
+    _, _, extra, count = sum(totals.values())
+    yield Figure(f"{name}: precision, all photographs", 1 - extra / max(count, 1), f"of {count}")
 
 
 def _annotated(name: str, detector: Detector, aligner: Aligner) -> Iterator[Figure]:
-    """Recall of hand-marked faces, each as the square that dlib's convention draws around it, and
-    the error of 68 points.
+    """Recall of hand-marked faces, by the square that dlib would draw around each, and the error of
+    68 points.
     """
     images = read_json(DATA / "annotated" / "annotations.json")["images"]
-    errors, faces, extra = [], 0, 0
+    errors, total, extra = [], 0, 0
     for entry in images:
         image = picture_file.read(DATA / "annotated" / entry["file"])
-        found = find_faces([image], detector, aligner, look_again=True)[0]
+        faces = find_faces([image], detector, aligner, look_again=True)[0]
         marked = [np.array(face["landmarks_68"], float) for face in entry["faces"]]
-        errors += [error for points in marked if (error := _error(points, found)) is not None]
-        faces += len(marked)
-        extra += max(0, len(found) - entry.get("faces_visible", len(marked)))
-    yield Figure(f"{name}: recall, annotated", len(errors) / faces, f"of {faces}")
+        errors += [error for points in marked if (error := _error(points, faces)) is not None]
+        total += len(marked)
+        extra += max(0, len(faces) - entry.get("faces_visible", len(marked)))
+    yield Figure(f"{name}: recall, annotated", len(errors) / total, f"of {total}")
     yield Figure(f"{name}: false faces, annotated", extra, "")
     yield Figure(f"{name}: landmark error from its boxes", float(np.mean(errors)), "eye distance",
                  "at most 0.05")
@@ -122,22 +125,23 @@ def _annotated(name: str, detector: Detector, aligner: Aligner) -> Iterator[Figu
                  "share", "at most 0.05")
 
 
-def _error(points: np.ndarray, found: list[Face]) -> float | None:
-    """Mean distance of the landmarks of the face found at `points` (68, 2), of the outer eye
-    corners' distance; None if none was.
+def _error(points: np.ndarray, faces: list[Face]) -> float | None:
+    """Mean distance of landmarks from `points` (68, 2), in distances of the outer eye corners.
+
+    Those of the face that was found there; None if none was.
     """
     box = dlib_box(np.stack([points[RIGHT_EYE].mean(0), points[LEFT_EYE].mean(0)]),
                    points[MOUTH_CORNERS])
-    best = max(found, key=lambda face: _overlap(face.detection.box, box), default=None)
-    if best is None or _overlap(best.detection.box, box) < FOUND:
+    best = max(faces, key=lambda face: _overlap(face.detection.box, box), default=None)
+    if best is None or _overlap(best.detection.box, box) < OVERLAP:
         return None
     right, left = points[OUTER_EYES]
-    return float(np.linalg.norm(best.landmarks - points,
-                                axis=1).mean() / np.linalg.norm(left - right))
+    distance = np.linalg.norm(best.landmarks - points, axis=1).mean()
+    return float(distance / np.linalg.norm(left - right))
 
 
 def _smallest(detector: Detector) -> float:
-    """The side in pixels from which on nine in ten of the single portraits are found, when they are
+    """The side in pixels from which on nine in ten of the portraits are found, when they are
     shrunk.
     """
     faces = []
@@ -149,15 +153,18 @@ def _smallest(detector: Detector) -> float:
         hits = 0
         for image, box in faces:
             scale = side / (box[2] - box[0])
-            small = cv2.resize(image, None, fx=scale, fy=scale,
-                               interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-            hits += any(_overlap(one.box, box * scale) > 0.4 for one in detector.detect([small])[0])
+            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
+            boxes = [detection.box for detection in detector.detect([small])[0]]
+            hits += any(_overlap(detected, box * scale) > SMALL_OVERLAP for detected in boxes)
         if hits >= 0.9 * len(faces):
             return side
     return float("inf")
 
 
-def _overlap(box: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union."""
-    shared = np.prod(np.maximum(np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]), 0))
-    return float(shared / (np.prod(box[2:] - box[:2]) + np.prod(other[2:] - other[:2]) - shared))
+def _overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    size = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    shared = np.prod(np.maximum(size, 0))
+    return float(shared / (np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
+                           - shared))

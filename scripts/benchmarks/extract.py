@@ -1,6 +1,4 @@
-"""Extract: against what the cores could do by the stages' own times, against a plain loop with
-dlib, and its memory and jitter.
-"""
+"""Extract: against what the cores could do, and a plain loop with dlib; its memory and jitter."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from lib.jobs.bench import BenchSettings, Figure
 from lib.media.endpoints.sample_clips import MovingCamera, astronaut
 from lib.media.endpoints.source import open_source
 from lib.net.weights import package_file
-from lib.plugin import ALIGNERS, DETECTORS, MASKERS, RECOGNIZERS, WRITERS
+from lib.plugin import ALIGNERS, DEFAULT_RECOGNIZER, DETECTORS, MASKERS, RECOGNIZERS, WRITERS
 from lib.system import device
 from lib.system.parallel import opencv_on_one_thread
 from lib.types import Frame
@@ -45,6 +44,7 @@ PLAIN = 15  # frames of the plain loop, which takes a quarter of a second for ea
 TEST_DATA = Path(os.environ.get("FACESWAP_TEST_DATA", ROOT.parent / "shared" / "data"))
 TALKING = ("swap/a_ocasio_cortez", "swap/b_hill", "swap/c_streamer", "people/studio_man",
            "people/studio_man_glasses", "people/obama", "people/selfie_woman", "people/woman_720p")
+PICTURES = 20_000  # in a large folder
 LATE = 4  # frames by which smoothed landmarks are moved to find a lag
 
 
@@ -57,7 +57,8 @@ def measure(settings: BenchSettings) -> list[Figure]:
         longer = _looped(video, folder / "longer.mp4", 15)
         share, rate, stages = _median_of(settings.repeats,
                                          lambda turn: _share_of_cores(longer, folder / f"a{turn}"))
-        loops = {detector: _median_of(settings.repeats, lambda turn: _against_plain_loop(longer, detector, folder / f"{detector}{turn}"))
+        loops = {detector: _median_of(settings.repeats,
+                                      partial(_against_plain_loop, longer, detector, folder))
                  for detector in ("hog", "yunet")}
         at_1080p = statistics.median(_rate(large, "yunet", folder / f"c{turn}")[0]
                                      for turn in range(settings.repeats))
@@ -92,15 +93,16 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
     """(share, frames/s reached, seconds a frame by the stages alone): the stages in a loop on one
     core, then the real thing.
     """
-    detector, aligner, masker = DETECTORS.create("auto").resolve(None), ALIGNERS.create("dlib68"), MASKERS.create("hull")
+    detector, aligner = DETECTORS.create("auto").resolve(None), ALIGNERS.create("dlib68")
+    masker = MASKERS.create("hull")
     source, cropper = open_source(video, exact=False), FaceCropper(FaceFolder(folder / "alone"))
     with opencv_on_one_thread():
         find_faces([next(iter(source)).image], detector, aligner)  # the first call takes memory
         began, count = time.process_time(), 0  # of all threads: the video decoder has its own
         frames = islice(source, STAGED)
         while batch := list(islice(frames, BATCH)):
-            for frame, faces in zip(batch, find_faces([frame.image for frame in batch], detector,
-                                                aligner)):
+            rows = find_faces([frame.image for frame in batch], detector, aligner)
+            for frame, faces in zip(batch, rows):
                 for number, face in enumerate(faces):
                     aligned = cropper.crop(frame.image, face)
                     cropper.write(source, frame, number, aligned)
@@ -112,8 +114,8 @@ def _share_of_cores(video: Path, folder: Path) -> tuple[float, float, float]:
     return rate * alone / device.cores(), rate, alone
 
 
-def _against_plain_loop(video: Path, detector_name: str,
-                        folder: Path) -> tuple[float, float, float]:
+def _against_plain_loop(video: Path, detector_name: str, folder: Path,
+                        turn: int) -> tuple[float, float, float]:
     """(ratio, frames/s of the plain loop, faces found by its faces in the same frames).
 
     The loop: dlib's detector, upsampling once, and its 68 points on whole frames, one after the
@@ -127,8 +129,8 @@ def _against_plain_loop(video: Path, detector_name: str,
             faces += 1
         count += 1
     plain = count / (time.perf_counter() - began)
-    rate, found = _rate(video, detector_name, folder)
-    return rate / plain, plain, found / max(1, faces)
+    rate, extracted = _rate(video, detector_name, folder / f"{detector_name}{turn}")
+    return rate / plain, plain, extracted / max(1, faces)
 
 
 def _rate(video: Path, detector: str, folder: Path) -> tuple[float, int]:
@@ -136,14 +138,11 @@ def _rate(video: Path, detector: str, folder: Path) -> tuple[float, int]:
     first PLAIN frames.
     """
     with AlignmentStore.open(folder / "alignments.db") as store:
-        summary = extract_faces(open_source(video, exact=False), store,
-                                ExtractionSetup(lambda: DETECTORS.create(detector),
-                                                lambda: ALIGNERS.create("dlib68"),
-                                                sink=FaceFolder(folder / "faces"),
-                                                maskers=[MASKERS.create("hull")],
-                                                recognizer=RECOGNIZERS.create("dlib_resnet")))
-        found = sum(len(store.faces(index)) for index in range(PLAIN))
-    return summary.frames / summary.seconds, found
+        summary = extract_faces(open_source(video, exact=False), store, ExtractionSetup.of(
+            detector, sink=FaceFolder(folder / "faces"), maskers=[MASKERS.create("hull")],
+            recognizer=RECOGNIZERS.create(DEFAULT_RECOGNIZER)))
+        faces = sum(len(store.faces(index)) for index in range(PLAIN))
+    return summary.frames / summary.seconds, faces
 
 
 def _peak_memory(video: Path) -> float:
@@ -173,15 +172,11 @@ def _looped(video: Path, path: Path, seconds: int) -> Path:
 
 
 def _first_face_of_many(folder: Path) -> tuple[int, float]:
-    """How many pictures, and seconds until the command has written the first face of a folder of
-    them.
-    """
+    """How many pictures, and seconds until the first face of their folder was written."""
     folder.mkdir()
-    picture, pictures = cv2.imencode(".jpg",
-                                     cv2.cvtColor(astronaut().image,
-                                                  cv2.COLOR_RGB2BGR))[1].tobytes(), 20_000
-    for number in range(pictures):
-        (folder / f"{number}.jpg").write_bytes(picture)
+    _, picture = cv2.imencode(".jpg", cv2.cvtColor(astronaut().image, cv2.COLOR_RGB2BGR))
+    for number in range(PICTURES):
+        (folder / f"{number}.jpg").write_bytes(picture.tobytes())
     command = [sys.executable, str(ROOT / "faceswap.py"), "extract", "-i", str(folder), "-o",
                f"{folder}.faces", "--no-people"]
     began = time.monotonic()
@@ -191,42 +186,57 @@ def _first_face_of_many(folder: Path) -> tuple[int, float]:
     seconds = time.monotonic() - began
     run.terminate()
     run.wait()
-    return pictures, seconds
+    return PICTURES, seconds
 
 
 def _jitter() -> list[Figure]:
-    """What smoothing leaves of the jitter of dlib's own landmarks, one fit a face, on the test
-    data's talking heads, where they are.
+    """What smoothing leaves of the jitter of dlib's own landmarks, on the test data's talking
+    heads, where they are.
     """
     clips = [TEST_DATA / "videos" / f"{name}.mp4" for name in TALKING]
     if not all(clip.is_file() for clip in clips):
         return []
-    before, after, apart, late = [], [], [], []
-    detector = DETECTORS.create("auto").resolve(None)
-    predictor, aligner = _dlibs_own(), ALIGNERS.create("dlib68")
+    ratios, befores, afters, differences, lags = [], [], [], [], []
     for clip in clips:
-        raw, mean = [], []
-        for frame in open_source(clip):
-            boxes = [found.box for found in detector.detect([frame.image])[0][:1]]
-            if boxes:
-                fit = predictor(frame.image,
-                                dlib.rectangle(*np.rint(boxes[0]).astype(int).tolist()))
-                raw.append(np.array([(point.x, point.y) for point in fit.parts()], float))
-                mean.append(aligner.align([frame.image], [np.array(boxes)])[0][0])
-        steady = smoothed(np.stack(mean))
-        before.append(_acceleration(np.stack(raw)))
-        after.append(_acceleration(steady))
+        raw, fitted = _landmarks(clip)
+        steady = smoothed(fitted)
+        befores.append(_acceleration(raw))
+        afters.append(_acceleration(steady))
+        ratios.append(afters[-1] / befores[-1])
         opening, smooth = (np.linalg.norm(points[:, 62] - points[:, 66], axis=1)
-                           for points in (np.stack(mean), steady))
-        apart.append(abs(np.ptp(np.percentile(smooth, (2, 98))) / np.ptp(np.percentile(opening, (2, 98))) - 1))
-        shifts = range(-LATE, LATE + 1)
-        alike = [np.corrcoef(opening[LATE:-LATE], np.roll(smooth, -shift)[LATE:-LATE])[0, 1]
-                 for shift in shifts]
-        late.append(abs(shifts[int(np.argmax(alike))]))
-    return [Figure("jitter of smoothed landmarks / of dlib's own", sum(after) / sum(before), "", "at most 0.333"),
-            Figure("the same, the worst of the clips", max(one / other for one, other in zip(after, before)), ""),
-            Figure("mouth's opening, difference of amplitude, median", statistics.median(apart), "", "at most 0.03"),
-            Figure("lag", max(late), "frames", "0")]
+                           for points in (fitted, steady))
+        amplitude, smoothed_amplitude = (np.ptp(np.percentile(values, (2, 98)))
+                                         for values in (opening, smooth))
+        differences.append(abs(smoothed_amplitude / amplitude - 1))
+        lags.append(_lag(opening, smooth))
+    ratio = sum(afters) / sum(befores)
+    return [Figure("jitter of smoothed landmarks / of dlib's own", ratio, "", "at most 0.333"),
+            Figure("the same, the worst of the clips", max(ratios), ""),
+            Figure("mouth's opening, difference of amplitude, median",
+                   statistics.median(differences), "", "at most 0.03"),
+            Figure("lag", max(lags), "frames", "0")]
+
+
+def _landmarks(clip: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 68, 2) each: one fit a face by dlib's own predictor, and the aligner's."""
+    detector, aligner = DETECTORS.create("auto").resolve(None), ALIGNERS.create("dlib68")
+    predictor = _dlibs_own()
+    raw, fitted = [], []
+    for frame in open_source(clip):
+        for detection in detector.detect([frame.image])[0][:1]:
+            box = detection.box
+            fit = predictor(frame.image, dlib.rectangle(*np.rint(box).astype(int).tolist()))
+            raw.append(np.array([(point.x, point.y) for point in fit.parts()], float))
+            fitted.append(aligner.align([frame.image], [box[None]])[0][0])
+    return np.stack(raw), np.stack(fitted)
+
+
+def _lag(opening: np.ndarray, smooth: np.ndarray) -> int:
+    """Frames by which `smooth` (N,) has to be moved to be most like `opening` (N,)."""
+    shifts = range(-LATE, LATE + 1)
+    alike = [np.corrcoef(opening[LATE:-LATE], np.roll(smooth, -shift)[LATE:-LATE])[0, 1]
+             for shift in shifts]
+    return abs(shifts[int(np.argmax(alike))])
 
 
 def _dlibs_own() -> dlib.shape_predictor:
@@ -237,8 +247,8 @@ def _dlibs_own() -> dlib.shape_predictor:
 def _acceleration(landmarks: np.ndarray) -> float:
     """Mean over time, in distances between the outer corners of the eyes."""
     eyes = np.linalg.norm(landmarks[1:-1, 36] - landmarks[1:-1, 45], axis=1)
-    return float((np.linalg.norm(landmarks[:-2] - 2 * landmarks[1:-1] + landmarks[2:],
-                                 axis=2).mean(1) / eyes).mean())
+    change = np.linalg.norm(landmarks[:-2] - 2 * landmarks[1:-1] + landmarks[2:], axis=2).mean(1)
+    return float((change / eyes).mean())
 
 
 class _Wide(MovingCamera):
@@ -251,8 +261,8 @@ class _Wide(MovingCamera):
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         beside = (self.size[0] - self.size[1]) // 2
         for frame in super().frames(start, stop):
-            yield Frame(frame.index, cv2.copyMakeBorder(frame.image, 0, 0, beside, beside,
-                                                        cv2.BORDER_REPLICATE), time=frame.time)
+            wide = cv2.copyMakeBorder(frame.image, 0, 0, beside, beside, cv2.BORDER_REPLICATE)
+            yield Frame(frame.index, wide, time=frame.time)
 
 
 def _portrait_clip(path: Path, height: int) -> Path:

@@ -20,16 +20,17 @@ def measure(settings: BenchSettings) -> list[Figure]:
     lines = [["--help"], *([name, "--help"] for name in parsing.commands())]
     seconds: dict[str, list[float]] = {" ".join(line): [] for line in lines}
     bare = []
-    # In turn, so that noise meets all alike
+    # in turn, so that noise meets all alike
     for _ in progress(range(settings.repeats), "startup", settings.repeats, unit="round"):
         bare.append(_time("-c", "pass"))
         for line in lines:
             seconds[" ".join(line)].append(_time(str(PROGRAM), *line))
     figures = [Figure("python alone", statistics.median(bare), "s")]
-    figures += [Figure(name, statistics.median(times), "s", "at most "
-                       f"{OVERVIEW_SECONDS if name == '--help' else COMMAND_SECONDS}")
-                for name, times in seconds.items()]
-    return [*figures, Figure("commands whose help imports TensorFlow", sum(map(_imports_tensorflow, lines)), "", "0")]
+    for name, times in seconds.items():
+        most = OVERVIEW_SECONDS if name == "--help" else COMMAND_SECONDS
+        figures.append(Figure(name, statistics.median(times), "s", f"at most {most}"))
+    heavy = sum(map(_imports_tensorflow, lines))
+    return [*figures, Figure("commands whose help imports TensorFlow", heavy, "", "0")]
 
 
 def _time(*arguments: str) -> float:
@@ -39,6 +40,7 @@ def _time(*arguments: str) -> float:
 
 
 def _imports_tensorflow(line: list[str]) -> bool:
-    code = f"import sys; sys.path.insert(0, {str(PROGRAM.parent)!r}); import faceswap\n" \
-           f"try: faceswap.main({line!r})\nexcept SystemExit: pass\nsys.exit('tensorflow' in sys.modules)"
+    code = (f"import sys; sys.path.insert(0, {str(PROGRAM.parent)!r}); import faceswap\n"
+            f"try: faceswap.main({line!r})\n"
+            "except SystemExit: pass\nsys.exit('tensorflow' in sys.modules)")
     return subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode != 0

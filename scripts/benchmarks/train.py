@@ -1,12 +1,12 @@
-"""Train: our loop, data and all, against the bare compiled step on one batch that stays in memory,
-and against Keras's own loop.
+"""Train: our loop, data and all, against the bare compiled step on one batch in memory, and Keras's
+own loop.
 
 Ours and the bare step take turns of a few seconds, so that a machine whose speed drifts is as fast
-for both. The peers' way, Keras's loop in float32 on the PyTorch backend, is timed too where PyTorch
-is installed. Each way runs in a process of its own, turn about, because Keras has one backend and
-one precision a process. Our process also multiplies large matrices in the same precision: what the
-step reaches of that rate is told, and on a GPU how busy its driver says it is. KERAS_BACKEND
-chooses the backend of all but the peers' way.
+for both. Keras's loop in float32 on the PyTorch backend, as other tools train, is timed too where
+PyTorch is installed. Each loop runs in a process of its own, in turn, because Keras has one backend
+and one precision a process. Our process also multiplies large matrices in the same precision, to
+tell what the step reaches of that rate, and on a GPU asks its driver how busy it is. KERAS_BACKEND
+chooses the backend of all loops but that of other tools.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lib.training.step.base import Fed, Step
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SECONDS = 16.0  # that each is timed for, after its first iterations
+SECONDS = 16.0  # that each loop is timed for, after its first iterations
 TURNS = 4  # that ours and the bare step take in them
 SETTLED = 0.5  # seconds before a turn, in which batches that were made ahead are finished
 FACES = 64
@@ -50,37 +50,40 @@ OURS, KERAS, PEER = "ours", "keras", "peer"
 
 
 def measure(settings: BenchSettings) -> list[Figure]:
-    """Images/s of `settings.model` with its options, in the machine's precision; `settings.batch`
-    faces of each person, else its default.
+    """Images/s of `settings.model` with its options, in the machine's precision.
+
+    With `settings.batch` faces of each person, else the model's default.
     """
     # Keras's own loop has no place for networks that work against each other
     plain = not MODELS.load(settings.model).adversarial
     peer = plain and importlib.util.find_spec("torch") is not None
-    given = json.dumps({"name": settings.model, "settings": asdict(settings.create("model")),
-                        "batch": settings.batch, "faces": str(settings.input.resolve())
-                        if settings.input else None})
-    runs = {way: [] for way in (OURS, KERAS, PEER)}
+    arguments = json.dumps({"name": settings.model, "settings": asdict(settings.create("model")),
+                            "batch": settings.batch,
+                            "faces": str(settings.input.resolve()) if settings.input else None})
+    runs: dict[str, list[dict[str, Any]]] = {OURS: [], KERAS: [], PEER: []}
     for turn in range(settings.repeats):
-        for way in (OURS, *[KERAS] * plain, *([PEER] if peer and turn == 0 else [])):
-            runs[way].append(_in_its_own_process(way, settings.model, given))
-    # (runs, turns)
-    ours, bare = (np.array([run[name] for run in runs[OURS]]) for name in ("trained", "bare"))
+        for loop in (OURS, *[KERAS] * plain, *[PEER] * (peer and turn == 0)):
+            runs[loop].append(_in_its_own_process(loop, settings.model, arguments))
+
+    ours, bare, share = (np.array([run[name] for run in runs[OURS]])
+                         for name in ("trained", "bare", "share"))
     figures = [Figure(f"{settings.model}, {device.default_precision()}, trained", np.median(ours),
                       "images/s"), Figure("bare compiled step on a fixed batch", np.median(bare),
                                           "images/s"),
                Figure("trained / bare compiled step", np.median(ours / bare), "",
                       "at least 0.95" if plain else "at least 0.85")]
     if plain:
-        rate, keras = (np.array([run[name] for run in runs[way]])
-                       for way, name in ((OURS, "share"), (KERAS, "trained")))
-        figures += [Figure("share of the matrix-product rate", np.median(rate), "",
-                           "at least 0.45 (original), 0.35 (compact, 256 pixels)"),
-                    Figure("Keras's own loop on a fixed batch", np.median(keras), "images/s"),
+        figures.append(Figure("share of the matrix-product rate", np.median(share), "",
+                              "at least 0.45 (original), 0.35 (compact, 256 pixels)"))
+    if busy := [run["busy"] for run in runs[OURS] if run["busy"] is not None]:
+        rate = np.median([run["rate"] for run in runs[OURS]]) / 1e12
+        figures += [Figure("the matrix-product rate", rate, "TFLOP/s"),
+                    Figure("the GPU's utilisation while it trains", np.median(busy), "%",
+                           "at least 90")]
+    if plain:
+        keras = np.array([run["trained"] for run in runs[KERAS]])[:, None]
+        figures += [Figure("Keras's own loop on a fixed batch", np.median(keras), "images/s"),
                     Figure("trained / Keras's own loop", np.median(ours / keras), "")]
-    busy = [run["busy"] for run in runs[OURS] if run["busy"] is not None]
-    if busy:
-        figures[3 + plain:3 + plain] = [Figure("the matrix-product rate", np.median([run["rate"] for run in runs[OURS]]) / 1e12, "TFLOP/s"),
-                        Figure("the GPU's utilisation while it trains", np.median(busy), "%", "at least 90")]
     if peer:
         torch = runs[PEER][0]["trained"]
         figures += [Figure("Keras's loop, float32, PyTorch", torch, "images/s"),
@@ -89,13 +92,13 @@ def measure(settings: BenchSettings) -> list[Figure]:
     return figures
 
 
-def _in_its_own_process(way: str, model: str, given: str) -> dict[str, Any]:
-    environment = os.environ | {"KERAS_BACKEND": "torch" if way == PEER else device.backend()}
-    done = subprocess.run([sys.executable, "-m", "scripts.benchmarks.train", way, given], cwd=ROOT,
-                          env=environment, capture_output=True, text=True)
+def _in_its_own_process(loop: str, model: str, arguments: str) -> dict[str, Any]:
+    environment = os.environ | {"KERAS_BACKEND": "torch" if loop == PEER else device.backend()}
+    done = subprocess.run([sys.executable, "-m", "scripts.benchmarks.train", loop, arguments],
+                          cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        raise FaceswapError(f"The benchmark of {model} ({way}) failed: {reason}")
+        raise FaceswapError(f"The benchmark of {model} ({loop}) failed: {reason}")
     return parse_json(done.stdout.splitlines()[-1])
 
 
@@ -123,32 +126,41 @@ def _ours(name: str, settings: dict, batch: int | None, faces: str | None) -> di
         bare_step = make_step(assembly.make_parts(model, held, on_host))
     with contextlib.closing(assembly.make_feed(model, held, on_host)) as feed:
         fixed = feed.take()
-    repeated = cache(lambda count: keras.tree.map_structure(
-        lambda array: ops.convert_to_tensor(np.repeat(array, count, 0)), fixed))
-    rates, busy = [], []
+
+    @cache
+    def repeated(count: int) -> Fed:
+        def repeat(array: np.ndarray) -> Any:
+            return ops.convert_to_tensor(np.repeat(array, count, 0))
+
+        return keras.tree.map_structure(repeat, fixed)
+
+    # Both in turn
+    images = len(held) * plan.batch
+    trained, bare, busy = [], [], []
     with contextlib.closing(assembly.make_feed(model, held, plan)) as feed:
-        trained, bare = (_step_rate(*each, model.learning_rate, plan.on_device)
-                         for each in ((step, feed.take), (bare_step, repeated)))
+        time_ours = _step_rate(step, feed.take, model.learning_rate, plan.on_device)
+        time_bare = _step_rate(bare_step, repeated, model.learning_rate, plan.on_device)
         for _ in range(TURNS):
-            with _utilization() as seen:
-                rates.append([len(held) * plan.batch * trained()])
-            busy += seen
-            rates[-1].append(len(held) * plan.batch * bare())
-    costs = {network: estimate.cost(made, model.size).operations
-             for network, made in parts.networks.items()}
-    # Each decoder has half of the faces
-    each = sum(cost * (1 if network.startswith("decoder") else 2)
-               for network, cost in costs.items())
+            with _utilization() as percents:
+                trained.append(images * time_ours())
+            busy += percents
+            bare.append(images * time_bare())
+
+    # Operations an image: each decoder has half of the faces
+    operations = 0
+    for name, network in parts.networks.items():
+        share = 1 if name.startswith("decoder") else 2
+        operations += share * estimate.cost(network, model.size).operations
     rate = _matrix_rate(device.default_precision(), plan.on_device)
-    ours, alone = zip(*rates)
-    return {"trained": ours, "bare": alone, "share": 3 * each * float(np.median(alone)) / 2 / rate,
-            "rate": rate, "busy": float(np.median(busy)) if busy else None}
+    return {"trained": trained, "bare": bare,
+            "share": 3 * operations * float(np.median(bare)) / 2 / rate, "rate": rate,
+            "busy": float(np.median(busy)) if busy else None}
 
 
 def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float,
                on_device: bool) -> Callable[[], float]:
-    """Times a turn: iterations a second of `step` on what `take` gives, as many a call as the
-    trainer would ask for.
+    """Times a turn: iterations a second of `step` on what `take` gives, as many a call as the loop
+    would ask for.
     """
     from lib.training.run import assembly, loop
 
@@ -160,9 +172,10 @@ def _step_rate(step: Step, take: Callable[[int], Fed], learning_rate: float,
         number += count
 
     at_once = 1
-    if on_device and loop.CALL_SECONDS * _per_second(lambda: call(1), step.wait,
-                                                     0.5) >= assembly.MOST_AT_ONCE:
-        at_once = assembly.MOST_AT_ONCE
+    if on_device:
+        rate = _per_second(lambda: call(1), step.wait, 0.5)
+        if loop.CALL_SECONDS * rate >= assembly.MOST_AT_ONCE:
+            at_once = assembly.MOST_AT_ONCE
     call(at_once)  # compiles it
     step.wait()
 
@@ -178,37 +191,37 @@ def _matrix_rate(precision: str, on_gpu: bool) -> float:
     from keras import ops
 
     side = MATRIX_ON_GPU if on_gpu else MATRIX
-    one = ops.cast(ops.convert_to_tensor(np.random.default_rng(0).random((side, side), np.float32)),
-                   precision)
-    products = [one]
+    numbers = np.random.default_rng(0).random((side, side), np.float32)
+    matrix = ops.cast(ops.convert_to_tensor(numbers), precision)
+    products = [matrix]
 
-    def multiply():
-        products[:] = [ops.matmul(one, one)]
+    def multiply() -> None:
+        products[:] = [ops.matmul(matrix, matrix)]
 
-    times = []
-    for _ in range(10):
-        times.append(_per_second(multiply, lambda: float(ops.cast(products[0][0, 0], "float32")),
-                                 seconds=0.1))
-    return 2 * side ** 3 * float(np.median(times))
+    def wait() -> None:
+        float(ops.cast(products[0][0, 0], "float32"))
+
+    rates = [_per_second(multiply, wait, seconds=0.1) for _ in range(10)]
+    return 2 * side ** 3 * float(np.median(rates))
 
 
 @contextlib.contextmanager
 def _utilization() -> Iterator[list[int]]:
-    """Filled with what a GPU's driver says of how busy it is, percent; stays empty where there is
+    """Filled, while the block lasts, with how busy a GPU is, percent; stays empty where there is
     none.
     """
-    found: list[int] = []
+    percents: list[int] = []
     over = threading.Event()
 
-    def ask():
+    def ask() -> None:
         while not over.wait(SAMPLE):
-            found.extend(gpu.utilization for gpu in device.gpus()[:1]
+            percents.extend(gpu.utilization for gpu in device.gpus()[:1]
                          if gpu.utilization is not None)
 
     asking = threading.Thread(target=ask, daemon=True)
     if device.gpus():
         asking.start()
-    yield found
+    yield percents
     over.set()
 
 
@@ -223,18 +236,18 @@ def _keras(name: str, settings: dict, batch: int | None, precision: str) -> dict
     inputs = {identity: keras.Input((model.size, model.size, 3)) for identity in "ab"}
     outputs = [model.swapper(networks, identity)(face)[..., :3]
                for identity, face in inputs.items()]
-    both = keras.Model(list(inputs.values()), outputs)
-    both.compile(model.optimizer("all", model.learning_rate), loss=["mean_absolute_error"] * 2)
+    swapper = keras.Model(list(inputs.values()), outputs)
+    swapper.compile(model.optimizer("all", model.learning_rate), loss=["mean_absolute_error"] * 2)
     batch = batch or model.batch
-    seen, wanted = ([np.random.default_rng(0).random((batch, side, side, 3), np.float32)
-                     for _ in inputs] for side in (model.size, model.drawn))
-    return {"trained": 2 * batch * _per_second(lambda: both.train_on_batch(seen, wanted))}
+    faces, targets = ([np.random.default_rng(0).random((batch, side, side, 3), np.float32)] * 2
+                      for side in (model.size, model.drawn))
+    return {"trained": 2 * batch * _per_second(lambda: swapper.train_on_batch(faces, targets))}
 
 
 def _per_second(call: Callable[[], object], wait: Callable[[], object] = lambda: None,
                 seconds: float = SECONDS) -> float:
-    """How often `call` is done in a second, after the first two; `wait` returns when what was asked
-    for is done.
+    """How often `call` is done in a second, after the first two; `wait` returns when all calls are
+    done.
     """
     for _ in range(2):
         call()
@@ -248,7 +261,7 @@ def _per_second(call: Callable[[], object], wait: Callable[[], object] = lambda:
 
 
 def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
-    """The faces of `folder`, for all people; without one, of two portraits seen by a moving camera."""
+    """The faces of `folder`, for all people; without one, of two portraits that a camera moves over."""
     from lib.alignments.extraction.extract import extract_faces
     from lib.alignments.extraction.setup import ExtractionSetup
     from lib.alignments.store import AlignmentStore
@@ -256,19 +269,16 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
     from lib.facesets.face_file import crop_landmarks
     from lib.facesets.folder import FaceFolder
     from lib.media.endpoints.sample_clips import MovingCamera, admiral, astronaut
-    from lib.plugin import ALIGNERS, DETECTORS
     from lib.training.batches.faces import Faces
 
     faces = {}
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as temporary:
         for identity, portrait in zip(model.identities, (astronaut, admiral)):
-            path = folder or Path(made) / identity
+            path = folder or Path(temporary) / identity
             if folder is None:
-                with AlignmentStore.open(Path(made) / f"{identity}.db") as store:
-                    extract_faces(MovingCamera(portrait(), seconds=FACES / 25), store,
-                                  ExtractionSetup(lambda: DETECTORS.create("hog"),
-                                                  lambda: ALIGNERS.create("dlib68"),
-                                                  sink=FaceFolder(path)))
+                with AlignmentStore.open(Path(temporary) / f"{identity}.db") as store:
+                    source = MovingCamera(portrait(), seconds=FACES / 25)
+                    extract_faces(source, store, ExtractionSetup.of("hog", sink=FaceFolder(path)))
             files = face_set.read_faces(path, device.cores())
             faces[identity] = Faces([file.image for file in files], crop_landmarks(files),
                                     files[0].coverage, model.size, model.coverage, model.taught)
@@ -276,10 +286,10 @@ def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
 
 
 if __name__ == "__main__":
-    way, given = sys.argv[1], parse_json(sys.argv[2])
-    if way == OURS:
-        print(json.dumps(_ours(**given)))
+    arguments = parse_json(sys.argv[2])
+    if sys.argv[1] == OURS:
+        print(json.dumps(_ours(**arguments)))
     else:
-        del given["faces"]
-        print(json.dumps(_keras(**given, precision="float32" if way == PEER
-                                else device.default_precision())))
+        del arguments["faces"]
+        precision = "float32" if sys.argv[1] == PEER else device.default_precision()
+        print(json.dumps(_keras(**arguments, precision=precision)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE
 from lib.faces.likeness import PeopleFilter
 from lib.facesets.folder import FaceCropper, FaceFolder
-from lib.plugin import Aligner, Detector, Masker, Recognizer
+from lib.plugin import ALIGNERS, DETECTORS, Aligner, Detector, Masker, Recognizer
 from lib.system.profile import Stages
 from lib.types import Shard
 
@@ -42,6 +43,11 @@ class ExtractionSetup:
 
     workers: int | None = None  # threads, each with a detector of its own; None: as many as cores
     stages: Stages = field(default_factory=Stages)  # measures the time of each stage
+
+    @classmethod
+    def of(cls, detector: str, aligner: str = "dlib68", **options: Any) -> ExtractionSetup:
+        """With the plugins of these names, without options."""
+        return cls(lambda: DETECTORS.create(detector), lambda: ALIGNERS.create(aligner), **options)
 
     @property
     def cropper(self) -> FaceCropper:
