@@ -28,25 +28,26 @@ def is_animated(path: Path) -> bool:
     try:
         with open_picture(path) as picture:
             return picture.format in FORMATS and getattr(picture, "n_frames", 1) > 1
-    except Exception:  # decoders of damaged files raise anything; whoever reads the picture tells why
+    except Exception:  # decoders of damaged files raise anything; whoever reads it tells why
         return False
 
 
 class Readable:
-    """A file that FFmpeg's libraries of any version read: `path` itself, or, of a WebP that moves
-    or a transparent AVIF that does, an APNG with the same pixels and delays, and of a signed APNG
-    one that they know as such. What was made goes when this object does."""
+    """A file that FFmpeg's libraries of any version read.
+
+    That is `path` itself, or an APNG with the same pixels and delays: of a WebP or a transparent AVIF
+    that moves, and of a signed APNG, which they would take for a still picture. It is deleted with
+    this object.
+    """
 
     def __init__(self, path: Path):
         self.path = path
-        if _is_webp(path) or _is_transparent_avif(path):
-            made = _as_apng(path)
-        else:
-            made = _with_short_head(path)
-        if made is not None:
+        is_unknown = _is_webp(path) or _is_transparent_avif(path)
+        apng = _as_apng(path) if is_unknown else _with_short_head(path)
+        if apng is not None:
             self._folder = tempfile.TemporaryDirectory(prefix="faceswap-")
             self.path = Path(self._folder.name) / "moving.png"
-            write_bytes(self.path, made, durable=False)
+            write_bytes(self.path, apng, durable=False)
 
 
 def _is_webp(path: Path) -> bool:
@@ -73,15 +74,16 @@ def _with_short_head(path: Path) -> bytes | None:
         return None
     with opened(path) as file:
         data = file.read(LONGEST_HEAD)
-        kept, place, kind = [data[:AFTER_HEADER]], AFTER_HEADER, b""
+        chunks, place, kind = [data[:AFTER_HEADER]], AFTER_HEADER, b""
         while place + 8 <= len(data) and (kind := data[place + 4:place + 8]) != b"IDAT":
-            after = place + 12 + int.from_bytes(data[place:place + 4], "big")
+            end = place + 12 + int.from_bytes(data[place:place + 4], "big")
             if kind not in LEFT_OUT:
-                kept.append(data[place:after])
-            place = after
-        if kind != b"IDAT" or place < PROBED or not any(chunk[4:8] == b"acTL" for chunk in kept):
+                chunks.append(data[place:end])
+            place = end
+        is_animated = any(chunk[4:8] == b"acTL" for chunk in chunks)
+        if kind != b"IDAT" or place < PROBED or not is_animated:
             return None
-        return b"".join(kept) + data[place:] + file.read()
+        return b"".join(chunks) + data[place:] + file.read()
 
 
 def _head(path: Path) -> bytes:
@@ -93,6 +95,7 @@ def _head(path: Path) -> bytes:
 
 
 def _as_apng(path: Path) -> bytes:
+    """The same pixels and delays. Raises FaceswapError where `path` is damaged."""
     memory = io.BytesIO()
     try:
         with open_picture(path) as picture:
@@ -106,10 +109,10 @@ def _as_apng(path: Path) -> bytes:
         raise
     except Exception as error:  # decoders of damaged files raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FaceswapError(f"{path} is damaged and cannot be read: {reason}. Get a whole copy.") from error
+        raise FaceswapError(f"{path} is damaged and cannot be read: {reason}. Get a whole "
+                            "copy.") from error
     if len({image.mode for image in images}) > 1:
         images = [image.convert("RGBA") for image in images]
-    first, *others = images
-    first.save(memory, "PNG", save_all=True, append_images=others, duration=lengths,
-               compress_level=1)
+    images[0].save(memory, "PNG", save_all=True, append_images=images[1:], duration=lengths,
+                   compress_level=1)
     return memory.getvalue()

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from lib.errors import FaceswapError
-from lib.media.encoding.codecs import ENCODERS, HEVC_HOLDERS, NVENC_PRESETS, ON_A_CHIP, QSV_PRESETS, SVT_PRESETS, TRANSPARENT
+from lib.media.encoding.codecs import ENCODERS, HEVC_HOLDERS, ON_A_CHIP, TRANSPARENT, encoder_options
 from lib.media.encoding.stream_copy import EDIT_LISTS, SOUND
 from lib.media.samples import chroma_between
 from lib.media.video.colours import BT601, BT709
@@ -42,6 +42,8 @@ HELD = {"mpegts": ("h264", "hevc", "mpeg2video", "mpeg4", "aac", "mp3", "mp2", "
                    "opus"),
         "mpeg": ("mpeg2video", "mpeg1video", "mp2", "ac3")}
 INTERLACED = ("h264", "h264rgb", "mpeg2video", "prores", "ffv1")  # codecs that keep fields
+# FFmpeg's options whose names mean sound, too, without this ending
+OPTIONS_OF_VIDEO = {"b": "b:v", "q": "q:v", "profile": "profile:v"}
 CHROMA = {"h264": ("420", "422", "444"), "hevc": ("420", "422", "444")}  # of others 420 alone
 
 
@@ -102,23 +104,34 @@ class Encoding:
         if transparent and codec not in TRANSPARENT:
             logger.warning("The video is transparent in places, which %s does not keep. --codec "
                            "prores (.mov) and --lossless (.mkv) keep it.", codec)
+        uses_chip = self._uses_chip(codec)
+        encoder = f"{codec}_{HARDWARE[self.hardware][1]}" if uses_chip else ENCODERS.get(codec, codec)
+        options = encoder_options(encoder, self.crf, self.preset, transparent)
+        if self.lossless and codec == "h264":
+            options = {"qp": "0", "preset": self.preset}
+        arguments = ["-c:v", encoder]
+        for name, value in options.items():
+            arguments += [f"-{OPTIONS_OF_VIDEO.get(name, name)}", value]
+        return [*arguments, *extra], self._layout(codec, stored, size, transparent)
+
+    def _layout(self, codec: str, stored: av.VideoFormat, size: tuple[int, int],
+                transparent: bool) -> str:
+        """The layout that the encoder takes for pictures that are `stored` so."""
+        deep = stored.components[0].bits > 8
         match codec:
             case "ffv1":
-                arguments = ["-level", "3", "-slices", "4", "-slicecrc", "1"]
-                return ["-c:v", "ffv1", *arguments, *extra], _ffv1_layout(stored, transparent)
+                return _ffv1_layout(stored, transparent)
             case "h264rgb":
-                arguments = ["-c:v", "libx264rgb", "-qp", "0", "-preset", self.preset]
-                return [*arguments, *extra], "rgb24"
+                return "rgb24"
             case "prores":
-                profile = ["4444", "-alpha_bits", "16"] if transparent else ["hq"]
-                arguments = ["-c:v", "prores_ks", "-profile:v", *profile, "-vendor", "apl0"]
-                return [*arguments, *extra], "yuva444p10le" if transparent else "yuv422p10le"
-        deep = stored.components[0].bits > 8
-        if self.on_chip and not self.lossless:
-            return [*self._on_chip(codec), *extra], "p010le" if deep and codec != "h264" else "nv12"
+                return "yuva444p10le" if transparent else "yuv422p10le"
+        if self._uses_chip(codec):
+            return "p010le" if deep and codec != "h264" else "nv12"
         ending = "10le" if deep and codec in ("h264", "hevc", "av1") else ""
-        encoded = f"yuv{_chroma(codec, layout, size)}p{ending}"
-        return [*self._on_processor(codec), *extra], encoded
+        return f"yuv{_chroma(codec, stored.name, size)}p{ending}"
+
+    def _uses_chip(self, codec: str) -> bool:
+        return self.on_chip and not self.lossless and codec in ON_A_CHIP
 
     def _extra(self, container: str, codec: str, fields: str | None) -> list[str]:
         """What fields and containers ask of the encoder."""
@@ -157,33 +170,6 @@ class Encoding:
         if container in WITHOUT_H264:
             return WITHOUT_H264[container]
         return "hevc" if deep and container in HEVC_HOLDERS else "h264"
-
-    def _on_processor(self, codec: str) -> list[str]:
-        # The scale of VP9 and AV1 is wider: 63 is the worst
-        crf, wide_crf = str(self.crf), str(round(self.crf * 63 / 51))
-        arguments = ["-c:v", ENCODERS.get(codec, codec)]
-        match codec:
-            case "h264":
-                quality = ["-qp", "0"] if self.lossless else ["-crf", crf]
-                return [*arguments, *quality, "-preset", self.preset]
-            case "hevc":
-                return [*arguments, "-crf", crf, "-preset", self.preset,
-                        "-x265-params", "log-level=error"]
-            case "mpeg2video" | "wmv2":
-                return ["-c:v", codec, "-q:v", "2"]
-            case "vp9":
-                return [*arguments, "-crf", wide_crf, "-b:v", "0", "-deadline", "realtime",
-                        "-cpu-used", "5", "-row-mt", "1"]
-        return [*arguments, "-crf", wide_crf, "-preset", str(SVT_PRESETS[self.preset])]
-
-    def _on_chip(self, codec: str) -> list[str]:
-        ending, crf = HARDWARE[self.hardware][1], str(self.crf)
-        return ["-c:v", f"{codec}_{ending}", *{
-            "nvenc": ["-rc", "constqp", "-qp", crf, "-preset", NVENC_PRESETS[self.preset]],
-            "qsv": ["-global_quality", crf, "-preset", QSV_PRESETS[self.preset]],
-            "amf": ["-rc", "cqp", "-qp_i", crf, "-qp_p", crf, "-qp_b", crf],
-            "videotoolbox": ["-q:v", str(max(1, 100 - 2 * self.crf))],
-            "vaapi": ["-rc_mode", "CQP", "-qp", crf]}[ending]]
 
     def upload_filters(self) -> list[str]:
         """Filters behind all others that bring frames to the chip that encodes them."""

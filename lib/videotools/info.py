@@ -39,20 +39,20 @@ def facts(path: Path, quick: bool = False) -> dict[str, Any]:
         VideoSource(path)  # knows why
         raise
     with container:
-        found = _of_container(path, container)
-        found["audio"] = [sound_of(stream) for stream in container.streams.audio]
-        found["subtitles"] = [{"codec": _codec(stream), "language": stream.metadata.get("language")}
-                              for stream in container.streams.subtitles]
-        found["chapters"] = [_chapter(chapter) for chapter in container.chapters()]
-        found["metadata"] = dict(container.metadata)
-        covers = [stream for stream in container.streams.video if _is_cover(stream)]
-        found["cover_pictures"] = len(covers)
-        has_video = len(covers) < len(container.streams.video)
-        if not has_video and found["audio"]:
-            return found | {"video": False}
+        streams = container.streams
+        covers = [stream for stream in streams.video
+                  if stream.disposition & av.stream.Disposition.attached_pic]
+        holds = _of_container(path, container) | {
+            "audio": [sound_of(stream) for stream in streams.audio],
+            "subtitles": [{"codec": _codec(stream), "language": stream.metadata.get("language")}
+                          for stream in streams.subtitles],
+            "chapters": [_chapter(chapter) for chapter in container.chapters()],
+            "metadata": dict(container.metadata), "cover_pictures": len(covers)}
+        if len(covers) == len(streams.video) and holds["audio"]:
+            return holds | {"video": False}
         video = pick_stream(container)
-        stream_facts = _of_stream(video) if video and video.codec_context else {}
-    return found | stream_facts | _of_frames(VideoSource(path), quick)
+        of_stream = _of_stream(video) if video and video.codec_context else {}
+    return holds | of_stream | _of_frames(VideoSource(path), quick)
 
 
 def _of_container(path: Path, container: av.container.InputContainer) -> dict[str, Any]:
@@ -75,38 +75,35 @@ def _of_stream(stream: av.video.stream.VideoStream) -> dict[str, Any]:
 
 def _of_frames(source: VideoSource, quick: bool) -> dict[str, Any]:
     """What only the frames tell. A time is None where the file has no clock."""
-    times, losses, interlaced, turn = source.ticks(), [], None, 0
-    count = source.count
-    if not quick:
-        frames = [(frame.stored.pts, frame.stored.interlaced_frame, frame.stored.rotation)
-                  for frame in progress(source, "info", source.count)]
-        count, losses, interlaced, turn = len(frames), source.losses, any(row[1] for row in frames), frames[0][2]
-        if times is None or len(times) != count:
-            times = None if any(row[0] is None for row in frames) else sorted(row[0] for row in frames)
+    ticks, count, losses, interlaced = source.ticks(), source.count, [], None
+    if quick:
+        rotation = next(source.frames(0, 1)).stored.rotation
     else:
-        turn = next(source.frames(0, 1)).stored.rotation
-    colours = source.colours
+        stored = [(frame.stored.pts, frame.stored.interlaced_frame, frame.stored.rotation)
+                  for frame in progress(source, "info", source.count)]
+        times, fields, rotations = zip(*stored)
+        count, losses = len(stored), source.losses
+        interlaced, rotation = any(fields), rotations[0]
+        if ticks is None or len(ticks) != count:
+            ticks = None if None in times else sorted(times)
     jumps = source.jumps.count if count is not None else None
-    found = {"shown": list(source.size), "frames": count, "avg_fps": _ratio(source.rate),
-             "first_s": None, "last_s": None, "vfr": None,
-             "rotation_ccw_deg": turn % 360, "interlaced": interlaced, "losses": losses,
-             "clock_jumps": jumps}
-    if times:
-        found |= {"first_s": round(float(times[0] * source.time_base), 4),
-                  "last_s": round(float(times[-1] * source.time_base), 4),
-                  "vfr": is_variable(times, source.time_base)}
-    if source.moves and times and source.last_length:
-        found["duration_s"] = round(float(times[-1] * source.time_base) + source.last_length, 3)
-    if jumps and times:
-        found["duration_s"] = round(max(float(times[-1] * source.time_base)
-                                        + 1 / float(source.rate or 25), source.sound_end)
-                                    - source.origin, 3)
-    return found | {"colours": {"matrix": MATRICES.get(colours.matrix),
-                                "matrix_assumed": MATRICES.get(source.matrix),
-                                "range": RANGES.get(colours.range),
-                                "primaries": PRIMARIES.get(colours.primaries),
-                                "transfer": TRANSFERS.get(colours.transfer),
-                                "hdr": source.hdr_coded is not None}}
+    facts = {"shown": list(source.size), "frames": count, "avg_fps": _ratio(source.rate),
+             "first_s": None, "last_s": None, "vfr": None, "rotation_ccw_deg": rotation % 360,
+             "interlaced": interlaced, "losses": losses, "clock_jumps": jumps}
+    if ticks:
+        first, last = (float(ticks[place] * source.time_base) for place in (0, -1))
+        facts |= {"first_s": round(first, 4), "last_s": round(last, 4),
+                  "vfr": is_variable(ticks, source.time_base)}
+        if source.moves and source.last_length:
+            facts["duration_s"] = round(last + source.last_length, 3)
+        if jumps:
+            end = max(last + 1 / float(source.rate or 25), source.sound_end)
+            facts["duration_s"] = round(end - source.origin, 3)
+    colours = source.colours
+    return facts | {"colours": {
+        "matrix": MATRICES.get(colours.matrix), "matrix_assumed": MATRICES.get(source.matrix),
+        "range": RANGES.get(colours.range), "primaries": PRIMARIES.get(colours.primaries),
+        "transfer": TRANSFERS.get(colours.transfer), "hdr": source.hdr_coded is not None}}
 
 
 def is_variable(times: list[int], time_base: Fraction) -> bool:
@@ -120,16 +117,14 @@ def is_variable(times: list[int], time_base: Fraction) -> bool:
 
 def sound_of(stream: av.audio.stream.AudioStream) -> dict[str, Any]:
     """What a sound track is, for JSON; None throughout where its format is not known."""
-    context = stream.codec_context
+    context, base = stream.codec_context, stream.time_base
     if context is None:
         return {"codec": None, "rate": None, "channels": None, "layout": None}
-    start = None if stream.start_time is None else round(float(stream.start_time * stream.time_base), 4)
-    length = None if stream.duration is None else round(float(stream.duration * stream.time_base),
-                                                        4)
+    start, length = (None if ticks is None else round(float(ticks * base), 4)
+                     for ticks in (stream.start_time, stream.duration))
     return {"codec": _codec(stream), "decoder": context.name, "rate": context.sample_rate,
-            "channels": context.layout.nb_channels,
-            "layout": context.layout.name, "start_s": start, "duration_s": length,
-            "bit_rate": stream.bit_rate or None,
+            "channels": context.layout.nb_channels, "layout": context.layout.name,
+            "start_s": start, "duration_s": length, "bit_rate": stream.bit_rate or None,
             "language": stream.metadata.get("language")}
 
 
@@ -145,10 +140,6 @@ def _codec(stream: av.stream.Stream) -> str | None:
 
 def _ratio(value: Fraction | None) -> str | None:
     return None if value is None else str(Fraction(value))
-
-
-def _is_cover(stream: av.video.stream.VideoStream) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def check_sound(path: Path, count: int) -> None:

@@ -194,40 +194,48 @@ class VideoEncoding:
         return Colours(matrix, LIMITED, usual, usual)
 
     def _options(self, size: tuple[int, int]) -> dict[str, str]:
-        # The scale of VP9 and AV1 is wider: 63 is the worst
-        crf, wide_crf = str(self.crf), str(round(self.crf * 63 / 51))
+        options = encoder_options(self.encoder, self.crf, self.preset, self.transparent)
         hdr = self.hdr_video.hdr if self.hdr_video else None
-        match self.encoder:
-            case "libx264":
-                parameters = [REPEATABLE] * cv2.checkHardwareSupport(AVX512)
-                if self.keeps_fields:
-                    parameters.append("tff=1" if self.video.top_first else "bff=1")
-                if size[0] * size[1] >= LARGE:
-                    parameters.append(f"{SPARING}:threads={device.cores()}")
-                options = {"crf": crf, "preset": self.preset}
-                return options | ({"x264-params": ":".join(parameters)} if parameters else {})
-            case "libx265":
-                screen = (f":master-display={hdr.x265}:max-cll={hdr.light}:hdr10=1:repeat-headers=1"
-                          if hdr else "")
-                return {"crf": crf, "preset": self.preset,
-                        "x265-params": f"log-level=error{screen}"}
-            case "libx264rgb":
-                return {"qp": "0", "preset": self.preset}
-            case "libvpx-vp9":
-                return {"crf": wide_crf, "b": "0", "deadline": "realtime", "cpu-used": "5",
-                        "row-mt": "1"}
-            case "libsvtav1":
-                options = {"crf": wide_crf, "preset": str(SVT_PRESETS[self.preset])}
-                screen = f"mastering-display={hdr.svt}:content-light={hdr.light}" if hdr else ""
-                return options | ({"svtav1-params": screen} if screen else {})
-            case "prores_ks":
-                profile = {"profile": "4444", "alpha_bits": "16"} if self.transparent else {
-                    "profile": "hq"}
-                return profile | {"vendor": "apl0"}
-            case "ffv1":
-                return {"level": "3", "slices": "4", "slicecrc": "1"}
-        return {"nvenc": {"rc": "constqp", "qp": crf, "preset": NVENC_PRESETS[self.preset]},
-                "qsv": {"global_quality": crf, "preset": QSV_PRESETS[self.preset]},
-                "amf": {"rc": "cqp", "qp_i": crf, "qp_p": crf, "qp_b": crf},
-                "videotoolbox": {"q": str(max(1, 100 - 2 * self.crf))},
-                }[self.encoder.partition("_")[2]]
+        if self.encoder == "libx264":
+            parameters = [REPEATABLE] * cv2.checkHardwareSupport(AVX512)
+            if self.keeps_fields:
+                parameters.append("tff=1" if self.video.top_first else "bff=1")
+            if size[0] * size[1] >= LARGE:
+                parameters.append(f"{SPARING}:threads={device.cores()}")
+            return options | ({"x264-params": ":".join(parameters)} if parameters else {})
+        if self.encoder == "libx265" and hdr:
+            screen = f"master-display={hdr.x265}:max-cll={hdr.light}:hdr10=1:repeat-headers=1"
+            return options | {"x265-params": f"{options['x265-params']}:{screen}"}
+        if self.encoder == "libsvtav1" and hdr:
+            screen = f"mastering-display={hdr.svt}:content-light={hdr.light}"
+            return options | {"svtav1-params": screen}
+        return options
+
+
+def encoder_options(encoder: str, crf: int, preset: str, transparent: bool = False) -> dict[str, str]:
+    """FFmpeg's options of an encoder for that quality (0 to 51, lower is better) and speed."""
+    quality, wide_quality = str(crf), str(round(crf * 63 / 51))  # of VP9 and AV1 63 is the worst
+    match encoder:
+        case "libx264":
+            return {"crf": quality, "preset": preset}
+        case "libx265":
+            return {"crf": quality, "preset": preset, "x265-params": "log-level=error"}
+        case "libx264rgb":
+            return {"qp": "0", "preset": preset}
+        case "libvpx-vp9":
+            return {"crf": wide_quality, "b": "0", "deadline": "realtime", "cpu-used": "5", "row-mt": "1"}
+        case "libsvtav1":
+            return {"crf": wide_quality, "preset": str(SVT_PRESETS[preset])}
+        case "prores_ks" if transparent:
+            return {"profile": "4444", "alpha_bits": "16", "vendor": "apl0"}
+        case "prores_ks":
+            return {"profile": "hq", "vendor": "apl0"}
+        case "ffv1":
+            return {"level": "3", "slices": "4", "slicecrc": "1"}
+        case "mpeg2video" | "wmv2":
+            return {"q": "2"}
+    return {"nvenc": {"rc": "constqp", "qp": quality, "preset": NVENC_PRESETS[preset]},
+            "qsv": {"global_quality": quality, "preset": QSV_PRESETS[preset]},
+            "amf": {"rc": "cqp", "qp_i": quality, "qp_p": quality, "qp_b": quality},
+            "videotoolbox": {"q": str(max(1, 100 - 2 * crf))},
+            "vaapi": {"rc_mode": "CQP", "qp": quality}}[encoder.partition("_")[2]]

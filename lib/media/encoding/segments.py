@@ -92,15 +92,15 @@ def packets(path: Path) -> Iterator[Packet]:
 
 def times(path: Path) -> list[int]:
     """Of all packets, in the order of decoding, ticks; their bytes are not read."""
-    found = []
+    ticks = []
     with open(path, "rb") as file:
         end, place = _end_of_packets(file), 0
         while place < end:
             file.seek(place)
             time, _, size = PACKET.unpack(file.read(PACKET.size))
-            found.append(time)
+            ticks.append(time)
             place += PACKET.size + size
-    return found
+    return ticks
 
 
 def decoding_times(shown: Sequence[int]) -> list[int]:
@@ -109,9 +109,9 @@ def decoding_times(shown: Sequence[int]) -> list[int]:
     ordered = sorted(shown)
     ranks = {time: rank for rank, time in enumerate(ordered)}
     delay = max((place - ranks[time] for place, time in enumerate(shown)), default=0)
-    before = [ordered[0] + (ordered[place] - ordered[min(delay, len(ordered) - 1)])
-              for place in range(min(delay, len(ordered)))]
-    return (before + ordered)[:len(ordered)]
+    delay = min(delay, len(ordered))
+    lead = ordered[0] - ordered[min(delay, len(ordered) - 1)] if ordered else 0
+    return ([ordered[place] + lead for place in range(delay)] + ordered)[:len(ordered)]
 
 
 def _end_of_packets(file) -> int:

@@ -27,23 +27,23 @@ def progressive(frames: Iterator[tuple[int | None, av.VideoFrame]]) -> Iterator[
 
     What is made of one depends on the frames before and after it.
     """
-    graph, before = None, None
+    graph, previous = None, None
     for tick, frame in frames:
         if graph is not None and not graph.takes(frame):
-            yield from graph.rest()
-            graph, before = None, None
+            yield from graph.flush()
+            graph, previous = None, None
         if graph is None and not frame.interlaced_frame:
-            before = frame
+            previous = frame
             yield Decoded(tick, frame, frame)
             continue
         if graph is None:
             graph = _Graph(frame, DEINTERLACE)
-            if before is not None and graph.takes(before):
-                graph.push(None, before, wanted=False)
+            if previous is not None and graph.takes(previous):
+                graph.push(None, previous, is_shown=False)
         graph.push(tick, frame)
-        yield from graph.ready()
+        yield from graph.pull()
     if graph is not None:
-        yield from graph.rest()
+        yield from graph.flush()
 
 
 def of_one_size(frames: Iterator[Decoded], first: av.VideoFrame) -> Iterator[Decoded]:
@@ -51,73 +51,80 @@ def of_one_size(frames: Iterator[Decoded], first: av.VideoFrame) -> Iterator[Dec
     them."""
     graphs: dict[tuple, _Graph] = {}
     for decoded in frames:
-        picture = decoded.picture
-        if (picture.width, picture.height, picture.format.name) == (first.width, first.height, first.format.name):
+        kind = _kind_of(decoded.picture)
+        if kind == _kind_of(first):
             yield decoded
             continue
-        key = picture.width, picture.height, picture.format.name
-        if key not in graphs:
-            graphs[key] = _Graph(picture, *fitted((first.width, first.height)),
-                                 f"format={plain(first.format.name)}")
-        graphs[key].push(decoded.tick, picture)
-        for made in graphs[key].ready():
-            yield Decoded(decoded.tick, made.picture, decoded.stored)
+        if kind not in graphs:
+            graphs[kind] = _Graph(decoded.picture, *fitted((first.width, first.height)),
+                                  f"format={plain(first.format.name)}")
+        graphs[kind].push(decoded.tick, decoded.picture)
+        for scaled in graphs[kind].pull():
+            yield Decoded(decoded.tick, scaled.picture, decoded.stored)
 
 
 def is_top_first(frame: av.VideoFrame) -> bool:
     """Whether the field of the first line of an interlaced frame was filmed first."""
     graph = _Graph(frame, "select=eq(interlace_type,TOPFIRST)")
     graph.push(0, frame)
-    return any(True for _ in graph.rest())
+    return any(True for _ in graph.flush())
 
 
 def fitted(size: tuple[int, int]) -> list[str]:
     """Filters that leave pictures of this size (width, height) as they are, and set others into
     it."""
     width, height = size
-    return [f"scale={width}:{height}:force_original_aspect_ratio=decrease:flags=bicubic+accurate_rnd",
+    scale = f"scale={width}:{height}:force_original_aspect_ratio=decrease"
+    return [f"{scale}:flags=bicubic+accurate_rnd",
             f"pad={width}:{height}:-1:-1"]
+
+
+def _kind_of(frame: av.VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
 
 
 class _Graph:
     """Filters that make a picture of each; several may be held back."""
 
     def __init__(self, like: av.VideoFrame, *filters: str):
-        self._kind = like.width, like.height, like.format.name
+        self._kind = _kind_of(like)
         self._graph = av.filter.Graph()
-        buffer = self._graph.add("buffer", f"video_size={like.width}x{like.height}:pix_fmt={like.format.name}"
-                                           f":time_base=1/1000000:colorspace={int(like.colorspace)}:range={int(like.color_range)}")
-        last = buffer
+        last = self._graph.add("buffer", (
+            f"video_size={like.width}x{like.height}:pix_fmt={like.format.name}:time_base=1/1000000"
+            f":colorspace={int(like.colorspace)}:range={int(like.color_range)}"))
         for words in filters:
             name, _, arguments = words.partition("=")
             following = self._graph.add(name, arguments)
             last.link_to(following)
             last = following
-        sink = self._graph.add("buffersink")
-        last.link_to(sink)
+        last.link_to(self._graph.add("buffersink"))
         self._graph.configure()
-        self._waiting: deque[tuple[int | None, av.VideoFrame, bool]] = deque()
+        self._held: deque[tuple[int | None, av.VideoFrame, bool]] = deque()
 
     def takes(self, frame: av.VideoFrame) -> bool:
-        return (frame.width, frame.height, frame.format.name) == self._kind
+        """Whether `frame` has the size and layout that the filters were made for."""
+        return _kind_of(frame) == self._kind
 
-    def push(self, tick: int | None, frame: av.VideoFrame, wanted: bool = True) -> None:
-        self._waiting.append((tick, frame, wanted))
+    def push(self, tick: int | None, frame: av.VideoFrame, is_shown: bool = True) -> None:
+        """Gives a frame, for the first one that is to come out; not `is_shown`: it does not."""
+        self._held.append((tick, frame, is_shown))
         self._graph.push(frame)
 
-    def ready(self) -> Iterator[Decoded]:
-        while self._waiting:
+    def pull(self) -> Iterator[Decoded]:
+        """What is ready."""
+        while self._held:
             try:
                 picture = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            tick, stored, wanted = self._waiting.popleft()
+            tick, stored, is_shown = self._held.popleft()
             picture.pts, picture.time_base = stored.pts, stored.time_base
             picture.colorspace, picture.color_range = stored.colorspace, stored.color_range
             picture.color_primaries, picture.color_trc = stored.color_primaries, stored.color_trc
-            if wanted:
+            if is_shown:
                 yield Decoded(tick, picture, stored)
 
-    def rest(self) -> Iterator[Decoded]:
+    def flush(self) -> Iterator[Decoded]:
+        """All that is held back."""
         self._graph.push(None)
-        yield from self.ready()
+        yield from self.pull()
