@@ -18,17 +18,22 @@ from lib.media.pictures.content import identify
 
 HEAD = 1 << 16  # bytes by which a web page is known
 PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif",
-                   "BMP": ".bmp", "TIFF": ".tif",
-                   "AVIF": ".avif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # by Pillow's names
+                   "BMP": ".bmp", "TIFF": ".tif", "AVIF": ".avif", "JPEG2000": ".jp2",
+                   "PPM": ".ppm"}  # by Pillow's names
 # QuickTime files of before `ftyp` begin with one
+# By FFmpeg's names of formats; of several endings the first
+VIDEO_ENDINGS = {name: ending for ending, name in reversed(VIDEO_FORMATS.items())} | {
+    "ogg": ".ogv", "mpeg": ".mpg", "mpegvideo": ".m2v", "h264": ".h264", "hevc": ".hevc",
+    "asf": ".wmv", "mpegts": ".ts"}
+WEBM_CODECS = {"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1", "opus", "vorbis",
+               "libopus", "libvorbis"}
 ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 SEGMENTED, SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"  # what Matroska begins with, and its main part
 UNTOLD = 0xFFFFFF00  # lengths in an AVI from here on mean that it was not known
 ICON = b"\0\0\1\0"  # it begins as some videos do
-STRANGERS = ((b"%PDF", "a PDF"), (b"PK\3\4", "a ZIP archive"), (b"\x1f\x8b", "an archive (gzip)"),
-             (b"Rar!", "an archive (RAR)"),
-             (b"7z\xbc\xaf", "an archive (7z)"), (b"ID3", "sound"), (b"fLaC", "sound"),
-             (b"RIFF", "sound"))
+OTHER_KINDS = {b"%PDF": "a PDF", b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "an archive (gzip)",
+               b"Rar!": "an archive (RAR)", b"7z\xbc\xaf": "an archive (7z)", b"ID3": "sound",
+               b"fLaC": "sound", b"RIFF": "sound"}
 
 
 class Refused(Exception):
@@ -86,17 +91,18 @@ class Content:
 
 
 def kind_of(path: Path) -> str:
-    """"picture" or "video", as the first bytes say. Raises Refused where they say anything else."""
-    found = identify(path)
-    if found in ("picture", "heic"):
+    """What the first bytes say: "picture" or "video". Raises Refused where they say anything else."""
+    content = identify(path)
+    if content in ("picture", "heic"):
         return "picture"
     with open(path, "rb") as file:
         head = file.read(HEAD)
     if head.startswith(ICON):
         raise Refused("an icon instead of a picture or a video")
-    if found == "video" or head[4:8] in ATOMS or head[:1] == head[188:189] == b"G":  # the last: an MPEG transport stream
+    is_transport_stream = head[:1] == head[188:189] == b"G"
+    if content == "video" or head[4:8] in ATOMS or is_transport_stream:
         return "video"
-    raise Refused(f"{_stranger(head)} instead of a picture or a video")
+    raise Refused(f"{_describe(head)} instead of a picture or a video")
 
 
 def examine(path: Path) -> Content:
@@ -106,31 +112,29 @@ def examine(path: Path) -> Content:
     try:
         return _picture(path) if kind == "picture" else _video(path)
     except FaceswapError as error:
-        said = str(error).replace(str(path), "the file")
-        # it is for those who have the file already
-        without_advice = re.sub(r"\. (Replace|Scale|Get|Name|Choose) .*", "", said)
-        raise Damaged(without_advice.rstrip(".")) from None
+        reason = str(error).replace(str(path), "the file")
+        # The advice is for those who have the file already
+        reason = re.sub(r"\. (Replace|Scale|Get|Name|Choose) .*", "", reason)
+        raise Damaged(reason.rstrip(".")) from None
     except Exception as error:  # of a library that a crafted file leads astray
         raise Damaged(f"the file is damaged and cannot be read ({type(error).__name__})") from None
 
 
 def _picture(path: Path) -> Content:
-
     height, width = picture_file.read(path).shape[:2]
     if identify(path) == "heic":
         return Content("picture", ".heic", width, height)
-    with open_picture(path) as opened:
-        known = opened.format
-    if known not in PICTURE_FORMATS:
-        raise FaceswapError(f"{path} is of a format that is not known here, {known}")
-    return Content("picture", PICTURE_FORMATS[known], width, height)
+    with open_picture(path) as picture:
+        kind = picture.format
+    if kind not in PICTURE_FORMATS:
+        raise FaceswapError(f"{path} is of a format that is not known here, {kind}")
+    return Content("picture", PICTURE_FORMATS[kind], width, height)
 
 
 def _video(path: Path) -> Content:
-
     from lib.media.video.video_source import VideoSource
 
-    if missing := _missing(path):
+    if missing := _count_missing(path):
         raise FaceswapError(f"{path} is cut off: {missing} bytes at least are missing")
     width, height = VideoSource(path, exact=False).size
     with open_container(path) as container:
@@ -144,21 +148,15 @@ def _video_ending(names: list[str], brand: str, codecs: set[str]) -> str:
     if "mov" in names:  # one reader for QuickTime, MP4 and 3GP
         return ".mov" if brand in ("", "qt  ") else ".3gp" if brand.startswith("3g") else ".mp4"
     if "matroska" in names:
-        return ".webm" if codecs <= {"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9",
-                                     "libaom-av1", "opus", "vorbis", "libopus",
-                                     "libvorbis"} else ".mkv"
-    own = {"ogg": ".ogv", "mpeg": ".mpg", "mpegvideo": ".m2v", "h264": ".h264", "hevc": ".hevc",
-           "asf": ".wmv", "mpegts": ".ts"}
+        return ".webm" if codecs <= WEBM_CODECS else ".mkv"
     for name in names:
-        if ending := own.get(name) or next((ending for ending, known in VIDEO_FORMATS.items()
-                                            if known == name), None):
-            return ending
+        if name in VIDEO_ENDINGS:
+            return VIDEO_ENDINGS[name]
     raise FaceswapError(f"the video is of a format that is not known here, {names[0]}")
 
 
-def _missing(path: Path) -> int:
-    """How many bytes at least a video lacks at its end, where its container tells their number;
-    else 0."""
+def _count_missing(path: Path) -> int:
+    """Bytes that a video lacks at its end, at least; 0 where its container does not tell."""
     with open(path, "rb") as file:
         head = file.read(HEAD)
         size = os.fstat(file.fileno()).st_size
@@ -183,7 +181,7 @@ def _end_of_boxes(file: BinaryIO, size: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:  # a length of 64 bits follows
             length = int.from_bytes(head[8:16], "big")
-        if length < 8 or not head[4:8].isalnum():  # up to the end of the file; or rubbish, which players pass over
+        if length < 8 or not head[4:8].isalnum():  # to the end of the file; or rubbish
             return 0
         at += length
     return at
@@ -210,17 +208,17 @@ def _ebml_length(data: bytes, at: int) -> tuple[int, int]:
     return (0 if value == (1 << 7 * count) - 1 else value), at + count
 
 
-def _stranger(head: bytes) -> str:
-    """What a file that begins with `head` is, for people."""
+def _describe(head: bytes) -> str:
+    """What a file is that begins with `head`, in words."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
-    if re.match(r"<!doctype html|<(html|head|body|script|title|meta)\b", text,
-                re.IGNORECASE) or re.search("<html", text[:1000], re.I):
-        title = re.search(r"<title[^>]*>(.*?)</title", text, re.IGNORECASE | re.DOTALL)
-        named = " ".join(html.unescape(title[1]).split())[:60] if title else ""
-        return f"a web page ({named!r})" if named else "a web page"
-    for mark, name in STRANGERS:
-        if head.startswith(mark):
-            return name
+    tag = re.match(r"<!doctype html|<(html|head|body|script|title|meta)\b", text, re.I)
+    if tag or re.search("<html", text[:1000], re.I):
+        title = re.search(r"<title[^>]*>(.*?)</title", text, re.I | re.S)
+        name = " ".join(html.unescape(title[1]).split())[:60] if title else ""
+        return f"a web page ({name!r})" if name else "a web page"
+    for beginning, kind in OTHER_KINDS.items():
+        if head.startswith(beginning):
+            return kind
     if not head:
         return "nothing (0 bytes)"
     if re.search("<svg", text[:1000]):

@@ -1,4 +1,4 @@
-"""One try to fetch one address into its part file, going on from what is there. Servers may do
+"""One try to download one address into its part file, resuming what is there. Servers may do
 anything; nothing here waits for ever."""
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Fetcher:
         self._web = Web(wishes.timeout, ANSWER * wishes.timeout, stop, network)
 
     def fetch(self, part: Part, seconds: float) -> bool:
-        """Appends to `part` what it lacks, until it is whole, for `seconds` at most. Returns
-        whether all of it is surely of one file.
+        """Appends to `part` what it lacks, for `seconds` at most. Returns whether all of it is
+        surely of one file.
 
         Raises Failed, TryAgain, Cancelled, Refused, Unwanted, and FaceswapError where the disk
         refuses.
@@ -43,7 +43,7 @@ class Fetcher:
             return False
         answer = self._web.ask(part.address, _headers(note, have))
         note = _note_of_rest(answer, note, have) if have else None
-        if have and note is None:  # it has changed, or the server knows no ranges, or errs about them
+        if have and note is None:  # it has changed, or the server has no ranges, or wrong ones
             if answer.status_code != 200:
                 answer.close()
                 answer = self._web.ask(part.address, {})
@@ -74,8 +74,8 @@ class Fetcher:
 
     def _check_size(self, size: int | None) -> None:
         if size is not None and size > self._wishes.bytes:
-            raise Refused(f"larger than {self._wishes.bytes / 1e6:g} MB. Raise --max-size if it is "
-                          "to be had")
+            raise Refused(f"larger than {self._wishes.bytes / 1e6:g} MB. Raise --max-size to "
+                          "download it")
 
 
 def _headers(note: Note | None, have: int) -> dict[str, str]:
@@ -97,16 +97,14 @@ def _note(part: Part, answer: requests.Response) -> Note:
 def _note_of_rest(answer: requests.Response, note: Note, have: int) -> Note | None:
     """`note`, with what this answer adds to it, if the answer holds the bytes from `have` on of the
     same file; else None."""
-    told = re.fullmatch(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)",
-                        answer.headers.get("Content-Range", "").strip())
-    if answer.status_code != 206 or not told or int(told[1]) != have or is_coded(answer):
+    match = re.fullmatch(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)",
+                         answer.headers.get("Content-Range", "").strip())
+    if answer.status_code != 206 or not match or int(match[1]) != have or is_coded(answer):
         return None
     marks = (note.etag, _mark(answer, "ETag")), (note.modified, _mark(answer, "Last-Modified"))
-    total = note.total if told[3] == "*" else int(told[3])
-    if note.total not in (None, total) or any(before and now and before != now
-                                              for before, now in marks):
-        return None
-    return replace(note, total=total)
+    has_changed = any(old and new and old != new for old, new in marks)
+    total = note.total if match[3] == "*" else int(match[3])
+    return None if has_changed or note.total not in (None, total) else replace(note, total=total)
 
 
 def _mark(answer: requests.Response, header: str) -> str | None:

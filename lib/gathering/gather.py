@@ -24,27 +24,25 @@ from lib.system.progress import progress
 
 
 def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, retries: int,
-           again: bool,
-           network: Network | None = None) -> list[Entry]:
-    """What became of each address in the list. Addresses that an earlier run was done with are not
-    asked for anything.
+           again: bool, network: Network | None = None) -> list[Entry]:
+    """What became of each address in the list. Finished addresses are not asked for anything.
 
-    `again`: but those whose file is not there any more are. `network`: how hosts are found and
-    connected to, if not as this machine does.
+    `again`: except those whose file was deleted. `network`: how hosts are found and connected to, if
+    not as this machine does.
     """
     make_parts_folder(folder)
-    with _alone(folder):
+    with _lock(folder):
         shelf = Shelf(folder)
         try:
             for line in listed:
                 if line.problem:
-                    shelf.report.add(Entry(line.address, FAILED, error=f"line {line.number}: "
-                                                                       f"{line.problem}"))
-            wanted = [line.address for line in listed if not line.problem
-                      and not shelf.settles(line.address, wishes, again)]
-            with Crew(folder, wanted, wishes, jobs, retries, network) as crew:
-                for entry in progress(crew.outcomes(), "gather", len(listed),
-                                      len(listed) - len(wanted), unit="file"):
+                    reason = f"line {line.number}: {line.problem}"
+                    shelf.report.add(Entry(line.address, FAILED, error=reason))
+            missing = [line.address for line in listed
+                       if not line.problem and not shelf.is_finished(line.address, wishes, again)]
+            with Crew(folder, missing, wishes, jobs, retries, network) as crew:
+                done = len(listed) - len(missing)
+                for entry in progress(crew.outcomes(), "gather", len(listed), done, unit="file"):
                     shelf.take(entry)
         finally:
             shelf.save()
@@ -58,16 +56,15 @@ class Shelf:
         self.folder = folder
         self.report = Report(folder)
         self._settled: list[Part] = []  # whose notes can go once the report is written
-        # of files that were there before, as they are needed
-        self._digests: dict[str, str | None] = {}
+        self._digests: dict[str, str | None] = {}  # of files of before, as they are needed
         for note in finished(folder):
             self._recover(note)
         self._by_content = {entry.sha256: entry.file for entry in self.report.entries.values()
                             if entry.status == DONE}
         self._sizes = _names_by_size(folder)
-        self._names = {folded(name) for name in os.listdir(folder)} | {folded(name) for name in self._by_content.values()}
+        self._names = set(map(folded, [*os.listdir(folder), *self._by_content.values()]))
 
-    def settles(self, address: str, wishes: Wishes, again: bool) -> bool:
+    def is_finished(self, address: str, wishes: Wishes, again: bool) -> bool:
         """Whether an earlier run was done with `address`. What the user deleted stays deleted,
         unless `again`."""
         entry = self.report.entries.get(address)
@@ -78,7 +75,7 @@ class Shelf:
         return not again or (self.folder / entry.file).is_file()
 
     def take(self, entry: Entry) -> None:
-        """Files an outcome of the crew, and its part."""
+        """Gives the file of an outcome its name, and adds it to the report."""
         if entry.status == DONE:
             entry = self._place(entry)
         self.report.add(entry)
@@ -86,7 +83,7 @@ class Shelf:
             self.save()
 
     def save(self) -> None:
-        """Writes the report; after that the notes of what it tells of are not needed any more."""
+        """Writes the report, then deletes the notes of what it tells."""
         self.report.save()
         for part in self._settled:
             part.discard()
@@ -97,13 +94,14 @@ class Shelf:
         if twin := self._twin(entry):
             part.discard()
             return replace(entry, status=DUPLICATE, file=twin)
-        if (own := self.report.entries.get(entry.address)) and own.file and not (self.folder / own.file).exists():
-            self._names.discard(folded(own.file))  # its name of before is free for it
+        earlier = self.report.entries.get(entry.address)
+        if earlier and earlier.file and not (self.folder / earlier.file).exists():
+            self._names.discard(folded(earlier.file))  # free for it again
         name = free_name(entry.file, self._names)
         entry = replace(entry, file=name)
         self._names.add(folded(name))
         self._by_content[entry.sha256] = name
-        # before the file has its name, so that a killed run is not asked for it again
+        # Before the file has its name, so that after a kill the next run does not download it again
         part.write_note(replace(part.note, outcome=entry))
         with disk_errors(self.folder / name):
             publish(part.path, self.folder / name)
@@ -111,11 +109,12 @@ class Shelf:
         return entry
 
     def _twin(self, entry: Entry) -> str | None:
-        """The name of a file with the same content, there or deleted by the user."""
-        own = self.report.entries.get(entry.address)
-        known = self._by_content.get(entry.sha256)
-        if known and (own is None or own.file != known or (self.folder / known).is_file()):
-            return known
+        """The name of another file with the same content, also of one that the user deleted."""
+        earlier = self.report.entries.get(entry.address)
+        twin = self._by_content.get(entry.sha256)
+        is_itself = earlier is not None and earlier.file == twin
+        if twin and (not is_itself or (self.folder / twin).is_file()):
+            return twin
         return next((name for name in self._sizes.get(entry.bytes, ())
                      if self._digest(name) == entry.sha256), None)
 
@@ -151,7 +150,7 @@ def _names_by_size(folder: Path) -> dict[int, list[str]]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[None]:
     path = folder / FOLDER / "lock"
     try:
         with disk_errors(path):

@@ -31,32 +31,27 @@ class Examiner:
     def examine(self, path: Path) -> Content:
         """What the whole file holds. Raises Refused or Damaged."""
         with self._lock:
-            # a second time in a new process: the first may have been ended for another reason, as
-            # by a system without memory
-            told = self._told(path) or self._told(path)
-        if told is None:
+            # Twice, in a new process: the first may have been ended for another reason, as by a
+            # system without memory
+            answer = self._ask(path) or self._ask(path)
+        if answer is None:
             raise Damaged("the file is damaged: it crashes what reads it, or keeps it busy for "
                           "minutes")
-        if "content" in told:
-            return Content(**told["content"])
-        raise (Damaged if told["damaged"] else Refused)(told["reason"])
+        if "content" in answer:
+            return Content(**answer["content"])
+        raise (Damaged if answer["damaged"] else Refused)(answer["reason"])
 
     def close(self) -> None:
         with self._lock:
             self._end()
 
-    def _told(self, path: Path) -> dict | None:
+    def _ask(self, path: Path) -> dict | None:
         """The answer of the process; None where it ended instead."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "lib.gathering.isolated", str(self._seconds)],
-                cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
+                [sys.executable, "-m", "lib.gathering.isolated", str(self._seconds)], cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
             self._process.stdin.write(json.dumps(str(path.resolve())) + "\n")
             self._process.stdin.flush()
@@ -89,10 +84,10 @@ def _serve(seconds: int) -> None:
         for line in sys.stdin:
             _allow(seconds)
             try:
-                told = {"content": dataclasses.asdict(examine(Path(parse_json(line))))}
+                answer = {"content": dataclasses.asdict(examine(Path(parse_json(line))))}
             except Refused as error:
-                told = {"damaged": isinstance(error, Damaged), "reason": str(error)}
-            print(json.dumps(told), file=answers, flush=True)
+                answer = {"damaged": isinstance(error, Damaged), "reason": str(error)}
+            print(json.dumps(answer), file=answers, flush=True)
 
 
 def _allow(seconds: int) -> None:
@@ -101,12 +96,9 @@ def _allow(seconds: int) -> None:
         import resource
     except ImportError:  # Windows
         return
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    used, most = resource.getrusage(resource.RUSAGE_SELF), resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(
-        resource.RLIMIT_CPU,
-        (int(used.ru_utime + used.ru_stime) + seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]),
-    )
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, most))
 
 
 if __name__ == "__main__":

@@ -13,15 +13,16 @@ BYTES = 150  # of a whole name in UTF-8; file systems take 255, and other comman
 NUMBER = 8  # bytes kept free for "-2" and the like
 DROPPED = PICTURE_ENDINGS | VIDEO_ENDINGS | {".php", ".html", ".htm", ".asp", ".aspx", ".jsp",
                                              ".cgi", ".bin", ".part", ".tmp"}
-# devices, on Windows
-RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
+# Devices, on Windows
+RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)", re.I)
 
 
 def offered_name(address: str, disposition: str | None) -> str:
     """The name that the server gives (Content-Disposition), else the last part of the address, else
     its host. Not safe yet."""
     parts = urlsplit(address)
-    return _disposed(disposition or "") or unquote(parts.path.rpartition("/")[2]) or parts.hostname or ""
+    last = unquote(parts.path.rpartition("/")[2])
+    return _name_in(disposition or "") or last or parts.hostname or ""
 
 
 def safe_name(offered: str, ending: str) -> str:
@@ -29,17 +30,17 @@ def safe_name(offered: str, ending: str) -> str:
     every usual system allows."""
     name = unicodedata.normalize("NFC", offered.replace("\\", "/")).rpartition("/")[2]
     # C: control characters, and those that turn the direction of writing, so that gnp.exe would be
-    # shown as exe.png
-    name = "".join(" " if unicodedata.category(letter) in ("Zl", "Zp") else letter
-                   for letter in name
-                   if not unicodedata.category(letter).startswith("C"))
+    # shown as exe.png; Zl and Zp: separators of lines and paragraphs
+    kinds = {letter: unicodedata.category(letter) for letter in name}
+    name = "".join(" " if kinds[letter] in ("Zl", "Zp") else letter
+                   for letter in name if not kinds[letter].startswith("C"))
     name = re.sub(r'[<>:"|?*]', "_", name).rstrip(" .")
     stem, dot, last = name.rpartition(".")
     name = _trimmed(stem if dot + last.lower() in DROPPED else name)
     if RESERVED.match(name):
         name = f"_{name}"
-    kept = name.encode("utf-8")[:BYTES - NUMBER - len(ending)].decode("utf-8", "ignore")
-    return (_trimmed(kept) or "file") + ending
+    name = name.encode("utf-8")[:BYTES - NUMBER - len(ending)].decode("utf-8", "ignore")
+    return (_trimmed(name) or "file") + ending
 
 
 def free_name(name: str, taken: set[str]) -> str:
@@ -65,7 +66,7 @@ def _trimmed(name: str) -> str:
     return name.lstrip(" .-").rstrip(" .")
 
 
-def _disposed(header: str) -> str:
+def _name_in(header: str) -> str:
     """The file name of a Content-Disposition header (RFC 6266), or nothing."""
     if coded := re.search(r"filename\*\s*=\s*\"?([\w-]+)'[^']*'([^;\"\s]+)", header, re.IGNORECASE):
         try:

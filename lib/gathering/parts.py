@@ -1,5 +1,5 @@
-"""Half-fetched files: FOLDER/.parts holds, for each address, what has come so far and a note of
-what a server needs to go on from there."""
+"""Interrupted downloads: FOLDER/.parts holds, for each address, what has come so far and a note of
+what a server needs to resume."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Part:
     @property
     def note(self) -> Note | None:
         """None where there is none, it is damaged, or it belongs to another address."""
-        found = _read_note(self._note_path)
-        return found if found and found.address == self.address else None
+        note = _read_note(self._note_path)
+        return note if note and note.address == self.address else None
 
     def write_note(self, note: Note) -> None:
         """In one step; not forced onto the disk, since a lost note only costs a second fetch."""
@@ -86,10 +86,11 @@ def finished(folder: Path) -> list[Note]:
 def _read_note(path: Path) -> Note | None:
     try:
         fields = read_json(path, named=False)
-        note = Note(**fields | {"outcome": entry_of(fields["outcome"])
-                                if fields.get("outcome") else None})
-        texts, others = (note.address, note.name), (note.etag, note.modified)
-        good = all(isinstance(text, str) for text in texts) and all(text is None or isinstance(text, str) for text in others)
-        return note if good and (note.total is None or type(note.total) is int) else None
+        outcome = entry_of(fields["outcome"]) if fields.get("outcome") else None
+        note = Note(**fields | {"outcome": outcome})
+        are_texts = all(isinstance(text, str) for text in (note.address, note.name))
+        are_marks = all(isinstance(text, str | None) for text in (note.etag, note.modified))
+        is_count = note.total is None or type(note.total) is int
+        return note if are_texts and are_marks and is_count else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, NotRegular):
         return None

@@ -74,9 +74,9 @@ class Report:
 
 def entry_of(fields: dict) -> Entry:
     """Raises TypeError or KeyError where `fields` are not those of an entry."""
-    known = {field.name: int if "int" in field.type else str for field in dataclasses.fields(Entry)}
-    entry = Entry(**{name: value for name, value in fields.items() if name in known})
-    if not all(isinstance(value, known[name]) for name, value in entry.as_json().items()):
+    kinds = {field.name: int if "int" in field.type else str for field in dataclasses.fields(Entry)}
+    entry = Entry(**{name: value for name, value in fields.items() if name in kinds})
+    if not all(isinstance(value, kinds[name]) for name, value in entry.as_json().items()):
         raise TypeError("a field of another kind")
     if entry.file is not None and entry.file != os.path.basename(entry.file):
         raise ValueError("a file of another folder")
@@ -91,7 +91,8 @@ def _read(path: Path) -> list[Entry]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise FaceswapError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
+        raise FaceswapError(f"{path} cannot be read: {error.strerror}. Check its "
+                            "permissions.") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise FaceswapError(f"{path} is damaged, or no report of gather. Take it away: files that "
                             "are in the folder already are known by their content, but fetched "

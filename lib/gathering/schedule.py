@@ -21,7 +21,7 @@ UNREACHABLE = 10
 
 @dataclass
 class Task:
-    """An address that is yet to be had."""
+    """An address to download."""
 
     address: str
     tries: int = 0  # since it last came forward
@@ -84,7 +84,8 @@ class Schedule:
     def skips(self, task: Task) -> bool:
         """Whether the task is not worth a try, since its host does not answer; it is not, then."""
         with self._changed:
-            task.was_skipped = task.tries == 0 and self._host(task.address).unreachable >= UNREACHABLE_OF_HOST
+            unreachable = self._host(task.address).unreachable
+            task.was_skipped = task.tries == 0 and unreachable >= UNREACHABLE_OF_HOST
             return task.was_skipped
 
     @property

@@ -93,30 +93,27 @@ class Crew:
         part = Part(self._folder, task.address)
         if self._schedule.skips(task):
             host = urlsplit(task.address).netloc.rpartition("@")[2]
-            told = f"not tried, since {host} could not be reached for {UNREACHABLE_OF_HOST} other addresses"
-            self._over(task, Entry(task.address, FAILED, error=told))
-            return
+            return self._fail(task, f"not tried, since {host} could not be reached for "
+                                    f"{UNREACHABLE_OF_HOST} other addresses")
         try:
             self._over(task, self._fetched(fetcher, part, task))
         except TryAgain as error:
             self._again(task, error, part.size)
         except Failed as error:
-            self._over(task, Entry(task.address, FAILED, error=str(error)))
+            self._fail(task, str(error))
         except Refused as error:
             part.discard()
-            self._over(task, Entry(task.address, FAILED, error=str(error)))
+            self._fail(task, str(error))
         except Unwanted as error:
             part.discard()
             self._over(task, Entry(task.address, LEFT_OUT, type=error.type, width=error.width,
                                    height=error.height, error=str(error)))
         except (Cancelled, FaceswapError):  # the run ends; the disk refuses
             raise
-        except Exception as error:  # whatever one address does is its own failure: the others are fetched
+        except Exception as error:  # whatever one address does, the others are downloaded
             logger.debug("%s", task.address, exc_info=True)
             part.discard()
-            self._over(task, Entry(task.address, FAILED, error="it cannot be taken: "
-                                                               f"{type(error).__name__}, "
-                                                               f"{one_line(error)}"))
+            self._fail(task, f"it cannot be taken: {type(error).__name__}, {one_line(error)}")
 
     def _fetched(self, fetcher: Fetcher, part: Part, task: Task) -> Entry:
         began = time.monotonic()
@@ -129,9 +126,7 @@ class Crew:
         except Damaged as error:
             if is_of_one_piece:
                 raise
-            # glued together of two different files, or cut off by a server that did not say how
-            # long it is
-            part.discard()
+            part.discard()  # made of two files, or cut off by a server that did not say its length
             raise TryAgain(str(error)) from None
         self._wishes.check(content.type, content.width, content.height)
         with open(part.path, "rb") as file:
@@ -146,15 +141,17 @@ class Crew:
         task.furthest = max(task.furthest, size)
         task.tries += 1
         if error.after > LONGEST_WAIT:
-            told = f"{error}, and the server asks to be left alone for {error.after:.0f} seconds: run again after that"
-            self._over(task, Entry(task.address, FAILED, error=told))
+            self._fail(task, f"{error}, and the server asks to be left alone for {error.after:.0f} "
+                             "seconds: run again after that")
         elif task.tries > self._retries or error.unreachable and self._schedule.is_cut_off:
-            tried = f", tried {task.tries} times" if task.tries > 1 else ""
-            self._over(task, Entry(task.address, FAILED, error=f"{error}{tried}"),
-                       error.unreachable)
+            tries = f", tried {task.tries} times" if task.tries > 1 else ""
+            self._fail(task, f"{error}{tries}", error.unreachable)
         else:
             pause = FIRST_PAUSE * 2 ** (task.tries - 1) * random.uniform(0.75, 1.25)
             self._schedule.again(task, max(pause, error.after), error.after)
+
+    def _fail(self, task: Task, reason: str, unreachable: bool = False) -> None:
+        self._over(task, Entry(task.address, FAILED, error=reason), unreachable)
 
     def _over(self, task: Task, entry: Entry, unreachable: bool = False) -> None:
         self._schedule.done(task, unreachable)

@@ -57,7 +57,7 @@ def open_picture(path: Path | BinaryIO) -> Image.Image:
         check_memory(name, *sides, FULL, size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow: large pictures, odd metadata
-        picture = Image.open(path, formats=_known())
+        picture = Image.open(path, formats=_readable())
     try:
         plain = picture.mode in ("RGB", "L", "1") and not (picture.tile
                                                            and ";16" in str(picture.tile[0][3]))
@@ -143,7 +143,7 @@ def check_video(path: Path, width: int, height: int) -> None:
 
 
 @cache
-def _known() -> tuple[str, ...]:
+def _readable() -> tuple[str, ...]:
     """Those of FORMATS that this Pillow has."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
@@ -174,4 +174,5 @@ def _webp_sides(head: bytes) -> tuple[int, int] | None:
     if head[12:16] == b"VP8L":
         bits = int.from_bytes(head[21:25], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+    width, height = (int.from_bytes(head[place:place + 2], "little") for place in (26, 28))
+    return width & 0x3FFF, height & 0x3FFF

@@ -46,10 +46,10 @@ class Tone:
         """(H, W, 3) uint16: the code values of what is `shown`, (H, W, 3) as `sdr` gives it, in
         place of `code`. What SDR cannot show of `code` stays as far as it is not covered: `mask`
         (H, W) in [0, 1] is 1 where nothing of it is seen."""
-        rest = code.astype(np.float32) - self._code(self.sdr(code, shown.dtype == np.uint16))
+        beyond = code.astype(np.float32) - self._code(self.sdr(code, shown.dtype == np.uint16))
         if mask is not None:
-            rest *= 1 - mask[..., None]
-        return np.rint(np.clip(self._code(shown) + rest, 0, WHITE)).astype(np.uint16)
+            beyond *= 1 - mask[..., None]
+        return np.rint(np.clip(self._code(shown) + beyond, 0, WHITE)).astype(np.uint16)
 
     def _code(self, shown: np.ndarray) -> np.ndarray:
         """(H, W, 3) float32 code values, up to WHITE."""
@@ -106,7 +106,8 @@ def _pressed(light: np.ndarray) -> np.ndarray:
     peak, knee = PEAK / REFERENCE, KNEE
     a = -knee ** 2 * (peak - 1) / (knee ** 2 - 2 * knee + peak)
     b = (knee ** 2 - 2 * knee * peak + peak) / (peak - 1)
-    return np.where(light <= knee, light, (b * b + 2 * b * knee + knee * knee) / (b - a) * (light + a) / (light + b))
+    scale = (b * b + 2 * b * knee + knee * knee) / (b - a)
+    return np.where(light <= knee, light, scale * (light + a) / (light + b))
 
 
 def _srgb(light: np.ndarray) -> np.ndarray:

@@ -20,9 +20,9 @@ from lib.plugin import WRITERS, Writer
 from lib.types import Frame, Patch, with_alpha
 
 KINDS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avif": "AVIF"}  # Pillow's
-# milliseconds of a tick of GIF; the fewest ticks for which viewers show a frame
-HUNDREDTHS, LEAST = 10, 2
-WIDTH = 480  # pixels of what is made of videos
+GIF_TICK, GIF_LEAST = 10, 2  # milliseconds; the fewest ticks for which viewers show a frame
+WIDTH = 480  # pixels of an animation of a video
+CLEAR = 255  # of a palette: the colour that is transparent
 
 
 @WRITERS.register
@@ -31,21 +31,23 @@ class Animation(Writer):
     """A GIF, WebP, APNG (.png) or AVIF that moves, for clips of some seconds: it is kept in memory
     until the end."""
 
-    width: int | None = option(None, "Scale down to this many pixels across; by default 480, and "
-                                     "of an input of this kind as wide as it is.", low=16,
-                               high=16384)
+    width: int | None = option(None, "Scale down to this width in pixels. Default: 480, for an "
+                                     "animated input its own width.", low=16, high=16384)
     rate: float = option(25.0, "Frames a second where the input is a folder of pictures.", low=0.1,
                          high=50.0)
-    quality: int = option(80, "Of WebP and AVIF.", low=1, high=100)
+    quality: int = option(80, "Quality of WebP and AVIF; higher is better and larger.", low=1,
+                          high=100)
 
     def open(self, path: Path, source: FrameSource) -> AnimationSink:
         return AnimationSink(path, source, self.width, self.rate, self.quality)
 
 
 class AnimationSink(FrameSink):
-    """The file appears whole or not at all. Frames are shown when they are in the source, to the
-    tick of the format; GIF leaves out those that would be shown for less than LEAST ticks. What is
-    transparent stays so."""
+    """An animation, which appears whole or not at all.
+
+    Frames keep their times, to the tick of the format; GIF leaves out those that would be shown for
+    less than GIF_LEAST ticks. Transparency is kept.
+    """
 
     def __init__(self, path: Path, source: FrameSource, width: int | None, rate: float,
                  quality: int):
@@ -95,50 +97,50 @@ class AnimationSink(FrameSink):
         if not self._images:
             raise FaceswapError(f"{self.path} was not written: there was no frame to write.")
         with disk_errors(self.path), new_file(self.path) as part:
-            (first, *others), lengths = self._shown()
-            first.save(part, self._kind, save_all=True, append_images=others, duration=lengths,
-                       **self._settings(first))
+            images, lengths = self._timed()
+            images[0].save(part, self._kind, save_all=True, append_images=images[1:],
+                           duration=lengths, **self._settings(images[0]))
             if self.mark:
                 self.mark.sign(part, self.path)
 
-    def _shown(self) -> tuple[list[Image.Image], list[int]]:
+    def _timed(self) -> tuple[list[Image.Image], list[int]]:
         """Pictures, and for how many milliseconds each is shown: rounded from the beginning; no
         error adds up."""
-        tick, least = (HUNDREDTHS, LEAST) if self._kind == "GIF" else (1, 1)
+        tick, least = (GIF_TICK, GIF_LEAST) if self._kind == "GIF" else (1, 1)
         end = self._times[-1] + (self._last or 1 / self._rate)
         *ticks, end = (round(1000 * (second - self._times[0]) / tick)
                        for second in (*self._times, end))
-        kept: list[int] = []
-        for number, at in enumerate(ticks):
-            if not kept or at - ticks[kept[-1]] >= least:
-                kept.append(number)
-        ends = [*(ticks[number] for number in kept[1:]), max(end, ticks[kept[-1]] + least)]
-        lengths = [(after - ticks[number]) * tick for number, after in zip(kept, ends)]
-        return [self._images[number] for number in kept], lengths
+        chosen: list[int] = []
+        for number, start in enumerate(ticks):
+            if not chosen or start - ticks[chosen[-1]] >= least:
+                chosen.append(number)
+        starts = [ticks[number] for number in chosen]
+        ends = [*starts[1:], max(end, starts[-1] + least)]
+        lengths = [(end - start) * tick for start, end in zip(starts, ends)]
+        return [self._images[number] for number in chosen], lengths
 
     def _settings(self, first: Image.Image) -> dict[str, object]:
+        """Pillow's, for the format."""
+        xmp = with_xmp(self._kind, self.mark.xmp) if self.mark else {}
         match self._kind:
             case "GIF":
-                transparent = {"transparency": CLEAR,
-                               "disposal": 2} if "transparency" in first.info else {}
+                is_transparent = "transparency" in first.info
+                transparent = {"transparency": CLEAR, "disposal": 2} if is_transparent else {}
                 comment = {"comment": self.mark.comment()} if self.mark else {}
                 return {"loop": 0, "optimize": False} | transparent | comment
             case "PNG":
-                return {"loop": 0, "compress_level": 6} | (with_xmp("PNG", self.mark.xmp)
-                                                           if self.mark else {})
+                return {"loop": 0, "compress_level": 6} | xmp
             case "WEBP":
-                return {"loop": 0, "quality": self._quality} | ({"xmp": self.mark.xmp} if self.mark else {})
-        return {"quality": self._quality} | ({"xmp": self.mark.xmp} if self.mark else {})
-
-
-CLEAR = 255  # of a palette: the colour that is transparent
+                return {"loop": 0, "quality": self._quality} | xmp
+        return {"quality": self._quality} | xmp
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:
     """In 256 colours, one of which is transparent where something is."""
     if picture.mode != "RGBA":
         return picture.quantize(256)
-    made = picture.convert("RGB").quantize(CLEAR)
-    made.paste(CLEAR, mask=picture.getchannel("A").point(lambda alpha: 255 if alpha < 128 else 0))
-    made.info["transparency"] = CLEAR
-    return made
+    result = picture.convert("RGB").quantize(CLEAR)
+    is_clear = picture.getchannel("A").point(lambda alpha: 255 if alpha < 128 else 0)
+    result.paste(CLEAR, mask=is_clear)
+    result.info["transparency"] = CLEAR
+    return result

@@ -16,10 +16,9 @@ from lib.media.base import FrameSource
 from lib.types import Frame
 
 RATE = Fraction(25)
-# distance of the outer eye corners, as a share of the frame's side, when the camera rests
+# Distance of the outer eye corners when the camera rests, as a share of the frame's side
 EYES_IN_FRAME = 0.28
-# how far the nose moves before the face's plane in a full turn of about 15 degrees, in eye
-# distances
+# How far the nose moves in a full turn of about 15 degrees, in distances of the eye corners
 TURN = 0.13
 
 

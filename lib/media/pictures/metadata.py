@@ -54,4 +54,4 @@ def with_xmp(kind: str, xmp: bytes) -> dict[str, object]:
         return {"pnginfo": chunks}
     if kind == "TIFF":
         return {"tiffinfo": {XMP_TAG: xmp}}
-    return {"xmp": xmp} if kind in ("JPEG", "WEBP") else {}
+    return {"xmp": xmp} if kind in ("JPEG", "WEBP", "AVIF") else {}
