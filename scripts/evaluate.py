@@ -4,7 +4,7 @@ import logging
 import time
 
 from lib.errors import DONE, SOME_FAILED
-from lib.evaluation import report, set_report
+from lib.evaluation.reports import set_report, swap_report
 from lib.files.names import same_path
 from lib.jobs.evaluate import EvaluateSettings, evaluate, evaluate_faces, write_line_up
 from lib.system.logs import counted
@@ -30,10 +30,10 @@ def _tell_swap(settings: EvaluateSettings) -> int:
     began = time.monotonic()
     result = evaluate(settings)
     clip = result.clip
-    print(report.table(clip))
+    print(swap_report.table(clip))
     if result.compared:
         print(f"\n{escaped(settings.swapped)} against {escaped(settings.compare)}\n"
-              f"{report.comparison(result.compared.differences)}")
+              f"{swap_report.comparison(result.compared.differences)}")
     if clip.frames and len(clip.unswapped) == len(clip.frames):
         logger.warning("Not one face was changed: the numbers are those of the original itself.")
     if len(clip.lost) > len(clip.frames) / 2:

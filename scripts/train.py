@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping
 
 from lib.errors import DONE, INTERRUPTED
-from lib.evaluation.html_page import number
 from lib.evaluation.measures import BY_KEY
+from lib.evaluation.reports.html_page import number
 from lib.jobs.train.estimates import Summary, find_rate, summarize
 from lib.jobs.train.run import TrainResult, train
 from lib.jobs.train.settings import TrainSettings

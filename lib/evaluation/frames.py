@@ -1,4 +1,4 @@
-"""What is measured of one pair of frames."""
+"""What is measured in one pair of frames."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from lib.types import AlignedFace, Face
 
 SIZE, COVERAGE = 256, "whole"  # of the crop on which pictures are compared
 UNIT = SIZE / COVERAGES[COVERAGE][0]  # pixels of the crop: the side of the mean face's unit square
-OUTSIDE = 0.08  # a mask may reach beyond the landmarks' hull by this share of the unit
-RING = 0.12  # width of the band on which the seam is looked for, likewise
-AROUND = 0.35  # width of the band in which skin around the face is looked for
+OUTSIDE = 0.08  # of the unit: a mask may reach this far beyond the hull of the landmarks
+RING = 0.12  # of the unit: width of the band in which the seam is measured
+AROUND = 0.35  # of the unit: width of the band in which skin around the face is searched
 SKIN_LIKE = 3.0  # deviations of the face's skin colour
-FEWEST_SKIN = 150  # pixels of the crop: with less skin around the face there is no colour to compare
-EXACT = 99.0  # dB, for no difference at all
-CHANGED = 1.5  # 8-bit levels that the face must differ by, beyond what the frame outside differs, to count as swapped
+FEWEST_SKIN = 150  # pixels of the crop: with less skin there is no colour to compare
+EXACT = 99.0  # dB, for no difference
+# 8-bit levels by which a face must differ more than the frame outside it to count as swapped
+CHANGED = 1.5
 EYES, MOUTH = slice(36, 48), slice(48, 68)
 
 
@@ -40,18 +41,20 @@ class Pair:
 
 @dataclass
 class FrameScores:
-    """What one pair says. `values` by a measure's key; what cannot be told is left out."""
+    """What was measured in one pair. `values` by a measure's key, where they can be told."""
 
     index: int  # from 0; people see `number`
     swapped: bool
-    found: bool = True  # a face is where the original's was; without one only what needs none is measured
+    face_found: bool = True  # where the original's is; else only what needs no face is measured
     name: str = ""  # of a picture
-    nearest: str = ""  # whose face it is taken for: "a", "b" or a name of the gallery
+    nearest: str = ""  # who it is taken for: "a", "b" or a name of the gallery
     values: dict[str, float] = field(default_factory=dict)
-    originals: dict[str, float] = field(default_factory=dict)  # the same of the original, where that says something
+    # the same of the original, where that means something
+    originals: dict[str, float] = field(default_factory=dict)
     embedding: np.ndarray | None = None  # (D,) of the swapped face
     openings: np.ndarray | None = None  # (2, 2): original and swapped; eyes and mouth
-    followed: dict[str, tuple[float, float]] = field(default_factory=dict)  # original and swapped: "brows" height, "gaze" to the right
+    # original and swapped: "brows" height, "gaze" to the right
+    followed: dict[str, tuple[float, float]] = field(default_factory=dict)
     landmarks: np.ndarray | None = None  # (2, 68, 2) frame pixels: original and swapped
     thumbnails: np.ndarray | None = None  # (2, SIZE, SIZE, 3) uint8 RGB
 
@@ -65,60 +68,69 @@ class FrameScores:
 class Kit:
     """The plugins that one thread measures with."""
 
-    detector: Detector | None  # without one it is not asked whether the face is found again
+    detector: Detector | None  # None: it is not measured whether the face is found again
     aligner: Aligner
     recognizer: Recognizer
     parts: PartsOfB | None = None  # real eyes and mouths of B, where B is known
 
 
-def measured(pair: Pair, before: Pair | None, kit: Kit) -> FrameScores | None:
-    """The scores of the pair's face: the largest that was changed, else the largest. None where the original shows no face.
+def measure_pair(pair: Pair, previous: Pair | None, kit: Kit) -> FrameScores | None:
+    """The scores of the largest face that was changed, else of the largest; None without faces.
 
-    `before` is the pair of the frame before, if it was the frame before.
+    `previous` is the pair before, in the same shot.
     """
     if not pair.faces:
         return None
+    # which face, and whether it was swapped
     difference = np.abs(pair.original.astype(np.int16) - pair.swapped).max(-1).astype(np.uint8)
     outside = ~_near_faces(pair)
-    beyond = float(difference[outside].mean()) if outside.any() else 0.0
+    background = float(difference[outside].mean()) if outside.any() else 0.0
     by_size = sorted(pair.faces, key=lambda face: -float(np.prod(np.ptp(face.landmarks, axis=0))))
-    changes = [_change(face, difference) - beyond for face in by_size]
+    changes = [_change(face, difference) - background for face in by_size]
     chosen = next((number for number, change in enumerate(changes) if change > CHANGED), 0)
     face = by_size[chosen]
 
+    # what needs no face in the swapped frame
     scores = FrameScores(pair.index, changes[chosen] > CHANGED, name=pair.name)
     scores.values["outside_psnr"] = _psnr(pair.original, pair.swapped, outside)
     matrix = crop_matrix(face.landmarks, SIZE, COVERAGE)
-    scores.thumbnails = crops = np.stack([warp(image, matrix, SIZE) for image in (pair.original, pair.swapped)])
+    scores.thumbnails = crops = np.stack([warp(image, matrix, SIZE)
+                                          for image in (pair.original, pair.swapped)])
     if kit.detector:
-        scores.found = _found(kit.detector, pair.swapped, face)
-        scores.values["found"] = 100.0 * scores.found
-    if not scores.found:
+        scores.face_found = _finds_face(kit.detector, pair.swapped, face)
+        scores.values["found"] = 100.0 * scores.face_found
+    if not scores.face_found:
         return scores
+
+    # the swapped face
     landmarks = kit.aligner.align([pair.swapped], [face.detection.box[None]])[0][0]
     scores.landmarks = np.stack([face.landmarks, landmarks])
-    _attributes(scores, face.landmarks, landmarks)
-    scores.embedding = kit.recognizer.embed([_aligned(pair.swapped, Face(face.detection, landmarks))])[0]
+    _measure_attributes(scores, face.landmarks, landmarks)
+    scores.embedding = kit.recognizer.embed([_aligned(pair.swapped,
+                                                      Face(face.detection, landmarks))])[0]
     points = transform_points(face.landmarks, matrix)
     mask = hull(points, SIZE)[..., 0] > 0.5
     swapped_points = transform_points(landmarks, matrix)
-    _gaze(scores, crops, points, swapped_points)
-    _brows(scores, crops, points, swapped_points)
-    _picture(scores, crops, points, mask)
+    _measure_gaze(scores, crops, points, swapped_points)
+    _measure_brows(scores, crops, points, swapped_points)
+    _measure_picture(scores, crops, points, mask)
     fine = detail(np.stack([pair.original, pair.swapped]), matrix, face.landmarks)
     if fine is not None:
         scores.values["detail"] = fine
     if kit.parts:
-        scores.values |= {f"parts_{part}": value for part, value in kit.parts.likeness(pair.swapped, landmarks).items()}
-    if before is not None:
-        earlier = np.stack([warp(image, matrix, SIZE) for image in (before.original, before.swapped)])
-        _flicker(scores, crops, earlier, mask)
+        scores.values |= {f"parts_{part}": value for part,
+                          value in kit.parts.likeness(pair.swapped, landmarks).items()}
+    if previous is not None:
+        earlier = np.stack([warp(image, matrix, SIZE)
+                            for image in (previous.original, previous.swapped)])
+        _measure_flicker(scores, crops, earlier, mask)
     return scores
 
 
 def between_eyes(landmarks: np.ndarray) -> float:
     """Pixels from the middle of one eye to that of the other."""
-    return max(float(np.linalg.norm(landmarks[RIGHT_EYE].mean(0) - landmarks[LEFT_EYE].mean(0))), 1e-6)
+    return max(float(np.linalg.norm(landmarks[RIGHT_EYE].mean(0) - landmarks[LEFT_EYE].mean(0))),
+               1e-6)
 
 
 def _aligned(image: np.ndarray, face: Face) -> AlignedFace:
@@ -153,44 +165,55 @@ def _psnr(original: np.ndarray, swapped: np.ndarray, where: np.ndarray) -> float
     return min(EXACT, 10 * np.log10(255 ** 2 / error)) if error else EXACT
 
 
-def _found(detector: Detector, image: np.ndarray, face: Face) -> bool:
-    middle, half = (face.detection.box[:2] + face.detection.box[2:]) / 2, (face.detection.box[2:] - face.detection.box[:2]) / 2
-    return any((np.abs((found.box[:2] + found.box[2:]) / 2 - middle) < half).all() for found in detector.detect([image])[0])
+def _finds_face(detector: Detector, image: np.ndarray, face: Face) -> bool:
+    """Whether the middle of a detected face lies within the box of `face`."""
+    low, high = face.detection.box[:2], face.detection.box[2:]
+    middles = ((detection.box[:2] + detection.box[2:]) / 2
+               for detection in detector.detect([image])[0])
+    return any((low < middle).all() and (middle < high).all() for middle in middles)
 
 
-def _attributes(scores: FrameScores, original: np.ndarray, swapped: np.ndarray) -> None:
-    apart = 100 * np.linalg.norm(swapped - original, axis=1) / between_eyes(original)
-    scores.values |= {"landmark_error": apart.mean(), "eyes_error": apart[EYES].mean(), "mouth_error": apart[MOUTH].mean(),
+def _measure_attributes(scores: FrameScores, original: np.ndarray, swapped: np.ndarray) -> None:
+    errors = 100 * np.linalg.norm(swapped - original, axis=1) / between_eyes(original)
+    scores.values |= {"landmark_error": errors.mean(), "eyes_error": errors[EYES].mean(),
+                      "mouth_error": errors[MOUTH].mean(),
                       "pose_error": angle_between(head_rotation(original), head_rotation(swapped))}
     scores.openings = np.stack([openings(original), openings(swapped)])
 
 
-def _gaze(scores: FrameScores, crops: np.ndarray, original: np.ndarray, swapped: np.ndarray) -> None:
-    """Both eyes' mean; nothing where an eye is shut."""
-    both = []
+def _measure_gaze(scores: FrameScores, crops: np.ndarray, original: np.ndarray,
+                  swapped: np.ndarray) -> None:
+    """Mean of the eyes that are open in both pictures."""
+    irises = []
     for eye in (RIGHT_EYE, LEFT_EYE):
-        places = [_iris(picture, points[eye]) for picture, points in zip(crops, (original, swapped))]
+        places = [_iris(picture, points[eye])
+                  for picture, points in zip(crops, (original, swapped))]
         if all(place is not None for place in places):
-            both.append(places)
-    if both:
-        scores.values["gaze_error"] = float(np.mean([100 * np.linalg.norm(second - first) for first, second in both]))
-        scores.followed["gaze"] = tuple(float(np.mean([places[which][0] for places in both])) for which in (0, 1))
+            irises.append(places)
+    if irises:
+        first, second = np.stack(irises, 1)  # each (eyes, 2)
+        errors = np.linalg.norm(second - first, axis=1)
+        scores.values["gaze_error"] = float(100 * errors.mean())
+        scores.followed["gaze"] = float(first[:, 0].mean()), float(second[:, 0].mean())
 
 
-def _brows(scores: FrameScores, crops: np.ndarray, original: np.ndarray, swapped: np.ndarray) -> None:
-    """The height of the brows above the eyes, both brows' mean; nothing where none is seen."""
-    heights = np.stack([brow_heights(picture, points) for picture, points in zip(crops, (original, swapped))])
-    seen = np.isfinite(heights).all(0)
-    if seen.any():
-        first, second = heights[:, seen].mean(1).tolist()
-        scores.values["brow_error"] = 100 * float(np.abs(heights[1] - heights[0])[seen].mean())
+def _measure_brows(scores: FrameScores, crops: np.ndarray, original: np.ndarray,
+                   swapped: np.ndarray) -> None:
+    """Mean height above the eyes of the brows that show in both pictures."""
+    heights = np.stack([brow_heights(picture, points) for picture,
+                        points in zip(crops, (original, swapped))])
+    visible = np.isfinite(heights).all(0)
+    if visible.any():
+        first, second = heights[:, visible].mean(1).tolist()
+        scores.values["brow_error"] = 100 * float(np.abs(heights[1] - heights[0])[visible].mean())
         scores.followed["brows"] = first, second
 
 
 def _iris(picture: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
-    """(2,): the middle of the dark between the lids, from the eye's middle, in its widths; None of an eye that is shut."""
-    across = eye[3] - eye[0]
-    width = float(np.linalg.norm(across))
+    """(2,): the middle of the dark between the lids, from the eye's middle, in its widths; None of
+    a closed eye."""
+    corner_to_corner = eye[3] - eye[0]
+    width = float(np.linalg.norm(corner_to_corner))
     inside = np.zeros(picture.shape[:2], np.uint8)
     cv2.fillConvexPoly(inside, cv2.convexHull(np.rint(eye).astype(np.int32)), 1)
     if width < 4 or inside.sum() < 0.12 * width ** 2:
@@ -199,11 +222,12 @@ def _iris(picture: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
     light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[y, x].astype(np.float32)
     dark = np.maximum(np.median(light) - light, 0) + 1e-3
     place = np.array([dark @ x, dark @ y]) / dark.sum() - (eye[0] + eye[3]) / 2
-    along = across / width
+    along = corner_to_corner / width
     return np.array([place @ along, place @ (-along[1], along[0])]) / width
 
 
-def _picture(scores: FrameScores, crops: np.ndarray, points: np.ndarray, mask: np.ndarray) -> None:
+def _measure_picture(scores: FrameScores, crops: np.ndarray, points: np.ndarray,
+                     mask: np.ndarray) -> None:
     gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in crops]
     variance = [cv2.Laplacian(picture, cv2.CV_32F)[mask].var() for picture in gray]
     if variance[0] > 1e-6:
@@ -211,29 +235,33 @@ def _picture(scores: FrameScores, crops: np.ndarray, points: np.ndarray, mask: n
     scores.values["seam"] = _seam(*gray, mask)
     lab = [cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for picture in crops]
     skin = inner_skin(points, SIZE)[..., 0] > 0.5
-    around = _skin_around(lab[0], skin, mask)
-    if around is not None:
+    surroundings = _skin_around(lab[0], skin, mask)
+    if surroundings is not None:
         for result, picture in zip((scores.originals, scores.values), lab):
-            result["skin_difference"] = _ciede2000(np.median(picture[skin], 0), np.median(picture[around], 0))
+            result["skin_difference"] = _ciede2000(np.median(picture[skin], 0),
+                                                   np.median(picture[surroundings], 0))
 
 
 def _seam(original: np.ndarray, swapped: np.ndarray, mask: np.ndarray) -> float:
-    """How much the steepness across the edge of `mask` exceeds the original's, mean over a band around it."""
-    within, beyond = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
-    distance = cv2.GaussianBlur(within - beyond, (0, 0), 2)
-    normal = np.stack([cv2.Sobel(distance, cv2.CV_32F, 1, 0), cv2.Sobel(distance, cv2.CV_32F, 0, 1)])
+    """By how much the steepness across the edge of `mask` exceeds the original's, in a band."""
+    inside, outside = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5)
+                       for part in (mask, ~mask))
+    distance = cv2.GaussianBlur(inside - outside, (0, 0), 2)
+    normal = np.stack([cv2.Sobel(distance, cv2.CV_32F, 1, 0),
+                       cv2.Sobel(distance, cv2.CV_32F, 0, 1)])
     normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-6)
     band = np.abs(distance) < RING * UNIT / 2
-    steep = []
+    steepness = []
     for picture in (original, swapped):
         smooth = cv2.GaussianBlur(picture, (0, 0), 1)
-        gradient = np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)]) / 8
-        steep.append(np.abs((gradient * normal).sum(0))[band])
-    return float(np.maximum(steep[1] - steep[0], 0).mean())
+        gradient = np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0),
+                             cv2.Sobel(smooth, cv2.CV_32F, 0, 1)]) / 8
+        steepness.append(np.abs((gradient * normal).sum(0))[band])
+    return float(np.maximum(steepness[1] - steepness[0], 0).mean())
 
 
 def _skin_around(lab: np.ndarray, skin: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-    """(SIZE, SIZE) bool: skin outside `mask`, as forehead, ears and neck, by the colours of the original's face."""
+    """(SIZE, SIZE) bool: skin outside `mask` (forehead, ears, neck), by the face's colours."""
     if skin.sum() < FEWEST_SKIN:
         return None
     usual = np.median(lab[skin], 0)
@@ -244,19 +272,22 @@ def _skin_around(lab: np.ndarray, skin: np.ndarray, mask: np.ndarray) -> np.ndar
     return around if around.sum() >= FEWEST_SKIN else None
 
 
-def _ciede2000(one: np.ndarray, other: np.ndarray) -> float:
+def _ciede2000(first: np.ndarray, second: np.ndarray) -> float:
     from skimage.color import deltaE_ciede2000
 
-    return float(deltaE_ciede2000(one.astype(float), other.astype(float)))
+    return float(deltaE_ciede2000(first.astype(float), second.astype(float)))
 
 
-def _flicker(scores: FrameScores, crops: np.ndarray, earlier: np.ndarray, mask: np.ndarray) -> None:
-    """Both clips' frame before is moved by the original's motion; what still differs inside `mask` is flicker."""
+def _measure_flicker(scores: FrameScores, crops: np.ndarray, earlier: np.ndarray,
+                     mask: np.ndarray) -> None:
+    """The earlier frame of both clips is moved by the original's motion; what still differs inside
+    `mask` is flicker."""
     gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (crops[0], earlier[0])]
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*gray, None)
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
     changes = []
-    for now, then in zip(crops, earlier):
-        moved = cv2.remap(then, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        changes.append(float(np.abs(now.astype(np.float32) - moved)[mask].mean()))
+    for crop, before in zip(crops, earlier):
+        moved = cv2.remap(before, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR,
+                          borderMode=cv2.BORDER_REPLICATE)
+        changes.append(float(np.abs(crop.astype(np.float32) - moved)[mask].mean()))
     scores.originals["change"], scores.values["change"] = changes

@@ -1,4 +1,4 @@
-"""A line-up: pictures of faces, by lot original or swapped, for somebody who says of each whether it is real."""
+"""A line-up: pictures of faces, original or swapped at random, for people to judge."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
 from lib.files.writing import disk_errors, make_folder, write_json
 from lib.media.base import FrameSource
 from lib.media.pictures import picture_file
+from lib.media.pictures.contact_sheet import resized
 from lib.sampling import evenly
 from lib.types import Face
 
 COUNT = 20  # pictures
 AROUND = 1.9  # side of a picture, of the larger side of the box around the landmarks
-LARGEST = 640  # pixels a side: more is shrunk
-SMALLEST = 256  # less is enlarged
+SMALLEST, LARGEST = 256, 640  # pixels a side: others are enlarged or reduced
 
 
 @dataclass(frozen=True)
@@ -27,43 +26,47 @@ class LineUp:
     """What was written."""
 
     pictures: list[Path]
-    key: Path  # which of them are swapped
+    key: Path  # JSON file that says which are swapped
 
 
-def write(folder: Path, original: FrameSource, swapped: FrameSource, faces_of: Callable[[int], Sequence[Face]], indices: Sequence[int],
+def write(folder: Path, original: FrameSource, swapped: FrameSource,
+          faces_of: Callable[[int], Sequence[Face]], indices: Sequence[int],
           seed: int | None = None) -> LineUp:
-    """COUNT pictures in `folder`, 01.png and so on, each of one frame of `indices`, with a face in it, as it was or swapped, by lot; half
-    of them are swapped. The key lies beside the folder, not in it. Raises FaceswapError for too few frames."""
+    """Writes COUNT pictures into `folder`, 01.png and so on, each a face in one of the frames
+    `indices`, half of them swapped, at random. The key lies beside the folder, not in it.
+
+    Raises FaceswapError for too few frames, or a folder that exists.
+    """
     if len(indices) < COUNT:
-        raise FaceswapError(f"{original.path} shows a face in {len(indices)} frames; a line-up takes {COUNT}. Give a longer clip.")
+        raise FaceswapError(f"{original.path} shows a face in {len(indices)} frames; a line-up "
+                            f"takes {COUNT}. Give a longer clip.")
     if folder.is_dir() and any(folder.iterdir()) or folder.is_file():
-        raise FaceswapError(f"{folder} is there already. Name a new folder with --line-up.")
+        raise FaceswapError(f"{folder} exists. Name a new folder with --line-up.")
     random = np.random.default_rng(seed)
     frames = random.permutation(evenly(indices, COUNT)).tolist()
     is_swapped = random.permutation(np.arange(COUNT) % 2 == 0).tolist()
     with disk_errors(folder):
         make_folder(folder)
-        written, rows = [], []
+        pictures, rows = [], []
         for number, (index, fake) in enumerate(zip(frames, is_swapped), 1):
             source = swapped if fake else original
             frame = next(iter(source.frames(index, index + 1)))
-            face = max(faces_of(index), key=lambda face: float(np.prod(np.ptp(face.landmarks, axis=0))))
+            face = max(faces_of(index),
+                       key=lambda face: float(np.prod(np.ptp(face.landmarks, axis=0))))
             path = folder / f"{number:02d}.png"
-            picture_file.write(path, _cut(frame.image, face))
-            written.append(path)
+            picture_file.write(path, _crop(frame.image, face))
+            pictures.append(path)
             rows.append({"picture": path.name, "frame": index + 1, "swapped": fake})
         key = folder.with_name(f"{folder.name}.key.json")
         write_json(key, rows)
-    return LineUp(written, key)
+    return LineUp(pictures, key)
 
 
-def _cut(image: np.ndarray, face: Face) -> np.ndarray:
-    """(S, S, 3) uint8 RGB: the face with some of what is around it, upright as the frame is."""
+def _crop(image: np.ndarray, face: Face) -> np.ndarray:
+    """(S, S, 3) uint8 RGB: the face and some of its surroundings, upright as the frame is."""
     low, high = face.landmarks.min(0), face.landmarks.max(0)
     side = int(min(AROUND * float((high - low).max()), *image.shape[:2]))
-    corner = np.clip(((low + high) / 2 - side / 2).astype(int), 0, np.array(image.shape[1::-1]) - side)
+    corner = np.clip(((low + high) / 2 - side / 2).astype(int), 0,
+                     np.array(image.shape[1::-1]) - side)
     part = image[corner[1]:corner[1] + side, corner[0]:corner[0] + side]
-    wanted = int(np.clip(side, SMALLEST, LARGEST))
-    if wanted == side:
-        return part
-    return cv2.resize(part, (wanted, wanted), interpolation=cv2.INTER_AREA if wanted < side else cv2.INTER_CUBIC)
+    return resized(part, int(np.clip(side, SMALLEST, LARGEST)))

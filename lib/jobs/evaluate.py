@@ -11,14 +11,15 @@ import numpy as np
 
 from lib.alignments.store import AlignmentStore
 from lib.errors import FaceswapError, UsageError
-from lib.evaluation import html_page, lineup, report, set_report, sets
+from lib.evaluation import lineup, sets
 from lib.evaluation.clip import ClipScores, evaluate_clip
 from lib.evaluation.compare import Compared, differences
 from lib.evaluation.detail import PICTURES, PartsOfB
 from lib.evaluation.distance import FEWEST, distribution
 from lib.evaluation.frames import Kit
 from lib.evaluation.lineup import LineUp
-from lib.evaluation.set_report import SetScores
+from lib.evaluation.reports import html_page, set_report, swap_report
+from lib.evaluation.reports.set_report import SetScores
 from lib.faces.geometry import transform_points
 from lib.facesets.references import gallery_embeddings, mean_embedding, reference_faces
 from lib.jobs.shared.finding import open_alignments
@@ -107,7 +108,7 @@ def evaluate(settings: EvaluateSettings) -> SwapEvaluation:
     if settings.output:
         paths = settings.original, settings.swapped, settings.compare
         names = [path.name for path in paths if path]
-        page = report.write(settings.output, names, clips[0], compared)[-1]
+        page = swap_report.write(settings.output, names, clips[0], compared)[-1]
     losses = [loss for source in (original, *sources) for loss in source.losses]
     return SwapEvaluation(clips[0], compared, page, tuple(losses))
 
@@ -163,7 +164,8 @@ def _check(settings: EvaluateSettings) -> None:
                          "say with --reference who B is.")
     for path in settings.source, settings.reference, settings.gallery:
         if path and not path.exists():
-            raise FaceswapError(f"{path} does not exist. Name footage, pictures or extracted faces.")
+            raise FaceswapError(f"{path} does not exist. Name footage, pictures or extracted "
+                                "faces.")
     if settings.output:
         html_page.check_folder(settings.output)
 
@@ -171,9 +173,10 @@ def _check(settings: EvaluateSettings) -> None:
 def _kit(settings: EvaluateSettings, store: AlignmentStore, parts: PartsOfB | None) -> Kit:
     """The detector and aligner with which the faces of the store were found, and the recognizer."""
     detector, aligner = store.state.detector, store.state.aligner
-    tools = (DETECTORS.create(detector.name, **detector.options) if detector else settings.create("detector"),
-             ALIGNERS.create(aligner.name, **aligner.options) if aligner else settings.create("aligner"))
-    return Kit(*tools, RECOGNIZERS.create(settings.recognizer), parts)
+    return Kit(DETECTORS.create(detector.name, **detector.options) if detector
+               else settings.create("detector"),
+               ALIGNERS.create(aligner.name, **aligner.options) if aligner
+               else settings.create("aligner"), RECOGNIZERS.create(settings.recognizer), parts)
 
 
 def _known_people(settings: EvaluateSettings, kit: Kit

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.evaluation.report import ranges
+from lib.evaluation.reports.swap_report import ranges
 from lib.faces.masks import hull
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
@@ -106,7 +106,7 @@ def test_mistakes(faceswap, clip, clips, tmp_path):
     assert "needs SWAPPED" in faceswap("evaluate", clip, code=2).stderr
     assert "does not exist" in faceswap("evaluate", clip, tmp_path / "none.mp4", "-D", "hog", code=1).stderr
     picture_file.write(tmp_path / "one.png", next(iter(open_source(clip))).image)
-    assert "not of one length" in faceswap("evaluate", clip, tmp_path / "one.png", "-D", "hog", code=1).stderr
+    assert "differ in length" in faceswap("evaluate", clip, tmp_path / "one.png", "-D", "hog", code=1).stderr
     done = faceswap("evaluate", clip, clip, "--reference", tmp_path / "none", "-D", "hog", code=1)
     assert "does not exist" in done.stderr and "Finding faces" not in done.stderr
     assert "say with --reference" in faceswap("evaluate", clip, clip, "--gallery", tmp_path, "-D", "hog", code=2).stderr

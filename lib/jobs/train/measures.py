@@ -18,6 +18,7 @@ from lib.jobs.shared.compositing import compositor_of, eyes_of
 from lib.jobs.shared.options import CompositingOptions
 from lib.jobs.train.identities import read_means
 from lib.plugin import ALIGNERS, Recognizer
+from lib.sampling import evenly
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.stage import Separate
@@ -35,9 +36,7 @@ def of_held_out(faces: Sequence[FaceFile], faces_b: Sequence[FaceFile], folder: 
 
     @cache
     def opened() -> held_out.HeldOut:
-        places = np.linspace(0, len(faces_b) - 1, min(PICTURES, len(faces_b)))
-        some = [faces_b[place] for place in np.unique(places.round().astype(int))]
-        parts = PartsOfB.of((file.image, file.landmarks) for file in some)
+        parts = PartsOfB.of((file.image, file.landmarks) for file in evenly(faces_b, PICTURES))
         kit = Kit(None, ALIGNERS.create("dlib68"), recognizer(), parts)
         mean = np.array(read_means(folder)["b"], np.float32)
         options = CompositingOptions()  # of convert, its defaults
@@ -54,7 +53,7 @@ def of_held_out(faces: Sequence[FaceFile], faces_b: Sequence[FaceFile], folder: 
             return None
         return Separate(loading.drawer(network, banks()["b"], banks()["a"]))
 
-    return lambda swapper: opened().measured(swapper), lambda swapper: opened().sheet(swapper)
+    return lambda swapper: opened().measure(swapper), lambda swapper: opened().sheet(swapper)
 
 
 def of_drawn(faces: Sequence[FaceFile], model: FaceModel,
@@ -66,4 +65,4 @@ def of_drawn(faces: Sequence[FaceFile], model: FaceModel,
         return GeneratedFaces([file.aligned for file in faces], model.size, model.coverage,
                           recognizer())
 
-    return lambda draw: opened().measured(draw)
+    return lambda draw: opened().measure(draw)

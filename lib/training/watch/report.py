@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lib.evaluation import html_page
-from lib.evaluation.html_page import number
 from lib.evaluation.measures import BY_KEY
-from lib.evaluation.report import DIRECTIONS
+from lib.evaluation.reports import html_page
+from lib.evaluation.reports.html_page import number
+from lib.evaluation.reports.swap_report import DIRECTIONS
 from lib.files.reading import NotRegular, read_bytes
 from lib.files.writing import write_text
 from lib.media.opening import decoded

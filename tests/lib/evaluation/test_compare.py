@@ -8,7 +8,7 @@ import pytest
 from lib.evaluation.clip import ClipScores, Total, totals
 from lib.evaluation.compare import differences
 from lib.evaluation.frames import FrameScores
-from lib.evaluation.report import comparison
+from lib.evaluation.reports.swap_report import comparison
 
 
 def clip(values: np.ndarray) -> ClipScores:

@@ -29,8 +29,8 @@ def repeated(files) -> callable:
 
 def test_the_training_faces_themselves_are_nearest(files, recognizer):
     known = GeneratedFaces([file.aligned for file in files["a"]], 64, files["a"][0].coverage, recognizer)
-    own, other = (known.measured(repeated(files[identity])) for identity in "ab")
-    noise = known.measured(lambda count: np.random.default_rng(0).random((count, 64, 64, 3), np.float32))
+    own, other = (known.measure(repeated(files[identity])) for identity in "ab")
+    noise = known.measure(lambda count: np.random.default_rng(0).random((count, 64, 64, 3), np.float32))
     assert own["frechet"] < 0.3 * other["frechet"] and own["frechet"] < 0.3 * noise["frechet"]
     assert own["variety"] == pytest.approx(1, abs=0.2)
     assert score(own) < score(noise), "the best save is the one of the least distance"
@@ -38,7 +38,7 @@ def test_the_training_faces_themselves_are_nearest(files, recognizer):
 
 def test_one_face_again_and_again_has_no_variety(files, recognizer):
     known = GeneratedFaces([file.aligned for file in files["a"]], 64, files["a"][0].coverage, recognizer)
-    assert known.measured(repeated(files["a"][:1]))["variety"] < 0.01
+    assert known.measure(repeated(files["a"][:1]))["variety"] < 0.01
 
 
 def test_a_drawn_face_is_seen_as_its_own_landmarks_would_have_it(files, recognizer):

@@ -38,7 +38,7 @@ def measured(people):
     compositor = Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")])
     kit = Kit(None, ALIGNERS.create("dlib68"), recognizer)
     held = HeldOut(people["a"][:3], recognizer.embed(people["b"]).mean(0), compositor, None, kit)
-    return lambda draw: held.measured(Drawn(draw))
+    return lambda draw: held.measure(Drawn(draw))
 
 
 def test_faces_left_as_they_are_are_still_as(measured):

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.evaluation.set_report import SetScores, table
-from lib.evaluation.sets import BLURRED, FaceSet, advice, measure, wanted
+from lib.evaluation.reports.set_report import SetScores, table
+from lib.evaluation.sets import BLURRED, FaceSet, advice, measure, missing
 from lib.facesets.references import NamedFace, reference_faces
 from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS
 
@@ -71,13 +71,13 @@ def test_light_is_measured_and_missed(people, measured, plain):
     dark = measured("dark", changed(people["a"], lambda image: 0.4 * image))
     assert dark.column("light").mean() < plain.column("light").mean() - 20
     assert len(plain.lacking(dark, "light")) == 12 and plain.lacking(dark, "pose") == plain.lacking(dark, "expression") == []
-    assert wanted(plain, dark) == ["100% of the faces in dark are darker than any in plain: footage like that is lacking."]
+    assert missing(plain, dark) == ["100% of the faces in dark are darker than any in plain: add such footage."]
     several = measured("several", people["a"][:7] + people["b"][:4])
     assert "more than one person" in advice(several)[0]
     ramp = np.linspace(0.5, 1.2, people["a"][0].aligned.image.shape[1])[None, :, None]
     lit = measured("lit", changed(people["a"], lambda image: image * ramp))
     assert (lit.column("side_light") > plain.column("side_light") + 10).all()
-    assert any("lit more from the right than any" in sentence for sentence in wanted(plain, lit))
+    assert any("lit more from the right than any" in sentence for sentence in missing(plain, lit))
 
 
 def test_a_set_without_turned_heads_is_told_what_it_lacks(shared, measured):
@@ -85,10 +85,10 @@ def test_a_set_without_turned_heads_is_told_what_it_lacks(shared, measured):
     clip = shared("videos/swap/b_hill.mp4")
     faces = measured("all", reference_faces(clip, *tools, most=40))
     yaw = faces.column("yaw")
-    front = FaceSet("front", [face for face, turned in zip(faces.faces, yaw) if abs(turned) < 15], faces.apart)
+    front = FaceSet("front", [face for face, turned in zip(faces.faces, yaw) if abs(turned) < 15], faces.same_distance)
     lacking = front.lacking(faces, "pose")
     assert 0 < len(front) < len(faces) and lacking and all(abs(yaw[index]) > 15 for index in lacking)
-    assert any("turned further to the" in sentence for sentence in wanted(front, faces))
-    assert faces.lacking(front, "pose") == [] and wanted(faces, front) == []
+    assert any("turned further to the" in sentence for sentence in missing(front, faces))
+    assert faces.lacking(front, "pose") == [] and missing(faces, front) == []
     said = table(SetScores(front, faces))
     assert "Pose" in said and "Light                    100 %" in said and f"{len(front)} faces in front" in said

@@ -11,7 +11,7 @@ GOOD = {"distance_b": 0.38, "detail": 0.8, "parts_eyes": 0.97, "parts_mouth": 0.
 
 
 def test_a_good_swap_is_called_good_and_is_to_be_looked_at():
-    assert verdict(GOOD, 0.6).startswith("Good") and "Look at it" in verdict(GOOD, 0.6)
+    assert verdict(GOOD, 0.6).startswith("Good") and "Look at it yourself" in verdict(GOOD, 0.6)
 
 
 @pytest.mark.parametrize("fault, words", [

@@ -1,0 +1,4 @@
+"""What an evaluation says: tables, JSON, CSV, and HTML pages that need no other file.
+
+Imports: lib.evaluation, lib.files, lib.system.
+"""
