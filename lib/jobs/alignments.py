@@ -54,16 +54,14 @@ SHORT = {"input": "-i/--input", "output": "-o/--output", "alignments": "-p/--ali
 class AlignmentsSettings(Settings):
     """Look at the faces that extract found, correct them, join and exchange them.
 
-    alignments report -i clip.mp4                      what was found: frames, faces, tracks,
-    people, gaps alignments remove -i clip.mp4 -f faces             leave out the faces whose
-    pictures you deleted from the folder alignments draw -i clip.mp4 -o drawn.mp4           draw
-    boxes, landmarks, tracks and people into the frames alignments smooth -i clip.mp4
-    remove the jitter of the landmarks; --no-smooth undoes it alignments rename -i new.mp4 -p
-    old.alignments.db  the video or folder was renamed or moved (relink is the same) alignments
-    merge -p part1.db part2.db -o all.db    join the alignments files of parts of one video or
-    folder alignments export -i clip.mp4 -o faces.json        faces for other programs, in the
-    layout of deepfakes/faceswap alignments import -i clip.mp4 -o faces.json        faces from such
-    a file, instead of extract
+    alignments report -i clip.mp4                      frames, faces, tracks, people, gaps
+    alignments remove -i clip.mp4 -f faces             leave out faces whose pictures you deleted
+    alignments draw -i clip.mp4 -o drawn.mp4           draw boxes, landmarks, tracks and people
+    alignments smooth -i clip.mp4                      remove the jitter; --no-smooth undoes it
+    alignments rename -i new.mp4 -p old.alignments.db  the source was renamed or moved (or relink)
+    alignments merge -p part1.db part2.db -o all.db    join the files of parts of one source
+    alignments export -i clip.mp4 -o faces.json        faces for other programs, as JSON
+    alignments import -i clip.mp4 -o faces.json        faces from such a file, instead of extract
 
     The alignments file is INPUT.alignments.db; -p names another. Frames are counted from 1.
     """
