@@ -11,6 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from lib.faces.search import intersection_over_union
+
 LOOK = (32, 18)  # pixels: what is kept of a frame, to find cuts by
 FINE = 180  # pixels, shorter side: about what is looked at for that
 CUT = 20.0  # 8-bit levels: two frames whose looks differ by less, on average, may be of one shot
@@ -104,7 +106,7 @@ class _Lead(NamedTuple):
         seemed to go.
         """
         expected = self.box + self.motion * (frame - self.frame)
-        return max(_overlap(expected, box), _overlap(self.box, box))
+        return max(intersection_over_union(expected, box), intersection_over_union(self.box, box))
 
 
 def link(boxes: Iterable[tuple[int, list[int], np.ndarray]], shots: set[int]) -> list[Track]:
@@ -171,13 +173,3 @@ def gaps(track: Track) -> list[tuple[int, int]]:
 def between(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     """Boxes or landmarks `share` of the way from `before` to `after`."""
     return before + (after - before) * share
-
-
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
-    width, height = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return float(shared / (np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
-                           - shared))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,6 +20,8 @@ from lib.faces.geometry import (
     template_matrix,
     transform_points,
 )
+from lib.options import option
+from lib.plugin import Masker
 from lib.types import AlignedFace
 
 BROWS = slice(17, 27)
@@ -84,16 +88,25 @@ def middle(size: int, coverage: str) -> np.ndarray:
     return (x[None] * y[:, None]).astype(np.float32)[..., None]
 
 
-def shaped(mask: np.ndarray, aligned: AlignedFace, dilation: float, feather: float) -> np.ndarray:
-    """`mask` (S, S, 1) on the crop `aligned` with its edge moved outwards by `dilation` and a ramp
-    of `feather` inside it.
+@dataclass(kw_only=True)
+class ShapedMasker(Masker):
+    """A masker whose edge can be moved and softened."""
 
-    Both are shares of the face's size, the side of the mean face's unit square; a `dilation` below
-    0 moves the edge inwards.
-    """
-    landmarks = transform_points(aligned.face.landmarks, aligned.matrix)
-    unit = 1 / scale_of(similarity_transform(landmarks[INNER], MEAN_FACE))
-    return feathered(eroded(mask[..., 0], -dilation * unit), feather * unit)[..., None]
+    dilation: float = option(0.0, "Move the mask's edge outwards by this share of the face's size; "
+                             "less than 0 moves it inwards.", low=-0.25, high=0.25)
+    feather: float = option(0.0, "Width of the mask's soft edge, inside it, as a share of the "
+                            "face's size.", low=0.0, high=0.5)
+
+    @abstractmethod
+    def draw(self, aligned: AlignedFace) -> np.ndarray:
+        """(S, S, 1) float32 in [0, 1], 1 = face: the mask before its edge is moved."""
+
+    def mask(self, aligned: AlignedFace) -> np.ndarray:
+        # the face's size is the side of the mean face's unit square, in pixels of the crop
+        landmarks = transform_points(aligned.face.landmarks, aligned.matrix)
+        unit = 1 / scale_of(similarity_transform(landmarks[INNER], MEAN_FACE))
+        mask = eroded(self.draw(aligned)[..., 0], -self.dilation * unit)
+        return feathered(mask, self.feather * unit)[..., None]
 
 
 def eroded(mask: np.ndarray, pixels: float) -> np.ndarray:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from lib.options import option
 from lib.plugin import Detector
 from lib.types import Detection
 
@@ -24,6 +26,14 @@ CLOSER = 3  # times smaller are the faces of a second look
 MARGIN = 1.25
 # Share of the smaller of two boxes within the larger, from which on they are of one face
 SAME_FACE = 0.5
+
+
+@dataclass(kw_only=True)
+class BoundedDetector(Detector):
+    """A detector whose users set the size at which frames are searched."""
+
+    search: int = option(640, "Longer side, in pixels, at which frames are searched. Larger finds "
+                         "smaller faces.", low=64, high=8192)
 
 
 def search(detector: Detector, images: Sequence[np.ndarray],
@@ -57,7 +67,7 @@ def search_closer(detector: Detector, image: np.ndarray) -> list[Detection]:
 
 
 def smallest_found(detector: Detector, image: np.ndarray) -> float:
-    """Side, in pixels of `image`, of the smallest face that the detector by itself is sure to find."""
+    """Side, in pixels of `image`, of the smallest face that the detector is sure to find."""
     return detector.smallest * max(1.0, max(image.shape[:2]) / detector.search)
 
 
@@ -135,6 +145,16 @@ def _shared(first: np.ndarray, second: np.ndarray) -> float:
                                - np.maximum(first[:2], second[:2]), 0))
     smaller = min(np.prod(first[2:] - first[:2]), np.prod(second[2:] - second[:2]))
     return float(inner / max(smaller, 1e-6))
+
+
+def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float:
+    """Of two boxes (4,), 0 to 1."""
+    width, height = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return float(shared / (np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
+                           - shared))
 
 
 def dlib_box(eyes: np.ndarray, mouth: np.ndarray, side: float | None = None) -> np.ndarray:

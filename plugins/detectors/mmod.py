@@ -9,33 +9,31 @@ import cv2
 import dlib
 import numpy as np
 
-from lib.faces.search import shrunk
+from lib.dlib.predictors import PACKAGE, shape_predictor
+from lib.faces.search import BoundedDetector, shrunk
 from lib.net.weights import package_file
 from lib.options import option
-from lib.plugin import DETECTORS, Detector
+from lib.plugin import DETECTORS
 from lib.types import Detection
 
-PACKAGE = "face_recognition_models"
 LEAST = 100  # pixels of both sides: the network crashes on strips
 
 
 @DETECTORS.register
 @dataclass
-class Mmod(Detector):
+class Mmod(BoundedDetector):
     """dlib's network: turned and covered faces, but no small ones. No download. A second a frame.
 
     "Max-Margin Object Detection", 2015, with a convolutional network.
     """
 
-    search: int = option(640, "Longer side, in pixels, at which frames are searched. Larger finds "
-                         "smaller faces.", low=64, high=8192)
     min_score: float = option(0.5, "Ignore faces below this score; nearly all score 1, the most "
                               "covered 0.2 to 0.5.", low=0.0, high=1.0)
     smallest = 72.0  # it found 9 of 9 faces at 72 pixels, none at 64
 
     def __post_init__(self):
         self._network, self._in_use = _network()
-        self._five = _five_points()
+        self._five = shape_predictor(5)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         return [self._detect(image) for image in images]
@@ -76,9 +74,3 @@ class Mmod(Detector):
 def _network() -> tuple[dlib.cnn_face_detection_model_v1, threading.Lock]:
     path = package_file(PACKAGE, "models/mmod_human_face_detector.dat")
     return dlib.cnn_face_detection_model_v1(str(path)), threading.Lock()
-
-
-@cache  # never changed: all threads share it
-def _five_points() -> dlib.shape_predictor:
-    return dlib.shape_predictor(str(package_file(PACKAGE,
-                                                 "models/shape_predictor_5_face_landmarks.dat")))

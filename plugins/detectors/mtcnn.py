@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.faces.search import dlib_box, shrunk
+from lib.faces.search import BoundedDetector, dlib_box, shrunk
 from lib.options import option
-from lib.plugin import DETECTORS, Detector
+from lib.plugin import DETECTORS
 from lib.silence import silent_start
 from lib.types import Detection
 
@@ -17,15 +17,13 @@ EYES, MOUTH = ("left_eye", "right_eye"), ("mouth_left", "mouth_right")
 
 @DETECTORS.register
 @dataclass
-class Mtcnn(Detector):
+class Mtcnn(BoundedDetector):
     """Finds profiles and small faces. Needs `pip install mtcnn`; takes five times yunet's time.
 
     Three small networks, one after the other. "Joint Face Detection and Alignment Using Multitask
     Cascaded Convolutional Networks", IEEE Signal Processing Letters, 2016.
     """
 
-    search: int = option(640, "Longer side, in pixels, at which frames are searched. Larger finds "
-                         "smaller faces.", low=64, high=8192)
     min_score: float = option(0.9, "Ignore faces below this score.", low=0.0, high=1.0)
     smallest = 20.0  # it found 26 of 26 faces at 20 pixels, 24 at 16, 10 at 12
 

@@ -7,11 +7,11 @@ from itertools import groupby
 import cv2
 import numpy as np
 
-from lib.faces.search import dlib_box, shrunk
+from lib.faces.search import BoundedDetector, dlib_box, shrunk
 from lib.net.weights import weights
 from lib.onnx import runtime
 from lib.options import option
-from lib.plugin import DETECTORS, Detector
+from lib.plugin import DETECTORS
 from lib.types import Detection
 
 # Pixels between the places at which each of the network's three levels looks for a face
@@ -24,15 +24,13 @@ OVERLAP = 0.3  # intersection over union from which on two boxes are of one face
 
 @DETECTORS.register
 @dataclass
-class YuNet(Detector):
+class YuNet(BoundedDetector):
     """Small and fast on a CPU; also finds profiles and small faces. Downloads 0.3 MB once.
 
     "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research, 2023.
     """
 
     min_score: float = option(0.8, "Ignore faces below this score.", low=0.0, high=1.0)
-    search: int = option(640, "Longer side, in pixels, at which frames are searched. Larger finds "
-                         "smaller faces.", low=64, high=8192)
     smallest = 20.0  # it found 26 of 26 faces at 20 pixels, 24 at 16, 6 at 12
     # It also finds faces upside down, with points as if they stood upright, at 0.82 to 0.92;
     # upright ones at 0.93 to 0.96

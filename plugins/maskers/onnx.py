@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.faces.masks import shaped
+from lib.faces.masks import ShapedMasker
 from lib.onnx.description import Table
 from lib.onnx.onnx_network import Network
 from lib.options import option
-from lib.plugin import MASKERS, Masker
+from lib.plugin import MASKERS
 from lib.types import AlignedFace
 
 VALUES = ("logits", "probabilities", "labels")
@@ -19,14 +19,10 @@ VALUES = ("logits", "probabilities", "labels")
 
 @MASKERS.register
 @dataclass
-class Onnx(Masker):
+class Onnx(ShapedMasker):
     """A segmentation network of your own (ONNX), described by a TOML file (docs/onnx.md)."""
 
     network: Path = option(help="The TOML file that describes the network (docs/onnx.md).")
-    dilation: float = option(0.0, "Move the mask's edge outwards by this share of the face's size; "
-                             "less than 0 moves it inwards.", low=-0.25, high=0.25)
-    feather: float = option(0.0, "Width of the mask's soft edge, inside it, as a share of the "
-                            "face's size.", low=0.0, high=0.5)
 
     def __post_init__(self):
         # absolute, since the alignments file keeps it and may be used from another folder
@@ -39,14 +35,14 @@ class Onnx(Masker):
         table.finish()
         self._check(table)
 
-    def mask(self, aligned: AlignedFace) -> np.ndarray:
+    def draw(self, aligned: AlignedFace) -> np.ndarray:
         size, side = len(aligned.image), self._network.size
         method = cv2.INTER_AREA if side < size else cv2.INTER_CUBIC
         picture = cv2.resize(aligned.image, (side, side), interpolation=method)
         mask = self._probability(self._network([picture]))[0]
         method = cv2.INTER_AREA if len(mask) > size else cv2.INTER_LINEAR
         mask = cv2.resize(mask, (size, size), interpolation=method)
-        return shaped(np.nan_to_num(mask)[..., None], aligned, self.dilation, self.feather)
+        return np.nan_to_num(mask)[..., None]
 
     def made_with(self) -> dict:
         return super().made_with() | {"files": self._network.digest()}

