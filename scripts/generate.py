@@ -65,9 +65,8 @@ def _tell_edit(edit: Edit, output: Path) -> None:
 def _print_comparison(result: Comparison) -> None:
     if distances := result.distances:
         print(f"Frechet distance      {distances.frechet:.3f} of {distances.count} pictures from "
-              "as many training faces of that size, "
-              f"{distances.frechet_floor:.3f} of one half of these from the other; KID "
-              f"{distances.kid:.3f} (embeddings; lower is better)")
+              f"as many training faces of that size, {distances.frechet_floor:.3f} of one half of "
+              f"these from the other; KID {distances.kid:.3f} (embeddings; lower is better)")
     generated, training = ("not known of one face" if value is None else f"{value:.3f}"
                            for value in (result.diversity, result.training_diversity))
     print(f"faces found           {result.faces} of {result.pictures}\n"
@@ -99,6 +98,6 @@ def _tell_people(result: NewPeople, wanted: int) -> list[str]:
                     person.least_likeness, person.stranger_likeness)
         if person.count < result.wanted_faces:
             problems.append(f"{name}: only {person.count} of "
-                            f"{counted(result.wanted_faces, 'face')} "
-                            "surely show this person and nobody else.")
+                            f"{counted(result.wanted_faces, 'face')} surely show this person and "
+                            "nobody else.")
     return problems

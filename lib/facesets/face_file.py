@@ -180,13 +180,11 @@ def _parse(path: Path, text: str | None) -> dict[str, Any]:
     """The values of a face's JSON text. Raises NotAFace or FaceswapError."""
     if text is None:
         raise NotAFace(f"{path} does not say where its face is: extract did not write it, or "
-                       "another "
-                       "program saved it anew. Move it away, or extract the faces again.")
+                       "another program saved it anew. Move it away, or extract the faces again.")
     if tool := foreign_tool(text):
         raise ForeignFace(f"{path} is a face picture of {tool}, whose metadata is not read. "
-                          "Extract "
-                          "the faces of the video or pictures that it was made from, or those in "
-                          "these face pictures, with faceswap.py extract.")
+                          "Extract the faces of the video or pictures that it was made from, or "
+                          "those in these face pictures, with faceswap.py extract.")
     try:
         values = parse_json(text)
         if values["format"] != FORMAT:

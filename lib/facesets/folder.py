@@ -89,14 +89,14 @@ class FaceFolder:
         """Makes the folder `path`; FaceswapError if it cannot be written."""
         self.path = path
         if path.exists() and not path.is_dir():
-            raise FaceswapError(f"Cannot write faces into {path}: it is a file. "
-                                "Name a folder with -o.")
+            raise FaceswapError(f"Cannot write faces into {path}: it is a file. Name a folder with "
+                                "-o.")
         try:
             make_folder(path)
             probe(path)
         except OSError as error:
-            raise FaceswapError(f"Cannot write faces into {path}: {error.strerror}. "
-                                "Choose another folder with -o.") from error
+            raise FaceswapError(f"Cannot write faces into {path}: {error.strerror}. Choose another "
+                                "folder with -o.") from error
 
     def find(self, origin: Origin) -> Path | None:
         """The file of the face from `origin` under the name that it was given, if it is there."""

@@ -61,8 +61,8 @@ class PackedFaces:
         takes more memory than there is."""
         self.path = path
         if not is_packed(path):
-            raise FaceswapError(f"{path} is no packed face set. Name a file that "
-                                "`faceswap.py faces pack` made.")
+            raise FaceswapError(f"{path} is no packed face set. Name a file that `faceswap.py "
+                                "faces pack` made.")
         with self._reported():
             self._file = hdf5.open_hdf5(path)
         try:

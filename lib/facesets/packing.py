@@ -59,9 +59,9 @@ def pack(folders: Sequence[Path], path: Path, compress: bool = False, skip_damag
     needed = sum(side * side * 3 + TEXT for side in sides)
     free = shutil.disk_usage(path.absolute().parent).free
     if needed > free and not compress:
-        raise FaceswapError(f"Packing {len(sources)} faces into {path} takes {in_words(needed)}, and "
-                            f"that disk has {in_words(free)} free. Free some space, choose another "
-                            "place with -o, or try --compress.")
+        raise FaceswapError(f"Packing {len(sources)} faces into {path} takes {in_words(needed)}, "
+                            f"and that disk has {in_words(free)} free. Free some space, choose "
+                            "another place with -o, or try --compress.")
     logger.info("Packing %s: %s%s needed, %s free.", counted(len(sources), "face"),
                 "at most " * compress, in_words(needed), in_words(free))
     with disk_errors(path):
@@ -69,7 +69,7 @@ def pack(folders: Sequence[Path], path: Path, compress: bool = False, skip_damag
         try:
             lock = Lock(path.with_name(f".{path.name}.lock"))
         except Locked:
-            raise FaceswapError(f"Another run is packing {path}. Wait until it has ended.") from None
+            raise FaceswapError(f"Another run is packing {path}. Wait for it to end.") from None
         try:
             with new_file(path) as part:
                 return _write(sources, sides, path.name, part, compress, skip_damaged, threads)
@@ -80,12 +80,11 @@ def pack(folders: Sequence[Path], path: Path, compress: bool = False, skip_damag
 def check_output(path: Path) -> None:
     """Raises FaceswapError where no packed face set can be written to `path`."""
     if path.suffix.lower() != ".h5":
-        raise FaceswapError(f"A packed face set is a file whose name ends in .h5, not {path}. "
-                            "Name one with -o.")
+        raise FaceswapError(f"A packed face set is a file whose name ends in .h5, not {path}. Name "
+                            "one with -o.")
     if not path.absolute().parent.is_dir():
         raise FaceswapError(f"There is no folder {path.absolute().parent}. Make it, or name "
-                            "another "
-                            "place with -o.")
+                            "another place with -o.")
     if path.exists() and not _is_ours(path):
         raise FaceswapError(f"{path} exists and is no packed face set. Name another file with -o.")
 
@@ -207,8 +206,8 @@ def _write(sources: Sequence[Path], sides: Sequence[int], name: str, part: Path,
                     raise FaceswapError(f"{face} Or pack the others with --skip-damaged.")
                 left_out.append(face)
             elif face.side != side:
-                raise FaceswapError(f"{source} was changed while the faces were packed. "
-                                    "Run the same command again.")
+                raise FaceswapError(f"{source} was changed while the faces were packed. Run the "
+                                    "same command again.")
             else:
                 file.add(face_name, face)
         if not len(file):

@@ -26,7 +26,8 @@ AVERAGED = 24  # faces of a person: enough for a steady mean
 
 @dataclass(frozen=True)
 class NamedFace:
-    """A face and where it is from: the name of the file or picture, or "frame 12" of a video (from 1)."""
+    """A face and where it is from: the name of the file or picture, or "frame 12" of a video (from
+    1)."""
 
     name: str
     aligned: AlignedFace
@@ -60,8 +61,8 @@ def mean_embedding(path: Path, detector: Detector, aligner: Aligner, recognizer:
     """
     faces = [face.aligned for face in reference_faces(path, detector, aligner, AVERAGED)]
     if not faces:
-        raise FaceswapError(f"No faces found in {path}. Name footage, pictures or extracted faces of "
-                            "one person.")
+        raise FaceswapError(f"No faces found in {path}. Name footage, pictures or extracted faces "
+                            "of one person.")
     return recognizer.embed(faces).mean(0)
 
 

@@ -129,8 +129,8 @@ def load_generator(folder: Path, save: str | None = None) -> Generator:
     model = MODELS.create(options["model"], **options["options"])
     if model.swaps:
         raise FaceswapError(f"The model in {folder} is of the kind {options['model']!r}, which "
-                            "draws no new faces. Train one that does: "
-                            "faceswap.py train -t stylegan -A FACES -m MODEL")
+                            "draws no new faces. Train one that does: faceswap.py train -t "
+                            "stylegan -A FACES -m MODEL")
     all_networks = build_networks(folder, model)
     networks = {name: all_networks[name] for name in ("mapping", "synthesis")}
     _, state = checkpoint.load_newest(folder, networks, save)

@@ -37,8 +37,9 @@ def read_published(path: Path) -> dict[str, np.ndarray]:
         elif isinstance(found, (tuple, list)) and len(found) == 3 and all(is_called(one, "Network") for one in found):
             named = _of_tensorflow(found[2])
         else:
-            raise FaceswapError(f"{path} holds no generator: neither G_ema of stylegan2-ada-pytorch or later, nor (G, D, Gs) of the "
-                                "TensorFlow versions. Name another file.")
+            raise FaceswapError(f"{path} holds no generator: neither G_ema of "
+                                "stylegan2-ada-pytorch or later, nor (G, D, Gs) of the TensorFlow "
+                                "versions. Name another file.")
         return {name: np.ascontiguousarray(array, np.float32) for name, array in named.items()}
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, MemoryError, OverflowError) as error:
         raise FaceswapError(f"{path} is damaged, or of a kind that is not known here ({pickles.one_line(error)}). Fetch it again, or another.") from error
@@ -130,8 +131,9 @@ def load_published(path: Path) -> Generator:
         networks = model.networks()
         _fill(networks, named)
     except (ValueError, KeyError) as error:
-        raise FaceswapError(f"{path} holds a generator of another design ({error}). Those of StyleGAN2 are read, of skip connections and "
-                            "without classes, of 32 to 1024 pixels.") from error
+        raise FaceswapError(f"{path} holds a generator of another design ({error}). Those of "
+                            "StyleGAN2 are read, of skip connections and without classes, of 32 to "
+                            "1024 pixels.") from error
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Generator(path.stem, networks["mapping"], networks["synthesis"], named["mapping.w_avg"], model.size, COVERAGE, digest,

@@ -63,7 +63,7 @@ class EvaluateSettings(AlignmentsOptions, FindingOptions):
         None, "Folder for the report: a page, a CSV and JSON.", short="-o", group="What to measure")
     reference: Path | None = option(None,
                                     "Faces, video or pictures of B, whose face is put in; with "
-                                          "--faces the set to compare with.", group="People")
+                                    "--faces the set to compare with.", group="People")
     source: Path | None = option(
         None, "Faces, video or pictures of A. Default: ORIGINAL. With --faces the set whose poses, "
               "light and expressions are needed.", group="People")
@@ -153,15 +153,14 @@ def _check(settings: EvaluateSettings) -> None:
     unusable = [name for name, value in of_swaps.items() if value is not None]
     if settings.faces and unusable:
         raise UsageError("--faces measures a set of faces, not a swap: leave "
-                         f"{' and '.join(unusable)}"
-                         " out. With it go --source, --reference and -o.")
+                         f"{' and '.join(unusable)} out. With it go --source, --reference and -o.")
     missing = [name for name, value in inputs.items() if value is None]
     if missing and not settings.faces:
-        raise UsageError(f"evaluate needs {' and '.join(missing)}, or --faces FOLDER. "
-                         "See: faceswap.py evaluate --help")
+        raise UsageError(f"evaluate needs {' and '.join(missing)}, or --faces FOLDER. See: "
+                         "faceswap.py evaluate --help")
     if settings.gallery and not settings.reference:
-        raise UsageError("--gallery compares the swapped face with B and with other people: "
-                         "say with --reference who B is.")
+        raise UsageError("--gallery compares the swapped face with B and with other people: say "
+                         "with --reference who B is.")
     for path in settings.source, settings.reference, settings.gallery:
         if path and not path.exists():
             raise FaceswapError(f"{path} does not exist. Name footage, pictures or extracted "

@@ -94,8 +94,8 @@ def _check_usage(settings: FacesSettings) -> None:
 
 def _report(path: Path, threads: int) -> FaceSetReport:
     if not is_face_set(path):
-        raise FaceswapError(f"{path} holds no faces from extract. "
-                            "Name a face folder or a packed face set.")
+        raise FaceswapError(f"{path} holds no faces from extract. Name a face folder or a packed "
+                            "face set.")
     files = read_faces(path, threads)
     kinds = sorted({f"{file.coverage}, {file.size} pixels" for file in files})
     sources = {file.origin.source for file in files}

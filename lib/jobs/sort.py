@@ -92,8 +92,8 @@ def sort(settings: SortSettings) -> SortResult:
         raise UsageError("sort needs --by, or --undo. See: faceswap.py sort --help")
     _check_folder(folder)
     if output and same_path(output, folder):
-        raise FaceswapError(f"Input and output are the same, {settings.input}. "
-                            "Leave -o out to rename the faces in place.")
+        raise FaceswapError(f"Input and output are the same, {settings.input}. Leave -o out to "
+                            "rename the faces in place.")
     description = {"input": str(folder), "by": by, "group": settings.group}
     if output:
         moves.check_output(output, description)
@@ -119,8 +119,8 @@ def undo_sort(settings: SortSettings) -> Undo:
     """
     if given := [f"--{name}" for name in ("output", "by", "group")
                  if vars(settings)[name] is not None]:
-        raise UsageError("--undo takes back the last sort in place: "
-                         f"leave {' and '.join(given)} out.")
+        raise UsageError(f"--undo takes back the last sort in place: leave {' and '.join(given)} "
+                         "out.")
     folder = Path(os.path.abspath(settings.input))
     _check_folder(folder)
     with nullcontext() if settings.dry_run else moves.alone(folder):
@@ -176,5 +176,5 @@ def _measure_face(path: Path, describe: Describe) -> SortedFace | FaceswapError:
     except FaceswapError as error:
         return error
     except ValueError as error:
-        return FaceswapError(f"The landmarks in {path} make no face ({error}). "
-                             "Delete it, or extract the faces again.")
+        return FaceswapError(f"The landmarks in {path} make no face ({error}). Delete it, or "
+                             "extract the faces again.")

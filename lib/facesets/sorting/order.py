@@ -1,4 +1,4 @@
-"""In which order faces stand, and into which groups they fall, by what is measured of them."""
+"""The order of faces, and their groups, by what is measured of them."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ import numpy as np
 from lib.faces.masks import inner_skin
 from lib.faces.traits import blur, openings, roll, width, yaw_pitch
 from lib.facesets.face_file import FaceFile, Origin
-from lib.facesets.sorting.clusters import chain, clusters, people
+from lib.facesets.sorting.clusters import chain, cluster_people, clusters
 
 BINS = 32  # of a histogram's channel
-HISTOGRAM_RANGES = ((0, 256), (80, 176), (80, 176))  # of 8-bit L*, a*, b*: skin and what is around it seldom have stronger colours
-MOUTH_STEP = 0.06  # of the distance between the eyes: mouths that differ by less are open alike
-EYES_STEP = 0.2  # likewise eyes, as a share of their median: they are of one person's size
+# Of 8-bit L*, a*, b*: skin and its surroundings seldom have stronger colours
+HISTOGRAM_RANGES = ((0, 256), (80, 176), (80, 176))
+MOUTH_STEP = 0.06  # of the distance between the eyes: mouths that differ by less are equally open
+EYES_STEP = 0.2  # the same for eyes, as a share of their median
 LONGEST_LABEL = 40  # characters of a source's name in a folder's name
 OTHER = "other"
 
 
 @dataclass(frozen=True)
 class SortedFace:
-    """A face that has a place."""
+    """A face that is sorted."""
 
     path: Path
     plain: str  # its file's name without the rank of an earlier sort
     origin: Origin
-    values: np.ndarray  # (D,) float32, what its place depends on
+    values: np.ndarray  # (D,) float32 that it is sorted by
 
 
 @dataclass(frozen=True)
 class Group:
-    """Faces that belong together, in order; the only one has no name where none were asked for."""
+    """Faces that belong together, in order. The name is "" where no groups are asked for."""
 
     name: str
     faces: list[SortedFace]
@@ -45,9 +46,9 @@ class Scale:
     """A measure that is one number."""
 
     of: Callable[[FaceFile], float]
-    falling: bool = False  # the largest first
+    descending: bool = False
     decimals: int = 0
-    even: bool = False  # groups are ranges of one width, rather than of one number of faces
+    even: bool = False  # groups are ranges of equal width, instead of equally many faces
 
 
 SCALES = {
@@ -55,9 +56,9 @@ SCALES = {
     "pose-yaw": Scale(lambda file: yaw_pitch(file.aligned)[0], even=True),
     "pose-pitch": Scale(lambda file: yaw_pitch(file.aligned)[1], even=True),
     "pose-roll": Scale(lambda file: roll(file.aligned.face), even=True),
-    "size": Scale(lambda file: width(file.aligned.face), falling=True),
+    "size": Scale(lambda file: width(file.aligned.face), descending=True),
 }
-# What else faces are sorted by, but for identity, which needs a recognizer
+# Other measures, but identity, which needs a recognizer
 VECTORS: dict[str, Callable[[FaceFile], Sequence[float]]] = {
     "time": lambda file: (),
     "color": lambda file: skin_color(file),
@@ -67,85 +68,110 @@ VECTORS: dict[str, Callable[[FaceFile], Sequence[float]]] = {
 
 
 def measure(by: str, file: FaceFile) -> np.ndarray:
-    """(D,) float32 of a face, for all that `by` may be but "identity". Raises ValueError where its landmarks make no face."""
+    """(D,) float32 that a face is sorted by, for any `by` but "identity". Raises ValueError where
+    its landmarks make no face."""
     values = [SCALES[by].of(file)] if by in SCALES else VECTORS[by](file)
     return np.array(values, np.float32)
 
 
-def arrange(by: str, faces: Sequence[SortedFace], count: int | None, apart: float = 0.0) -> list[Group]:
-    """`faces`, given in the order of time, in the order `by`; in one group, or in up to `count` of which none is empty.
+def arrange(by: str, faces: Sequence[SortedFace], count: int | None, same_distance: float = 0.0
+            ) -> list[Group]:
+    """`faces`, which are in the order of time, sorted by `by`: in one group, or in up to `count`
+    groups, none empty.
 
-    `apart` is that of the recognizer, where they are sorted by identity.
+    `same_distance` is that of the recognizer, for identity.
     """
     values = np.stack([face.values for face in faces])
-    order = _order(by, values, apart)
-    groups = [("", order)] if count is None else _groups(by, faces, values, order, count, apart)
+    order = _order(by, values, same_distance)
+    groups = [("", order)]
+    if count is not None:
+        groups = _groups(by, faces, values, order, count, same_distance)
     first = int(by == "identity")  # people are counted from 1
     digits = len(str(len(groups) - 1 + first))
-    return [Group(name and (name if name == OTHER else f"{number:0{digits}}_{name}"), [faces[index] for index in indices])
+    return [Group(f"{number:0{digits}}_{name}" if name not in ("", OTHER) else name,
+                  [faces[index] for index in indices])
             for number, (name, indices) in enumerate(groups, first)]
 
 
 def skin_color(file: FaceFile) -> np.ndarray:
-    """(3,) float32: median L* (0 to 100), a* and b* (CIELAB) of cheeks and nose, or of the whole picture where they do not show."""
+    """(3,) float32: median L* (0 to 100), a* and b* (CIELAB) of cheeks and nose, or of the whole
+    picture where they do not show."""
     skin = inner_skin(file.landmarks, file.size)[..., 0] > 0.5
     lab = cv2.cvtColor(file.image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     return np.median(lab[skin] if skin.any() else lab.reshape(-1, 3), axis=0)
 
 
 def color_histogram(image: np.ndarray) -> np.ndarray:
-    """(96,) float32 of `image` (S, S, 3) uint8 RGB: roots of the shares of its pixels by L*, a* and b*.
+    """(96,) float32 of `image` (S, S, 3) uint8 RGB: roots of the shares of its pixels by L*, a*,
+    b*.
 
     The Euclidean distance of two is Hellinger's, so that large areas do not outweigh all others.
     """
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    counts = np.stack([cv2.calcHist([lab[..., channel].clip(low, high - 1)], [0], None, [BINS], (low, high)).ravel()
-                       for channel, (low, high) in enumerate(HISTOGRAM_RANGES)])
-    # blurred, since a little more light must not empty one bin into the next
+    counts = np.stack([
+        cv2.calcHist([lab[..., channel].clip(low, high - 1)], [0], None, [BINS],
+                     (low, high)).ravel()
+        for channel, (low, high) in enumerate(HISTOGRAM_RANGES)])
+    # blurred, since a little more light must not move a bin into the next
     blurred = cv2.blur(counts / lab[..., 0].size, (3, 1), borderType=cv2.BORDER_REPLICATE)
     return np.sqrt(blurred).ravel()
 
 
-def _order(by: str, values: np.ndarray, apart: float) -> list[int]:
-    if by in SCALES:
-        return np.argsort(-values[:, 0] if SCALES[by].falling else values[:, 0], kind="stable").tolist()
-    if by == "color":
+def _order(by: str, values: np.ndarray, same_distance: float) -> list[int]:
+    if by in SCALES and SCALES[by].descending:
+        return np.argsort(-values[:, 0], kind="stable").tolist()
+    if by in SCALES or by == "color":
         return np.argsort(values[:, 0], kind="stable").tolist()
     if by == "histogram":
         return chain(values)
     if by == "expression":
         eyes, mouth = values.T
         step = np.floor(mouth / MOUTH_STEP)
-        return np.lexsort((np.where(step % 2, -eyes, eyes), step)).tolist()  # to and fro, so that neighbours are alike
+        return np.lexsort((np.where(step % 2, -eyes, eyes), step)).tolist()  # back and forth
     if by == "identity":
-        return np.concatenate(people(values, apart)).tolist()
+        return np.concatenate(cluster_people(values, same_distance)).tolist()
     return list(range(len(values)))
 
 
 def _groups(by: str, faces: Sequence[SortedFace], values: np.ndarray, order: list[int], count: int,
-            apart: float) -> list[tuple[str, list[int]]]:
+            same_distance: float) -> list[tuple[str, list[int]]]:
     """Names without their number, and indices in `order`."""
     if by in SCALES:
         scale = SCALES[by]
-        parts = _even_ranges(values[:, 0], order, count) if scale.even else _equal_parts(order, count)
-        return [(f"{_number(values[part[0], 0], scale)}..{_number(values[part[-1], 0], scale)}", part) for part in parts]
+        parts = (_even_ranges(values[:, 0], order, count) if scale.even
+                 else _equal_parts(order, count))
+        ends = [[_number(values[part[place], 0], scale) for place in (0, -1)] for part in parts]
+        return [("..".join(labels), part) for labels, part in zip(ends, parts)]
     if by == "time":
-        return [("..".join(_label(faces[index].origin) for index in (part[0], part[-1])), part) for part in _equal_parts(order, count)]
-    place = np.argsort(order)
+        parts = _equal_parts(order, count)
+        ends = [[_label(faces[part[place]].origin) for place in (0, -1)] for part in parts]
+        return [("..".join(labels), part) for labels, part in zip(ends, parts)]
     if by == "identity":
-        found = [part.tolist() for part in people(values, apart)]
-        others = [(OTHER, [index for part in found[count:] for index in part])] if found[count:] else []
-        return [("person", part) for part in found[:count]] + others
-    scaled = values / (max(float(np.median(values[:, 0])), 1e-6) * EYES_STEP, MOUTH_STEP) if by == "expression" else values
+        people = [part.tolist() for part in cluster_people(values, same_distance)]
+        others = [index for part in people[count:] for index in part]
+        return [("person", part) for part in people[:count]] + ([(OTHER, others)] if others else [])
+    return _clusters(by, values, order, count)
+
+
+def _clusters(by: str, values: np.ndarray, order: list[int], count: int
+              ) -> list[tuple[str, list[int]]]:
+    """Groups of similar faces, by color, histogram or expression."""
+    scaled = values
+    if by == "expression":
+        eyes = max(float(np.median(values[:, 0])), 1e-6)
+        scaled = values / (eyes * EYES_STEP, MOUTH_STEP)
+    place = np.argsort(order)
     parts = [part[np.argsort(place[part])].tolist() for part in clusters(scaled, count)]
     if by == "histogram":
         return [("alike", part) for part in parts]
-    middles = [np.median(values[part], axis=0) for part in parts]
-    if by == "color":
-        named = [(_hex(middle), part, middle[0]) for part, middle in zip(parts, middles)]
-    else:
-        named = [(f"mouth-{mouth:.2f}_eyes-{eyes:.2f}", part, mouth) for part, (eyes, mouth) in zip(parts, middles)]
-    return [(name, part) for name, part, _ in sorted(named, key=lambda one: one[2])]
+    groups = []
+    for part in parts:
+        median = np.median(values[part], axis=0)
+        if by == "color":
+            groups.append((median[0], _hex(median), part))
+        else:
+            groups.append((median[1], f"mouth-{median[1]:.2f}_eyes-{median[0]:.2f}", part))
+    return [(name, part) for _, name, part in sorted(groups, key=lambda group: group[0])]
 
 
 def _equal_parts(order: list[int], count: int) -> list[list[int]]:
@@ -153,10 +179,13 @@ def _equal_parts(order: list[int], count: int) -> list[list[int]]:
 
 
 def _even_ranges(values: np.ndarray, order: list[int], count: int) -> list[list[int]]:
-    """Between the 1st and the 99th percentile: a few faces that were measured wrongly do not spread the ranges."""
+    """Ranges between the 1st and the 99th percentile: a few wrong measurements do not widen
+    them.
+    """
     low, high = np.percentile(values, (1, 99))
     places = np.searchsorted(np.linspace(low, high, count + 1)[1:-1], values[order], side="right")
-    return [part.tolist() for part in np.split(np.array(order), np.flatnonzero(np.diff(places)) + 1)]
+    parts = np.split(np.array(order), np.flatnonzero(np.diff(places)) + 1)
+    return [part.tolist() for part in parts]
 
 
 def _number(value: float, scale: Scale) -> str:

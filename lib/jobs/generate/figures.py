@@ -94,8 +94,8 @@ def interpolate(session: Session) -> None:
     """Writes a video of a closed walk through W by all seeds. Raises UsageError for fewer than
     two."""
     if len(session.seeds) < 2:
-        raise UsageError("--interpolate needs at least two seeds to walk between. "
-                         "Name them with --seeds.")
+        raise UsageError("--interpolate needs at least two seeds to walk between. Name them with "
+                         "--seeds.")
     settings, generator = session.settings, session.generator
     rate = settings.rate or RATE
     path = session.output.path("walk.mp4")

@@ -8,7 +8,7 @@ import pytest
 from lib.facesets.face_file import read_face
 from lib.facesets.folder import list_faces
 from lib.facesets.sorting import clusters as module
-from lib.facesets.sorting.clusters import chain, clusters, people
+from lib.facesets.sorting.clusters import chain, cluster_people, clusters
 from lib.plugin import RECOGNIZERS
 from plugins.recognizers.dlib_resnet import DlibResnet
 
@@ -24,13 +24,13 @@ def embeddings(face_folders) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("often, seldom", ["ab", "ba"])
 def test_people_are_told_apart_most_frequent_first(embeddings, often, seldom):
     mixed = np.concatenate([embeddings[seldom][:2], embeddings[often], embeddings[seldom][2:3]])
-    assert [sorted(part.tolist()) for part in people(mixed, DlibResnet.apart)] == [[2, 3, 4, 5], [0, 1, 6]]
-    assert [part.tolist() for part in people(mixed[:1], DlibResnet.apart)] == [[0]]
+    assert [sorted(part.tolist()) for part in cluster_people(mixed, DlibResnet.same_distance)] == [[2, 3, 4, 5], [0, 1, 6]]
+    assert [part.tolist() for part in cluster_people(mixed[:1], DlibResnet.same_distance)] == [[0]]
 
 
 def test_the_least_typical_face_of_a_person_comes_last(embeddings):
     odd = 0.75 * embeddings["a"][0] + 0.25 * embeddings["b"][0]
-    assert people(np.stack([odd, *embeddings["a"]]), DlibResnet.apart)[0][-1] == 0
+    assert cluster_people(np.stack([odd, *embeddings["a"]]), DlibResnet.same_distance)[0][-1] == 0
 
 
 def test_in_a_large_set_a_rare_person_is_found_too(embeddings):
@@ -39,7 +39,7 @@ def test_in_a_large_set_a_rare_person_is_found_too(embeddings):
     sampled = set(np.linspace(0, len(many) - 1, module.SAMPLE).round().astype(int).tolist())
     rare = sorted(set(range(len(many))) - sampled)[:3]
     many[rare] = embeddings["b"][:3]
-    assert [sorted(part.tolist()) for part in people(many, DlibResnet.apart)] == [sorted(set(range(len(many))) - set(rare)), rare]
+    assert [sorted(part.tolist()) for part in cluster_people(many, DlibResnet.same_distance)] == [sorted(set(range(len(many))) - set(rare)), rare]
 
 
 def test_as_many_clusters_as_asked_for_but_none_empty():
