@@ -20,7 +20,7 @@ from lib.swapping.composite import Compositor
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.bank import Exemplars
-from lib.swapping.exemplars.choice import costs
+from lib.swapping.exemplars.choice import measure_costs
 from lib.swapping.exemplars.stage import Drawer, Separate
 from lib.swapping.pipeline import Role, swap_frames
 from lib.system.logs import counted
@@ -68,7 +68,7 @@ def look_ahead(faces_a: Sequence[FaceFile], faces_b: Sequence[FaceFile],
     """The outlook of faces of A and B as extract wrote them, in the order of time; `compositor`
     sets faces into pictures."""
     network = NoNetwork()
-    ready = loading.prepared({"a": banks.make(faces_a, False), "b": banks.make(faces_b, True)},
+    ready = loading.prepare({"a": banks.make(faces_a, False), "b": banks.make(faces_b, True)},
                              network)
     drawer = Drawer(ready["b"], ready["a"].person, None)
     chosen = evenly(faces_a, SHOWN)
@@ -84,7 +84,7 @@ def look_ahead(faces_a: Sequence[FaceFile], faces_b: Sequence[FaceFile],
 def _faults(faces_a: Sequence[FaceFile], faces_b: Sequence[FaceFile], a: Exemplars,
             b: Exemplars) -> list[str]:
     sample = a.features.at(evenly(range(len(a)), SAMPLE))
-    fits = costs(sample, a.person, b.features, b.person, b.extra)
+    fits = measure_costs(sample, a.person, b.features, b.person, b.extra)
     poses = float((fits.skin.min(1) > POSE_FAR).mean())
     mouths = float((fits.mouth.min(1) > MOUTH_FAR).mean())
     faults = []

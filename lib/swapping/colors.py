@@ -20,12 +20,12 @@ NEAR = 0.06  # sigma of how near colours have to be to a node to move it, of the
 SAMPLES = 1000  # colours of a face that are looked at
 
 
-def seen(mask: np.ndarray) -> bool:
+def has_skin(mask: np.ndarray) -> bool:
     """Whether `mask` (S, S, 1) shows enough skin to measure anything."""
     return bool(mask.sum() >= LEAST_SKIN * mask.size)
 
 
-def averaged(mask: np.ndarray, *pictures: np.ndarray, most: int = BROAD) -> list[np.ndarray]:
+def average_down(mask: np.ndarray, *pictures: np.ndarray, most: int = BROAD) -> list[np.ndarray]:
     """`mask` (S, S, 1) and `pictures` (S, S, 3), these where it is set, averaged down to at most `most` pixels; the mask as (S, S)."""
     size = mask.shape[0]
     if size <= most:
@@ -35,9 +35,9 @@ def averaged(mask: np.ndarray, *pictures: np.ndarray, most: int = BROAD) -> list
     return [small, *(picture / np.maximum(small, 1e-6)[..., None] for picture in others)]
 
 
-def skin(mask: np.ndarray, *pictures: np.ndarray) -> list[np.ndarray]:
+def skin_colors(mask: np.ndarray, *pictures: np.ndarray) -> list[np.ndarray]:
     """(N, 3) float32 of each of `pictures`: the colours where `mask` (S, S, 1) is set."""
-    small, *pictures = averaged(mask, *pictures, most=MEASURED)
+    small, *pictures = average_down(mask, *pictures, most=MEASURED)
     return [picture[small > 0.5] for picture in pictures] if (small > 0.5).any() else [picture[small > 0] for picture in pictures]
 
 
@@ -50,20 +50,20 @@ def statistics(picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.nd
     return mean, np.sqrt(weights @ (pixels - mean) ** 2)
 
 
-def carried(own: np.ndarray, wanted: np.ndarray, steps: Iterable[np.ndarray]) -> np.ndarray:
-    """(NODES, NODES, NODES, 3) float32: how colours on a grid of RGB move when those of `own` (N, 3) are carried to `wanted` (M, 3).
+def transport(own: np.ndarray, target: np.ndarray, steps: Iterable[np.ndarray]) -> np.ndarray:
+    """(NODES, NODES, NODES, 3) float32: how colours on a grid of RGB move when those of `own` (N, 3) are carried to `target` (M, 3).
 
     Each of `steps` is (K, 3, 3), K sets of three axes at right angles: along every axis the distribution of the one is laid on that of
     the other, and the colours move by the mean of the K ways. A node moves as the colours near it do: so neighbouring colours stay
     neighbours, and grain is not made coarser.
     """
-    own, wanted = (colors[::-(-len(colors) // SAMPLES)].astype(np.float64) for colors in (own, wanted))
+    own, target = (colors[::-(-len(colors) // SAMPLES)].astype(np.float64) for colors in (own, target))
     colors = own.copy()
     for sets in steps:
         moved = np.zeros_like(colors)
         for axes in sets:
             places = colors @ axes.T
-            have, get = _quantiles(places), _quantiles(wanted @ axes.T)
+            have, get = _quantiles(places), _quantiles(target @ axes.T)
             shifts = [np.interp(place, _rising(here), there - here) for place, here, there in zip(places.T, have.T, get.T)]
             moved += np.stack(shifts, 1) @ axes
         colors += moved / len(sets)
@@ -79,7 +79,7 @@ def grid() -> np.ndarray:
     return np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
 
 
-def moved_by(cube: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def apply_cube(cube: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """`picture` (S, S, 3) float32 RGB in [0, 1], each colour moved as `cube` (NODES, NODES, NODES, 3) has it, linear between its nodes."""
     places = np.clip(picture, 0, 1) * np.float32(NODES - 1)
     first = np.minimum(np.floor(places[..., 0]), np.float32(NODES - 2))

@@ -18,7 +18,7 @@ from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
 from lib.faces.masks import eroded, extended, feathered, hull, inner_skin, trimmed
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail, tint
-from lib.swapping.steady import evened_front, evened_mask, filtered
+from lib.swapping.steady import average_front, average_mask, reduce_flicker
 from lib.types import AlignedFace, Face, Fit, Frame, Patch, Place, SwappedFace
 
 MEASURED = 128  # pixels: side of what larger crops are averaged down to, to be measured
@@ -89,7 +89,7 @@ class Compositor:
     match_detail: bool = True  # sharpen faces until they are as sharp as the frame
     sharpness: float = 0.0  # times that fine detail is added
     scale: float = 1.0  # size of the new face, of the old one's
-    steadiness: float = 0.0  # how far what is drawn is filtered along motion, up to 1
+    steadiness: float = 0.0  # how far what is drawn is reduce_flicker along motion, up to 1
 
     def paste(self, canvas: Canvas, swapped: SwappedFace) -> bool:
         """Sets `swapped` into `canvas`; False where next to nothing of it is visible.
@@ -130,9 +130,9 @@ class Compositor:
             return swapped
         return replace(
             swapped,
-            mask=evened_mask(swapped) if self.predicted else swapped.mask,
-            front=None if swapped.front is None else evened_front(swapped),
-            image=filtered(swapped, self.steadiness) if self.steadiness else swapped.image)
+            mask=average_mask(swapped) if self.predicted else swapped.mask,
+            front=None if swapped.front is None else average_front(swapped),
+            image=reduce_flicker(swapped, self.steadiness) if self.steadiness else swapped.image)
 
     def _fitted(self, swapped: SwappedFace, mask: np.ndarray) -> tuple[np.ndarray, Place]:
         """(H, W, 3) float32 RGB in [0, 1]: what `mask` (S, S) shows of the new face, in colours and sharpness that suit
@@ -150,9 +150,9 @@ class Compositor:
             face = np.clip(face, 0, 1)
         if self.match_detail:
             original = swapped.aligned.image[place.rows, place.columns]
-            face = detail.matched(face, original, mask[place.rows, place.columns] > 0.5)
+            face = detail.match_sharpness(face, original, mask[place.rows, place.columns] > 0.5)
         if self.sharpness:
-            face = detail.sharpened(face, self.sharpness)
+            face = detail.sharpen(face, self.sharpness)
         return face, place
 
     def _toned(self, face: np.ndarray, fit: Fit, place: Place) -> np.ndarray:
@@ -160,9 +160,9 @@ class Compositor:
         if fit.colors is not None:
             face = self.color.recolor(face, fit.colors, place)
         if fit.light is not None:
-            face = lit(face, place.of(fit.light))
+            face = relight(face, place.of(fit.light))
         if fit.tint is not None:
-            face = tint.toned(face, fit.tint)
+            face = tint.apply(face, fit.tint)
         if fit.joint is not None:
             face = face + place.of(fit.joint)
         return face
@@ -215,12 +215,12 @@ class Compositor:
         light = None
         if swapped.light is not None:
             light = swapped.light.gain(face)
-            face = lit(face, cv2.resize(light, (size, size), interpolation=cv2.INTER_LINEAR))
+            face = relight(face, cv2.resize(light, (size, size), interpolation=cv2.INTER_LINEAR))
         tone = _finite(tint.measure(face, original, inside[..., 0]))
         if not self.blender.measures:
             return Fit(colors, light=light, tint=tone)
         if tone is not None:
-            face = tint.toned(face, tone)
+            face = tint.apply(face, tone)
         mask = cv2.resize(self.mask(swapped), (size, size), interpolation=cv2.INTER_AREA)
         return Fit(colors, _finite(self.blender.measure(face, original, mask[..., None])), light, tint=tone)
 
@@ -231,7 +231,7 @@ def covered(faces: Sequence[Face], matrix: np.ndarray, size: int) -> np.ndarray:
     return np.maximum.reduce(masks)
 
 
-def lit(face: np.ndarray, light: np.ndarray) -> np.ndarray:
+def relight(face: np.ndarray, light: np.ndarray) -> np.ndarray:
     """`face` (H, W, 3) float32 RGB brighter by the factor whose logarithm `light` (H, W, 3) is."""
     return (face + DARK) * np.exp(light) - DARK
 
@@ -277,8 +277,8 @@ def _as_filmed(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motio
                seed: int) -> np.ndarray:
     """`face` with the motion blur and the noise of `original`, both (H, W, 3) at the frame's size: see `detail`."""
     if motion is not None:
-        face = detail.smeared(face, original, inside, motion)
-    return detail.noised(face, original, inside, seed)
+        face = detail.add_motion_blur(face, original, inside, motion)
+    return detail.add_noise(face, original, inside, seed)
 
 
 def _with_mask(face: np.ndarray, mask: np.ndarray, place: Place) -> np.ndarray:

@@ -27,7 +27,7 @@ STEPS = 4  # lengths of smear that are tried
 PASSES = 3  # in which the amount is found, since what is held back is not known before
 
 
-def matched(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def match_sharpness(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """`face` with its fine detail raised to that of `original`, never lowered.
 
     Both (S, S, 3) RGB, `face` float32 in [0, 1], `original` uint8; `inside` (S, S) bool says where they are compared. The amount of an
@@ -38,28 +38,28 @@ def matched(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.nd
         return face
     fine = face - cv2.GaussianBlur(face, (0, 0), FINE)
     before, added = _detail(face, inside), _detail(fine, inside)
-    wanted = WANTED * _detail(original, inside).var() / 255 ** 2
+    target = WANTED * _detail(original, inside).var() / 255 ** 2
     square, mixed, plain = float(added.var()), float(np.mean((before - before.mean()) * (added - added.mean()))), float(before.var())
-    if square <= 1e-12 or plain >= wanted:
+    if square <= 1e-12 or plain >= target:
         return face
     darkest = cv2.min(*(cv2.erode(face, around) for around in AROUND))
     lightest = cv2.max(*(cv2.dilate(face, around) for around in AROUND))
-    aim = wanted
+    aim = target
     for _ in range(PASSES):
         amount = (np.sqrt(mixed ** 2 + square * (aim - plain)) - mixed) / square
         sharpened = cv2.min(cv2.max(cv2.scaleAdd(fine, min(amount, MOST), face), darkest), lightest)
         if amount >= MOST:
             break
-        aim = max(plain, aim * wanted / max(float(_detail(sharpened, inside).var()), plain))
+        aim = max(plain, aim * target / max(float(_detail(sharpened, inside).var()), plain))
     return sharpened
 
 
-def sharpened(face: np.ndarray, amount: float) -> np.ndarray:
+def sharpen(face: np.ndarray, amount: float) -> np.ndarray:
     """`face` (S, S, 3) float32 RGB with its fine detail added `amount` times: an unsharp mask."""
     return cv2.addWeighted(face, 1 + amount, cv2.GaussianBlur(face, (0, 0), FINE), -amount, 0)
 
 
-def noised(face: np.ndarray, original: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:
+def add_noise(face: np.ndarray, original: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:
     """`face` with as much noise as `original` has more than it. Both (H, W, 3) RGB at the frame's size, `face` float32 in [0, 1],
     `original` uint8 or uint16; `inside` (H, W) bool.
 
@@ -86,7 +86,7 @@ def _sheet() -> np.ndarray:
     return np.random.default_rng(0).standard_normal((GRAIN, GRAIN), np.float32)
 
 
-def smeared(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: np.ndarray) -> np.ndarray:
+def add_motion_blur(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """`face` smeared along `motion` (x, y), pixels from frame to frame, as long as it has more detail in that direction than `original`.
 
     Both (H, W, 3) RGB at the frame's size, `face` float32 in [0, 1], `original` uint8 or uint16; `inside` (H, W) bool. At most as far as
@@ -95,12 +95,12 @@ def smeared(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: 
     longest = SHUTTER * float(np.hypot(*motion))
     if longest < SHORTEST or not inside.any():
         return face
-    wanted = _along(as_floats(original), inside, motion)
-    if _along(face, inside, motion) <= wanted:
+    target = _along(as_floats(original), inside, motion)
+    if _along(face, inside, motion) <= target:
         return face
     for step in range(1, STEPS + 1):
         result = _smear(face, motion / np.hypot(*motion) * longest * step / STEPS)
-        if _along(result, inside, motion) <= wanted:
+        if _along(result, inside, motion) <= target:
             break
     return result
 
@@ -125,11 +125,11 @@ def _along(picture: np.ndarray, inside: np.ndarray, motion: np.ndarray) -> float
     return float(np.mean((across * np.float32(along[0]) + down * np.float32(along[1])) ** 2))
 
 
-def _smear(picture: np.ndarray, way: np.ndarray) -> np.ndarray:
-    """The mean of `picture` (H, W, 3) moved along `way` (x, y), from half of it before to half of it after."""
-    reach = int(np.ceil(np.abs(way).max() / 2)) + 1
+def _smear(picture: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """The mean of `picture` (H, W, 3) moved along `shift` (x, y), from half of it before to half of it after."""
+    reach = int(np.ceil(np.abs(shift).max() / 2)) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
-    ends = [tuple(np.rint((reach + end * way / 2) * 256).astype(int).tolist()) for end in (-1, 1)]
+    ends = [tuple(np.rint((reach + end * shift / 2) * 256).astype(int).tolist()) for end in (-1, 1)]
     cv2.line(kernel, *ends, 1.0, 1, cv2.LINE_8, 8)
     return cv2.filter2D(picture, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
 

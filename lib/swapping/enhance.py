@@ -32,8 +32,8 @@ class Enhancer:
         """(N, S, S, 3) float32 RGB in [0, 1] -> (N, drawn, drawn, 3) likewise."""
         side = self._network.size
         kind = cv2.INTER_AREA if side < faces.shape[1] else cv2.INTER_CUBIC
-        seen = [cv2.convertScaleAbs(np.clip(cv2.resize(face, (side, side), interpolation=kind), 0, 1), alpha=255) for face in faces]
-        answer = self._network(seen)
+        inputs = [cv2.convertScaleAbs(np.clip(cv2.resize(face, (side, side), interpolation=kind), 0, 1), alpha=255) for face in faces]
+        answer = self._network(inputs)
         answer = answer.transpose(0, 2, 3, 1) if self._network.layout == "nchw" else answer
         answer = answer[..., ::-1] if self._network.bgr else answer
         return np.clip((answer.astype(np.float32) - self._black) / (self._white - self._black), 0, 1)
@@ -73,8 +73,8 @@ class Enhanced:
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         images, masks = self.network(faces)
         side = (self.drawn, self.drawn)
-        plain, clear = (np.stack([cv2.resize(image, side, interpolation=cv2.INTER_CUBIC) for image in these])
-                        for these in (images, self.enhancer(images)))
+        plain, clear = (np.stack([cv2.resize(image, side, interpolation=cv2.INTER_CUBIC) for image in pictures])
+                        for pictures in (images, self.enhancer(images)))
         if masks is not None:
             masks = np.stack([cv2.resize(mask, side, interpolation=cv2.INTER_LINEAR)[..., None] for mask in masks])
         return np.clip(plain + np.float32(self.strength) * (clear - plain), 0, 1), masks

@@ -66,9 +66,9 @@ class EyesFollow:
         return self.gain * float(np.clip((target - SHUT) / (OPEN - SHUT), 0, 1)) if self.leaves_shut else self.gain
 
     def _moved(self, swapped: SwappedFace, points: np.ndarray) -> SwappedFace:
-        wanted = geometry.eye_openings(swapped.aligned.face.landmarks)
+        targets = geometry.eye_openings(swapped.aligned.face.landmarks)
         image = swapped.image.copy()
-        for eye, opening, target in zip((geometry.RIGHT_EYE, geometry.LEFT_EYE), geometry.eye_openings(points), wanted):
+        for eye, opening, target in zip((geometry.RIGHT_EYE, geometry.LEFT_EYE), geometry.eye_openings(points), targets):
             target = max(opening + self._gain(target) * (target - opening), LEAST_OPEN)
             _squeeze(image, swapped.image, points[eye], float(np.clip(opening / target, OPENING, CLOSING)))
         return replace(swapped, image=image)

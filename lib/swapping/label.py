@@ -33,9 +33,9 @@ class Label:
             raise UsageError(f"--label takes 1 to {LONGEST} letters, such as \"AI-generated\", not {len(self.text)}.")
         font = _font(32)
         unknown = font.getmask("\U0010ffff")
-        lacking = [letter for letter in dict.fromkeys(self.text) if not letter.isspace() and _same(font.getmask(letter), unknown)]
-        if lacking:
-            raise UsageError(f"--label: the font has no letter {' '.join(lacking)}. Write the label in Latin, Greek, Cyrillic or Arabic.")
+        missing = [letter for letter in dict.fromkeys(self.text) if not letter.isspace() and _same(font.getmask(letter), unknown)]
+        if missing:
+            raise UsageError(f"--label: the font has no letter {' '.join(missing)}. Write the label in Latin, Greek, Cyrillic or Arabic.")
 
     def corner(self, size: tuple[int, int], faces: Iterable[Face]) -> str:
         """Where in frames of `size` (width, height) it covers the fewest of `faces`."""
@@ -86,7 +86,7 @@ def _drawn(text: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     plate, letters = Image.new("L", shape), Image.new("L", shape)
     ImageDraw.Draw(plate).rounded_rectangle((0, 0, shape[0] - 1, shape[1] - 1), around / 2, fill=round(255 * PLATE))
     ImageDraw.Draw(letters).text((shape[0] / 2, shape[1] / 2), text, font=font, fill=255, anchor="mm")
-    letters, plate = (np.asarray(one, np.float32) / 255 for one in (letters, plate))
+    letters, plate = (np.asarray(layer, np.float32) / 255 for layer in (letters, plate))
     mask = np.maximum(letters, plate)
     return np.divide(letters, mask, out=np.zeros_like(mask), where=mask > 0), mask
 
@@ -95,5 +95,5 @@ def _font(height: float) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(package_file("matplotlib", "mpl-data/fonts/ttf/DejaVuSans.ttf")), height)
 
 
-def _same(one, other) -> bool:
-    return one.size == other.size and bytes(one) == bytes(other)
+def _same(first, second) -> bool:
+    return first.size == second.size and bytes(first) == bytes(second)

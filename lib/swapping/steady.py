@@ -96,7 +96,7 @@ def _track(face: SwappedFace) -> int | None:
     return face.aligned.face.track
 
 
-def evened_mask(face: SwappedFace) -> np.ndarray:
+def average_mask(face: SwappedFace) -> np.ndarray:
     """(S, S, 1) float32: the mask of `face` as the mean with those around it, except for pixels where it changes by more
     than a flicker."""
     total, weights = face.mask.copy(), np.ones_like(face.mask)
@@ -108,7 +108,7 @@ def evened_mask(face: SwappedFace) -> np.ndarray:
     return total / weights
 
 
-def evened_front(face: SwappedFace) -> np.ndarray:
+def average_front(face: SwappedFace) -> np.ndarray:
     """(S, S) float32: what is in front of `face`, as the mean with the frames around it."""
     total, weights = face.front.copy(), 1.0
     for offset, near in face.near:
@@ -119,7 +119,7 @@ def evened_front(face: SwappedFace) -> np.ndarray:
     return total / np.float32(weights)
 
 
-def filtered(face: SwappedFace, strength: float) -> np.ndarray:
+def reduce_flicker(face: SwappedFace, strength: float) -> np.ndarray:
     """(S, S, 3) float32: what is drawn of `face`, `strength` (0 to 1) of the way to the mean with what is drawn of it in
     the frames beside, each moved as the original moves. Where the original does not come back when it is moved, such as
     at a blink, the frames beside do not count."""

@@ -31,7 +31,7 @@ LEAST = 20  # such pixels of face below which nothing is known
 
 
 def measure(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
-    """How the chroma of `face` has to change to get the tint of `original`, for `toned`: (LEVELS, 4) float32.
+    """How the chroma of `face` has to change to get the tint of `original`, for `apply`: (LEVELS, 4) float32.
 
     For each level of brightness: what is added to red, green and blue, and the share of its chroma that the face
     loses; all zero where the original has ordinary colours. None where too little of the face is seen.
@@ -43,23 +43,23 @@ def measure(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.nd
     inside = inside > 0.5
     if inside.sum() < LEAST:
         return None
-    wanted, brightness = _chroma(original, inside)
-    curve = _curve(wanted, brightness)
-    differences = wanted - _at(curve, brightness)
-    usual = float(np.median(np.linalg.norm(wanted, axis=1)))
+    target, brightness = _chroma(original, inside)
+    curve = _curve(target, brightness)
+    differences = target - _at(curve, brightness)
+    usual = float(np.median(np.linalg.norm(target, axis=1)))
     strength = 1 - _rising(_spread(differences, USUAL), *ONE_TINT) * _rising(usual, *PALE)
     if not strength:
         return np.zeros((LEVELS, 4), np.float32)
     own, brightness = _chroma(face, inside)
     own_curve = _curve(own, brightness)
-    apart = own - _at(own_curve, brightness)
-    kept = min(1.0, *(_spread(differences, most) / max(_spread(apart, most), 1e-6) for most in (USUAL, NEARLY_ALL)))
+    distances = own - _at(own_curve, brightness)
+    kept = min(1.0, *(_spread(differences, most) / max(_spread(distances, most), 1e-6) for most in (USUAL, NEARLY_ALL)))
     levels = np.linspace(0, 1, LEVELS)[:, None]
     added = strength * (curve - kept * own_curve) * (levels + DARK)
     return np.hstack([added, np.full((LEVELS, 1), strength * (1 - kept))]).astype(np.float32)
 
 
-def toned(face: np.ndarray, measured: np.ndarray) -> np.ndarray:
+def apply(face: np.ndarray, measured: np.ndarray) -> np.ndarray:
     """`face` (H, W, 3) float32 RGB in [0, 1] with its chroma changed as `measure` has it, as bright as it was."""
     if not measured.any():
         return face
@@ -92,8 +92,8 @@ def _curve(chroma: np.ndarray, brightness: np.ndarray) -> np.ndarray:
         sums = np.stack([np.bincount(bins, weights * values, LEVELS) for values in (*chroma.T, np.ones(len(bins)))], 1)
         known = KERNEL @ sums
         curve = known[:, :3] / (known[:, 3:] + 1e-9)
-        apart = np.square(chroma - _at(curve, brightness)).sum(1)
-        weights = 1 / (1 + apart / max(float(np.median(apart)), LEAST_APART ** 2))
+        distances = np.square(chroma - _at(curve, brightness)).sum(1)
+        weights = 1 / (1 + distances / max(float(np.median(distances)), LEAST_APART ** 2))
     return curve
 
 

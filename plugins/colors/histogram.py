@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from lib.plugin import COLORS, Color
-from lib.swapping.colors import QUANTILES, seen, skin
+from lib.swapping.colors import QUANTILES, has_skin, skin_colors
 from lib.types import Place
 
 LEVELS = 64  # of a curve
@@ -22,10 +22,10 @@ class Histogram(Color):
 
     def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """(LEVELS, 3): what each level of a channel becomes."""
-        if not seen(mask):
+        if not has_skin(mask):
             return None
-        own, wanted = (np.quantile(colors, QUANTILES, axis=0) for colors in skin(mask, swapped, original))
-        return np.stack([_curve(*each) for each in zip(own.T, wanted.T)], 1)
+        own, target = (np.quantile(colors, QUANTILES, axis=0) for colors in skin_colors(mask, swapped, original))
+        return np.stack([_curve(*each) for each in zip(own.T, target.T)], 1)
 
     def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         places, zeros = np.clip(swapped, 0, 1) * np.float32(LEVELS - 1), np.zeros(swapped.shape[:2], np.float32)
@@ -34,10 +34,10 @@ class Histogram(Color):
         return np.clip(cv2.merge(channels), 0, 1)
 
 
-def _curve(own: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(LEVELS,) float32: what levels become when the quantiles `own` become `wanted`; beyond both ends all move alike."""
+def _curve(own: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(LEVELS,) float32: what levels become when the quantiles `own` become `target`; beyond both ends all move alike."""
     levels = np.linspace(0, 1, LEVELS)
-    curve = levels + np.interp(levels, own + np.arange(len(own)) * 1e-9, wanted - own)
+    curve = levels + np.interp(levels, own + np.arange(len(own)) * 1e-9, target - own)
     steps = np.clip(np.diff(curve), 0, STEEPEST / (LEVELS - 1))
     bounded = np.concatenate([[0], np.cumsum(steps)])
     at = int(np.clip(round(own[len(own) // 2] * (LEVELS - 1)), 0, LEVELS - 1))  # the median goes where it is to go

@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.options import option
 from lib.plugin import COLORS, Color
-from lib.swapping.colors import carried, moved_by, seen, skin
+from lib.swapping.colors import apply_cube, has_skin, skin_colors, transport
 from lib.types import Place
 
 
@@ -24,11 +24,11 @@ class Iterative(Color):
 
     def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """A cube of colours' moves."""
-        if not seen(mask):
+        if not has_skin(mask):
             return None
         random = np.random.default_rng(0)  # the same axes for every face
         turns = [np.linalg.qr(random.normal(size=(3, 3)))[0] for _ in range(self.iterations - 1)]
-        return carried(*skin(mask, swapped, original), [axes[None] for axes in (np.eye(3), *turns)])
+        return transport(*skin_colors(mask, swapped, original), [axes[None] for axes in (np.eye(3), *turns)])
 
     def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
-        return np.clip(moved_by(measured, swapped), 0, 1)
+        return np.clip(apply_cube(measured, swapped), 0, 1)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from lib.plugin import COLORS, Color
-from lib.swapping.colors import seen, skin
+from lib.swapping.colors import has_skin, skin_colors
 from lib.types import Place
 
 BOUNDS = (0.7, 1.3)  # by which colours may be pressed together and spread: a hand or a shadow on one of the faces is no skin
@@ -24,15 +24,15 @@ class Linear(Color):
 
     def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """(3, 4): a matrix of colours, and what is added."""
-        if not seen(mask):
+        if not has_skin(mask):
             return None
-        own, wanted = skin(mask, swapped, original)
-        spreads = [np.cov(colors.T) + 1e-5 * np.eye(3) if len(colors) > 1 else np.eye(3) for colors in (own, wanted)]
+        own, target = skin_colors(mask, swapped, original)
+        spreads = [np.cov(colors.T) + 1e-5 * np.eye(3) if len(colors) > 1 else np.eye(3) for colors in (own, target)]
         root = _power(spreads[0], 0.5)
         back = _power(spreads[0], -0.5)
         values, axes = np.linalg.eigh(back @ _power(root @ spreads[1] @ root, 0.5) @ back)
         matrix = axes * np.clip(values, *BOUNDS) @ axes.T
-        return np.column_stack([matrix, wanted.mean(0) - matrix @ own.mean(0)]).astype(np.float32)
+        return np.column_stack([matrix, target.mean(0) - matrix @ own.mean(0)]).astype(np.float32)
 
     def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         return np.clip(cv2.transform(swapped, measured), 0, 1)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from lib.plugin import COLORS, Color
-from lib.swapping.colors import averaged, seen, statistics
+from lib.swapping.colors import average_down, has_skin, statistics
 from lib.types import Place
 
 
@@ -19,11 +19,11 @@ class Mean(Color):
 
     def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """(3,): what is added in Lab."""
-        if not seen(mask):
+        if not has_skin(mask):
             return None
-        small, *pictures = averaged(mask, swapped, original)
-        own, wanted = (statistics(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), small)[0] for picture in pictures)
-        return wanted - own
+        small, *pictures = average_down(mask, swapped, original)
+        own, target = (statistics(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), small)[0] for picture in pictures)
+        return target - own
 
     def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
         recolored = cv2.cvtColor(cv2.cvtColor(swapped, cv2.COLOR_RGB2LAB) + measured, cv2.COLOR_LAB2RGB)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from lib.plugin import COLORS, Color
-from lib.swapping.colors import averaged, seen, statistics
+from lib.swapping.colors import average_down, has_skin, statistics
 from lib.types import Place
 
 NEAR = 0.08  # of the crop's side: how far around a place its tint is taken from
@@ -27,14 +27,14 @@ class Reinhard(Color):
 
     def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """(G, G + 1, 3): what is added to Lab on a grid, and in the last column what it is multiplied by before."""
-        if not seen(mask):
+        if not has_skin(mask):
             return None
-        small, *pictures = averaged(mask, swapped, original)
-        own, wanted = (cv2.cvtColor(picture, cv2.COLOR_RGB2LAB) for picture in pictures)
-        (mean, spread), (wanted_mean, wanted_spread) = (statistics(picture, small) for picture in (own, wanted))
-        ratio = np.clip(wanted_spread / np.maximum(spread, 1e-3), 0.8, 1.0)
-        moved = wanted_mean - mean * ratio
-        tint = _around(wanted - (own * ratio + moved), small) * np.float32([0, 1, 1]) + moved
+        small, *pictures = average_down(mask, swapped, original)
+        own, target = (cv2.cvtColor(picture, cv2.COLOR_RGB2LAB) for picture in pictures)
+        (mean, spread), (target_mean, target_spread) = (statistics(picture, small) for picture in (own, target))
+        ratio = np.clip(target_spread / np.maximum(spread, 1e-3), 0.8, 1.0)
+        moved = target_mean - mean * ratio
+        tint = _around(target - (own * ratio + moved), small) * np.float32([0, 1, 1]) + moved
         return np.concatenate([tint, np.broadcast_to(ratio, (len(tint), 1, 3))], 1)
 
     def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.options import option
 from lib.plugin import COLORS, Color
-from lib.swapping.colors import carried, moved_by, seen, skin
+from lib.swapping.colors import apply_cube, has_skin, skin_colors, transport
 from lib.types import Place
 
 
@@ -25,11 +25,11 @@ class SlicedTransport(Color):
 
     def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """A cube of colours' moves."""
-        if not seen(mask):
+        if not has_skin(mask):
             return None
         random = np.random.default_rng(0)  # the same directions for every face
         steps = np.linalg.qr(random.normal(size=(self.steps, self.directions // 3, 3, 3)))[0]
-        return carried(*skin(mask, swapped, original), steps)
+        return transport(*skin_colors(mask, swapped, original), steps)
 
     def recolor(self, swapped: np.ndarray, measured: np.ndarray, place: Place) -> np.ndarray:
-        return np.clip(moved_by(measured, swapped), 0, 1)
+        return np.clip(apply_cube(measured, swapped), 0, 1)

@@ -132,8 +132,8 @@ def _exemplars(settings: ConvertSettings, folder: Path, network: Swapper | Enhan
     shapes = loading.shapes_of(sample, network.coverage)
     if not len(shapes):
         return None
-    exemplars = loading.prepared(banks, network)
-    drawer = loading.drawer(network, exemplars[new], exemplars[old], Person.of(shapes))
+    exemplars = loading.prepare(banks, network)
+    drawer = loading.make_drawer(network, exemplars[new], exemplars[old], Person.of(shapes))
     logger.info("Exemplars: %d pictures of %s; shares of their frequency bands: %s.", len(drawer.exemplars),
                 new.upper(), ", ".join(f"{share:.0%}" for share in drawer.shares))
     if source.rate is None or not film:  # pictures have nothing to do with each other

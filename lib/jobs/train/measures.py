@@ -46,12 +46,12 @@ def of_held_out(faces: Sequence[FaceFile], faces_b: Sequence[FaceFile], folder: 
 
     @cache
     def banks() -> dict[str, Exemplars]:
-        return loading.prepared(loading.read_banks(folder), model)
+        return loading.prepare(loading.read_banks(folder), model)
 
     def exemplars(network: Swapper) -> Separate | None:
         if banks().keys() != {"a", "b"}:
             return None
-        return Separate(loading.drawer(network, banks()["b"], banks()["a"]))
+        return Separate(loading.make_drawer(network, banks()["b"], banks()["a"]))
 
     return lambda swapper: opened().measure(swapper), lambda swapper: opened().sheet(swapper)
 

@@ -104,9 +104,9 @@ def _drawer(settings: TranslateSettings, translator: Translator) -> Drawer | Non
     if banks.keys() != {"a", "b"}:
         return None
     network = _FaceNetwork(translator, translator.size, translator.size, translator.coverage)
-    exemplars = loading.prepared(banks, network)
+    exemplars = loading.prepare(banks, network)
     new, old = ("a", "b") if settings.swap_model else ("b", "a")
-    return loading.drawer(network, exemplars[new], exemplars[old])
+    return loading.make_drawer(network, exemplars[new], exemplars[old])
 
 
 def with_exemplars(drawer: Drawer, aligned: AlignedFace, drawn: np.ndarray) -> np.ndarray:

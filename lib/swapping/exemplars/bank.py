@@ -29,7 +29,7 @@ from lib.files import hdf5
 from lib.files.reading import NotRegular
 from lib.files.writing import disk_errors, new_file
 from lib.sampling import evenly
-from lib.swapping.exemplars.features import Features, Person, build_of, features_of, with_seen_brows
+from lib.swapping.exemplars.features import Features, Person, build_of, features_of, refine_brows
 from lib.swapping.exemplars.skin import brow_offsets, skin_mask
 from lib.system import device
 from lib.system.parallel import ordered_map
@@ -204,7 +204,7 @@ class Exemplars:
         """Landmarks in [0, 1] of the crop, features of the one picture, how far its brow landmarks lie off the brow, how sharp it is."""
         picture, points = self.crop(index)
         shape = (points + 0.5) / self.side
-        refined = with_seen_brows(picture, shape)
+        refined = refine_brows(picture, shape)
         return shape, features_of([picture], refined), brow_offsets(picture, points), sharpness(picture, points)
 
 

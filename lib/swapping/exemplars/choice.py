@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.swapping.exemplars.features import Features, Person, lids_like, shutness
+from lib.swapping.exemplars.features import Features, Person, openness, transfer_lids
 
 # What a change of picture costs, in squared shares of the crop's side, as all costs here
 SKIN_CHANGE, EYE_CHANGE, MOUTH_CHANGE = 6e-4, 2e-4, 1e-4
@@ -48,11 +48,11 @@ class Costs:
     mouth: np.ndarray
 
 
-def costs(faces: Features, person: Person, bank: Features, other: Person, extra: np.ndarray) -> Costs:
+def measure_costs(faces: Features, person: Person, bank: Features, other: Person, extra: np.ndarray) -> Costs:
     """Of T `faces` of `person` and the K pictures of `bank`, of `other`; `extra` (K,) is added to the cost of the skin."""
     build, bank_build = person.build, other.build
-    openings = lids_like(faces.openings, person, other)
-    shut = shutness(faces.openings, person), shutness(bank.openings, other)
+    openings = transfer_lids(faces.openings, person, other)
+    shut = openness(faces.openings, person), openness(bank.openings, other)
     own = faces.shapes + (bank_build - build).astype(np.float32)
     skin = _squares(own, bank.shapes, SKIN_WEIGHTS) + extra.astype(np.float32)
     pose = POSE_SHARE * skin
@@ -64,7 +64,7 @@ def costs(faces: Features, person: Person, bank: Features, other: Person, extra:
     return Costs(skin, *eyes, mouth)
 
 
-def choose(found: Costs, moments: np.ndarray, lengths: Sequence[int]) -> list[Choice]:
+def choose(costs: Costs, moments: np.ndarray, lengths: Sequence[int]) -> list[Choice]:
     """The pictures of T faces: stretches of `lengths` frames, one after the other, each of one track without a cut.
 
     `moments` (K,) int64 says when each picture was taken, in frames.
@@ -76,8 +76,8 @@ def choose(found: Costs, moments: np.ndarray, lengths: Sequence[int]) -> list[Ch
     for length in lengths:
         rows = slice(start, start + length)
         paths = [order[_path(cost[rows][:, order], price, close)] for cost, price, close in (
-            (found.skin, SKIN_CHANGE, ()), (found.right_eye, EYE_CHANGE, steps), (found.left_eye, EYE_CHANGE, steps),
-            (found.mouth, MOUTH_CHANGE, steps))]
+            (costs.skin, SKIN_CHANGE, ()), (costs.right_eye, EYE_CHANGE, steps), (costs.left_eye, EYE_CHANGE, steps),
+            (costs.mouth, MOUTH_CHANGE, steps))]
         fades = SKIN_FADE, PART_FADE, PART_FADE, PART_FADE
         choices += map(Choice, *map(_mixed, paths, fades))
         start += length

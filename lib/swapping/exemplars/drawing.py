@@ -36,15 +36,15 @@ SIDE = 12 / 160  # so much more at the sides, where ears are, and where landmark
 class Bent:
     """The pictures that a face gets, bent onto it."""
 
-    def __init__(self, exemplars: Exemplars, choice: Choice, wanted: np.ndarray):
-        """`wanted` (68, 2): landmarks in [0, 1] of the crop's side."""
+    def __init__(self, exemplars: Exemplars, choice: Choice, target: np.ndarray):
+        """`target` (68, 2): landmarks in [0, 1] of the crop's side."""
         side = self.side = exemplars.side
-        self.points = (wanted * side - 0.5).astype(np.float32)
+        self.points = (target * side - 0.5).astype(np.float32)
         self.size = face_size(self.points)
-        bend = Bend(with_brow_edges(wanted, wanted))
-        self.opposite = bend.of(with_brow_edges(wanted[MIRRORED], wanted))  # as `Bend.of` has it: where the same place of the other half of the face lies
+        bend = Bend(add_brow_edges(target, target))
+        self.opposite = bend.of(add_brow_edges(target[MIRRORED], target))  # as `Bend.of` has it: where the same place of the other half of the face lies
         self._exemplars, self._places = exemplars, {
-            index: spread(bend.of(with_brow_edges(exemplars.features.shapes[index].astype(np.float64), wanted)), side) + grid(side)
+            index: spread(bend.of(add_brow_edges(exemplars.features.shapes[index].astype(np.float64), target)), side) + grid(side)
             for index in {picture for mix in choice for picture, _ in mix}}
         whole = slice(0, side), slice(0, side)
         self.image = self._mixed(choice.skin, whole)  # (S, S, 3) float32 RGB in [0, 1]
@@ -91,13 +91,13 @@ class Bent:
                          borderMode=cv2.BORDER_REPLICATE)
 
 
-def with_brow_edges(points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(88, 2): landmarks (68, 2) and points above and below the brows, for a bend onto `wanted` (68, 2) that moves a raised brow and makes
+def add_brow_edges(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(88, 2): landmarks (68, 2) and points above and below the brows, for a bend onto `target` (68, 2) that moves a raised brow and makes
     it no more than THICKER times as thick."""
-    rooms, sides = _rooms_below_brows(wanted)[0], []
+    rooms, sides = _rooms_below_brows(target)[0], []
     own_rooms, upwards = _rooms_below_brows(points)
     for brow, room, own in zip((RIGHT_BROW, LEFT_BROW), rooms, own_rooms):
-        reach = min(BROW_ROOM * room, BROW_EDGES * face_size(wanted)) / np.clip(room / own, 1 / THICKER, THICKER)
+        reach = min(BROW_ROOM * room, BROW_EDGES * face_size(target)) / np.clip(room / own, 1 / THICKER, THICKER)
         sides += [points[brow] + reach * upwards, points[brow] - reach * upwards]
     return np.vstack([points, *sides])
 
@@ -110,51 +110,51 @@ def _rooms_below_brows(points: np.ndarray) -> tuple[list[float], np.ndarray]:
     return [max(float((points[brow].mean(0) - points[eye].mean(0)) @ upwards), 1e-3) for brow, eye in pairs], upwards
 
 
-def with_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float], original: np.ndarray) -> np.ndarray:
+def add_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float], original: np.ndarray) -> np.ndarray:
     """`drawn` (S, S, 3) float32 RGB in [0, 1] with the bands of `bent` in the given `shares`, as far as the two agree, and no finer than
     `original`, the picture (S, S, 3) uint8 RGB that it goes into."""
     size = bent.size
-    lit = in_light_of(bent.image, drawn, skin_weights(bent), LIGHT * size)
-    lit = as_soft_as(lit, original, bent)
-    smooth = blurred(drawn, BANDS[1] * size)  # where B's face may end, skin has no detail: neither its edge nor a young network's pattern
+    lit = relight(bent.image, drawn, skin_weights(bent), LIGHT * size)
+    lit = soften_like(lit, original, bent)
+    smooth = blur(drawn, BANDS[1] * size)  # where B's face may end, skin has no detail: neither its edge nor a young network's pattern
     lit = smooth + np.maximum(bent.within, bent.parts)[..., None] * (lit - smooth)
-    apart = lit - drawn
-    levels = [apart]
+    difference = lit - drawn
+    levels = [difference]
     for band in BANDS:
-        levels.append(blurred(apart, band * size))
-    trusted = trust(levels[3], bent)
+        levels.append(blur(difference, band * size))
+    trusted = measure_trust(levels[3], bent)
     young = np.float32(np.clip((shares[1] - GROWN) / (YOUNG - GROWN), 0, 1))
     parts = young * bent.parts[..., None]
     added = sum(np.float32(share) * (levels[number] - levels[number + 1]) for number, share in enumerate(shares))
-    added += parts * (apart - added)
+    added += parts * (difference - added)
     return np.clip(drawn + trusted[..., None] * added, 0, 1)
 
 
-def as_soft_as(picture: np.ndarray, original: np.ndarray, bent: Bent) -> np.ndarray:
+def soften_like(picture: np.ndarray, original: np.ndarray, bent: Bent) -> np.ndarray:
     """`picture` (S, S, 3) float32 RGB in [0, 1] with its fine bands lowered to those of `original` (S, S, 3) uint8 RGB, never raised."""
     inside = _hull_of(bent.points[17:], bent.side) > 127
     greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.cvtColor(original, cv2.COLOR_RGB2GRAY) * np.float32(1 / 255)]
-    levels = [[grey, *(blurred(grey, band * bent.size) for band in BANDS[:SOFTENED])] for grey in greys]
+    levels = [[grey, *(blur(grey, band * bent.size) for band in BANDS[:SOFTENED])] for grey in greys]
     softer, fine = picture, picture
     for number in range(SOFTENED):
-        own, wanted = (float((level[number] - level[number + 1])[inside].std()) for level in levels)
-        coarse = blurred(picture, BANDS[number] * bent.size)
-        gain = min(1.0, wanted / max(own, 1e-6))
+        own, target = (float((level[number] - level[number + 1])[inside].std()) for level in levels)
+        coarse = blur(picture, BANDS[number] * bent.size)
+        gain = min(1.0, target / max(own, 1e-6))
         if gain < 1:
             softer = softer + np.float32(gain - 1) * (fine - coarse)
         fine = coarse
     return softer
 
 
-def lacking(drawn: np.ndarray, bent: Bent) -> np.ndarray:
+def missing_shares(drawn: np.ndarray, bent: Bent) -> np.ndarray:
     """(4,): the share of each band of `bent` that `drawn` does not reproduce."""
     size = bent.size
-    lit = in_light_of(bent.image, drawn, skin_weights(bent), LIGHT * size)
+    lit = relight(bent.image, drawn, skin_weights(bent), LIGHT * size)
     inside = _hull_of(bent.points[17:], bent.side) > 127
     first, second = [drawn], [lit]
     for band in BANDS:
-        first.append(blurred(drawn, band * size))
-        second.append(blurred(lit, band * size))
+        first.append(blur(drawn, band * size))
+        second.append(blur(lit, band * size))
     shares = []
     for number in range(len(BANDS)):
         own, other = ((levels[number] - levels[number + 1])[inside] for levels in (first, second))
@@ -162,21 +162,21 @@ def lacking(drawn: np.ndarray, bent: Bent) -> np.ndarray:
     return np.array(shares)
 
 
-def trust(low: np.ndarray, bent: Bent) -> np.ndarray:
+def measure_trust(low: np.ndarray, bent: Bent) -> np.ndarray:
     """(S, S) float32 in [0, 1]: how far the exemplar is believed, by `low` (S, S, 3), the distance of its low frequencies from the
     drawing's."""
-    apart = cv2.GaussianBlur(np.abs(low).mean(-1), (0, 0), BANDS[1] * bent.size)
-    trusted = np.exp(-np.square(apart / TRUST)) * bent.face
-    looser = np.exp(-np.square(apart / (TRUST * PART_TRUST))) * bent.face
+    difference = cv2.GaussianBlur(np.abs(low).mean(-1), (0, 0), BANDS[1] * bent.size)
+    trusted = np.exp(-np.square(difference / TRUST)) * bent.face
+    looser = np.exp(-np.square(difference / (TRUST * PART_TRUST))) * bent.face
     return trusted + bent.parts * np.maximum(looser - trusted, 0)
 
 
-def in_light_of(picture: np.ndarray, wanted: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
-    """`picture` (S, S, 3) float32 RGB with the low frequencies of brightness and colour that `wanted` has, measured where `weights` (S, S)
+def relight(picture: np.ndarray, target: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
+    """`picture` (S, S, 3) float32 RGB with the low frequencies of brightness and colour that `target` has, measured where `weights` (S, S)
     are set."""
     factor = max(1, int(sigma / 3))
     small = len(picture) // factor
-    first, second, weight = (cv2.resize(part, (small, small), interpolation=cv2.INTER_AREA) for part in (picture, wanted, weights))
+    first, second, weight = (cv2.resize(part, (small, small), interpolation=cv2.INTER_AREA) for part in (picture, target, weights))
     ratio = np.clip(np.log(np.maximum(second, 0) + DARK) - np.log(np.maximum(first, 0) + DARK), -1.5, 1.5) * weight[..., None]
     smooth = cv2.GaussianBlur(cv2.merge([ratio, weight]), (0, 0), sigma / factor)
     gain = np.exp(smooth[..., :3] / (smooth[..., 3:] + 1e-2))
@@ -193,7 +193,7 @@ def skin_weights(bent: Bent) -> np.ndarray:
     return (mask * np.float32(1 / 255)) * (np.minimum(bent.face, bent.within) > 0.8)
 
 
-def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+def blur(picture: np.ndarray, sigma: float) -> np.ndarray:
     """A Gaussian blur; a wide one on fewer pixels."""
     factor = 1 if sigma < 3 else 2 if sigma < 6 else 4 if sigma < 12 else 8
     if factor == 1:

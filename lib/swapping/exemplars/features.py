@@ -61,7 +61,7 @@ def features_of(pictures: Sequence[np.ndarray], shapes: np.ndarray) -> Features:
     return Features(shapes, openings, mouths, np.array(eyes, np.float32), np.array(lips, np.float32))
 
 
-def with_seen_brows(picture: np.ndarray, shape: np.ndarray) -> np.ndarray:
+def refine_brows(picture: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """(68, 2) float32: `shape`, landmarks in [0, 1] of the side of `picture`, a crop (S, S, 3) uint8 RGB, with those of the brows where
     these are seen."""
     side = len(picture)
@@ -94,19 +94,19 @@ class Person:
         return cls(build_of(shapes), np.float32([shut, usual]))
 
 
-def shutness(openings: np.ndarray, person: Person) -> np.ndarray:
+def openness(openings: np.ndarray, person: Person) -> np.ndarray:
     """(N, 2) in [0, 1]: 0 = shut, 1 = as far open as usual; what lies near shut counts more, as it is seen more."""
     shut, usual = person.lids
     return np.sqrt(np.clip((openings - shut) / np.maximum(usual - shut, 1e-6), 0, 1))
 
 
-def lids_like(openings: np.ndarray, person: Person, other: Person) -> np.ndarray:
+def transfer_lids(openings: np.ndarray, person: Person, other: Person) -> np.ndarray:
     """`openings` of `person` as `other` would have them: shut where shut, open where open. Never below 0."""
     (shut, usual), (other_shut, other_usual) = person.lids, other.lids
     return np.maximum(other_shut + (openings - shut) * (other_usual - other_shut) / np.maximum(usual - shut, 1e-6), 0)
 
 
-def with_lids(shape: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def set_lids(shape: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """(68, 2): landmarks `shape` with eyes open as high as `wanted` (2,), in shares of the side."""
     changed = np.array(shape, np.float64)
     for eye, height, target in zip((RIGHT_EYE, LEFT_EYE), openings_of(changed[None])[0], wanted):

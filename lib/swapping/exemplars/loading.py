@@ -14,9 +14,9 @@ from lib.sampling import evenly
 from lib.swapping.composite import MASK_SIZE
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars.bank import Bank, Exemplars
-from lib.swapping.exemplars.drawing import BANDS, Bent, lacking
+from lib.swapping.exemplars.drawing import BANDS, Bent, missing_shares
 from lib.swapping.exemplars.features import Person
-from lib.swapping.exemplars.stage import Drawer, as_large
+from lib.swapping.exemplars.stage import Drawer, enlarge
 from lib.swapping.pipeline import BATCH, Network
 
 ASKED = 16  # faces of the other person by which is found what drawings lack
@@ -44,24 +44,24 @@ def shapes_of(landmarks: Sequence[np.ndarray], coverage: str) -> np.ndarray:
     return np.array([shape for shape in shapes if np.isfinite(shape).all()], np.float32).reshape(-1, 68, 2)
 
 
-def prepared(banks_read: dict[str, Bank], network: Network) -> dict[str, Exemplars]:
+def prepare(banks_read: dict[str, Bank], network: Network) -> dict[str, Exemplars]:
     """The banks by identity, ready for what `network` draws."""
     side = working_side(network)
     return {identity: Exemplars(bank, network.coverage, side) for identity, bank in banks_read.items()}
 
 
-def drawer(network: Network, exemplars: Exemplars, others: Exemplars, person: Person | None = None) -> Drawer:
+def make_drawer(network: Network, exemplars: Exemplars, filmed: Exemplars, person: Person | None = None) -> Drawer:
     """Draws `exemplars` into faces of `person`, whose landmarks are those of the aligner alone (by default of
-    the one whose pictures `others` are), as far as what `network` draws of `others` lacks them."""
-    asked = Drawer(exemplars, others.person, np.ones(len(BANDS)))
-    places = evenly(range(len(others)), ASKED)
-    choices = asked.choices(others.features.at(places), [1] * len(places))
-    pictures = [others.crop(index)[0] for index in places]
-    seen = np.stack([cv2.resize(picture, (network.size,) * 2, interpolation=cv2.INTER_AREA) for picture in pictures])
-    drawn = np.concatenate([network(seen[start:start + BATCH].astype(np.float32) / 255)[0] for start in range(0, len(seen), BATCH)])
-    shares = [lacking(as_large(picture, exemplars.side), Bent(exemplars, choice, asked.wanted(shape)))
-              for picture, choice, shape in zip(drawn, choices, others.features.shapes[places])]
-    person = others.person if person is None else replace(person, build=person.build + others.brow_shift)
+    the one whose pictures `filmed` are), as far as what `network` draws of `filmed` lacks them."""
+    plain = Drawer(exemplars, filmed.person, np.ones(len(BANDS)))
+    places = evenly(range(len(filmed)), ASKED)
+    choices = plain.choices(filmed.features.at(places), [1] * len(places))
+    pictures = [filmed.crop(index)[0] for index in places]
+    inputs = np.stack([cv2.resize(picture, (network.size,) * 2, interpolation=cv2.INTER_AREA) for picture in pictures])
+    drawn = np.concatenate([network(inputs[start:start + BATCH].astype(np.float32) / 255)[0] for start in range(0, len(inputs), BATCH)])
+    shares = [missing_shares(enlarge(picture, exemplars.side), Bent(exemplars, choice, plain.target_landmarks(shape)))
+              for picture, choice, shape in zip(drawn, choices, filmed.features.shapes[places])]
+    person = filmed.person if person is None else replace(person, build=person.build + filmed.brow_shift)
     return Drawer(exemplars, person, np.mean(shares, 0).round(4).tolist())
 
 

@@ -16,9 +16,9 @@ from lib.faces.bending import crossed_share
 from lib.faces.geometry import similarity_transform, transform_points
 from lib.faces.hair import removal
 from lib.swapping.exemplars.bank import Exemplars
-from lib.swapping.exemplars.choice import Choice, Mix, choose, costs
-from lib.swapping.exemplars.drawing import Bent, as_soft_as, with_detail
-from lib.swapping.exemplars.features import Features, Person, features_of, lids_like, openings_of, with_lids, with_seen_brows
+from lib.swapping.exemplars.choice import Choice, Mix, choose, measure_costs
+from lib.swapping.exemplars.drawing import Bent, add_detail, soften_like
+from lib.swapping.exemplars.features import Features, Person, features_of, openings_of, refine_brows, set_lids, transfer_lids
 from lib.swapping.exemplars.light import Skin, SkinLight
 from lib.types import AlignedFace, Face, Frame, SwappedFace
 
@@ -53,12 +53,12 @@ class Plan(NamedTuple):
     shape: np.ndarray  # (68, 2) float32 in [0, 1] of the crop's side, with the brows as they are seen
 
 
-def seen(aligned: AlignedFace) -> Features:
+def features_of_crop(aligned: AlignedFace) -> Features:
     """Of one face."""
-    return features_of([aligned.image], with_seen_brows(aligned.image, shape_of(aligned))[None])
+    return features_of([aligned.image], refine_brows(aligned.image, shape_of(aligned))[None])
 
 
-def smoothed(points: np.ndarray) -> np.ndarray:
+def smooth_track(points: np.ndarray) -> np.ndarray:
     """Landmarks (T, 68, 2) of a track without the jitter of the brows ("Smoothing and Differentiation of Data by Simplified Least Squares
     Procedures", Analytical Chemistry, 1964)."""
     if len(points) < SMOOTHED:
@@ -90,54 +90,54 @@ class Drawer:
             shift[part] = shift[part].mean(0) + wider * np.outer((build[part] - middle) @ along, along)
         return shift
 
-    def planned(self, faces: Features, lengths: Sequence[int]) -> list[Plan]:
+    def plan(self, faces: Features, lengths: Sequence[int]) -> list[Plan]:
         """For faces of tracks, of `lengths` frames, one after another."""
         shapes, start = faces.shapes.copy(), 0
         for length in lengths:
             rows = slice(start, start + length)
-            shapes[rows] = smoothed(shapes[rows])
+            shapes[rows] = smooth_track(shapes[rows])
             start += length
         return list(map(Plan, self.choices(faces, lengths), shapes))
 
     def choices(self, faces: Features, lengths: Sequence[int]) -> list[Choice]:
         bank = self.exemplars
-        return choose(costs(faces, self.person, bank.features, bank.person, bank.extra), bank.moments, lengths)
+        return choose(measure_costs(faces, self.person, bank.features, bank.person, bank.extra), bank.moments, lengths)
 
-    def wanted(self, shape: np.ndarray) -> np.ndarray:
+    def target_landmarks(self, shape: np.ndarray) -> np.ndarray:
         """(68, 2) float64: where the landmarks of the new face lie, in [0, 1] of the crop's side, for one filmed with those at `shape`."""
-        lids = lids_like(openings_of(shape[None])[0], self.person, self.exemplars.person)
-        return with_lids(shape, lids) + self.shift
+        lids = transfer_lids(openings_of(shape[None])[0], self.person, self.exemplars.person)
+        return set_lids(shape, lids) + self.shift
 
-    def _with_own_lips(self, wanted: np.ndarray, mouth: Mix) -> np.ndarray:
-        """`wanted` (68, 2) with lips that are in part those of the pictures of the mouth, set between the same corners: lips that are bent
+    def _with_own_lips(self, target: np.ndarray, mouth: Mix) -> np.ndarray:
+        """`target` (68, 2) with lips that are in part those of the pictures of the mouth, set between the same corners: lips that are bent
         all the way no longer look like B's."""
         own = np.zeros((20, 2))
         for picture, share in mouth:
             lips = self.exemplars.features.shapes[picture][LIPS].astype(np.float64)
-            own += share * transform_points(lips, similarity_transform(lips[[0, 6]], wanted[[48, 54]]))
-        gap = wanted[66] - wanted[62]
-        wanted[LIPS] += OWN_LIPS * (own - wanted[LIPS])
-        wider = GAP_KEPT * (gap - (wanted[66] - wanted[62])) / 2  # of each lip
-        wanted[UPPER_LIP] -= wider
-        wanted[LOWER_LIP] += wider
-        return wanted
+            own += share * transform_points(lips, similarity_transform(lips[[0, 6]], target[[48, 54]]))
+        gap = target[66] - target[62]
+        target[LIPS] += OWN_LIPS * (own - target[LIPS])
+        wider = GAP_KEPT * (gap - (target[66] - target[62])) / 2  # of each lip
+        target[UPPER_LIP] -= wider
+        target[LOWER_LIP] += wider
+        return target
 
-    def drawn(self, swapped: SwappedFace, planned: Plan) -> SwappedFace:
-        bent = Bent(self.exemplars, planned.choice, self._with_own_lips(self.wanted(planned.shape), planned.choice.mouth))
-        picture = as_large(swapped.aligned.image, bent.side)
+    def draw(self, swapped: SwappedFace, plan: Plan) -> SwappedFace:
+        bent = Bent(self.exemplars, plan.choice, self._with_own_lips(self.target_landmarks(plan.shape), plan.choice.mouth))
+        picture = enlarge(swapped.aligned.image, bent.side)
         points = shape_of(swapped.aligned) * bent.side - 0.5
         front = removal.hair_over_face(picture, points)
-        skin = Skin(picture, (planned.shape * bent.side - 0.5).astype(np.float32), front)
+        skin = Skin(picture, (plan.shape * bent.side - 0.5).astype(np.float32), front)
         if self.shares is None:
-            image, mask = as_soft_as(np.clip(bent.image, 0, 1), picture, bent), np.ones((bent.side, bent.side, 1), np.float32)
+            image, mask = soften_like(np.clip(bent.image, 0, 1), picture, bent), np.ones((bent.side, bent.side, 1), np.float32)
         else:
-            image = with_detail(as_large(swapped.image, bent.side), bent, self.shares, picture)
-            mask = as_large(swapped.mask, bent.side).reshape(bent.side, bent.side, 1)
+            image = add_detail(enlarge(swapped.image, bent.side), bent, self.shares, picture)
+            mask = enlarge(swapped.mask, bent.side).reshape(bent.side, bent.side, 1)
         front = np.maximum(front, np.minimum(2 * bent.hair, 1) * (1 - bent.brows))
         return replace(swapped, image=image, mask=mask, front=front, light=SkinLight(bent, skin))
 
 
-def as_large(image: np.ndarray, side: int) -> np.ndarray:
+def enlarge(image: np.ndarray, side: int) -> np.ndarray:
     return image if len(image) == side else cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
@@ -148,8 +148,8 @@ class Separate:
         self._drawer = drawer
 
     def __call__(self, index: int, swapped: SwappedFace) -> SwappedFace:
-        (planned,) = self._drawer.planned(seen(swapped.aligned), [1])
-        return self._drawer.drawn(swapped, planned)
+        (plan,) = self._drawer.plan(features_of_crop(swapped.aligned), [1])
+        return self._drawer.draw(swapped, plan)
 
 
 class Planned:
@@ -171,10 +171,10 @@ class Planned:
             while len(self._windows) > KEPT:
                 self._windows.pop(min(self._windows)).cancel()
             chosen = self._windows[window]
-        planned = chosen.result().get(key_of(index, swapped.aligned.face))
-        if isinstance(planned, Exception):
-            raise planned
-        return swapped if planned is None else self._drawer.drawn(swapped, planned)
+        plan = chosen.result().get(key_of(index, swapped.aligned.face))
+        if isinstance(plan, Exception):
+            raise plan
+        return swapped if plan is None else self._drawer.draw(swapped, plan)
 
     def close(self) -> None:
         """Ends what is under way."""
@@ -198,14 +198,14 @@ class Planned:
                 last[track] = frame.index
                 key = key_of(frame.index, aligned.face)
                 try:
-                    tracks.setdefault((track, stretch[track]), []).append((key, seen(aligned)))
+                    tracks.setdefault((track, stretch[track]), []).append((key, features_of_crop(aligned)))
                 except Exception as error:  # of this face alone; the others of the window have their pictures
                     plans[key] = error
         for rows in tracks.values():
             keys = [key for key, _ in rows]
             try:
                 features = Features.joined([features for _, features in rows])
-                plans |= zip(keys, self._drawer.planned(features, [len(rows)]))
+                plans |= zip(keys, self._drawer.plan(features, [len(rows)]))
             except Exception as error:
                 plans |= dict.fromkeys(keys, error)
         return plans

@@ -191,7 +191,7 @@ def test_a_face_whose_exemplars_cannot_be_chosen(frames):
     """One face of a window of hundreds of frames, of whose picture nothing is there."""
 
     class Drawing:
-        def planned(self, features, lengths):
+        def plan(self, features, lengths):
             return [None] * sum(lengths)
 
     def crops(start, stop):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lib.swapping.failure import Staged
-from lib.swapping.steady import REACH, evened_mask, filtered, steadied
+from lib.swapping.steady import REACH, average_mask, reduce_flicker, steadied
 from lib.types import AlignedFace, Detection, Face, Fit, Frame, SwappedFace
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
@@ -75,12 +75,12 @@ def masked(values: list[np.ndarray]) -> list[SwappedFace]:
 
 def test_a_mask_that_flickers_is_evened_out_and_one_that_changes_is_not():
     noise = 0.7 + 0.05 * np.random.default_rng(0).standard_normal((40, 8, 8, 1))
-    evened = np.stack([evened_mask(one) for one in masked(list(noise))])
+    evened = np.stack([average_mask(one) for one in masked(list(noise))])
     assert np.abs(np.diff(evened, axis=0)).mean() < 0.5 * np.abs(np.diff(noise, axis=0)).mean()
     assert abs(evened.mean() - 0.7) < 0.005
     hand = np.ones((9, 8, 8, 1))
     hand[4:6, :, 3:5] = 0  # in front of the face, in two frames
-    np.testing.assert_array_equal(np.stack([evened_mask(one) for one in masked(list(hand))]), hand)
+    np.testing.assert_array_equal(np.stack([average_mask(one) for one in masked(list(hand))]), hand)
 
 
 def test_frames_beside_are_those_of_the_same_track_and_model():
@@ -112,16 +112,16 @@ def test_what_is_drawn_is_filtered_along_the_motion(moving):
     clean = [one.aligned.image / np.float32(255) for one in moving]
     inside = slice(8, 120), slice(8, 120)
     error = [np.abs(one.image - true)[inside].mean() for one, true in zip(moving, clean)]
-    left = [np.abs(filtered(one, 1.0) - true)[inside].mean() for one, true in zip(moving, clean)]
+    left = [np.abs(reduce_flicker(one, 1.0) - true)[inside].mean() for one, true in zip(moving, clean)]
     assert max(left[1:-1]) < 0.7 * min(error)  # of three pictures 0.58, were their motion known
     plain = [np.abs(np.mean([one.image, *(near.image for later, near in one.near if abs(later) == 1)], 0) - true)[inside].mean()
              for one, true in zip(moving, clean)]
     assert np.mean(left[1:-1]) < np.mean(plain[1:-1]), "better than as if nothing moved"
-    np.testing.assert_array_equal(filtered(moving[2], 0.0), moving[2].image)
+    np.testing.assert_array_equal(reduce_flicker(moving[2], 0.0), moving[2].image)
 
 
 def test_where_the_original_is_another_in_the_next_frame_nothing_is_taken_from_it(moving, hopper):
     stranger = cv2.resize(hopper[150:406, 130:386], (128, 128), interpolation=cv2.INTER_AREA)
     other = replace(moving[3], aligned=replace(moving[3].aligned, image=stranger), image=np.zeros((128, 128, 3), np.float32))
     between = replace(moving[2], near=((-1, other), (1, other)))
-    assert np.abs(filtered(between, 1.0) - moving[2].image).mean() < 0.02
+    assert np.abs(reduce_flicker(between, 1.0) - moving[2].image).mean() < 0.02

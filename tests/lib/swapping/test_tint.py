@@ -95,7 +95,7 @@ def test_ordinary_pictures_change_nothing(portrait, colourful, astronaut, hopper
         aligned = crop_face(Frame(0, image), face, 128)
         points = geometry.transform_points(face.landmarks, geometry.upsampled(aligned.matrix, 128 / len(aligned.image)))
         measured = tint.measure(colourful, network_input(aligned, 128), hull(points, 128)[..., 0])
-        assert not measured.any() and tint.toned(colourful, measured) is colourful
+        assert not measured.any() and tint.apply(colourful, measured) is colourful
 
 
 def test_the_more_colour_a_picture_has_the_more_its_face_gets_without_a_jump(portrait, colourful):

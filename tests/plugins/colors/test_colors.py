@@ -164,6 +164,6 @@ def test_a_cube_moves_colours_as_it_says(face, name):
     from lib.swapping import colors
 
     nodes = colors.grid().astype(np.float32).reshape(colors.NODES, colors.NODES, colors.NODES, 3)
-    np.testing.assert_allclose(colors.moved_by(nodes * -0.5, face), face * 0.5, atol=2e-3)
+    np.testing.assert_allclose(colors.apply_cube(nodes * -0.5, face), face * 0.5, atol=2e-3)
     turned = nodes[..., ::-1] - nodes
-    np.testing.assert_allclose(colors.moved_by(turned, face), face[..., ::-1], atol=4e-3)
+    np.testing.assert_allclose(colors.apply_cube(turned, face), face[..., ::-1], atol=4e-3)

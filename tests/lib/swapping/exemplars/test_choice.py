@@ -8,8 +8,8 @@ import pytest
 from lib.facesets.face_file import read_face
 from lib.facesets.folder import list_faces
 from lib.swapping.exemplars import bank as banks
-from lib.swapping.exemplars.choice import choose, costs
-from lib.swapping.exemplars.features import Person, lids_like, openings_of, with_lids
+from lib.swapping.exemplars.choice import choose, measure_costs
+from lib.swapping.exemplars.features import Person, openings_of, set_lids, transfer_lids
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def ready(face_folders):
 
 
 def chosen(ready, faces, lengths):
-    return choose(costs(faces, ready.person, ready.features, ready.person, ready.extra), ready.moments, lengths)
+    return choose(measure_costs(faces, ready.person, ready.features, ready.person, ready.extra), ready.moments, lengths)
 
 
 def test_a_picture_of_the_bank_is_its_own_exemplar(ready):
@@ -56,12 +56,12 @@ def test_pictures_fade_into_each_other_within_a_shot(ready):
 def test_eyes_shut_in_one_person_are_shut_in_the_other():
     lids = [np.float32([[0.020, 0.020], [0.050, 0.050]]), np.float32([[0.012, 0.014], [0.040, 0.042]])]
     one, other = (Person(np.zeros((68, 2), np.float32), lid) for lid in lids)
-    assert np.allclose(lids_like(np.array([0.020, 0.020]), one, other), [0.012, 0.014])
-    assert np.allclose(lids_like(np.array([0.050, 0.050]), one, other), [0.040, 0.042])
+    assert np.allclose(transfer_lids(np.array([0.020, 0.020]), one, other), [0.012, 0.014])
+    assert np.allclose(transfer_lids(np.array([0.050, 0.050]), one, other), [0.040, 0.042])
 
 
 def test_lids_are_moved_and_corners_stay(ready):
     shape = ready.features.shapes[0]
-    moved = with_lids(shape, openings_of(shape[None])[0] / 2)
+    moved = set_lids(shape, openings_of(shape[None])[0] / 2)
     assert np.allclose(openings_of(moved[None])[0], openings_of(shape[None])[0] / 2, rtol=0.05)
     assert np.allclose(moved[[36, 42]], shape[[36, 42]]) and np.allclose(moved[:36], shape[:36])

@@ -17,9 +17,9 @@ from lib.swapping.composite import Compositor, crop_face, network_input
 from lib.swapping.exemplars import bank as banks
 from lib.swapping.exemplars import loading, stage
 from lib.swapping.exemplars.choice import Choice
-from lib.swapping.exemplars.drawing import Bent, grid, with_brow_edges, with_detail
+from lib.swapping.exemplars.drawing import Bent, add_brow_edges, add_detail, grid
 from lib.swapping.exemplars.skin import face_size
-from lib.swapping.exemplars.stage import Planned, Separate, key_of, seen, shape_of
+from lib.swapping.exemplars.stage import Planned, Separate, features_of_crop, key_of, shape_of
 from lib.swapping.pipeline import Role, swap_frames
 from lib.types import Frame, SwappedFace
 
@@ -54,7 +54,7 @@ def network(ready):
 
 @pytest.fixture(scope="module")
 def drawer(network, ready):
-    return loading.drawer(network, ready["b"], ready["a"])
+    return loading.make_drawer(network, ready["b"], ready["a"])
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def in_bytes(face: SwappedFace) -> np.ndarray:
 
 def test_a_blur_gets_detail_and_bs_eyes(drawer, swapped, files):
     drawn = Separate(drawer)(0, swapped)
-    points = (drawer.wanted(shape_of(swapped.aligned)) * 256 - 0.5).astype(np.float32)
+    points = (drawer.target_landmarks(shape_of(swapped.aligned)) * 256 - 0.5).astype(np.float32)
     original = swapped.aligned.image
     before, after = (detail(np.stack([original, in_bytes(face)]), np.eye(2, 3), points) for face in (swapped, drawn))
     assert before < 0.3 and after > 0.5
@@ -92,7 +92,7 @@ def test_a_young_network_gets_much_and_a_good_one_little(drawer, ready):
 
     network = Perfect(ready)
     network.drawn = 256
-    shares = loading.drawer(network, ready["b"], ready["b"]).shares
+    shares = loading.make_drawer(network, ready["b"], ready["b"]).shares
     assert max(shares[2:]) < 0.3 < drawer.shares[0]
 
 
@@ -167,7 +167,7 @@ def test_a_film_longer_than_a_window_is_planned_in_windows(drawer, files, monkey
 def test_faces_are_known_by_frame_and_landmarks(swapped):
     face = swapped.aligned.face
     assert key_of(3, face) == key_of(3, face) != key_of(4, face)
-    assert len(seen(swapped.aligned)) == 1
+    assert len(features_of_crop(swapped.aligned)) == 1
 
 
 def test_a_raised_brow_is_moved_and_hardly_made_thicker(ready):
@@ -175,7 +175,7 @@ def test_a_raised_brow_is_moved_and_hardly_made_thicker(ready):
     raised = shape.copy()
     brow, size = slice(17, 22), face_size(shape)
     raised[brow] += 0.1 * size * (shape[27] - shape[30]) / np.linalg.norm(shape[27] - shape[30])
-    bend = Bend(with_brow_edges(raised, raised)).of(with_brow_edges(shape, raised))
+    bend = Bend(add_brow_edges(raised, raised)).of(add_brow_edges(shape, raised))
     looks_at = spread(bend, 256) + grid(256)
     column, row = np.rint(raised[19] * 256 - 0.5).astype(int)
     reach = round(0.04 * size * 256)  # about half of a brow
@@ -188,10 +188,10 @@ def test_the_edge_of_the_face_of_an_exemplar_is_not_drawn(ready, network):
     exemplars, choice = ready["b"], Choice(*[((0, 1.0),)] * 4)
     shape = exemplars.features.shapes[0]
     bent = Bent(exemplars, choice, shape.astype(np.float64))
-    drawn = stage.as_large(network(np.zeros((1, 64, 64, 3), np.float32))[0][0], bent.side)
-    plain = with_detail(drawn, bent, [1.0] * 4, np.uint8(bent.image * 255))
+    drawn = stage.enlarge(network(np.zeros((1, 64, 64, 3), np.float32))[0][0], bent.side)
+    plain = add_detail(drawn, bent, [1.0] * 4, np.uint8(bent.image * 255))
     side = np.rint(bent.points[2:5]).astype(np.int32)
     inwards = np.sign(bent.points[33, 0] - side[0, 0]) * round(8 / 160 * bent.size)
     cv2.polylines(bent.image, [side + (int(inwards), 0)], False, (0, 0, 0), 2)
-    marked = with_detail(drawn, bent, [1.0] * 4, np.uint8(bent.image * 255))
+    marked = add_detail(drawn, bent, [1.0] * 4, np.uint8(bent.image * 255))
     assert np.abs(marked - plain).max() < 0.05  # where all of it counts 0.8
