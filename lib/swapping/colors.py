@@ -30,9 +30,9 @@ def average_down(mask: np.ndarray, *pictures: np.ndarray, most: int = BROAD) -> 
     size = mask.shape[0]
     if size <= most:
         return [mask[..., 0], *pictures]
-    small, *others = (cv2.resize(picture, (most, most), interpolation=cv2.INTER_AREA)
-                      for picture in (mask[..., 0], *(picture * mask for picture in pictures)))
-    return [small, *(picture / np.maximum(small, 1e-6)[..., None] for picture in others)]
+    small, *weighted = (cv2.resize(picture, (most, most), interpolation=cv2.INTER_AREA)
+                        for picture in (mask[..., 0], *(picture * mask for picture in pictures)))
+    return [small, *(picture / np.maximum(small, 1e-6)[..., None] for picture in weighted)]
 
 
 def skin_colors(mask: np.ndarray, *pictures: np.ndarray) -> list[np.ndarray]:
@@ -63,8 +63,9 @@ def transport(own: np.ndarray, target: np.ndarray, steps: Iterable[np.ndarray]) 
         moved = np.zeros_like(colors)
         for axes in sets:
             places = colors @ axes.T
-            have, get = _quantiles(places), _quantiles(target @ axes.T)
-            shifts = [np.interp(place, _rising(here), there - here) for place, here, there in zip(places.T, have.T, get.T)]
+            quantiles, target_quantiles = _quantiles(places), _quantiles(target @ axes.T)
+            shifts = [np.interp(place, _rising(before), after - before)
+                      for place, before, after in zip(places.T, quantiles.T, target_quantiles.T)]
             moved += np.stack(shifts, 1) @ axes
         colors += moved / len(sets)
     nodes = grid()

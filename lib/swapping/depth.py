@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -30,27 +31,31 @@ class Depth:
     def of(cls, store: AlignmentStore) -> Depth:
         """That of the tracks of `store`."""
         ahead: dict[tuple[int, int], float] = {}
-        for faces in store.crowds():
-            for place, (track, detection) in enumerate(faces):
-                for other_track, other in faces[place + 1:]:
-                    if track != other_track and _meet(detection.box.reshape(2, 2), other.box.reshape(2, 2)):
-                        first, second = sorted(((track, detection), (other_track, other)), key=lambda each: each[0])
-                        pair = first[0], second[0]
-                        ahead[pair] = ahead.get(pair, 0.0) + _nearness(first[1]) - _nearness(second[1])
+        pairs = (pair for faces in store.crowds() for pair in combinations(faces, 2))
+        for pair in pairs:
+            (track, detection), (second_track, second) = sorted(pair, key=lambda face: face[0])
+            if track != second_track and _meet(detection.box.reshape(2, 2), second.box.reshape(2, 2)):
+                by = _nearness(detection) - _nearness(second)
+                ahead[track, second_track] = ahead.get((track, second_track), 0.0) + by
         return cls(ahead)
 
     def in_front_of(self, face: Face, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Those of `faces` that may cover a part of `face`."""
         extent = _extent(face)
-        return tuple(other for other in faces if other is not face and _meet(extent, _extent(other))
-                     and not _one_face(extent, _extent(other)) and self._nearer(other, face))
 
-    def _nearer(self, face: Face, other: Face) -> bool:
-        tracks = face.track, other.track
+        def covers(candidate: Face) -> bool:
+            candidate_extent = _extent(candidate)
+            return _meet(extent, candidate_extent) and not _same_face(extent, candidate_extent) \
+                and self._is_nearer(candidate, face)
+
+        return tuple(candidate for candidate in faces if candidate is not face and covers(candidate))
+
+    def _is_nearer(self, face: Face, behind: Face) -> bool:
+        tracks = face.track, behind.track
         if None not in tracks and (pair := tuple(sorted(tracks))) in self.ahead:
             return (self.ahead[pair] >= 0) == (pair[0] == tracks[0])
-        ahead = _nearness(face.detection) - _nearness(other.detection)
-        return ahead > 0 or ahead == 0 and tuple(face.detection.box) < tuple(other.detection.box)
+        ahead = _nearness(face.detection) - _nearness(behind.detection)
+        return ahead > 0 or ahead == 0 and tuple(face.detection.box) < tuple(behind.detection.box)
 
 
 def far_to_near(faces: Sequence[SwappedFace]) -> list[SwappedFace]:
@@ -60,7 +65,8 @@ def far_to_near(faces: Sequence[SwappedFace]) -> list[SwappedFace]:
         covering = {id(near) for face in waiting for near in face.aligned.nearer}
         ready = [face for face in waiting if id(face.aligned.face) not in covering] or waiting[:1]
         order += ready
-        waiting = [face for face in waiting if all(face is not other for other in ready)]
+        placed = {id(face) for face in ready}
+        waiting = [face for face in waiting if id(face) not in placed]
     return order
 
 
@@ -75,11 +81,12 @@ def _extent(face: Face) -> np.ndarray:
     return np.stack([face.landmarks.min(0), face.landmarks.max(0)])
 
 
-def _meet(extent: np.ndarray, other: np.ndarray) -> bool:
-    apart = np.abs(extent.mean(0) - other.mean(0))
-    return bool((apart < AROUND * (np.ptp(extent, axis=0) + np.ptp(other, axis=0)) / 2).all())
+def _meet(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether the heads of faces of these extents, (2, 2) each, may overlap."""
+    distance = np.abs(first.mean(0) - second.mean(0))
+    return bool((distance < AROUND * (np.ptp(first, axis=0) + np.ptp(second, axis=0)) / 2).all())
 
 
-def _one_face(extent: np.ndarray, other: np.ndarray) -> bool:
-    smaller = min(float(np.ptp(each, axis=0).mean()) for each in (extent, other))
-    return float(np.linalg.norm(extent.mean(0) - other.mean(0))) < SAME * smaller
+def _same_face(first: np.ndarray, second: np.ndarray) -> bool:
+    smaller = min(float(np.ptp(extent, axis=0).mean()) for extent in (first, second))
+    return float(np.linalg.norm(first.mean(0) - second.mean(0))) < SAME * smaller

@@ -48,19 +48,26 @@ class Costs:
     mouth: np.ndarray
 
 
-def measure_costs(faces: Features, person: Person, bank: Features, other: Person, extra: np.ndarray) -> Costs:
-    """Of T `faces` of `person` and the K pictures of `bank`, of `other`; `extra` (K,) is added to the cost of the skin."""
-    build, bank_build = person.build, other.build
-    openings = transfer_lids(faces.openings, person, other)
-    shut = openness(faces.openings, person), openness(bank.openings, other)
-    own = faces.shapes + (bank_build - build).astype(np.float32)
-    skin = _squares(own, bank.shapes, SKIN_WEIGHTS) + extra.astype(np.float32)
+def measure_costs(faces: Features, person: Person, bank: Features, bank_person: Person,
+                  extra: np.ndarray) -> Costs:
+    """Of T `faces` of `person` and the K pictures of `bank`, of `bank_person`; `extra` (K,) is added to the cost of the
+    skin."""
+    build, bank_build = person.build, bank_person.build
+    # how the head is turned: landmarks, each person's build taken out
+    shapes = faces.shapes + (bank_build - build).astype(np.float32)
+    skin = _squares(shapes, bank.shapes, SKIN_WEIGHTS) + extra.astype(np.float32)
     pose = POSE_SHARE * skin
+    # eyes: how far they are open, in pixels and of each person's usual, and what they look like
+    openings = transfer_lids(faces.openings, person, bank_person)
+    open_share, bank_open_share = openness(faces.openings, person), openness(bank.openings, bank_person)
     eyes = [pose + OPENING * np.square(openings[:, None, eye] - bank.openings[None, :, eye])
-            + LIDS * np.square(shut[0][:, None, eye] - shut[1][None, :, eye])
+            + LIDS * np.square(open_share[:, None, eye] - bank_open_share[None, :, eye])
             + EYE_LOOK * (1 - faces.eyes[:, eye] @ bank.eyes[:, eye].T) for eye in (0, 1)]
-    mouths = [(part.mouths - _usual(own_build)) * MOUTH_SHARES for part, own_build in ((faces, build), (bank, bank_build))]
-    mouth = pose + np.square(mouths[0][:, None] - mouths[1][None]).mean(-1) + MOUTH_LOOK * (1 - faces.lips @ bank.lips.T)
+    # mouth: its gaps, width and corners, and what it looks like
+    gaps = (faces.mouths - _usual(build)) * MOUTH_SHARES
+    bank_gaps = (bank.mouths - _usual(bank_build)) * MOUTH_SHARES
+    mouth = pose + np.square(gaps[:, None] - bank_gaps[None]).mean(-1) \
+        + MOUTH_LOOK * (1 - faces.lips @ bank.lips.T)
     return Costs(skin, *eyes, mouth)
 
 
@@ -105,11 +112,12 @@ def _path(cost: np.ndarray, change: float, close: Sequence[tuple[int, np.ndarray
         changed = total[least] + change < best
         best[changed], came[changed] = total[least] + change, least
         for step, pairs in close:
-            for here, there in ((slice(step, None), slice(None, -step)), (slice(None, -step), slice(step, None))):
-                ways = np.where(pairs, total[there] + change * CLOSE_SHARE, np.inf)
-                better = ways < best[here]
-                best[here] = np.where(better, ways, best[here])
-                came[here] = np.where(better, numbers[there], came[here])
+            earlier, later = slice(None, -step), slice(step, None)
+            for to, origin in ((later, earlier), (earlier, later)):
+                costs = np.where(pairs, total[origin] + change * CLOSE_SHARE, np.inf)
+                better = costs < best[to]
+                best[to] = np.where(better, costs, best[to])
+                came[to] = np.where(better, numbers[origin], came[to])
         total, back[time] = best + cost[time], came
     path = [int(total.argmin())]
     for time in range(len(cost) - 1, 0, -1):

@@ -37,32 +37,48 @@ class Bent:
     """The pictures that a face gets, bent onto it."""
 
     def __init__(self, exemplars: Exemplars, choice: Choice, target: np.ndarray):
-        """`target` (68, 2): landmarks in [0, 1] of the crop's side."""
+        """`target` (68, 2): landmarks in [0, 1] of the crop's side.
+
+        Pictures are (S, S, 3) float32 RGB in [0, 1], masks (S, S) float32 in [0, 1].
+        """
         side = self.side = exemplars.side
         self.points = (target * side - 0.5).astype(np.float32)
         self.size = face_size(self.points)
+        self._exemplars, self._places = exemplars, {}
+
+        # where each pixel comes from, in each of the pictures
         bend = Bend(add_brow_edges(target, target))
-        self.opposite = bend.of(add_brow_edges(target[MIRRORED], target))  # as `Bend.of` has it: where the same place of the other half of the face lies
-        self._exemplars, self._places = exemplars, {
-            index: spread(bend.of(add_brow_edges(exemplars.features.shapes[index].astype(np.float64), target)), side) + grid(side)
-            for index in {picture for mix in choice for picture, _ in mix}}
+        # as `Bend.of` has it: where the same place of the opposite half of the face lies
+        self.opposite = bend.of(add_brow_edges(target[MIRRORED], target))
+        for index in {picture for mix in choice for picture, _ in mix}:
+            shape = exemplars.features.shapes[index].astype(np.float64)
+            self._places[index] = spread(bend.of(add_brow_edges(shape, target)), side) + grid(side)
+
+        # skin of the whole face
         whole = slice(0, side), slice(0, side)
-        self.image = self._mixed(choice.skin, whole)  # (S, S, 3) float32 RGB in [0, 1]
-        masks = sum(np.float32(share / 255) * self._remapped(index, 1, whole).astype(np.float32) for index, share in choice.skin)
-        self.face, self.hair = cv2.split(cv2.GaussianBlur(masks, (0, 0), EDGE * self.size))  # (S, S): 1 = B's face; 1 = B's hair over it
-        self.within = _within_jaw(self.points, side, self.size)  # (S, S): 0 along the edge of the face; 1 = surely B's face
+        self.image = self._mixed(choice.skin, whole)
+        masks = sum(np.float32(share / 255) * self._remapped(index, 1, whole).astype(np.float32)
+                    for index, share in choice.skin)
+        self.face, self.hair = cv2.split(cv2.GaussianBlur(masks, (0, 0), EDGE * self.size))  # 1 = B's face; hair over it
+        self.within = _within_jaw(self.points, side, self.size)  # 0 along the edge of the face; 1 = surely B's face
+
+        # eyes, mouth and brows
         self.parts = np.zeros((side, side), np.float32)  # 1 = inside eyes, brows and mouth
         for mix, (part, reach, edge) in zip((choice.right_eye, choice.left_eye, choice.mouth), PARTS):
             self._set_in(mix, part, reach * self.size, edge * self.size, mix != choice.skin)
-
-        lines = np.zeros((side, side), np.uint8)
-        for brow in (RIGHT_BROW, LEFT_BROW):
-            width = max(1, round(2 * BROW * self.size))
-            cv2.polylines(lines, [np.round(self.points[brow] * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
-        self.brows = cv2.GaussianBlur(lines, (0, 0), BROW_EDGE * self.size).astype(np.float32) / 255  # (S, S): 1 = on a brow
+        self.brows = self._on_brows()  # 1 = on a brow
         self.parts = np.maximum(self.parts, self.brows)
 
+    def _on_brows(self) -> np.ndarray:
+        lines = np.zeros((self.side, self.side), np.uint8)
+        for brow in (RIGHT_BROW, LEFT_BROW):
+            width = max(1, round(2 * BROW * self.size))
+            points = np.round(self.points[brow] * 16).astype(np.int32)
+            cv2.polylines(lines, [points], False, 255, width, cv2.LINE_AA, 4)
+        return cv2.GaussianBlur(lines, (0, 0), BROW_EDGE * self.size).astype(np.float32) / 255
+
     def _set_in(self, mix: Mix, part: slice, reach: float, edge: float, differs: bool) -> None:
+        """Sets an eye or the mouth in, and notes where it is; `differs` from the pictures of the skin."""
         points = self.points[part]
         low, high = points.min(0) - reach - AROUND * edge, points.max(0) + reach + AROUND * edge
         left, top = np.floor(low).astype(int).clip(0, self.side)
@@ -71,16 +87,18 @@ class Bent:
             return
         area = slice(top, bottom), slice(left, right)
         mask = np.zeros((bottom - top, right - left), np.uint8)
-        cv2.fillConvexPoly(mask, cv2.convexHull(np.round((points - (left, top)) * 16).astype(np.int32)), 255, cv2.LINE_AA, 4)
+        outline = cv2.convexHull(np.round((points - (left, top)) * 16).astype(np.int32))
+        cv2.fillConvexPoly(mask, outline, 255, cv2.LINE_AA, 4)
         inner = cv2.GaussianBlur(_grown(mask, reach / 2), (0, 0), edge).astype(np.float32) / 255
         self.parts[area] = np.maximum(self.parts[area], inner)
         if differs:
             outer = cv2.GaussianBlur(_grown(mask, reach), (0, 0), edge).astype(np.float32)[..., None] / 255
-            around, other = self.image[area], self._mixed(mix, area)
+            skin, picture = self.image[area], self._mixed(mix, area)
             ring = ((outer > 0.05) & (outer < 0.7)).astype(np.float32)
             total = ring.sum() + 1e-6
-            gain = ((around * ring).sum((0, 1)) / total + 0.02) / ((other * ring).sum((0, 1)) / total + 0.02)
-            around += outer * (other * np.clip(gain, *GAIN) - around)
+            means = [(colors * ring).sum((0, 1)) / total + 0.02 for colors in (skin, picture)]
+            gain = means[0] / means[1]
+            skin += outer * (picture * np.clip(gain, *GAIN) - skin)
 
     def _mixed(self, mix: Mix, area: tuple[slice, slice]) -> np.ndarray:
         return sum(np.float32(share / 255) * self._remapped(index, 0, area) for index, share in mix)
@@ -137,9 +155,9 @@ def soften_like(picture: np.ndarray, original: np.ndarray, bent: Bent) -> np.nda
     levels = [[grey, *(blur(grey, band * bent.size) for band in BANDS[:SOFTENED])] for grey in greys]
     softer, fine = picture, picture
     for number in range(SOFTENED):
-        own, target = (float((level[number] - level[number + 1])[inside].std()) for level in levels)
+        own, limit = (float((level[number] - level[number + 1])[inside].std()) for level in levels)
         coarse = blur(picture, BANDS[number] * bent.size)
-        gain = min(1.0, target / max(own, 1e-6))
+        gain = min(1.0, limit / max(own, 1e-6))
         if gain < 1:
             softer = softer + np.float32(gain - 1) * (fine - coarse)
         fine = coarse
@@ -157,8 +175,8 @@ def missing_shares(drawn: np.ndarray, bent: Bent) -> np.ndarray:
         second.append(blur(lit, band * size))
     shares = []
     for number in range(len(BANDS)):
-        own, other = ((levels[number] - levels[number + 1])[inside] for levels in (first, second))
-        shares.append(1 - np.clip((own * other).sum() / max((other * other).sum(), 1e-6), 0, 1))
+        drawn_band, band = ((levels[number] - levels[number + 1])[inside] for levels in (first, second))
+        shares.append(1 - np.clip((drawn_band * band).sum() / max((band * band).sum(), 1e-6), 0, 1))
     return np.array(shares)
 
 
