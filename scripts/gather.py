@@ -21,9 +21,8 @@ def run(settings: GatherSettings) -> int:
     if len(result.failed) == len(result.entries):
         raise FaceswapError(f"Nothing of {settings.input} could be downloaded. {result.report} "
                             "says why, for each address.")
-    others = [f"{result.deleted} deleted since the download (--again repeats it)"] * bool(result.deleted)
-    others += [f"{result.count(status)} {words}" for status, words in OUTCOMES.items()
-               if result.count(status)]
+    rest = {"deleted since the download (--again repeats it)": result.deleted}
+    rest |= {words: result.count(status) for status, words in OUTCOMES.items()}
     logger.info("%s in %s%s.", counted(result.files, "file"), settings.output,
-                "".join(f", {words}" for words in others))
+                "".join(f", {count} {words}" for words, count in rest.items() if count))
     return SOME_FAILED if result.failed else DONE

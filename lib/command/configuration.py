@@ -12,7 +12,8 @@ from lib.options import Declaration, Option, nearest
 from lib.plugin import REGISTRIES
 
 
-def read_configuration(path: Path, declarations: Mapping[str, Declaration]) -> dict[str, dict[str, Any]]:
+def read_configuration(path: Path,
+                       declarations: Mapping[str, Declaration]) -> dict[str, dict[str, Any]]:
     """The tables of the file, every key and value checked: {"extract": {"size": 256}, "detector":
     {"hog": {...}}}. `declarations`: those of all commands. Raises UsageError."""
     try:

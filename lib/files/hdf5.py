@@ -76,8 +76,8 @@ def check_numbers(path: Path, named: bool = True) -> None:
     import h5py
 
     with open_hdf5(path, named) as file:
-        waiting, seen = [(file, 0)], set()
-        for group, depth in waiting:
+        groups, places = [(file, 0)], set()
+        for group, depth in groups:
             if depth > DEEPEST:
                 raise Unreadable("its groups lie too deep in each other")
             for name in group:
@@ -85,13 +85,13 @@ def check_numbers(path: Path, named: bool = True) -> None:
                     raise Unreadable(f"{name[:60]} leads to another place")
                 inner = group[name]
                 place = h5py.h5o.get_info(inner.id).addr
-                if place in seen:
+                if place in places:
                     raise Unreadable(f"{name[:60]} is in two places")
-                seen.add(place)
-                if len(seen) > MOST_PARTS:
+                places.add(place)
+                if len(places) > MOST_PARTS:
                     raise Unreadable(f"it has more than {MOST_PARTS} parts")
                 if isinstance(inner, h5py.Group):
-                    waiting.append((inner, depth + 1))
+                    groups.append((inner, depth + 1))
                 else:
                     _check_stored(dataset(group, name), name)
 

@@ -6,15 +6,16 @@ import os
 import re
 from pathlib import Path
 
-PICTURE_ENDINGS = frozenset((".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .jp2 "
-                             ".j2k .jpx .ppm .pgm .pbm .pnm .avif .heic .heif .tga .jxl .apng").split())
-VIDEO_FORMATS = {  # ending of a video we write -> name of the container format
+PICTURE_ENDINGS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .jp2 .j2k .jpx .ppm .pgm .pbm .pnm "
+    ".avif .heic .heif .tga .jxl .apng".split())
+# Ending of a video that is written -> FFmpeg's name of the container format
+VIDEO_FORMATS = {
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi",
-    ".ts": "mpegts", ".mts": "mpegts",
-    ".m2ts": "mpegts", ".flv": "flv", ".3gp": "3gp", ".mpg": "mpeg", ".mpeg": "mpeg", ".wmv": "asf",
-    ".nut": "nut"}
-VIDEO_ENDINGS = frozenset(VIDEO_FORMATS) | {".h264", ".264", ".h265", ".hevc", ".m2v", ".ogv",
-                                            ".vob", ".asf", ".mxf", ".3g2", ".y4m"}
+    ".ts": "mpegts", ".mts": "mpegts", ".m2ts": "mpegts", ".flv": "flv", ".3gp": "3gp",
+    ".mpg": "mpeg", ".mpeg": "mpeg", ".wmv": "asf", ".nut": "nut"}
+VIDEO_ENDINGS = frozenset(VIDEO_FORMATS) | {
+    ".h264", ".264", ".h265", ".hevc", ".m2v", ".ogv", ".vob", ".asf", ".mxf", ".3g2", ".y4m"}
 
 
 def natural_key(name: str) -> list[tuple[int, int | str]]:

@@ -86,7 +86,7 @@ def read_bytes(path: Path, most: int | None = None, named: bool = True) -> bytes
         if most is not None and size > most:
             raise Unreadable(f"it has {size} bytes, more than {most}")
         data = file.read() if most is None else file.read(most + 1)
-    if most is not None and len(data) > most:  # grew, or a file that tells no size, as those of /proc
+    if most is not None and len(data) > most:  # it grew, or tells no size, as files of /proc
         raise Unreadable(f"it has more than {most} bytes")
     return data
 
@@ -153,7 +153,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     """The tables of a TOML text. Raises Unreadable."""
     if len(text) > MOST_TOML:
         raise Unreadable(f"it has more than {MOST_TOML} characters")
-    if any(part.count(".") > MOST_DOTS for part in _KEYS.split(text.replace(" ", "").replace("\t", ""))):
+    parts = _KEYS.split(text.replace(" ", "").replace("\t", ""))
+    if any(part.count(".") > MOST_DOTS for part in parts):
         raise Unreadable(f"a key has more than {MOST_DOTS} dots")
     try:
         tables = tomllib.loads(text)
@@ -195,7 +196,8 @@ def _decoded(text: str | bytes) -> str:
     try:
         return text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Unreadable(f"it is not text in UTF-8 ({error.reason} at byte {error.start})") from None
+        raise Unreadable(f"it is not text in UTF-8 ({error.reason} at byte "
+                         f"{error.start})") from None
 
 
 def _whole(text: str) -> int:

@@ -31,12 +31,12 @@ import psutil
 from lib.errors import FaceswapError
 from lib.words import escaped_lines
 
-# machine, process
+# Machine, process
 PART = re.compile(r"\.faceswap-([0-9a-f]{8})-([0-9]+)-[0-9a-f]{8}\.part(-journal|\.lock)?")
 MARK = ".faceswap-work"
 MARK_TEXT = b"faceswap.py keeps work in progress here, and removes this folder once it is done.\n"
-# seconds since the last change after which an unfinished file of another machine belongs to a
-# killed run
+# Seconds after the last change from which an unfinished file of another machine is one of a killed
+# run
 ABANDONED = 3600.0
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -116,33 +116,32 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 def write_json(path: Path, value: Any, *, indent: int | None = 1, durable: bool = True) -> None:
     """Replaces `path` by `value` as JSON; values that JSON does not know become text. Raises
     OSError."""
-    write_text(path, escaped_lines(json.dumps(value, indent=indent, ensure_ascii=False,
-                                              default=str)), durable=durable)
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    write_text(path, escaped_lines(text), durable=durable)
 
 
 def create(path: Path, *, buffering: int = -1, mode: int = 0o666) -> BinaryIO:
     """Opens a new file for writing and reading. Raises FileExistsError where anything has the name
     already."""
-    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY, mode), "w+b",
-                buffering=buffering)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY
+    return open(os.open(path, flags, mode), "w+b", buffering=buffering)
 
 
 def open_append(path: Path, *, buffering: int = -1) -> BinaryIO:
-    """Opens a file to write at its end; it is created if missing. Raises OSError, also where `path`
-    is a link or no regular file."""
-    # a pipe would wait for its reader
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags | NO_FOLLOW | BINARY, 0o666)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
-    return open(descriptor, "ab", buffering=buffering)
+    """Opens a file to write at its end; it is created if missing.
+
+    Raises OSError, also where `path` is a link or no regular file.
+    """
+    return open(_open_regular(path, os.O_WRONLY | os.O_APPEND), "ab", buffering=buffering)
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor of the empty file `path`, created if missing. Raises OSError, also where it is a
-    link or no regular file."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for a writer
+    """A descriptor of the empty file `path`, created if missing. Raises as `open_append` does."""
+    return _open_regular(path, os.O_RDWR)
+
+
+def _open_regular(path: Path, flags: int) -> int:
+    flags |= os.O_CREAT | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for its other end
     descriptor = os.open(path, flags | NO_FOLLOW | BINARY, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -168,10 +167,10 @@ def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
         shutil.copystat(source, part)
 
 
-def rename_file(before: Path, after: Path) -> None:
+def rename_file(path: Path, target: Path) -> None:
     """Gives a file of the user's another name. Whether that is free is for the caller to see.
     Raises OSError."""
-    os.rename(before, after)
+    os.rename(path, target)
 
 
 def publish(part: Path, path: Path, *, durable: bool = True) -> None:
@@ -244,11 +243,12 @@ def sweep(folder: Path) -> None:
     an hour. What cannot be removed stays."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            name = PART.fullmatch(entry.name)
+            match = PART.fullmatch(entry.name)
             with suppress(OSError):
-                if name and not entry.is_dir(follow_symlinks=False):
-                    ended = name[1] == _machine() and not psutil.pid_exists(int(name[2]))
-                    if ended or time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED:
+                if match and not entry.is_dir(follow_symlinks=False):
+                    is_over = match[1] == _machine() and not psutil.pid_exists(int(match[2]))
+                    age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                    if is_over or age > ABANDONED:
                         os.unlink(entry.path)
 
 
@@ -276,7 +276,8 @@ def make_work_folder(folder: Path) -> None:
     """
     with suppress(FileExistsError):
         folder.mkdir()
-    if folder.is_symlink() or not folder.is_dir() or not is_work_folder(folder) and any(folder.iterdir()):
+    is_folder = not folder.is_symlink() and folder.is_dir()
+    if not is_folder or not is_work_folder(folder) and any(folder.iterdir()):
         raise FaceswapError(f"{folder} is in the way: work in progress would lie there, and it was "
                             "not made by this program. Move it away, or choose another output.")
     if not is_work_folder(folder):
@@ -341,4 +342,5 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise FaceswapError(f"{path} would be larger than this disk allows. Choose another "
                                 "place.") from error
         reason = error.strerror or error
-        raise FaceswapError(f"{path} cannot be written: {reason}. Choose another output.") from error
+        raise FaceswapError(f"{path} cannot be written: {reason}. Choose another "
+                            "output.") from error

@@ -22,7 +22,8 @@ class Listed:
 
 
 def read_list(path: Path) -> list[Listed]:
-    """The addresses in the file at `path`, each once, without blank lines and those that begin with #.
+    """The addresses in the file at `path`, each once, without blank lines and those that begin with
+    #.
 
     Raises FaceswapError where the file cannot be read, is no text or names nothing.
     """

@@ -25,7 +25,8 @@ PICTURE_FORMATS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"
 VIDEO_ENDINGS = {name: ending for ending, name in reversed(VIDEO_FORMATS.items())} | {
     "ogg": ".ogv", "mpeg": ".mpg", "mpegvideo": ".m2v", "h264": ".h264", "hevc": ".hevc",
     "asf": ".wmv", "mpegts": ".ts"}
-WEBM_CODECS = {"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1", "opus", "vorbis",
+WEBM_CODECS = {"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "libaom-av1", "opus",
+               "vorbis",
                "libopus", "libvorbis"}
 ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 SEGMENTED, SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"  # what Matroska begins with, and its main part
@@ -91,7 +92,8 @@ class Content:
 
 
 def kind_of(path: Path) -> str:
-    """What the first bytes say: "picture" or "video". Raises Refused where they say anything else."""
+    """What the first bytes say: "picture" or "video". Raises Refused where they say anything
+    else."""
     content = identify(path)
     if content in ("picture", "heic"):
         return "picture"

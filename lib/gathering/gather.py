@@ -27,8 +27,8 @@ def gather(listed: Sequence[Listed], folder: Path, wishes: Wishes, jobs: int, re
            again: bool, network: Network | None = None) -> list[Entry]:
     """What became of each address in the list. Finished addresses are not asked for anything.
 
-    `again`: except those whose file was deleted. `network`: how hosts are found and connected to, if
-    not as this machine does.
+    `again`: except those whose file was deleted. `network`: how hosts are found and connected to,
+    if not as this machine does.
     """
     make_parts_folder(folder)
     with _lock(folder):

@@ -35,9 +35,9 @@ def is_animated(path: Path) -> bool:
 class Readable:
     """A file that FFmpeg's libraries of any version read.
 
-    That is `path` itself, or an APNG with the same pixels and delays: of a WebP or a transparent AVIF
-    that moves, and of a signed APNG, which they would take for a still picture. It is deleted with
-    this object.
+    That is `path` itself, or an APNG with the same pixels and delays: of a WebP or a transparent
+    AVIF that moves, and of a signed APNG, which they would take for a still picture. It is deleted
+    with this object.
     """
 
     def __init__(self, path: Path):

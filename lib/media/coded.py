@@ -109,7 +109,8 @@ class Conversion:
     def samples(self, picture: av.VideoFrame) -> Samples | None:
         """None where parts cannot be cut out, or the matrix is none of the usual.
 
-        Where chroma lies is taken to be where most videos have it: half a pixel that no network sees.
+        Where chroma lies is taken to be where most videos have it: half a pixel that no network
+        sees.
         """
         weights = WEIGHTS.get(self._matrix_of(picture))
         if weights is None or self.tone or not self.cuts(picture):
@@ -127,7 +128,9 @@ class Conversion:
         across, down = LAYOUTS[picture.format.name]
         for patch in patches:
             rows, columns = patch.rows, patch.columns
-            if (rows.start | rows.stop) % (1 << down) or (columns.start | columns.stop) % (1 << across):
+            is_cut = ((rows.start | rows.stop) % (1 << down)
+                      or (columns.start | columns.stop) % (1 << across))
+            if is_cut:
                 raise ValueError(f"a patch at {rows}, {columns} cuts through colours of "
                                  f"{picture.format.name}")
             # 0, or at least 1 before it is grey
@@ -176,7 +179,7 @@ class Conversion:
         def make_small() -> av.VideoFrame:
             return VideoReformatter().reformat(picture, 16, 16, "rgba", threads=1)
 
-        def make() -> av.VideoFrame:  # in two steps: a picture that needs no change is returned itself
+        def make() -> av.VideoFrame:  # in two steps: one that needs no change is returned itself
             small = kept_ready("small", (self,), 0, make_small)
             return VideoReformatter().reformat(small, width, height, layout, threads=1)
 
@@ -200,7 +203,8 @@ class CodedFrame(Frame):
     def __init__(self, index: int, time: float, coded: av.VideoFrame, conversion: Conversion,
                  stored: av.VideoFrame | None = None):
         """`stored`: as the decoder gave it, where `coded` was made of that."""
-        values = {"index": index, "time": time, "name": "", "coded": coded, "conversion": conversion,
+        values = {"index": index, "time": time, "name": "", "coded": coded,
+                  "conversion": conversion,
                   "stored": coded if stored is None else stored, "_last_part": None}
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -238,8 +242,8 @@ class CodedFrame(Frame):
         return last.pixels[_shifted(rows, last.rows.start), _shifted(columns, last.columns.start)]
 
     def raw_with(self, content: np.ndarray | Sequence[Patch]) -> np.ndarray:
-        """(H, W, 3) uint16, white 65280: code values of HDR video where the frame shows `content`, a
-        picture (H, W, 3) or patches."""
+        """(H, W, 3) uint16, white 65280: code values of HDR video where the frame shows `content`,
+        a picture (H, W, 3) or patches."""
         tone, code = self.conversion.tone, self.conversion.raw(self.coded)
         if isinstance(content, np.ndarray):
             return tone.hdr(content, code)

@@ -17,7 +17,8 @@ from av.video.reformatter import VideoReformatter
 UNSPECIFIED, RESERVED = 2, 3  # matrices as ISO/IEC 23091-2 and FFmpeg number them; 0 is RGB itself
 LIMITED, FULL = 1, 2  # colour ranges as FFmpeg numbers them
 BILINEAR, BICUBIC = 0x02, 0x04
-# swscale's default yuv -> rgb path darkens every frame by one level (46 dB against 56); these flags,
+# swscale's default yuv -> rgb path darkens every frame by one level (46 dB against 56); these
+# flags,
 # ACCURATE_RND and FULL_CHR_H_INT, take 7 ms at 1080p instead of 1
 EXACT = 0x40000 | 0x2000
 PREPARED = 6_000_000  # pixels of pictures that a thread keeps ready, of each kind

@@ -15,23 +15,25 @@ HELD = ("mov", "mp4", "matroska", "mxf")  # containers that hold one
 
 def carry_timecode(code: str | None, rate: Fraction, frames: int, container: str,
                    name: str) -> str | None:
-    """The time code of the video `name`, `frames` frames later; None where it has none, or, which is
-    logged, where the container cannot hold it."""
+    """The time code of the video `name`, `frames` frames later; None where it has none, or, which
+    is logged, where the container cannot hold it."""
     if code is None:
         return None
     moved = later(code, rate, frames)
     if moved is None or container not in HELD:
-        logger.warning("%s: its time code %s cannot be held by %s; .mov, .mp4 and .mkv hold it", name,
+        logger.warning("%s: its time code %s cannot be held by %s; .mov, .mp4 and .mkv hold it",
+                       name,
                        printable(code), container)
         return None
     return moved
 
 
 def later(timecode: str, rate: Fraction, frames: int) -> str | None:
-    """The time code `frames` frames after `timecode`, at `rate` frames a second; None for no time code.
+    """The time code `frames` frames after `timecode`, at `rate` frames a second; None for no time
+    code.
 
-    With a semicolon numbers are left out each minute but the tenth, so that 29.97 frames a second keep
-    to the clock (SMPTE ST 12-1).
+    With a semicolon numbers are left out each minute but the tenth, so that 29.97 frames a second
+    keep to the clock (SMPTE ST 12-1).
     """
     match = TIMECODE.fullmatch(timecode.strip())
     if not match:

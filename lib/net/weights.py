@@ -36,8 +36,8 @@ class Weights:
 TABLE = {
     "yunet_n": Weights(
         "yunet_n_dynamic.onnx",
-        "https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/0047ac24afb1a50a0c6105001c89d1b5b805dbf1/"
-        "onnx/yunet_n_dynamic.onnx",
+        "https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/"
+        "0047ac24afb1a50a0c6105001c89d1b5b805dbf1/onnx/yunet_n_dynamic.onnx",
         "104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12", 322906, "Apache-2.0"),
 }
 
@@ -48,18 +48,18 @@ def weights(name: str) -> Path:
 
     Raises FaceswapError that says what to place where if the file is damaged or cannot be had.
     """
-    wanted = TABLE[name]
-    if own := os.environ.get(FOLDER_VARIABLE):
-        path = expanded(Path(own)) / wanted.file
+    entry = TABLE[name]
+    if folder := os.environ.get(FOLDER_VARIABLE):
+        path = expanded(Path(folder)) / entry.file
         if path.is_file():
-            if not _is_whole(path, wanted):
+            if not _is_whole(path, entry):
                 raise FaceswapError(f"{path} is not the file that is meant (its SHA-256 is not "
-                                    f"{wanted.sha256}). Replace it with {wanted.address}, or take "
+                                    f"{entry.sha256}). Replace it with {entry.address}, or take "
                                     "it away.")
             return path
-    path = cache_folder() / wanted.file
-    if not (path.is_file() and _is_whole(path, wanted)):
-        _download(wanted, path)
+    path = cache_folder() / entry.file
+    if not (path.is_file() and _is_whole(path, entry)):
+        _download(entry, path)
     return path
 
 
@@ -98,61 +98,62 @@ def package_file(package: str, relative: str) -> Path:
                         f"{package.replace('_', '-')}")
 
 
-def _download(wanted: Weights, path: Path) -> None:
-    part = path.with_name(f"{wanted.file}.{wanted.sha256[:8]}.part")
-    logger.info("Downloading %s (%.1f MB, %s) from %s", wanted.file, wanted.bytes / 1e6,
-                wanted.licence, wanted.address)
+def _download(entry: Weights, path: Path) -> None:
+    part = path.with_name(f"{entry.file}.{entry.sha256[:8]}.part")
+    logger.info("Downloading %s (%.1f MB, %s) from %s", entry.file, entry.bytes / 1e6,
+                entry.licence, entry.address)
     try:
         make_folder(path.parent)
-        _fetch(wanted, part)
-        if not _is_whole(part, wanted):
+        _fetch(entry, part)
+        if not _is_whole(part, entry):
             # what was kept of an earlier try may have been damaged: once more, from the start
             part.unlink()
-            _fetch(wanted, part)
-        if not _is_whole(part, wanted):
+            _fetch(entry, part)
+        if not _is_whole(part, entry):
             part.unlink()
-            raise FaceswapError(f"What {wanted.address} sent is not {wanted.file}: its SHA-256 is "
-                                f"not {wanted.sha256}. "
-                                + _place(wanted))
+            raise FaceswapError(f"What {entry.address} sent is not {entry.file}: its SHA-256 is "
+                                f"not {entry.sha256}. "
+                                + _place(entry))
         publish(part, path)
     except (OSError, EOFError) as error:
-        raise FaceswapError(f"Cannot download {wanted.file}: {error}. " + _place(wanted)) from error
+        raise FaceswapError(f"Cannot download {entry.file}: {error}. " + _place(entry)) from error
 
 
-def _fetch(wanted: Weights, part: Path) -> None:
+def _fetch(entry: Weights, part: Path) -> None:
     """Appends to `part` what it lacks. Raises OSError."""
     from lib.net.answers import Failed, TryAgain
     from lib.net.web import Web
 
     have = part.stat().st_size if part.exists() else 0
-    if have >= wanted.bytes:
+    if have >= entry.bytes:
         part.unlink()
         have = 0
     try:
         web = Web(TIMEOUT, TIMEOUT)
-        with web.ask(wanted.address, {"Range": f"bytes={have}-"}
+        with web.ask(entry.address, {"Range": f"bytes={have}-"}
                      if have else {}) as answer, open_append(part) as file:
             if answer.status_code != 206:  # the server sends it whole
                 file.truncate(0)
             for chunk in web.chunks(answer, file.tell()):
                 file.write(chunk)
-                if file.tell() > wanted.bytes:  # the wrong file: its hash will say so
+                if file.tell() > entry.bytes:  # the wrong file: its hash will say so
                     break
     except (Failed, TryAgain) as error:
         raise OSError(str(error)) from error
-    if part.stat().st_size < wanted.bytes:
-        raise EOFError(f"the connection ended after {part.stat().st_size} of {wanted.bytes} bytes "
+    if part.stat().st_size < entry.bytes:
+        raise EOFError(f"the connection ended after {part.stat().st_size} of {entry.bytes} bytes "
                        "(run again to go on from there)")
 
 
-def _place(wanted: Weights) -> str:
-    folder = os.environ.get(FOLDER_VARIABLE)
-    where = folder if folder else f"{cache_folder()} (or in a folder of yours that {FOLDER_VARIABLE} names)"
-    return f"Without a network: fetch {wanted.address} elsewhere and place it in {where} as {wanted.file}."
+def _place(entry: Weights) -> str:
+    place = os.environ.get(FOLDER_VARIABLE)
+    place = place or f"{cache_folder()} (or in a folder of yours that {FOLDER_VARIABLE} names)"
+    return (f"Without a network: download {entry.address} elsewhere and place it in {place} as "
+            f"{entry.file}.")
 
 
-def _is_whole(path: Path, wanted: Weights) -> bool:
-    if path.stat().st_size != wanted.bytes:
+def _is_whole(path: Path, entry: Weights) -> bool:
+    if path.stat().st_size != entry.bytes:
         return False
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == wanted.sha256
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256

@@ -75,7 +75,8 @@ def read_description(path: Path) -> dict[str, Any]:
     except ValueError as error:
         advice = (". It is a network itself? Name the TOML file that describes it"
                   if path.suffix == ".onnx" else "")
-        raise FaceswapError(f"{path} is not valid TOML: {error}{advice}. See docs/onnx.md.") from error
+        raise FaceswapError(f"{path} is not valid TOML: {error}{advice}. See "
+                            "docs/onnx.md.") from error
 
 
 def choose_output(table: Table, key: str, output: str | int, names: Sequence[str]) -> str:

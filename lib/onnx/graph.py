@@ -20,22 +20,22 @@ ONE_INT, SEVERAL_INTS = 2, 7  # AttributeProto.AttributeType
 class Graph:
     """Add operators in the order in which they are computed; `model` gives the file."""
 
-    def __init__(self, given: str, shape: Sequence[int | str]):
-        """`given` is the name of the input, float32 of the given `shape`, in which a side may have
-        a name in place of a number."""
-        self._input = _value(given, shape)
+    def __init__(self, name: str, shape: Sequence[int | str]):
+        """`name`: that of the input, float32 of that `shape`; a side of any length has a name."""
+        self._input = _value(name, shape)
         self._nodes: list[bytes] = []
         self._constants: list[bytes] = []
 
     def add(self, operator: str, inputs: Sequence[str], **attributes: int | Sequence[int]) -> str:
         """Adds an operator of ONNX; returns the name of its output."""
         name = f"{operator}_{len(self._nodes)}"
-        node = b"".join(field(1, given.encode()) for given in inputs) + field(2, name.encode()) + field(4, operator.encode())
+        node = b"".join(field(1, source.encode()) for source in inputs)
+        node += field(2, name.encode()) + field(4, operator.encode())
         for key, value in attributes.items():
             if isinstance(value, int):
                 attribute = field(3, value) + field(20, ONE_INT)
             else:
-                attribute = b"".join(field(8, one) for one in value) + field(20, SEVERAL_INTS)
+                attribute = b"".join(field(8, item) for item in value) + field(20, SEVERAL_INTS)
             node += field(5, field(1, key.encode()) + attribute)
         self._nodes.append(node)
         return name
@@ -53,7 +53,7 @@ class Graph:
     def model(self, output: str) -> bytes:
         """The network from the input to `output`, float32."""
         graph = b"".join([*(field(1, node) for node in self._nodes), field(2, b"graph"),
-                          *(field(5, one) for one in self._constants),
+                          *(field(5, constant) for constant in self._constants),
                           field(11, self._input), field(12, _value(output, None))])
         return field(1, IR_VERSION) + field(7, graph) + field(8, field(2, OPERATORS))
 

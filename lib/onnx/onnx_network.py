@@ -70,7 +70,8 @@ class Network:
 
         # Network
         if not _is_file(self.file):
-            raise table.wrong("file", f"names {str(self.file)[:LONGEST_REASON]}, which is not there")
+            name = str(self.file)[:LONGEST_REASON]
+            raise table.wrong("file", f"names {name}, which does not exist")
         runtime.try_out(self.file, self.file.stat().st_mtime_ns)
         self._session = runtime.session(self.file, bounded=True)
         self._limit = LOOPING if runtime.has_loops(self.file) else RUNNING

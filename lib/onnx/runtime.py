@@ -147,7 +147,8 @@ def _package() -> Any:
     except ImportError:
         raise FaceswapError("ONNX networks need the package onnxruntime. Run: "
                             f"{Path(sys.executable).name} -m pip install onnxruntime (with an "
-                            "NVIDIA GPU onnxruntime-gpu, on Windows also onnxruntime-directml).") from None
+                            "NVIDIA GPU onnxruntime-gpu, on Windows also "
+                            "onnxruntime-directml).") from None
     return onnxruntime
 
 

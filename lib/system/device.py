@@ -20,6 +20,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 MMAP_THRESHOLD, BLOCK = -3, 4 << 20  # glibc's number of that setting; bytes
 # where bfloat16 was measured to train 1.5 to 1.8 times as fast
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+TF_CONFIG = ('{"cluster": {"worker": ["host:port", ...]}, '
+             '"task": {"type": "worker", "index": 0}}')
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def gpus() -> list[Gpu]:
         import pynvml
 
         pynvml.nvmlInit()
-    except Exception:  # no module, no library, no driver, a driver of another version: all mean that CUDA finds no GPU either
+    except Exception:  # no module, library or driver, or one of another version: CUDA finds none
         return []
     try:
         driver = pynvml.nvmlSystemGetDriverVersion()
@@ -123,8 +125,8 @@ def worker() -> tuple[int, int]:
                    for number in range(len(config["cluster"].get(kind, ())))]
         return cluster.index((config["task"]["type"], int(config["task"]["index"]))), len(cluster)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise FaceswapError(f"TF_CONFIG does not say which worker of which cluster this is ({error}). It looks like "
-                            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}; or unset it.') from error
+        raise FaceswapError("TF_CONFIG does not say which worker of which cluster this is "
+                            f"({error}). It looks like {TF_CONFIG}; or unset it.") from error
 
 
 def default_precision(on_gpu: bool | None = None) -> str:
@@ -133,10 +135,11 @@ def default_precision(on_gpu: bool | None = None) -> str:
     `on_gpu` says whether the backend computes on a GPU; None takes it to use one where there is
     one. Only Linux tells the processor's abilities; elsewhere the processor is taken to have none.
     """
-    found = gpus() if on_gpu is not False else []
-    if found:
-        return "bfloat16" if all(gpu.compute_capability >= (8, 0) for gpu in found) else "float32"
-    return "bfloat16" if BFLOAT16_FLAGS & set(_cpuinfo().get("flags", "").split()) else "float32"
+    if on_gpu is not False and (devices := gpus()):
+        has_bfloat16 = all(gpu.compute_capability >= (8, 0) for gpu in devices)
+    else:
+        has_bfloat16 = bool(BFLOAT16_FLAGS & set(_cpuinfo().get("flags", "").split()))
+    return "bfloat16" if has_bfloat16 else "float32"
 
 
 def _gpu(nvml, index: int, handle, driver: str) -> Gpu:
@@ -150,17 +153,18 @@ def _gpu(nvml, index: int, handle, driver: str) -> Gpu:
 
 
 def _visible(uuids: list[str]) -> list[int]:
+    """The numbers of the GPUs with these UUIDs that CUDA_VISIBLE_DEVICES names."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return list(range(len(uuids)))
-    found = []
+    numbers = []
     for item in map(str.strip, chosen.split(",")):
-        matches = [index for index, uuid in enumerate(uuids) if item == str(index)
-                   or (item and uuid.startswith(item))]
+        matches = [number for number, uuid in enumerate(uuids)
+                   if item == str(number) or (item and uuid.startswith(item))]
         if not matches:  # CUDA ignores what follows an entry that it does not know
             break
-        found.append(matches[0])
-    return found
+        numbers.append(matches[0])
+    return numbers
 
 
 def _cpuinfo() -> dict[str, str]:
@@ -185,12 +189,12 @@ def _cgroup_quota() -> float | None:
 
 def _cgroup_values(name: str) -> list[tuple[Path, str]]:
     """The setting `name` of this process's control group and of those around it."""
-    own = next((line[3:] for line in (_read(Path("/proc/self/cgroup")) or "").splitlines()
-                if line.startswith("0::")), "/")
-    folder = CGROUPS / own.lstrip("/")
-    folders = [folder, *folder.parents]
-    inside = [item for item in folders if item == CGROUPS or CGROUPS in item.parents]
-    return [(item, value) for item in inside if (value := _read(item / name))]
+    lines = (_read(Path("/proc/self/cgroup")) or "").splitlines()
+    group = next((line[3:] for line in lines if line.startswith("0::")), "/")
+    folder = CGROUPS / group.lstrip("/")
+    folders = [item for item in (folder, *folder.parents)
+               if item == CGROUPS or CGROUPS in item.parents]
+    return [(item, value) for item in folders if (value := _read(item / name))]
 
 
 def _read(path: Path) -> str | None:

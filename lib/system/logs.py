@@ -62,8 +62,10 @@ class TextHandler(logging.StreamHandler):
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        trace = f"\n{escaped_lines(logging.Formatter().formatException(record.exc_info))}" if record.exc_info else ""
-        return prefix + escaped(record.getMessage()) + trace
+        message = prefix + escaped(record.getMessage())
+        if record.exc_info:
+            message += "\n" + escaped_lines(logging.Formatter().formatException(record.exc_info))
+        return message
 
     def emit(self, record: logging.LogRecord) -> None:
         if "tqdm" in sys.modules:  # else no bar can be running

@@ -33,10 +33,11 @@ class Stages:
 
     def table(self) -> list[str]:
         """A line for each stage, the longest first, and how busy the cores were."""
-        wall, used = (now - began for now, began in zip((time.monotonic(), time.process_time()),
-                                                        self._began))
+        wall_began, used_began = self._began
+        wall, used = time.monotonic() - wall_began, time.process_time() - used_began
         seconds = self._seconds | {self.REST: max(0.0, used - sum(self._seconds.values()))}
-        lines = [f"  {stage:14} {one:8.2f} s {100 * one / max(used, 1e-9):5.1f} %" for stage, one in
-                 sorted(seconds.items(), key=lambda item: -item[1])]
-        busy = f"  {used:.1f} s of processor time in {wall:.1f} s: {used / max(wall, 1e-9):.2f} of {device.cores()} cores"
-        return [*lines, busy]
+        stages = sorted(seconds.items(), key=lambda item: -item[1])
+        lines = [f"  {stage:14} {taken:8.2f} s {100 * taken / max(used, 1e-9):5.1f} %"
+                 for stage, taken in stages]
+        return [*lines, f"  {used:.1f} s of processor time in {wall:.1f} s: "
+                        f"{used / max(wall, 1e-9):.2f} of {device.cores()} cores"]

@@ -63,13 +63,13 @@ def job(work: Callable[[Any], Result]) -> Callable[..., Result]:
     @wraps(work)
     def watched(settings: Any, *, progress: Report | None = None,
                 stop: Stop | None = None) -> Result:
-        if progress is None and stop is None:  # a job within another is watched by that one's caller
+        if progress is None and stop is None:  # a job within another has the caller of that
             return work(settings)
-        before = _WATCH.set(_Watch(progress, stop))
+        token = _WATCH.set(_Watch(progress, stop))
         try:
             return work(settings)
         finally:
-            _WATCH.reset(before)
+            _WATCH.reset(token)
 
     return watched
 
@@ -83,23 +83,25 @@ def tell(stage: str, done: int, total: int | None, unit: str) -> None:
         raise Stopped(f"{stage} was asked to stop after {done} {unit}s")
 
 
-def progress(items: Iterable[Item], what: str, total: int | None = None, start: int = 0,
+def progress(items: Iterable[Item], stage: str, total: int | None = None, start: int = 0,
              unit: str = "frame") -> Iterator[Item]:
-    """Iterates `items`; `start` of `total` were done before (a resumed run). Raises Stopped where
-    the job's caller asks."""
-    if _WATCH.get() != _Watch():
+    """Iterates `items`; `start` of `total` were done before (a resumed run).
+
+    Raises Stopped where the job's caller asks.
+    """
+    if _WATCH.get() != _NOBODY:
         for done, item in enumerate(items, start + 1):
             yield item
-            tell(what, done, total, unit)
+            tell(stage, done, total, unit)
         return
     if logs.is_json():
-        yield from _json_lines(items, what, total, start, unit)
+        yield from _json_lines(items, stage, total, start, unit)
         return
     from tqdm import tqdm
 
-    yield from tqdm(items, desc=escaped(what), total=total, initial=start, unit=unit,
-                    file=sys.stderr, dynamic_ncols=True,
-                    smoothing=0.1, disable=not sys.stderr.isatty())
+    yield from tqdm(items, desc=escaped(stage), total=total, initial=start, unit=unit,
+                    file=sys.stderr, dynamic_ncols=True, smoothing=0.1,
+                    disable=not sys.stderr.isatty())
 
 
 @contextmanager
@@ -112,23 +114,28 @@ def status() -> Iterator[Callable[[str, dict[str, Any]], None]]:
     from tqdm import tqdm
 
     with tqdm(bar_format="{desc}", file=sys.stderr) as shown:
-        yield lambda line, fields: shown.set_description_str(escaped(line)[:shutil.get_terminal_size().columns - 1])
+        def show(line: str, fields: dict[str, Any]) -> None:
+            columns = shutil.get_terminal_size().columns
+            shown.set_description_str(escaped(line)[:columns - 1])
+
+        yield show
 
 
-def _json_lines(items: Iterable[Item], what: str, total: int | None, start: int,
+def _json_lines(items: Iterable[Item], stage: str, total: int | None, start: int,
                 unit: str) -> Iterator[Item]:
-    began = told = time.monotonic()
+    began = last = time.monotonic()
     done = start
 
-    def tell() -> None:
+    def report() -> None:
         rate = (done - start) / max(time.monotonic() - began, 1e-9)
-        print(logs.json_line(progress=what, done=done, total=total, unit=unit, rate=round(rate, 2)),
+        print(logs.json_line(progress=stage, done=done, total=total, unit=unit,
+                             rate=round(rate, 2)),
               file=sys.stderr, flush=True)
 
     for item in items:
         yield item
         done += 1
-        if time.monotonic() - told >= SECONDS_BETWEEN_JSON_LINES:
-            told = time.monotonic()
-            tell()
-    tell()
+        if time.monotonic() - last >= SECONDS_BETWEEN_JSON_LINES:
+            last = time.monotonic()
+            report()
+    report()

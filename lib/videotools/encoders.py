@@ -104,8 +104,9 @@ class Encoding:
         if transparent and codec not in TRANSPARENT:
             logger.warning("The video is transparent in places, which %s does not keep. --codec "
                            "prores (.mov) and --lossless (.mkv) keep it.", codec)
-        uses_chip = self._uses_chip(codec)
-        encoder = f"{codec}_{HARDWARE[self.hardware][1]}" if uses_chip else ENCODERS.get(codec, codec)
+        encoder = ENCODERS.get(codec, codec)
+        if self._uses_chip(codec):
+            encoder = f"{codec}_{HARDWARE[self.hardware][1]}"
         options = encoder_options(encoder, self.crf, self.preset, transparent)
         if self.lossless and codec == "h264":
             options = {"qp": "0", "preset": self.preset}

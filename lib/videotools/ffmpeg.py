@@ -40,7 +40,8 @@ DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 # What ffmpeg says at its end whatever went wrong; the cause stands before
 GENERAL = re.compile(
     r"Conversion failed|Task finished|Terminating |Nothing was written|Last message repeated"
-    r"|Error (sending|submitting|opening|while|initiali|applying|writing|closing|muxing|parsing global)"
+    r"|Error (sending|submitting|opening|while|initiali|applying|writing|closing|muxing)"
+    r"|Error parsing global"
     r"|Could not open encoder before|Failed to set value|Device creation failed|Invalid argument$",
     re.I)
 SPEAKER = re.compile(r"^(\[[^\]]*@ 0x[0-9a-f]+\] ?|\[[a-z]+#[^\]]*\] ?)+")

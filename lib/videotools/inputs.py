@@ -124,7 +124,9 @@ class Video:
 
     def keep_times(self) -> list[str]:
         """Arguments that keep the times of frames; a clock that begins anywhere is set to 0."""
-        return [] if self.is_stitched else ["-copyts"] + ["-start_at_zero"] * bool(self.source.origin)
+        if self.is_stitched:
+            return []
+        return ["-copyts"] + ["-start_at_zero"] * bool(self.source.origin)
 
     def copy_streams(self, number: int, container: str, copy_sound: bool = True) -> list[str]:
         """Arguments that take over all but the pictures from input `number`."""

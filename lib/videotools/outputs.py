@@ -75,7 +75,8 @@ class Output:
         """Runs ffmpeg, checks the video and gives it its name. Raises FaceswapError."""
         arguments = [*arguments, "-f", self.container]
         if self.dry_run:
-            return Result(self.path, command=ffmpeg.command_line([*arguments, f"file:{self.path}"], stdin))
+            command = ffmpeg.command_line([*arguments, f"file:{self.path}"], stdin)
+            return Result(self.path, command=command)
         with ffmpeg.output_file(self.path) as part:
             complaints = ffmpeg.run([*arguments, f"file:{part}"], what, len(expected.seconds),
                                     stdin)

@@ -22,8 +22,8 @@ class Images(Writer):
     mask: str = option("none", "alpha: write the new faces alone, the rest transparent. separate: "
                                "write their masks, too, as NAME_mask.png.",
                        choices=("none", "alpha", "separate"))
-    depth: int = option(8, "Bits of a channel: 16 (PNG, TIFF) keeps all of videos of 10 and 12 bits "
-                           "and of pictures of 16.", choices=(8, 16))
+    depth: int = option(8, "Bits of a channel: 16 (PNG, TIFF) keeps all of videos of 10 and 12 "
+                           "bits and of pictures of 16.", choices=(8, 16))
 
     def open(self, path: Path, source: FrameSource) -> PictureSink:
         return PictureSink(path, source, None if self.format == "auto" else f".{self.format}",

@@ -143,7 +143,8 @@ class VideoEncoding:
             container.add_stream(self.encoder, rate=25)
         except ValueError as error:
             raise FaceswapError(f"{self.path.suffix} cannot hold {self.encoder}. Choose another "
-                                "--writer.codec or another ending: .mkv holds everything.") from error
+                                "--writer.codec or another ending: .mkv holds "
+                                "everything.") from error
 
     def configure(self, context: av.VideoCodecContext, size: tuple[int, int]) -> None:
         """Sets up an encoder for frames of `size` (width, height)."""
@@ -212,7 +213,8 @@ class VideoEncoding:
         return options
 
 
-def encoder_options(encoder: str, crf: int, preset: str, transparent: bool = False) -> dict[str, str]:
+def encoder_options(encoder: str, crf: int, preset: str,
+                    transparent: bool = False) -> dict[str, str]:
     """FFmpeg's options of an encoder for that quality (0 to 51, lower is better) and speed."""
     quality, wide_quality = str(crf), str(round(crf * 63 / 51))  # of VP9 and AV1 63 is the worst
     match encoder:
@@ -223,7 +225,8 @@ def encoder_options(encoder: str, crf: int, preset: str, transparent: bool = Fal
         case "libx264rgb":
             return {"qp": "0", "preset": preset}
         case "libvpx-vp9":
-            return {"crf": wide_quality, "b": "0", "deadline": "realtime", "cpu-used": "5", "row-mt": "1"}
+            return {"crf": wide_quality, "b": "0", "deadline": "realtime", "cpu-used": "5",
+                    "row-mt": "1"}
         case "libsvtav1":
             return {"crf": wide_quality, "preset": str(SVT_PRESETS[preset])}
         case "prores_ks" if transparent:

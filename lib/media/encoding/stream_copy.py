@@ -37,8 +37,8 @@ BIT_RATE = 96_000  # of a channel
 class StreamCopy:
     """Takes over all but the pictures of the video at `path`, from second `start` on.
 
-    `whole` where that is the beginning: then the lead-in is kept that encoders put before time 0 and
-    players skip. Without `sound` there is none.
+    `whole` where that is the beginning: then the lead-in is kept that encoders put before time 0
+    and players skip. Without `sound` there is none.
     """
 
     def __init__(self, path: Path, output: av.container.OutputContainer, container: str,
@@ -67,7 +67,8 @@ class StreamCopy:
     def _make_track(self, stream: av.stream.Stream, sound: bool) -> _Track | None:
         if stream.type == "audio" and sound:
             if stream.codec_context is None:
-                logger.warning("%s: sound track %d is in an unknown format and is left out", self._name,
+                logger.warning("%s: sound track %d is in an unknown format and is left out",
+                               self._name,
                                stream.index)
                 return None
             return (_copy_track(stream, self._output, self._container)
@@ -157,9 +158,11 @@ class StreamCopy:
 
 def tell_lost_flags(name: str, flagged: Sequence[tuple[str, Disposition]], path: Path,
                     container: str) -> None:
-    """Warns where the file at `path` lacks flags of the tracks of `name`: kind and flags of each."""
+    """Warns where the file at `path` lacks flags of the tracks of `name`: kind and flags of
+    each."""
     with open_container(path) as written:
-        for kind, streams in (("audio", written.streams.audio), ("subtitle", written.streams.subtitles)):
+        for kind, streams in (("audio", written.streams.audio),
+                              ("subtitle", written.streams.subtitles)):
             lost = Disposition(0)
             expected = [flags for of_kind, flags in flagged if of_kind == kind]
             for number, (flags, stream) in enumerate(zip(expected, streams)):
@@ -168,8 +171,8 @@ def tell_lost_flags(name: str, flagged: Sequence[tuple[str, Disposition]], path:
                 lost |= flags & ~stream.disposition & told
             if lost:
                 names = (flag.name.replace("_", " ") for flag in Disposition if flag & lost)
-                logger.warning("%s: that %s tracks are flagged as %s cannot be held by %s; .mkv holds "
-                               "all", name, kind, ", ".join(names), container)
+                logger.warning("%s: that %s tracks are flagged as %s cannot be held by %s; .mkv "
+                               "holds all", name, kind, ", ".join(names), container)
 
 
 def log_lost_subtitles(name: str, index: int, container: str) -> None:
@@ -256,7 +259,8 @@ class _Transcoded(_Track):
     def _encode(self, frames: list[av.AudioFrame]) -> None:
         for frame in frames:
             if frame.pts is None:
-                # What a decoder held back follows its last frame, on the clock that the encoder knows
+                # What a decoder held back follows its last frame, on the clock that the encoder
+                # knows
                 frame.time_base = self._clock or Fraction(1, frame.sample_rate)
                 frame.pts = round(self._end / frame.time_base)
             else:

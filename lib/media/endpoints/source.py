@@ -32,7 +32,8 @@ def open_source(path: Path, exact: bool = True) -> FrameSource:
         address = str(path)
         if address.startswith("file:/"):
             place = address.removeprefix("file:").lstrip("/").removeprefix("localhost/")
-            raise FaceswapError(f"{path} is an address. Name the file by its path: /{unquote(place)}")
+            raise FaceswapError(f"{path} is an address. Name the file by its path: "
+                                f"/{unquote(place)}")
         if "://" in address or ":/" in address[2:]:
             raise FaceswapError(f"{path} is an address, not a file. Download it first, and name "
                                 "the file.")

@@ -40,7 +40,7 @@ def read_metadata(path: Path) -> Metadata:
             for tag, table in tables.items():
                 kept.get_ifd(tag).update(table)
             data = kept.tobytes() if len(kept) or tables else None
-    except Exception:  # decoders of damaged files raise anything; whoever reads the picture tells why
+    except Exception:  # decoders of damaged files raise anything; whoever reads it tells why
         return Metadata()
     is_fitting = profile and profile[16:20] == (b"GRAY" if grey else b"RGB ")
     return Metadata(profile if is_fitting else None, data, grey)

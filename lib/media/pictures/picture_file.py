@@ -71,7 +71,8 @@ def pixels(path: Path) -> Pixels:
             return _read_heic(path)
         raise FaceswapError(problem_of(path)) from None
     except Image.DecompressionBombError:
-        raise FaceswapError(f"{path} is larger than 178 million pixels. Scale it down first.") from None
+        raise FaceswapError(f"{path} is larger than 178 million pixels. Scale it down "
+                            "first.") from None
     except FileNotFoundError:
         raise FaceswapError(f"{path} does not exist. Check the name.") from None
     except Exception as error:  # decoders of damaged files raise anything
@@ -199,7 +200,8 @@ def _read_heic(path: Path) -> Pixels:
         image = read_still(path)
         if image is None:
             raise FaceswapError(f"{path} is a HEIC picture in tiles, as phones write. Install "
-                                "pillow-heif (pip install pillow-heif) or convert it to JPEG.") from None
+                                "pillow-heif (pip install pillow-heif) or convert it to "
+                                "JPEG.") from None
         return Pixels(image)
     try:
         picture = pillow_heif.open_heif(path)

@@ -99,7 +99,8 @@ def list_pictures(folder: Path) -> list[Path]:
                         "picture", "heic"):
                     files.append(folder / entry.name)
     except OSError as error:
-        raise FaceswapError(f"{folder} cannot be read: {error.strerror}. Check its permissions.") from error
+        raise FaceswapError(f"{folder} cannot be read: {error.strerror}. Check its "
+                            "permissions.") from error
     return sorted(files, key=lambda path: natural_key(path.name))
 
 

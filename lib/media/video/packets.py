@@ -125,8 +125,8 @@ def with_times(packets: Iterator[av.Packet], container: av.container.InputContai
             waiting.append(packet)
             continue
         if waiting:
-            last = waiting[-1]
-            waiting[0].pts = packet.dts if packet.dts is not None else last.dts + (last.duration or 0)
+            end = waiting[-1].dts + (waiting[-1].duration or 0)
+            waiting[0].pts = packet.dts if packet.dts is not None else end
             yield from waiting
             waiting = []
         if packet.size and packet.pts is None and packet.dts is not None:

@@ -171,8 +171,8 @@ class VideoSource(FrameSource):
 
     def behind_jumps(self) -> list[int]:
         """The first frame behind each jump of the clock."""
-        times = self._packets.times
-        return [bisect_left(times, time) for time in self._packets.behind_jumps] if self.jumps else []
+        times, first = self._packets.times, self._packets.behind_jumps if self.jumps else []
+        return [bisect_left(times, time) for time in first]
 
     @property
     def sound_end(self) -> float:

@@ -108,7 +108,7 @@ def test_files_that_are_not_there_or_no_networks(tmp_path, make_network):
     with pytest.raises(FaceswapError, match=r"x.toml has no table \[network\]"):
         Network(path)
     path.write_text('[network]\nfile = "x.onnx"\nsize = 16\n')
-    with pytest.raises(FaceswapError, match=r"x.toml: file in \[network\] names .*x.onnx, which is not there"):
+    with pytest.raises(FaceswapError, match=r"x.toml: file in \[network\] names .*x.onnx, which does not exist"):
         Network(path)
     (tmp_path / "x.onnx").write_bytes(b"\x80\x04\x95 no network")
     with pytest.raises(FaceswapError, match="x.onnx is not a network that onnxruntime can load"):
