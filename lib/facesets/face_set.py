@@ -39,7 +39,7 @@ def read_faces(path: Path, threads: int) -> list[FaceFile]:
     once.
     """
     cv2.setNumThreads(1)  # the threads are here
-    show = partial(progress, what=f"read {path.name}", unit="face")
+    show = partial(progress, stage=f"read {path.name}", unit="face")
     if not path.is_dir():
         with PackedFaces(path) as faces:
             places = range(len(faces))
