@@ -73,8 +73,8 @@ def _next_step(summary: Summary, settings: ExtractSettings) -> str:
     if settings.shard:
         return "Next: when all parts are done, join them with faceswap.py alignments merge."
     if not settings.output:
-        return ("Next: -o FOLDER writes the faces for training; convert uses the alignments as they "
-                "are.")
+        return ("Next: -o FOLDER writes the faces for training; convert uses the alignments as "
+                "they are.")
     if len(summary.people) > 1 and not settings.chooses_people:
         return ("Next: to train on one of these people, run this again with --person NUMBER and "
                 "another -o FOLDER.")

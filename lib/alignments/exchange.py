@@ -130,7 +130,8 @@ def _video_places(path: Path, source: FrameSource, first_frame: int | None) -> d
         match = NUMBER.search(os.path.splitext(name)[0])
         if not match:
             raise FaceswapError(f"{path}: the name {name!r} does not end in the number of a frame "
-                                f"of {source.path.name}, such as {frame_name(source.path.stem, 0)}.")
+                                f"of {source.path.name}, such as "
+                                f"{frame_name(source.path.stem, 0)}.")
         numbers[name] = int(match[1])
     if not numbers:
         raise FaceswapError(f"{path} names no frame: there is nothing to import.")

@@ -156,7 +156,7 @@ def _edges(dark: np.ndarray, path: np.ndarray, least: float) -> tuple[np.ndarray
 
 
 def _reach(dark: np.ndarray, path: np.ndarray, direction: int, least: float) -> np.ndarray:
-    """(COLUMNS,) float: for how many rows from `path` on the brow is at least as dark as `least`."""
+    """(COLUMNS,) float: for how many rows from `path` on the brow is as dark as `least`."""
     reach = np.zeros(len(path))
     for column, row in enumerate(path):
         length = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from lib.alignments.drawing import masks_side_by_side
@@ -32,20 +31,19 @@ SHOWN = 12  # faces, where --overlay does not say
 class MaskSettings(Settings):
     """Add masks to the faces that extract found, and look at them.
 
-    Only what is missing is made, and kept as the work goes on: run the same command again after an
-    interruption and it goes on where it stopped. A masker whose options are others than before
-    makes all its masks again. With -o, pictures of some faces show the masks side by side.
+    Only missing masks are made, and stored as the work goes on: after an interruption, run the same
+    command again. A masker with other options than before makes all its masks again. With -o,
+    pictures of some faces show the masks side by side.
     """
 
-    input: Path = option(help="The video, picture or folder of pictures that extract was run on.",
-                         short="-i")
-    alignments: Path | None = option(None, "Alignments file; INPUT.alignments.db beside the input "
-                                     "if not given.", short="-p")
-    masker: list[str] = option(help="Say which pixels are face; any number.", short="-M",
+    input: Path = option(help="Video, picture or folder of pictures that extract was run on.", short="-i")
+    alignments: Path | None = option(None, "Alignments file. Default: INPUT.alignments.db, beside "
+                                     "the input.", short="-p")
+    masker: list[str] = option(help="Masks to make; any number.", short="-M",
                                plugin="maskers")
-    output: Path | None = option(None, "Folder for pictures to look at.", short="-o")
-    overlay: int | None = option(None, "Draw N faces, evenly chosen, into the folder -o; 12 if not "
-                                 "given.", low=1)
+    output: Path | None = option(None, "Folder for pictures of masked faces, to look at.", short="-o")
+    overlay: int | None = option(None, "Number of faces shown in the folder -o, evenly chosen. "
+                                 "Default: 12.", low=1)
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,9 @@ class MaskResult:
 
 @job
 def mask(settings: MaskSettings) -> MaskResult:
-    """Adds the masks that are missing to the faces of a source. Raises FaceswapError where it has
-    none, or was never extracted.
+    """Adds the masks that are missing to the faces of a source.
+
+    Raises FaceswapError where it has no faces, or was never extracted.
     """
     if not settings.masker:
         raise UsageError("-M/--masker needs the name of a masker. `faceswap.py plugins maskers` "
@@ -72,7 +71,7 @@ def mask(settings: MaskSettings) -> MaskResult:
                             "with -o.")
     source = open_source(Path(os.path.abspath(settings.input)), exact=False)
     path = settings.alignments or default_store(settings.input)
-    # Says so where there is none, instead of making one
+    # raises FaceswapError where there is none, instead of making one
     AlignmentStore.open(path, read_only=True).close()
     maskers = settings.create("masker")
     with AlignmentStore.open(path) as store:
@@ -93,8 +92,9 @@ def _draw(source: FrameSource, store: AlignmentStore, maskers: Sequence[str], co
           folder: Path) -> None:
     """Writes pictures of `count` faces, evenly chosen, with their masks by `maskers`."""
     faces = [(index, stored.number) for index, stored in store.all_faces()]
-    chosen = {index: [number for _, number in group]
-              for index, group in groupby(evenly(faces, count), lambda face: face[0])}
+    chosen: dict[int, list[int]] = {}
+    for index, number in evenly(faces, count):
+        chosen.setdefault(index, []).append(number)
     if folder.exists() and not folder.is_dir():
         raise FaceswapError(f"{folder} is a file. Name a folder for the pictures with -o.")
     with disk_errors(folder / "x"):

@@ -261,7 +261,7 @@ def _per_second(call: Callable[[], object], wait: Callable[[], object] = lambda:
 
 
 def _faces(model: FaceModel, folder: Path | None) -> dict[str, Faces]:
-    """The faces of `folder`, for all people; without one, of two portraits that a camera moves over."""
+    """The faces of `folder`, for all people; without one, of two portraits seen by a camera."""
     from lib.alignments.extraction.extract import extract_faces
     from lib.alignments.extraction.setup import ExtractionSetup
     from lib.alignments.store import AlignmentStore
