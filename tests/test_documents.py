@@ -127,3 +127,18 @@ def test_the_configuration_file_of_the_documents_is_accepted(tmp_path):
     values = parsing.parse("extract", parsing.declaration("extract"), ["-i", "a.mp4", "--config", str(config)])
     assert values["detector"] == "yunet" and values["plugin_options"]["detector"]["min_score"] == 0.85
     parsing.parse("train", parsing.declaration("train"), ["-A", "a", "-B", "b", "-m", "m", "--config", str(config)])
+
+
+def help_examples() -> list[tuple[str, str]]:
+    """Command and example, from the lines of its help that begin with its name."""
+    return [(command, re.split(r"  +", line)[0]) for command in parsing.commands()
+            for line in parsing.declaration(command).doc.splitlines() if line.startswith(f"{command} ") and not line.endswith(".")]
+
+
+@pytest.mark.parametrize("command, line", help_examples())
+def test_examples_of_the_help_parse(command, line):
+    parsing.parse(command, parsing.declaration(command), shlex.split(line)[1:])
+
+
+def test_examples_of_the_help_are_read():
+    assert len(help_examples()) > 30

@@ -40,15 +40,15 @@ FLAGS = {"output": "-o/--output", "reference": "-r/--reference", "from_": "--fro
 class FfmpegSettings(Settings):
     """Take videos apart, put them together, cut, scale, turn and join them, with ffmpeg.
 
-    ffmpeg extract -i clip.mp4 -o frames                  every frame as a picture, and their times
-    ffmpeg assemble -i frames -r clip.mp4 -o new.mp4      a video of pictures, timed like clip.mp4
-    ffmpeg cut -i clip.mp4 --from 1:10 --to 2:00 -o c.mp4 a piece, exact to the frame
-    ffmpeg scale -i clip.mp4 --size 720p -o small.mp4     another size: 1280x720, 720p or 50%
-    ffmpeg rotate -i clip.mp4 --turn 90 -o upright.mp4    turned clockwise, or mirrored
-    ffmpeg mux -i clip.mp4 --audio voice.wav -o new.mp4   the same pictures with other sound
-    ffmpeg info -i clip.mp4                               what is in it, as JSON
-    ffmpeg concat -i a.mp4 b.mp4 -o all.mp4               one after the other
-    ffmpeg thumbnail -i clip.mp4 -o clip.jpg              a telling frame, or a sheet of frames
+    ffmpeg extract -i clip.mp4 -o frames                   every frame as a picture, and their times
+    ffmpeg assemble -i frames -r clip.mp4 -o new.mp4       a video of pictures, timed like clip.mp4
+    ffmpeg cut -i clip.mp4 --from 1:10 --to 2:00 -o c.mp4  a piece, exact to the frame
+    ffmpeg scale -i clip.mp4 --size 720p -o small.mp4      another size: 1280x720, 720p or 50%
+    ffmpeg rotate -i clip.mp4 --turn 90 -o upright.mp4     turned clockwise, or mirrored
+    ffmpeg mux -i clip.mp4 --audio voice.wav -o new.mp4    the same pictures with other sound
+    ffmpeg info -i clip.mp4                                what is in it, as JSON
+    ffmpeg concat -i a.mp4 b.mp4 -o all.mp4                one after the other
+    ffmpeg thumbnail -i clip.mp4 -o clip.jpg               a telling frame, or a sheet of frames
     """
 
     action: str = option(help="What to do.", positional=True, choices=(
