@@ -250,7 +250,7 @@ class Writer(ABC):
     """Opens a sink for finished frames."""
 
     def keeping_interlaced(self) -> Writer | None:
-        """One that keeps the fields of interlaced video outside the faces; None where its output has none."""
+        """One that keeps interlaced fields outside the faces; None where its output has none."""
         return None
 
     @abstractmethod

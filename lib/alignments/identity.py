@@ -124,20 +124,22 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, people: PeopleFilt
     """
     # Groups of faces that are one person's, with a mean embedding each
     embeddings = _embeddings(store, recognizer)
-    groups = [[(face.frame, face.number) for face in group] for group in _groups(store)]
-    groups = sorted((group for group in groups if not embeddings.keys().isdisjoint(group)), key=len,
-                    reverse=True)
-    embedded = [[embeddings[face] - recognizer.average for face in group if face in embeddings]
-                for group in groups]
-    means = [np.mean(vectors, axis=0) for vectors in embedded]
+    groups = [group for group in map(_keys, _groups(store))
+              if not embeddings.keys().isdisjoint(group)]
+    groups.sort(key=len, reverse=True)
+    embedded = []
+    for group in groups:
+        known = [embeddings[face] for face in group if face in embeddings]
+        embedded.append(np.array(known) - recognizer.average)
+    means = [vectors.mean(0) for vectors in embedded]
 
     # The person of each
     tracked = store.track_counts()[0] > 0
     telling = [(len(group) >= SHORTEST or not tracked)
                and float(np.linalg.norm(vectors, axis=1).max()) >= recognizer.telling
                for group, vectors in zip(groups, embedded)]
-    labels = cluster(means, [{index for index, _ in group} for group in groups], telling,
-                     recognizer.same)
+    frames = [set(dict(group)) for group in groups]  # dict(group): number by frame
+    labels = cluster(means, frames, telling, recognizer.same)
     before = {(index, stored.number): stored.person
               for index, stored in store.all_faces(dropped=True)}
     numbers = _numbers(groups, labels, before)
@@ -167,7 +169,7 @@ def faces_of_people(store: AlignmentStore, recognizer: Recognizer,
     embeddings = _embeddings(store, recognizer)
     kept: set[FaceKey] = set()
     for group in _groups(store):
-        faces = [(face.frame, face.number) for face in group]
+        faces = _keys(group)
         known = [embeddings[face] for face in faces if face in embeddings]
         if known and people.keeps(np.mean(known, axis=0), None, recognizer):
             kept.update(faces)
@@ -291,6 +293,10 @@ def _groups(store: AlignmentStore) -> list[list[_GroupFace]]:
             groups.setdefault((index, stored.number) if stored.track is None else stored.track,
                               []).append(face)
     return list(groups.values())
+
+
+def _keys(group: list[_GroupFace]) -> list[FaceKey]:
+    return [(face.frame, face.number) for face in group]
 
 
 def _largest(group: list[_GroupFace]) -> list[FaceKey]:

@@ -154,6 +154,11 @@ def masks(image: np.ndarray, face: Face, maskers: Sequence[Masker],
             for masker in maskers}
 
 
+def missing_maskers(stored: StoredFace, maskers: Sequence[Masker]) -> list[Masker]:
+    """Those of `maskers` by which the face has no mask yet."""
+    return [masker for masker in maskers if MASKERS.name_of(masker) not in stored.masks]
+
+
 def begin(store: AlignmentStore, maskers: Sequence[Masker]) -> None:
     """Notes how masks are made from now on; those that the same maskers made with other options are
     forgotten.
@@ -178,17 +183,17 @@ def add_masks(source: FrameSource, store: AlignmentStore, maskers: Sequence[Mask
     They are kept as they are made: an interrupted run resumes where it stopped.
     """
     begin(store, maskers)
-    lacking = sorted(set().union(*(store.without_mask(MASKERS.name_of(masker))
-                                   for masker in maskers)))
+    lacking = sorted({index for masker in maskers
+                      for index in store.without_mask(MASKERS.name_of(masker))})
     total = len({index for index, _ in store.all_faces()})
 
     def work(frame: Frame, faces: list[StoredFace]) -> tuple[int, dict[int, dict[str, np.ndarray]]]:
-        missing = {stored.number: [masker for masker in maskers
-                                   if MASKERS.name_of(masker) not in stored.masks]
-                   for stored in faces}
-        return frame.index, {stored.number: masks(frame.image, stored.fitted,
-                                                  missing[stored.number]) for stored in faces
-                             if missing[stored.number]}
+        by_face = {}
+        for stored in faces:
+            missing = missing_maskers(stored, maskers)
+            if missing:
+                by_face[stored.number] = masks(frame.image, stored.fitted, missing)
+        return frame.index, by_face
 
     def frames() -> Iterator[tuple[Frame, list[StoredFace]]]:
         for frame in source.at(lacking):

@@ -75,14 +75,13 @@ def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return squares * np.log(squares + 1e-9)
 
 
-def crossed_share(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(68, 1) float32: how much of its `own` build a face keeps when it stands like one of the
-    build `other`.
+def crossed_share(own: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(68, 1) float32: how much of its `own` build a face keeps when it stands like one of `target`.
 
-    Both are mean landmarks (68, 2). The jaw is the other's alone, since a swapped face has to end
-    where the other's ends.
+    Both are mean landmarks (68, 2). The jaw is the target's alone, since a swapped face has to end
+    where the target's ends.
     """
     inner = np.arange(len(own))[:, None] >= JAW.stop
-    moved = (np.linalg.norm(own - other, axis=1, keepdims=True) * inner).mean()
-    eyes = np.linalg.norm(other[RIGHT_EYE].mean(0) - other[LEFT_EYE].mean(0))
+    moved = (np.linalg.norm(own - target, axis=1, keepdims=True) * inner).mean()
+    eyes = np.linalg.norm(target[RIGHT_EYE].mean(0) - target[LEFT_EYE].mean(0))
     return (inner * min(1.0, MOST_MOVED * eyes / max(moved, 1e-9))).astype(np.float32)

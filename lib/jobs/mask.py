@@ -36,12 +36,14 @@ class MaskSettings(Settings):
     pictures of some faces show the masks side by side.
     """
 
-    input: Path = option(help="Video, picture or folder of pictures that extract was run on.", short="-i")
+    input: Path = option(help="Video, picture or folder of pictures that extract was run on.",
+                         short="-i")
     alignments: Path | None = option(None, "Alignments file. Default: INPUT.alignments.db, beside "
                                      "the input.", short="-p")
     masker: list[str] = option(help="Masks to make; any number.", short="-M",
                                plugin="maskers")
-    output: Path | None = option(None, "Folder for pictures of masked faces, to look at.", short="-o")
+    output: Path | None = option(None, "Folder for pictures of masked faces, to look at.",
+                                 short="-o")
     overlay: int | None = option(None, "Number of faces shown in the folder -o, evenly chosen. "
                                  "Default: 12.", low=1)
 

@@ -32,9 +32,9 @@ class VideoIdentity:
     size: tuple[int, int]  # (width, height)
     content: str | None  # fingerprint of the file; None in stores of early versions, too
 
-    def is_same(self, other: VideoIdentity) -> bool:
-        contents = {self.content, other.content} - {None}
-        return (self.bytes, self.size) == (other.bytes, other.size) and len(contents) < 2
+    def is_same(self, video: VideoIdentity) -> bool:
+        contents = {self.content, video.content} - {None}
+        return (self.bytes, self.size) == (video.bytes, video.size) and len(contents) < 2
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class SourceIdentity:
     video: VideoIdentity | None
     pictures: int | None
 
-    def is_same_video(self, other: SourceIdentity) -> bool:
+    def is_same_video(self, source: SourceIdentity) -> bool:
         """Whether both are one video, wherever it lies; True of two folders of pictures."""
-        if self.video is None or other.video is None:
-            return self.video is other.video
-        return self.video.is_same(other.video)
+        if self.video is None or source.video is None:
+            return self.video is source.video
+        return self.video.is_same(source.video)
 
 
 @dataclass(frozen=True)

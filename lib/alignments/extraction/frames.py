@@ -18,7 +18,7 @@ from lib.faces.geometry import DEFAULT_COVERAGE
 from lib.faces.quality import is_face
 from lib.facesets.folder import FaceCropper
 from lib.media.base import FrameSource
-from lib.plugin import MASKERS, Aligner, Detector, Masker
+from lib.plugin import Aligner, Detector, Masker
 from lib.system import device
 from lib.system.parallel import opencv_on_one_thread, ordered_map
 from lib.system.profile import Stages
@@ -126,8 +126,7 @@ class FrameWork:
             aligned = None
             if job.written is not None and stored.number not in job.written:
                 aligned = self._written(job.frame, stored)
-            missing = [masker for masker in self.maskers
-                       if MASKERS.name_of(masker) not in stored.masks]
+            missing = masking.missing_maskers(stored, self.maskers)
             if missing:
                 with self.stages("mask"):
                     masks = masking.masks(job.frame.image, stored.fitted, missing,
