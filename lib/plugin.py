@@ -69,8 +69,8 @@ class Detector(Plugin, ABC):
     def resolve(self, recorded: str | None, **options: Any) -> Detector:
         """The detector that does the work: itself, but for one that `chooses` another.
 
-        `recorded` and `options` are name and options of the one with which a source was begun; None
-        for a new source.
+        `recorded` and `options` are name and options of the one that earlier runs used on a source;
+        None for a new source.
         """
         return self
 
@@ -98,7 +98,7 @@ class Masker(Plugin, ABC):
     the crop lies, so that masks can come from files, too.
     """
 
-    # Whether it looks at the landmarks alone, so that it can be asked anew at any size
+    # Whether it looks at the landmarks alone, so that it can be asked again at any size
     from_landmarks: bool = False
 
     @abstractmethod

@@ -209,7 +209,7 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
         except Unreadable as error:
             where = f"after the frame {name!r}" if name is not None else "at its first frame"
             raise FaceswapError(
-                f"{path} is no valid JSON {where}: {error}. Export it anew.") from None
+                f"{path} is no valid JSON {where}: {error}. Export it again.") from None
         except (ValueError, IndexError) as error:  # cut off, or wrong
             more = file.read(max(CHUNK, len(text) - place)) if len(text) - place <= LONGEST else ""
             if not more:
@@ -218,7 +218,7 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
                 if isinstance(error, json.JSONDecodeError):
                     what, position = error.msg, error.pos
                 raise FaceswapError(f"{path} is no valid JSON {where}: {what} (character "
-                                    f"{before + position}). Export it anew.") from None
+                                    f"{before + position}). Export it again.") from None
             before += place
             text, place = text[place:] + more, 0
             continue
@@ -228,7 +228,7 @@ def _members(path: Path, file: TextIO) -> Iterator[tuple[str, Any]]:
         yield name, value
     if mark != "}" or text[place:].strip() or file.read(CHUNK).strip():
         raise FaceswapError(f"{path} is no valid JSON: after the frame {name!r} stands neither a "
-                            "comma nor the end. Export it anew.")
+                            "comma nor the end. Export it again.")
 
 
 def _member(text: str, place: int) -> tuple[str, Any, str, int]:

@@ -49,7 +49,7 @@ def table(facts: dict[str, Any]) -> str:
         people.append(f"not recognized {counted(facts['nobodys'], 'face')}")
     no_tracks = "none yet" if state.source and state.source.video else "none"
     rows = [("alignments", facts["alignments"]),
-            ("source", state.source.path if state.source else "not begun yet"),
+            ("source", state.source.path if state.source else "not started yet"),
             ("detector", _plugin(state, state.detector)),
             ("aligner", _plugin(state, state.aligner)), ("masks", masks or "none"),
             ("searched", _searched(state)), ("frames", f"{facts['frames']}: "

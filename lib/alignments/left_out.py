@@ -9,7 +9,7 @@ from pathlib import Path
 REASONS = {"size": "smaller than --min-face", "landmarks": "landmarks that are no face's",
            "person": "of somebody else", "removed": "removed by hand"}
 REMEDIES = {  # how each comes back
-    "size": "Move the alignments file away and search anew with a smaller --min-face to find "
+    "size": "Move the alignments file away and search again with a smaller --min-face to find "
             "smaller ones",
     "landmarks": "Look at them with alignments draw; another --aligner may do better",
     "person": "extract without -f, -n and --person brings everybody back",

@@ -71,7 +71,7 @@ def usable(name: str, store: AlignmentStore | None) -> Masker:
     """What makes masks called `name` for the faces of `store`: the masks that it has, or the masker
     with its defaults.
 
-    Masks from landmarks alone are rather made anew, finer than they are stored, if the masker's
+    Masks from landmarks alone are rather made again, finer than they are stored, if the masker's
     defaults are what they were made with. Raises UsageError where there is no such masker, or it
     would need options.
     """

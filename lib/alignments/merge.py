@@ -27,7 +27,7 @@ class Joined:
 
 
 def join(paths: Sequence[Path], store: AlignmentStore) -> Joined:
-    """Puts the frames of the stores at `paths` into the new `store`, which then is as one begun
+    """Puts the frames of the stores at `paths` into the new `store`, which then is as one made
     without parts.
 
     Tracks and people are left out, since they are worked out over the whole. Raises FaceswapError
@@ -56,7 +56,7 @@ def join(paths: Sequence[Path], store: AlignmentStore) -> Joined:
 def _check(first_path: Path, first: StoreState, path: Path, state: StoreState) -> None:
     """Raises FaceswapError if the part at `path` does not go with the first."""
     if state.source is None:
-        raise FaceswapError(f"{path} was never begun: it belongs to no source. Leave it out, or "
+        raise FaceswapError(f"{path} is empty: it belongs to no source. Leave it out, or "
                             "run extract on it first.")
     is_same = first.source.is_same_video(state.source)
     if not is_same or first.source.pictures != state.source.pictures:
@@ -70,7 +70,7 @@ def _check(first_path: Path, first: StoreState, path: Path, state: StoreState) -
         if of_first != of_part:
             raise FaceswapError(f"The parts do not belong together: {name} is {_shown(of_first)} "
                                 f"in {first_path}, but {_shown(of_part)} in {path}. Extract one "
-                                "of them anew with the other's settings.")
+                                "of them again with the other's settings.")
 
 
 def _source(source: SourceIdentity) -> str:

@@ -40,7 +40,7 @@ def remove_deleted(store: AlignmentStore, folder: Path, everything: bool = False
     files = _files(folder)
     if not files and not everything:
         raise FaceswapError(f"{folder} is empty: every face would be left out. Say --all if that "
-                            "is meant; extract -o writes them anew.")
+                            "is meant; extract -o writes them again.")
 
     # Which faces there are, were left out before, and have a picture
     landmarks = _landmarks_by_frame(files, store)

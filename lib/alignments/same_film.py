@@ -1,4 +1,4 @@
-"""Whether a video that was encoded anew shows what was searched, by the looks in the store."""
+"""Whether a video that was encoded again shows what was searched, by the looks in the store."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def file_identity(path: Path) -> tuple[str, str] | None:
 
 
 def check_source(source: FrameSource, store: AlignmentStore, forget_changed: bool = False) -> None:
-    """Raises FaceswapError if `store` was begun with another source; fits it to a folder with new
+    """Raises FaceswapError if `store` was made for another source; fits it to a folder with new
     pictures.
 
     A picture is known by its content. Of those that are not what was searched, all is forgotten
@@ -100,11 +100,11 @@ def _check_pictures(source: FrameSource, store: AlignmentStore, recorded: Source
 
 def _belongs_elsewhere(source: FrameSource, store: AlignmentStore,
                        recorded: SourceIdentity) -> FaceswapError:
-    encoded_anew = "" if source.files else ("If it is the same film, encoded anew, faceswap.py "
+    encoded_again = "" if source.files else ("If it is the same film, encoded again, faceswap.py "
                                             "alignments rename --force keeps the faces that were "
                                             "found in it; if not: ")
     return FaceswapError(f"{store.path} belongs to {recorded.path}, which is not the same as "
-                         f"{source.path} now. {encoded_anew}Delete that file to start anew, or "
+                         f"{source.path} now. {encoded_again}Delete that file to start again, or "
                          "name another with -p.")
 
 

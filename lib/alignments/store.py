@@ -239,7 +239,7 @@ class AlignmentStore(Queries):
         self._commit_now_and_then()
 
     def forget_written(self, folder: Path) -> None:
-        """The faces in `folder` are gone altogether, and are to be written anew."""
+        """The faces in `folder` are gone altogether, and are to be written again."""
         self.commit()
         with self._transaction() as database:
             database.execute("DELETE FROM written WHERE folder = ?", (self.folder_key(folder),))

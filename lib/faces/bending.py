@@ -76,7 +76,7 @@ def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def crossed_share(own: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(68, 1) float32: how much of its `own` build a face keeps when it stands like one of `target`.
+    """(68, 1) float32: how much of its `own` build a face keeps that stands like one of `target`.
 
     Both are mean landmarks (68, 2). The jaw is the target's alone, since a swapped face has to end
     where the target's ends.

@@ -86,7 +86,7 @@ class AlignmentsSettings(Settings):
     masks: bool | None = option(None, "Also draw the outlines of the masks.", group="draw")
     smooth: bool | None = option(None, "Remove the jitter of the landmarks, or bring it back.",
                                  group="smooth")
-    force: bool | None = option(None, "The video was encoded anew, and every frame still shows the "
+    force: bool | None = option(None, "The video was encoded again; every frame still shows the "
                                 "same.", group="rename")
     first_frame: int | None = option(
         None, "Number of a video's first frame in the names of the JSON file. Default: 0 if a name "
@@ -228,7 +228,7 @@ def _check_same(source: FrameSource, path: Path) -> None:
     """
     with AlignmentStore.open(path, read_only=True) as store:
         if store.state.source is None:
-            raise FaceswapError(f"{path} was never begun: nothing was searched. Run extract first.")
+            raise FaceswapError(f"{path} is empty: nothing was searched. Run extract first.")
         check_source(source, store)
 
 
@@ -251,7 +251,7 @@ def relink(settings: AlignmentsSettings) -> Relinked:
     with AlignmentStore.open(_store(settings)) as store:
         recorded, now = store.state.source, source_identity(source)
         if recorded is None:
-            raise FaceswapError(f"{store.path} was never begun: it belongs to no source. Delete it "
+            raise FaceswapError(f"{store.path} is empty: it belongs to no source. Delete it "
                                 "and run extract.")
         if (recorded.video is None) != (now.video is None):
             kind = "a video" if recorded.video else "pictures"
@@ -261,14 +261,14 @@ def relink(settings: AlignmentsSettings) -> Relinked:
         if now.video is None:
             check_source(source, store)
         elif not recorded.is_same_video(now):
-            _check_encoded_anew(source, store, bool(settings.force))
+            _check_encoded_again(source, store, bool(settings.force))
         store.update(source=now)
         usual = default_store(settings.input)
         return Relinked(store.path, now.path, recorded.path,
                         None if same_path(store.path, usual) else usual)
 
 
-def _check_encoded_anew(source: FrameSource, store: AlignmentStore, force: bool) -> None:
+def _check_encoded_again(source: FrameSource, store: AlignmentStore, force: bool) -> None:
     """Raises FaceswapError unless a video of other bytes may be the same film, and the user says
     that it is.
     """
@@ -276,21 +276,21 @@ def _check_encoded_anew(source: FrameSource, store: AlignmentStore, force: bool)
     if source.size != recorded.video.size:
         raise FaceswapError(f"{source.path} has {source.size[0]}x{source.size[1]} pixels, but the "
                             f"faces of {store.path} were found in {{}}x{{}}: they would lie "
-                            "elsewhere. Run extract anew.".format(*recorded.video.size))
+                            "elsewhere. Run extract again.".format(*recorded.video.size))
     last = max(store.done(), default=0)
     if source.count is not None and source.count <= last:
         raise FaceswapError(f"{source.path} has {source.count} frames, but {store.path} knows "
-                            f"{last + 1}: it is another film. Run extract anew.")
+                            f"{last + 1}: it is another film. Run extract again.")
     if not force:
         raise FaceswapError(f"{source.path} has other bytes than {recorded.path} had: it is "
-                            "another video, or was encoded anew. If every frame still shows the "
+                            "another video, or was encoded again. If every frame still shows the "
                             "same, say --force; alignments draw shows whether that is so.")
     changed, compared = changed_frames(source, store)
     if len(changed) > CHANGED * compared:
         raise FaceswapError(f"{source.path} is another cut or another film than {recorded.path} "
                             f"was: of {counted(compared, 'frame')} that were compared "
                             f"{len(changed)} show something else, such as frame {changed[0] + 1}. "
-                            "Run extract anew.")
+                            "Run extract again.")
 
 
 def merge(settings: AlignmentsSettings) -> Merged:

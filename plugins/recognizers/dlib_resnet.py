@@ -51,7 +51,7 @@ class DlibResnet(Recognizer):
             self._network = runtime.session(path, to_onnx(path.read_bytes()))
         except (OSError, ValueError) as error:
             raise FaceswapError(
-                f"{path} is damaged ({error}). Install its package anew.") from error
+                f"{path} is damaged ({error}). Install its package again.") from error
 
     def embed(self, faces: Sequence[AlignedFace]) -> np.ndarray:
         embeddings = [np.zeros((0, NUMBERS), np.float32)]

@@ -302,7 +302,7 @@ def test_what_left_all_faces_out_says_how_they_come_back(faceswap, clip, tmp_pat
         said = faceswap(*command, code=1, **own_plugins).stderr
         assert "left out" in said and "alignments remove --undo brings back what was removed" in said and "--min-face" not in said
     small = faceswap("extract", "-i", clip, "-p", tmp_path / "large.db", "-D", "hog", "--min-face", 250, code=1).stderr
-    assert "smaller than --min-face" in small and "search anew with a smaller --min-face" in small
+    assert "smaller than --min-face" in small and "search again with a smaller --min-face" in small
 
 
 def test_a_long_name_is_cut_for_its_faces(faceswap, photos, tmp_path):

@@ -38,10 +38,10 @@ def extract_faces(source: FrameSource, store: AlignmentStore, setup: ExtractionS
     """Finds the faces of `source` into `store` and writes them where `setup` has a sink.
 
     What the store has is not searched again, and faces are not written again that were written
-    before. Pictures whose files changed since they were searched are searched anew. One decoder
+    before. Pictures whose files changed since they were searched are searched again. One decoder
     feeds all threads. When all frames are known, faces are linked through time, people are told
     apart, and the faces of those who are kept are written. Raises FaceswapError if the store
-    belongs to another source or was begun with other settings.
+    belongs to another source or was made with other settings.
     """
     began = time.monotonic()
     check_source(source, store, forget_changed=True)
@@ -73,7 +73,7 @@ def extract_faces(source: FrameSource, store: AlignmentStore, setup: ExtractionS
 
 def search_changed(source: FrameSource, store: AlignmentStore) -> None:
     """Searches those pictures again that changed since they were searched, with what the store was
-    begun with.
+    made with.
 
     Raises FaceswapError as `check_source` does.
     """
@@ -90,7 +90,7 @@ def search_changed(source: FrameSource, store: AlignmentStore) -> None:
 
 @dataclass(frozen=True)
 class _Search:
-    """What frames are searched with, as the store was begun or is begun now."""
+    """What frames are searched with, as an earlier run recorded it, or this one does."""
 
     detector: Detector
     aligner: Aligner
@@ -100,8 +100,7 @@ class _Search:
 
     @classmethod
     def begin(cls, store: AlignmentStore, setup: ExtractionSetup) -> _Search:
-        """Raises FaceswapError where `setup` asks for something else than the store was begun
-        with."""
+        """Raises FaceswapError where `setup` asks for something else than earlier runs used."""
         state = store.state
         min_face = (state.min_face or 0) if setup.min_face is None else setup.min_face
         rotate = (state.rotate or ()) if setup.rotate is None else tuple(setup.rotate)
@@ -109,7 +108,7 @@ class _Search:
         _check_wish(store, "aligner", state.aligner, describe(search.aligner, ALIGNERS))
         _check_wish(store, "--min-face", state.min_face, min_face)
         _check_wish(store, "--rotate", state.rotate, rotate)
-        # One that chooses is content with what the store was begun with
+        # One that chooses is content with what the store was made with
         if not search.detector.chooses:
             _check_wish(store, "detector", state.detector, describe(search.detector, DETECTORS))
         if state.source:
@@ -117,7 +116,7 @@ class _Search:
         return search
 
     def resolved(self, source: FrameSource, store: AlignmentStore) -> Detector:
-        """The detector that does the work; notes in a new store what it is begun with."""
+        """The detector that does the work; notes in a new store what it is made with."""
         recorded = store.state.detector
         if recorded:
             return self.detector.resolve(recorded.name, **recorded.options)
@@ -200,7 +199,7 @@ def _store_result(store: AlignmentStore, result: FrameResult, setup: ExtractionS
 
 def _begin_choice(store: AlignmentStore, people: PeopleFilter | None,
                   sink: FaceFolder | None) -> PeopleFilter:
-    """Whose faces are kept, by this run or as the store was begun. Raises FaceswapError if `sink`
+    """Whose faces are kept, by this run or as in earlier runs. Raises FaceswapError if `sink`
     holds those of another choice.
     """
     state, everybody = store.state, PeopleFilter()
@@ -245,9 +244,9 @@ def _recognize(source: FrameSource, store: AlignmentStore, setup: ExtractionSetu
 
 def _check_wish(store: AlignmentStore, what: str, recorded: Any, wish: Any) -> None:
     if recorded not in (None, wish):
-        raise FaceswapError(f"{store.path} was begun with {what} {_shown(recorded)}, this run asks "
+        raise FaceswapError(f"{store.path} was made with {what} {_shown(recorded)}, this run asks "
                             f"for {what} {_shown(wish)}. Ask for the same, delete that file to "
-                            "start anew, or name another with -p.")
+                            "start again, or name another with -p.")
 
 
 def _shown(setting: Any) -> str:
@@ -262,7 +261,7 @@ def _check_shard(store: AlignmentStore, recorded: Shard | None, shard: Shard | N
                             "alone. Join all parts with alignments merge, or say --shard "
                             f"{recorded.number}/{recorded.count}.")
     whole = f"the part {recorded.number}/{recorded.count}" if recorded else "all frames"
-    raise FaceswapError(f"{store.path} was begun for {whole}, this run asks for "
+    raise FaceswapError(f"{store.path} was made for {whole}, this run asks for "
                         f"{shard.number}/{shard.count}. Name another file with -p.")
 
 

@@ -26,20 +26,19 @@ class ExtractionSetup:
     size: int = DEFAULT_SIZE  # side of the faces written, pixels
     coverage: str = DEFAULT_COVERAGE  # of the faces written
 
-    # Smallest face to find, frame pixels; 0: what the detector finds; None: as the store was
-    # begun
+    # Smallest face to find, frame pixels; 0: what the detector finds; None: as in earlier runs
     min_face: int | None = None
-    # Degrees by which frames are turned where that may help; None: as the store was begun
+    # Degrees by which frames are turned where that may help; None: as in earlier runs
     rotate: Sequence[int] | None = None
     every: int = 1  # every how-many-th frame is searched
     # Only this part of the frames is searched, and nothing is done that needs all frames
     shard: Shard | None = None
     only: Sequence[int] | None = None  # only these frames are searched, indices that ascend
 
-    # Smooth landmarks; None: in a video, unless the store was begun otherwise
+    # Smooth landmarks; None: in a video, unless earlier runs did otherwise
     smooth: bool | None = None
     recognizer: Recognizer | None = None  # tells people apart; None: they are not
-    people: PeopleFilter | None = None  # whose faces are kept; None: as the store was begun
+    people: PeopleFilter | None = None  # whose faces are kept; None: as in earlier runs
 
     workers: int | None = None  # threads, each with a detector of its own; None: as many as cores
     stages: Stages = field(default_factory=Stages)  # measures the time of each stage

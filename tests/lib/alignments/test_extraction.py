@@ -146,7 +146,7 @@ def test_every_nth_frame_and_later_the_rest(film, path):
 
 def test_small_faces_are_left_out(film, path):
     assert run(film, path, min_face=200).faces == 0
-    with pytest.raises(FaceswapError, match="begun with --min-face 200, this run asks for --min-face 10"):
+    with pytest.raises(FaceswapError, match="made with --min-face 200, this run asks for --min-face 10"):
         run(film, path, min_face=10)
     assert run(film, path).faces == 0  # not asked for: as it was begun
 
@@ -157,7 +157,7 @@ def test_turned_frames_are_searched_and_the_angles_kept(path, tmp_path, astronau
     for times, name in (0, "a"), (2, "b"):
         Image.fromarray(np.rot90(astronaut, times)).save(folder / f"{name}.png")
     assert run(PictureSource(folder), path).frames_with_face == 1
-    with pytest.raises(FaceswapError, match="begun with --rotate off, this run asks for --rotate 90,180"):
+    with pytest.raises(FaceswapError, match="made with --rotate off, this run asks for --rotate 90,180"):
         run(PictureSource(folder), path, rotate=(90, 180))
     other = tmp_path / "other.db"
     assert run(PictureSource(folder), other, rotate=(180,), sink=FaceFolder(tmp_path / "faces")).faces == 2

@@ -57,4 +57,4 @@ def test_of_many_gaps_the_table_shows_the_longest(tmp_path):
 def test_a_store_that_was_never_begun(tmp_path):
     with AlignmentStore.open(tmp_path / "x.db") as store:
         said = inventory.table(inventory.facts(store))
-    assert "not begun yet" in said and "none yet" in said and "not to the end yet" in said
+    assert "not started yet" in said and "none yet" in said and "not to the end yet" in said
