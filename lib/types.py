@@ -33,11 +33,6 @@ class Frame:
         return self.image.shape[1], self.image.shape[0]
 
     @property
-    def label(self) -> str:
-        """What people call it: the picture's name, or "frame 12", counted from 1."""
-        return self.name or f"frame {self.index + 1}"
-
-    @property
     def is_on_white(self) -> bool:
         """Whether `image` shows what is transparent on white."""
         return self.rgba is not None

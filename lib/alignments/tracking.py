@@ -170,12 +170,12 @@ class _Filling:
     def _gaps(self, tracks: Sequence[Track]) -> list[_Gap]:
         """The gaps to look at, the last one first."""
         done = self.store.done()
-        found = []
+        chosen = []
         for faces, (first, last) in ((track.faces, gap) for track in tracks for gap in gaps(track)):
             if all(index in done for index in range(first, last)):
                 before, after = self.store.raw_faces([(first, faces[first]), (last, faces[last])])
-                found.append(_Gap(first, last, faces[last], before, after))
-        return sorted(found, key=lambda gap: gap.first, reverse=True)
+                chosen.append(_Gap(first, last, faces[last], before, after))
+        return sorted(chosen, key=lambda gap: gap.first, reverse=True)
 
     def _look(self, gap: _Gap, frame: Frame) -> None:
         face = gap.face(frame, self.aligner)

@@ -5,8 +5,9 @@ Landmarks are 68 points in 300-W order, (x, y), in pixels; integer coordinates a
 A crop is the frame seen through one matrix: `crop_matrix` = `template_matrix` (from the unit square
 of the mean face to the crop's pixels) @ `similarity_transform` (from the frame onto the mean face).
 Two functions cut it out: `crop` from a picture that lies in memory, `crop_frame` from a frame of
-which only the part around the face is decoded or converted. Face pictures are cropped from one
-another by `FaceFile.seen`, since both stand on the template.
+which only the part around the face is decoded or converted; convert asks it for a multiple of the
+network's size (`crop_face` in `lib/swapping`). Face pictures are cropped from one another by
+`FaceFile.recrop`, since both stand on the template.
 """
 
 from __future__ import annotations
