@@ -147,10 +147,10 @@ def tell_apart(store: AlignmentStore, recognizer: Recognizer, people: PeopleFilt
 
     # Who is kept
     if unknown := [person for person in people.people if person not in numbers.values()]:
-        known = "nobody who could be told from others"
+        people_there = "nobody who could be told from others"
         if numbers:
-            known = f"{len(numbers)}, counted from 1"
-        raise FaceswapError(f"There is no person {unknown[0]} in {store.path}, but {known}. "
+            people_there = f"{len(numbers)}, counted from 1"
+        raise FaceswapError(f"There is no person {unknown[0]} in {store.path}, but {people_there}. "
                             "extract without --person prints who there is.")
     kept = [not people or people.keeps(mean + recognizer.average, person, recognizer)
             for mean, person in zip(means, persons)]

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 
@@ -114,7 +115,7 @@ def decoding_times(shown: Sequence[int]) -> list[int]:
     return ([ordered[place] + lead for place in range(delay)] + ordered)[:len(ordered)]
 
 
-def _end_of_packets(file) -> int:
+def _end_of_packets(file: BinaryIO) -> int:
     file.seek(-LENGTH.size, os.SEEK_END)
     place = file.tell()
     return place - LENGTH.unpack(file.read(LENGTH.size))[0]

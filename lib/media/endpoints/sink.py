@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -189,12 +190,12 @@ class PictureSink(FrameSink):
     def _file(self, frame: Frame) -> Path:
         return self.path if self._single else self.path / self._name(frame.index, frame.name)
 
-    def _submit(self, save: Callable[..., None], *arguments) -> None:
+    def _submit(self, save: Callable[..., None], *arguments: Any) -> None:
         self._waiting.append(self._pool.submit(save, *arguments))
         while len(self._waiting) > 2 * self._workers:
             self._waiting.popleft().result()
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)
         if kind is None:
             while self._waiting:

@@ -54,7 +54,7 @@ class Jumps:
 class Stitcher:
     """Finds the jumps of a file that is read from its beginning, packet by packet."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.jumps = Jumps()
         self._offset = 0  # microseconds
         # by stream: where its last packet lay, as in `Jumps.moved`
