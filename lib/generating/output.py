@@ -27,7 +27,7 @@ class Output:
         with disk_errors(folder):
             make_folder(folder)
         self._folder, self._record = folder, record
-        before = record.before()
+        before = record.earlier()
         self._files = list(before.get("files", ())) if before.get("command") == "generate" else []
 
     def path(self, name: str) -> Path:
@@ -49,7 +49,7 @@ class Output:
         if name not in self._files:
             self._files.append(name)
         self._record.note(files=self._files)
-        self._record.keep()
+        self._record.save()
 
     def picture(self, name: str, image: np.ndarray, mark: Mark | None) -> None:
         """Writes `image` (H, W, 3) uint8 RGB."""

@@ -28,7 +28,7 @@ from lib.media.endpoints.sink import writer_for
 from lib.media.endpoints.source import open_source
 from lib.options import option
 from lib.plugin import ALIGNERS, WRITERS
-from lib.provenance.run_record import alone
+from lib.provenance.run_record import locked_output
 from lib.settings import Settings
 from lib.system import device
 from lib.system.logs import counted
@@ -214,7 +214,7 @@ def draw(settings: AlignmentsSettings) -> Drawn:
         frame, faces = item
         return frame, draw_faces(frame.image, faces, masks)
 
-    with AlignmentStore.open(path, read_only=True) as store, alone(settings.output), sink:
+    with AlignmentStore.open(path, read_only=True) as store, locked_output(settings.output), sink:
         frames = ((frame, store.faces(frame.index, dropped=True)) for frame in prefetch(source))
         images = ordered_map(partial(drawn, masks=bool(settings.masks)), frames, device.cores())
         for frame, image in progress(images, "draw", source.count):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from lib.errors import DONE, SOME_FAILED, FaceswapError
 from lib.files.reading import NotRegular, as_json, read_json
 from lib.files.writing import disk_errors, write_json
-from lib.provenance.run_record import identity
+from lib.provenance.run_record import content_id
 from lib.settings import Settings
 from lib.system.logs import duration
 
@@ -111,7 +111,7 @@ def _checked(step: Any) -> dict[str, Any]:
 
 def _identity(path: Path) -> dict[str, Any]:
     """What tells footage from other footage, wherever it is moved."""
-    return {"name": path.resolve().name} | identity(path)
+    return {"name": path.resolve().name} | content_id(path)
 
 
 def _words(footage: dict[str, Any]) -> str:

@@ -74,7 +74,7 @@ class Mark(Protocol):
 
     xmp: bytes  # the XMP packet that says so
     # endings of files that were written unsigned, since their format has no place
-    without: set[str]
+    unmarked_endings: set[str]
 
     def comment(self) -> str:
         """What a video's metadata say to people."""

@@ -1,6 +1,7 @@
-"""Content Credentials (C2PA) put into results: what was made of what, by which tool, signed.
+"""Content Credentials (C2PA) in results: what was made from what, by which tool, signed.
 
-"Content Credentials: C2PA Technical Specification", version 2.1, Coalition for Content Provenance and Authenticity, 2024.
+"Content Credentials: C2PA Technical Specification", version 2.1, Coalition for Content Provenance
+and Authenticity, 2024.
 """
 
 from __future__ import annotations
@@ -28,53 +29,64 @@ from lib.version import VERSION
 
 logger = logging.getLogger(__name__)
 
-FORMATS = {  # ending -> media type of the formats that carry Content Credentials, as the library knows them
-    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/avi", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
-    ".jpe": "image/jpeg", ".jfif": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".tif": "image/tiff", ".tiff": "image/tiff",
+FORMATS = {  # ending -> media type, of formats that carry Content Credentials
+    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/avi",
+    ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
+    ".jpe": "image/jpeg", ".jfif": "image/jpeg", ".png": "image/png", ".webp": "image/webp",
+    ".tif": "image/tiff", ".tiff": "image/tiff",
     ".gif": "image/gif", ".apng": "image/png", ".avif": "image/avif"}
 ORIGINAL = "original"  # label of that ingredient
-ASSERTION = "org.faceswap.swap"  # what C2PA has no word for
-LARGE = 1 << 26  # bytes; larger videos are hashed in pieces of PIECE, since the library would read 256 MB at a time
+ASSERTION = "org.faceswap.swap"  # for facts that C2PA has no term for
+# Bytes; larger videos are hashed in pieces of PIECE, since the library would read 256 MB at a time
+LARGE = 1 << 26
 PIECE = 4096  # kB
-KEPT = 16  # MB that it may keep of a file before it takes a temporary file
-ALONE = {"remote_manifest_fetch": False, "ocsp_fetch": False}  # nothing is asked of the network
+KEPT = 16  # MB of a file that the library may keep in memory
+OFFLINE = {"remote_manifest_fetch": False, "ocsp_fetch": False}
 
 
 @dataclass(frozen=True)
 class Consent:
-    """A record of consent: it is named in the result by its hash alone."""
+    """A record of consent. The result holds its hash alone."""
 
     path: Path
     sha256: str
     bytes: int
 
 
+class _ThreadSigner(threading.local):
+    """The signer of a thread, and what it was made for."""
+
+    key: tuple[Identity, str | None] | None = None
+    signer: c2pa.Signer | None = None
+
+
 @dataclass
 class Mark:
-    """How the results of one run are marked. Safe to be used from several threads."""
+    """How the results of one run are marked. Thread-safe."""
 
     identity: Identity
-    models: dict[str, str]  # SHA-256 of each model that drew faces -> its name, which others may have, too
-    original: Path | None  # what the faces were set into: a video, a picture or a folder of pictures; None: there was nothing before
-    hash_of: Callable[[], str | None]  # SHA-256 of a single original, waited for
+    models: dict[str, str]  # names of the models that drew faces, by their SHA-256
+    original: Path | None  # video, picture or folder of pictures that was changed; None: nothing
+    hash_of: Callable[[], str | None]  # waits for the SHA-256 of a single original
     consent: Sequence[Consent] = ()
-    said: dict[str, Any] = field(default_factory=dict)  # how it was made, as JSON values
+    details: dict[str, Any] = field(default_factory=dict)  # how it was made, as JSON values
     timestamp: str | None = None  # address of a time stamping authority (RFC 3161)
     done: Done = SWAPPED
-    troubles: list[str] = field(default_factory=list)
-    without: set[str] = field(default_factory=set)  # endings of what was written without: its format carries none
+    problems: list[str] = field(default_factory=list)  # what could not be marked, in sentences
+    unmarked_endings: set[str] = field(default_factory=set)  # of formats that carry no credentials
 
     def __post_init__(self):
         self.xmp = packet(self.done)
-        self._context, self._in_pieces = _context(), _context({"merkle_tree_chunk_size_in_kb": PIECE})
-        self._lock, self._own = threading.Lock(), threading.local()
+        self._context = _context()
+        self._in_pieces = _context({"merkle_tree_chunk_size_in_kb": PIECE})
+        self._lock, self._thread = threading.Lock(), _ThreadSigner()
 
     def comment(self) -> str:
-        """What a video's metadata say to people."""
+        """The plain statement for a video's metadata."""
         return statement("video", self.done)
 
     def check(self) -> None:
-        """Signs a picture of one pixel. Raises FaceswapError where that cannot be done."""
+        """Signs a picture of one pixel. Raises FaceswapError where that fails."""
         from PIL import Image
 
         pixel = io.BytesIO()
@@ -83,24 +95,28 @@ class Mark:
             self._sign(pixel, io.BytesIO(), Path("pixel.png"), None, None)
         except c2pa.C2paError as error:
             if self.timestamp:
-                raise FaceswapError(f"The time stamping authority {self.timestamp} gives no time stamp: it cannot be reached, or is none. "
-                                    "Check the address and the network, or leave --timestamp out.") from error
-            raise FaceswapError(f"Nothing can be signed with this certificate: {_words(error)}. C2PA wants one for signing documents or "
-                                "e-mail.") from error
+                raise FaceswapError(f"The time stamping authority {self.timestamp} gives no time "
+                                    "stamp: it cannot be reached, or is none. Check the address "
+                                    "and the network, or leave --timestamp out.") from error
+            raise FaceswapError(f"Nothing can be signed with this certificate: {_words(error)}. "
+                                "C2PA needs one for signing documents or e-mail.") from error
 
     def signed(self, data: bytes, path: Path, original: Path | None) -> bytes:
-        """`data`, the file that is to be `path`, with Content Credentials where its format carries them."""
+        """`data`, the future file `path`, with Content Credentials where its format carries
+        them.
+        """
         if path.suffix.lower() not in FORMATS:
-            self.without.add(path.suffix.lower())
+            self.unmarked_endings.add(path.suffix.lower())
             return data
         result = io.BytesIO()
         done = self._try(io.BytesIO(data), result, path, original)
         return result.getvalue() if done else data
 
     def sign(self, part: Path, path: Path) -> None:
-        """The same of a finished file `part`, on disk, which is to be `path`: a signed copy takes its place, where its format has one."""
+        """Signs the finished file `part`, which will be renamed to `path`: a signed copy replaces
+        it."""
         if path.suffix.lower() not in FORMATS:
-            self.without.add(path.suffix.lower())
+            self.unmarked_endings.add(path.suffix.lower())
             return
         result = part_beside(part)
         try:
@@ -121,8 +137,10 @@ class Mark:
             result.unlink(missing_ok=True)
 
     def _try(self, source: BinaryIO, target: BinaryIO, path: Path, original: Path | None) -> bool:
-        """Whether it was signed; why not is among `troubles`."""
-        sha256 = None if original is None else self.hash_of() if original == self.original else file_hash(original)
+        """Whether it was signed; if not, `problems` says why."""
+        sha256 = None
+        if original is not None:
+            sha256 = self.hash_of() if original == self.original else file_hash(original)
         try:
             self._sign(source, target, path, original, sha256)
             return True
@@ -130,83 +148,99 @@ class Mark:
             problem = error
         if self.timestamp:
             with self._lock:
-                self.timestamp = None  # one that does not answer takes half a minute each time
-            self._trouble(f"The time stamping authority gave no time stamp any more: {_words(problem)}. {path.name} and what comes after "
-                          "it is signed without.")
+                self.timestamp = None  # each attempt would take half a minute
+            self._add_problem("The time stamping authority stopped giving time stamps: "
+                              f"{_words(problem)}. {path.name} and later files are signed without.")
             for file in (source, target):
                 file.seek(0)
             target.truncate()
             return self._try(source, target, path, original)
-        self._trouble(f"{path.name} could not be given Content Credentials: {_words(problem)}.")
+        self._add_problem(f"{path.name} could not be given Content Credentials: {_words(problem)}.")
         return False
 
-    def _trouble(self, told: str) -> None:
+    def _add_problem(self, sentence: str) -> None:
         with self._lock:
-            self.troubles.append(told)
+            self.problems.append(sentence)
 
-    def _sign(self, source: BinaryIO, target: BinaryIO, path: Path, original: Path | None, sha256: str | None) -> None:
+    def _sign(self, source: BinaryIO, target: BinaryIO, path: Path, original: Path | None,
+              sha256: str | None) -> None:
         kind = FORMATS[path.suffix.lower()]
         context = self._in_pieces if source.seek(0, io.SEEK_END) > LARGE else self._context
         source.seek(0)
         manifest, ingredient = self._manifest(path, original), None
         if original is not None:
-            ingredient = {"title": printable(original.name), "relationship": "parentOf", "label": ORIGINAL,
-                          "format": mimetypes.guess_type(original.name)[0] or "application/octet-stream"}
+            ingredient = {"title": printable(original.name), "relationship": "parentOf",
+                          "label": ORIGINAL,
+                          "format": mimetypes.guess_type(original.name)[0]
+                          or "application/octet-stream"}
             if sha256:
                 ingredient["instance_id"] = f"urn:sha256:{sha256}"
                 manifest["assertions"][-1]["data"]["original_sha256"] = sha256
-        history = original is not None and original.is_file() and _moves(original) == _moves(path) and carries_mark(original)
+        history = (original is not None and original.is_file()
+                   and _is_video(original) == _is_video(path) and carries_mark(original))
         if ingredient and not history:
             manifest["ingredients"].append(ingredient)
         with c2pa.Builder(manifest, context=context) as builder:
-            if history:  # its own credentials come along where it is one file for one file
+            if history:  # the original's own credentials are kept where one file becomes one file
                 with open(original, "rb") as file:
                     builder.add_ingredient(ingredient, FORMATS[original.suffix.lower()], file)
             builder.sign(self._signer(), kind, source, target)
 
     def _signer(self) -> c2pa.Signer:
-        """One for each thread, since reading the certificates takes a tenth of signing a picture."""
-        made_for = (self.identity, self.timestamp)
-        if getattr(self._own, "made_for", None) != made_for:
-            self._own.made_for = made_for
-            self._own.signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(
-                self.identity.algorithm, self.identity.chain.encode(), self.identity.key.encode(), self.timestamp))
-        return self._own.signer
+        """One for each thread, since reading the certificates takes a tenth of signing a
+        picture.
+        """
+        key = (self.identity, self.timestamp)
+        if self._thread.key != key:
+            self._thread.key = key
+            self._thread.signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(
+                self.identity.algorithm, self.identity.chain.encode(), self.identity.key.encode(),
+                self.timestamp))
+        return self._thread.signer
 
     def _manifest(self, path: Path, original: Path | None) -> dict[str, Any]:
         agent = {"name": "faceswap", "version": VERSION}
-        models = [{"title": f"face model {name}", "format": "application/octet-stream", "relationship": "inputTo",
+        models = [{"title": f"face model {name}", "format": "application/octet-stream",
+                   "relationship": "inputTo",
                    "instance_id": f"urn:sha256:{digest}", "label": f"model{number}"}
                   for number, (digest, name) in enumerate(self.models.items())]
         actions: list[dict[str, Any]] = []
         kind = self.done.source_type
-        how = {"softwareAgent": agent, "digitalSourceType": kind, "description": self.done.action,
+        details = {"softwareAgent": agent, "digitalSourceType": kind,
+                   "description": self.done.action,
                "parameters": {"ingredientIds": [model["label"] for model in models]}}
         if kind == WHOLE:
-            actions.append({"action": "c2pa.created", **how})
+            actions.append({"action": "c2pa.created", **details})
         elif original is None:
-            actions += [{"action": "c2pa.created", "digitalSourceType": kind}, {"action": "c2pa.edited", **how}]
+            actions += [{"action": "c2pa.created", "digitalSourceType": kind},
+                        {"action": "c2pa.edited", **details}]
         else:
-            actions += [{"action": "c2pa.opened", "parameters": {"ingredientIds": [ORIGINAL]}}, {"action": "c2pa.edited", **how}]
-        told = self.said | {"models_sha256": list(self.models),
-                            "consent": [{"sha256": record.sha256, "bytes": record.bytes} for record in self.consent]}
-        iptc = {"@context": {"Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"}, "Iptc4xmpExt:DigitalSourceType": kind}
-        return {"claim_generator_info": [agent], "title": printable(path.name), "format": FORMATS[path.suffix.lower()],
+            actions += [{"action": "c2pa.opened", "parameters": {"ingredientIds": [ORIGINAL]}},
+                        {"action": "c2pa.edited", **details}]
+        facts = self.details | {"models_sha256": list(self.models),
+                                "consent": [{"sha256": record.sha256, "bytes": record.bytes}
+                                            for record in self.consent]}
+        iptc = {"@context": {"Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"},
+                "Iptc4xmpExt:DigitalSourceType": kind}
+        return {"claim_generator_info": [agent], "title": printable(path.name),
+                "format": FORMATS[path.suffix.lower()],
                 "ingredients": models,
-                "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}, {"label": "c2pa.metadata", "data": iptc},
-                               {"label": ASSERTION, "data": told}]}
+                "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}},
+                               {"label": "c2pa.metadata", "data": iptc},
+                               {"label": ASSERTION, "data": facts}]}
 
 
-def _moves(path: Path) -> bool:
+def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_ENDINGS
 
 
 def carries_mark(path: Path) -> bool:
-    """Whether the file has Content Credentials, of whatever kind."""
+    """Whether the file has Content Credentials of any tool."""
     if path.suffix.lower() not in FORMATS:
         return False
     try:
-        with open(path, "rb") as file, c2pa.Reader(FORMATS[path.suffix.lower()], file, context=_context()):
+        with open(path, "rb") as file, c2pa.Reader(FORMATS[path.suffix.lower()], file,
+                                                   context=_context()):
             return True
     except (c2pa.C2paError, OSError):
         return False
@@ -223,10 +257,12 @@ def consent_of(paths: Sequence[Path]) -> list[Consent]:
     records = []
     for path in paths:
         if not path.is_file():
-            raise FaceswapError(f"--consent {path}: {'this is a folder' if path.is_dir() else 'there is no such file'}. Name a text "
-                                "or a PDF that says who agreed to what.")
+            problem = "this is a folder" if path.is_dir() else "there is no such file"
+            raise FaceswapError(f"--consent {path}: {problem}. Name a text or PDF that says who "
+                                "agreed to what.")
         if not (size := path.stat().st_size):
-            raise FaceswapError(f"--consent {path} is empty. Name a text or a PDF that says who agreed to what.")
+            raise FaceswapError(f"--consent {path} is empty. Name a text or PDF that says who "
+                                "agreed to what.")
         with disk_errors(path):
             records.append(Consent(path, file_hash(path), size))
     return records
@@ -234,8 +270,9 @@ def consent_of(paths: Sequence[Path]) -> list[Consent]:
 
 def _context(core: dict[str, Any] | None = None) -> c2pa.Context:
     return c2pa.Context(c2pa.Settings.from_json(json.dumps({
-        "version": 1, "core": {"backing_store_memory_threshold_in_mb": KEPT} | (core or {}), "builder": {"thumbnail": {"enabled": False}},
-        "verify": ALONE | {"verify_after_sign": False}})))
+        "version": 1, "core": {"backing_store_memory_threshold_in_mb": KEPT} | (core or {}),
+        "builder": {"thumbnail": {"enabled": False}},
+        "verify": OFFLINE | {"verify_after_sign": False}})))
 
 
 def _words(error: Exception) -> str:
@@ -243,13 +280,15 @@ def _words(error: Exception) -> str:
 
 
 class _Watched:
-    """A file that the library works on: it tells of errors in words of its own, so the first is kept here. It can be stopped."""
+    """A file that the library reads or writes. It keeps the first error, which the library hides,
+    and can be stopped."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
         self._stopped = False
         self.error: OSError | None = None
-        self.seek, self.tell, self.flush, self.truncate = file.seek, file.tell, file.flush, file.truncate
+        self.seek, self.tell = file.seek, file.tell
+        self.flush, self.truncate = file.flush, file.truncate
 
     def stop(self) -> None:
         self._stopped = True

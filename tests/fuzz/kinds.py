@@ -746,7 +746,7 @@ class Json(Kind):
         FrameTimes.read(folder)
         Report(folder).save()
         parts.finished(folder)
-        list(Record(folder / "out.mp4", "convert", {}, {}).before().get("failures", ()))
+        list(Record(folder / "out.mp4", "convert", {}, {}).earlier().get("failures", ()))
         recorded_hash(folder / "out.mp4")
         if (folder / "sort-undo-1.jsonl").exists():
             moves.undo(folder, moves.read_undo(folder))

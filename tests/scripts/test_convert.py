@@ -20,7 +20,7 @@ import pytest
 from lib.alignments.store import AlignmentStore, default_store
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
-from lib.provenance.run_record import alone
+from lib.provenance.run_record import locked_output
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -551,7 +551,7 @@ def test_converting_the_clip_of_the_person_to_be_put_there_is_told(clips, conver
 
 
 def test_a_second_run_to_one_output_is_refused(clip, convert, tmp_path):
-    with alone(tmp_path / "out.mp4"):
+    with locked_output(tmp_path / "out.mp4"):
         said = convert(clip, tmp_path / "out.mp4", "--frames", "1-4", code=1)
         assert f"Another run writes {tmp_path / 'out.mp4'}. Wait until it has ended" in said
         assert not (tmp_path / "out.mp4").exists() and not (tmp_path / "out.mp4.part").exists()

@@ -29,7 +29,7 @@ from lib.media.base import LARGE, FrameSink, FrameSource
 from lib.media.endpoints.sink import writer_for
 from lib.media.endpoints.source import open_source
 from lib.media.frame_range import FrameRange, parse_frame_range, parse_shard
-from lib.provenance.run_record import Record, alone
+from lib.provenance.run_record import Record, locked_output
 from lib.swapping.composite import Compositor
 from lib.swapping.depth import Depth
 from lib.swapping.exemplars.stage import Planned
@@ -90,7 +90,7 @@ def convert(settings: ConvertSettings) -> ConvertResult:
     models = load_models(settings)
     output, source, sink = settings.output, scene.source, scene.sink
     inputs = {"input": source.path}
-    with alone(output, scene.shard), \
+    with locked_output(output, scene.shard), \
             Record(output, "convert", option_values(settings), inputs, scene.shard) as record:
         outcome = Outcome(record)
         mark = scene.marking and scene.marking.mark(source.path, models.names, partial(record.sha256, "input"))
@@ -98,7 +98,7 @@ def convert(settings: ConvertSettings) -> ConvertResult:
             missing = _swap(scene, models, outcome)
     return ConvertResult(output, outcome.frames, outcome.frames_swapped, outcome.faces, outcome.faint,
                          _reused(scene, missing), not missing, sink.missing_parts,
-                         tuple(sorted(mark.without)) if mark else (), tuple(outcome.failures),
+                         tuple(sorted(mark.unmarked_endings)) if mark else (), tuple(outcome.failures),
                          time.monotonic() - began)
 
 

@@ -18,7 +18,7 @@ from lib.jobs.convert.models import Models
 from lib.jobs.convert.settings import ConvertSettings
 from lib.jobs.shared.marking import option_values
 from lib.media.base import FrameSource
-from lib.provenance.run_record import Record, identity, named_files
+from lib.provenance.run_record import Record, content_id, named_files
 from lib.swapping.pipeline import Finished
 from lib.system.logs import counted
 
@@ -35,8 +35,8 @@ def key_of(settings: ConvertSettings, source: FrameSource, store: AlignmentStore
         options["enhance"] = models.enhancer.digest()
     names = store.names()
     fingerprints = {names[index]: content for index, _, content, _ in store.files() if content}
-    photos = [identity(photo) for photo in (Path(who).expanduser() for who in models.cast.values()) if photo.exists()]
-    depends = [options, identity(source.path, source.files or None, fingerprints),
+    photos = [content_id(photo) for photo in (Path(who).expanduser() for who in models.cast.values()) if photo.exists()]
+    depends = [options, content_id(source.path, source.files or None, fingerprints),
                named_files(settings, ELSEWHERE), photos, store.digest(),
                [swapper.digest for swapper in models.swappers.values()]]
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
@@ -48,7 +48,7 @@ class Outcome:
     def __init__(self, record: Record):
         self.frames = self.frames_swapped = self.faces = self.faint = 0
         self.failures: dict[str, None] = {}  # a sentence each, in order
-        self._record, self._before = record, record.before()
+        self._record, self._before = record, record.earlier()
         self._failed: dict[int, None] = {}  # frames, until they are done: a run that is killed leaves them to the next
 
     def resume(self, key: str, models: Models) -> list[int]:
@@ -83,7 +83,7 @@ class Outcome:
         elif done.frame.index in self._failed:
             del self._failed[done.frame.index]
             self._record.note(failed=list(self._failed))
-        self._record.keep()
+        self._record.save()
 
     def end(self, losses: Iterable[str]) -> None:
         """Notes the result, and the frames that the source lost."""

@@ -61,4 +61,4 @@ class Session:
     def mark_problems(self) -> list[str]:
         """What could not be marked, a sentence each."""
         marks = self.generated_mark, self._mixed_mark
-        return [problem for mark in marks if mark for problem in mark.troubles]
+        return [problem for mark in marks if mark for problem in mark.problems]

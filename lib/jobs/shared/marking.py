@@ -85,7 +85,7 @@ def marked(sink: FrameSink | FaceFolder, record: Record, mark: Mark | None, labe
     record.note(provenance=noted)
     yield
     if mark:
-        failures |= dict.fromkeys(mark.troubles)
+        failures |= dict.fromkeys(mark.problems)
     if output.is_file() and not sink.missing_parts:  # else the file is an earlier run's
         from lib.provenance.marking import file_hash
 

@@ -19,7 +19,7 @@ from lib.jobs.translate.pictures import PictureWork
 from lib.jobs.translate.settings import TranslateSettings
 from lib.jobs.translate.work import Piece, Work
 from lib.media.pictures.content import identify
-from lib.provenance.run_record import Record, alone
+from lib.provenance.run_record import Record, locked_output
 from lib.provenance.xmp import TRANSLATED
 from lib.swapping.label import Label
 from lib.system.parallel import ordered_map, prefetch
@@ -56,7 +56,7 @@ def translate(settings: TranslateSettings) -> TranslateResult:
     work = _work(settings, has_faces, translator, label, failures)
 
     # each piece of it
-    with alone(settings.output), \
+    with locked_output(settings.output), \
             Record(settings.output, "translate", option_values(settings), {"input": settings.input}) as record:
         models = {translator.digest: settings.model_dir.resolve().name}
         mark = marking and marking.mark(settings.input, models, partial(record.sha256, "input"))
@@ -67,7 +67,7 @@ def translate(settings: TranslateSettings) -> TranslateResult:
             count = sum(1 for _ in progress(written, "translate", total, unit=work.unit))
             record.note(pictures=count, failures=list(failures))
     return TranslateResult(settings.output, count, work.unit, not total,
-                           tuple(sorted(mark.without)) if mark else (), tuple(failures))
+                           tuple(sorted(mark.unmarked_endings)) if mark else (), tuple(failures))
 
 
 def _work(settings: TranslateSettings, has_faces: bool, translator: Translator, label: Label | None,

@@ -16,7 +16,7 @@ from lib.jobs.translate.settings import ELSEWHERE, TranslateSettings
 from lib.jobs.translate.work import Piece, Work, check_size
 from lib.media.endpoints.sink import PictureSink
 from lib.media.pictures.picture_source import PictureSource
-from lib.provenance.run_record import identity, named_files
+from lib.provenance.run_record import content_id, named_files
 from lib.swapping.label import CORNERS, Label
 from lib.training.batches.whole_pictures import LOADED
 from lib.training.saved.swapper import Translator
@@ -56,7 +56,7 @@ class PictureWork(Work):
     def _key(self) -> str:
         """Stands for all that finished pictures depend on."""
         options = {name: value for name, value in option_values(self._settings).items() if name not in ELSEWHERE}
-        depends = [options, identity(self._source.path, self._source.files), named_files(self._settings, ELSEWHERE),
+        depends = [options, content_id(self._source.path, self._source.files), named_files(self._settings, ELSEWHERE),
                    self._translator.digest]
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 

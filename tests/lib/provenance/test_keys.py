@@ -88,7 +88,7 @@ def test_where_a_file_is_in_the_way_the_key_is_for_one_run(folder, caplog):
 def test_a_damaged_key_is_told(folder):
     keys.own_identity()
     (folder / keys.OWN).write_text("nothing")
-    with pytest.raises(FaceswapError, match="Delete it, and a new one is made"):
+    with pytest.raises(FaceswapError, match="Delete it; a new one will be made"):
         keys.own_identity()
 
 
@@ -115,8 +115,8 @@ def test_a_key_with_a_password_needs_it(tmp_path, monkeypatch):
     (lambda chain, key: key.unlink(), "cannot be read"), (lambda chain, key: chain.unlink(), "cannot be read"),
     (lambda chain, key: own_certificate(chain.parent.parent)[1].replace(key), "does not belong"),
     (lambda chain, key: own_certificate(chain.parent, days=(-10, -1)), "only. Use a current one"),
-    (lambda chain, key: own_certificate(chain.parent, self_signed=True), "vouches for itself"),
-    (lambda chain, key: own_certificate(chain.parent, rsa.generate_private_key(65537, 1024)), "C2PA does not know")])
+    (lambda chain, key: own_certificate(chain.parent, self_signed=True), "self-signed"),
+    (lambda chain, key: own_certificate(chain.parent, rsa.generate_private_key(65537, 1024)), "C2PA does not support")])
 def test_what_is_wrong_with_certificates_is_told(tmp_path, change, words):
     (tmp_path / "given").mkdir()
     files = own_certificate(tmp_path / "given")

@@ -304,7 +304,7 @@ def test_a_time_stamp_says_when_it_was_signed(mark, original, tmp_path, authorit
     mark.timestamp = f"http://127.0.0.1:{authority.server_port}/"
     path = tmp_path / "swapped.jpg"
     path.write_bytes(mark.signed(original.read_bytes(), path, original))
-    assert mark.troubles == [] and authority.asked == 1
+    assert mark.problems == [] and authority.asked == 1
     assert provenance_of(path).signed_at
 
 
@@ -314,7 +314,7 @@ def test_when_the_authority_fails_it_is_signed_without_and_told_once(mark, origi
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(mark.signed(original.read_bytes(), path, original))
         assert provenance_of(path).state == INTACT
-    assert len(mark.troubles) == 1 and "time stamp" in mark.troubles[0] and authority.asked == 1
+    assert len(mark.problems) == 1 and "time stamp" in mark.problems[0] and authority.asked == 1
 
 
 def test_an_authority_that_cannot_be_reached_is_told_before_the_work(mark):

@@ -8,7 +8,7 @@ import pytest
 from lib.errors import FaceswapError
 from lib.files import fingerprint as fingerprints
 from lib.files.fingerprint import fingerprint
-from lib.provenance.run_record import Record, alone, identity, named_files
+from lib.provenance.run_record import Record, content_id, locked_output, named_files
 from lib.types import Shard
 
 
@@ -20,7 +20,7 @@ def test_files_are_known_by_content_and_name_not_by_time_or_place(tmp_path):
             (tmp_path / folder / name).write_text(text)
     os.utime(tmp_path / "two" / "a", (1, 1))
     (tmp_path / "two" / ".hidden").write_text("what a file manager leaves there")
-    assert identity(tmp_path / "one") == identity(tmp_path / "two") != identity(tmp_path / "three")
+    assert content_id(tmp_path / "one") == content_id(tmp_path / "two") != content_id(tmp_path / "three")
 
 
 @pytest.mark.parametrize("size", [100, fingerprints.WHOLE, 3 * fingerprints.WHOLE + 17])
@@ -76,22 +76,22 @@ def test_the_whole_tries_what_shards_could_not_do(tmp_path):
     (Shard(1, 2), Shard(2, 2), False)], ids=str)
 def test_one_run_writes_an_output_at_a_time(tmp_path, first, second, refused):
     output = tmp_path / "new" / "out [1].mp4"
-    with alone(output, first):
+    with locked_output(output, first):
         if refused:
-            with pytest.raises(FaceswapError, match=r"Another run writes .*out \[1\].mp4"), alone(output, second):
+            with pytest.raises(FaceswapError, match=r"Another run writes .*out \[1\].mp4"), locked_output(output, second):
                 pass
         else:
-            with alone(output, second):
+            with locked_output(output, second):
                 pass
-    with alone(output, second):
+    with locked_output(output, second):
         pass
     assert not list(output.parent.iterdir())
 
 
 def test_what_was_noted_is_kept_once(tmp_path):
     with Record(tmp_path / "out", "convert", {}, {}) as record:
-        record.keep()
+        record.save()
         assert not (tmp_path / "out.run.json").exists(), "nothing was noted"
         record.note(failed=[1])
-        record.keep()
+        record.save()
         assert json.loads((tmp_path / "out.run.json").read_text())["failed"] == [1]
