@@ -27,9 +27,16 @@ class Queries(Database):
     """Reads the store. Frames are indices from 0, in order; a face goes by its frame and number."""
 
     def _flush(self, index: int | None = None) -> None:
-        """Called before a query, which is to find what was added: anywhere, or of frame `index`
-        alone.
-        """
+        """Called before a query that is to find what was added, of frame `index` or of any."""
+
+    def _select(self, query: str, values: tuple = ()) -> list[tuple]:
+        """The rows of a query that is to find all that was added."""
+        self._flush()
+        return self._rows(query, values)
+
+    def _each(self, query: str, values: tuple = ()) -> Iterator[tuple]:
+        self._flush()
+        return super()._each(query, values)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -50,8 +57,7 @@ class Queries(Database):
 
     def done(self) -> set[int]:
         """Frames that were searched, with or without faces."""
-        self._flush()
-        return {index for index, in self._rows("SELECT frame FROM frames")}
+        return {index for index, in self._select("SELECT frame FROM frames")}
 
     def names(self) -> dict[int, str]:
         """Picture name by frame ("" in a video)."""
@@ -59,7 +65,6 @@ class Queries(Database):
 
     def looks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Frames that have one, and their look (18, 32, 3) uint8 RGB."""
-        self._flush()
         for index, look in self._each("SELECT frame, look FROM frames WHERE length(look) = 1728 "
                                       "ORDER BY frame"):
             yield index, look_of(look)
@@ -68,24 +73,21 @@ class Queries(Database):
         """Frames with stamp and fingerprint of the files that were searched, and their look; None
         where not known.
         """
-        self._flush()
         for index, stamp, content, look in self._each("SELECT frame, stamp, content, look FROM "
                                                       "frames ORDER BY frame"):
             yield index, stamp, content, look_of(look)
 
     def frame_counts(self) -> Iterator[tuple[int, str, float | None, int]]:
         """Index, name, time in seconds and number of faces of each frame that was searched."""
-        self._flush()
         yield from self._each("SELECT frame, name, time, (SELECT COUNT(*) FROM faces WHERE "
                               "faces.frame = frames.frame AND dropped IS NULL) FROM frames ORDER "
                               "BY frame")
 
     def counts(self, every: int = 1) -> tuple[int, int, int]:
         """(faces, frames with a face, frames searched) among every `every`-th frame."""
-        self._flush()
-        faces, with_face = self._rows("SELECT COUNT(*), COUNT(DISTINCT frame) FROM faces WHERE "
+        faces, with_face = self._select("SELECT COUNT(*), COUNT(DISTINCT frame) FROM faces WHERE "
                                       "frame % ? = 0 AND dropped IS NULL", (every,))[0]
-        return faces, with_face, self._rows("SELECT COUNT(*) FROM frames WHERE frame % ? = 0",
+        return faces, with_face, self._select("SELECT COUNT(*) FROM frames WHERE frame % ? = 0",
                                             (every,))[0][0]
 
     # Faces
@@ -109,7 +111,6 @@ class Queries(Database):
 
     def all_faces(self, dropped: bool = False) -> Iterator[tuple[int, StoredFace]]:
         """Frame and face of all faces, without their masks; with `dropped` as `faces` has them."""
-        self._flush()
         for index, *row in self._each(f"SELECT frame, {COLUMNS} FROM faces WHERE {_kept(dropped)} "
                                       "ORDER BY frame, number"):
             with self._reading(index):
@@ -131,13 +132,11 @@ class Queries(Database):
 
     def dropped_counts(self) -> dict[str, int]:
         """How many faces are left out, by the reason, the most frequent first."""
-        self._flush()
-        return dict(self._rows("SELECT dropped, COUNT(*) FROM faces WHERE dropped IS NOT NULL "
+        return dict(self._select("SELECT dropped, COUNT(*) FROM faces WHERE dropped IS NOT NULL "
                                "GROUP BY dropped ORDER BY 2 DESC"))
 
     def digest(self) -> str:
         """SHA-256 of the faces that are not left out: their landmarks, tracks, people and masks."""
-        self._flush()
         digest = hashlib.sha256()
         for row in self._each("SELECT frame, number, landmarks, smooth, track, person FROM faces "
                               "WHERE dropped IS NULL ORDER BY frame, number"):
@@ -151,16 +150,15 @@ class Queries(Database):
 
     def mask_counts(self) -> dict[str, int]:
         """How many masks there are of each masker."""
-        self._flush()
-        return dict(self._rows("SELECT name, COUNT(*) FROM masks GROUP BY name ORDER BY name"))
+        return dict(self._select("SELECT name, COUNT(*) FROM masks GROUP BY name ORDER BY name"))
 
     def without_mask(self, masker: str) -> set[int]:
         """Frames with a face of which there is no mask by `masker`."""
-        self._flush()
-        return {index for index, in self._rows("SELECT DISTINCT frame FROM faces WHERE dropped IS "
-                                               "NULL AND NOT EXISTS (SELECT 1 FROM masks WHERE "
-                                               "masks.frame = faces.frame AND masks.number = "
-                                               "faces.number AND masks.name = ?)", (masker,))}
+        return {index for index, in self._select("SELECT DISTINCT frame FROM faces WHERE dropped "
+                                                 "IS NULL AND NOT EXISTS (SELECT 1 FROM masks "
+                                                 "WHERE masks.frame = faces.frame AND "
+                                                 "masks.number = faces.number AND masks.name = ?)",
+                                                 (masker,))}
 
     # Tracks
 
@@ -168,7 +166,6 @@ class Queries(Database):
         """Frames with faces that can be followed through time: the numbers of these faces and their
         boxes (K, 4).
         """
-        self._flush()
         rows = self._each("SELECT frame, number, box FROM faces WHERE COALESCE(dropped, '') NOT "
                           f"IN {NO_FACES} ORDER BY frame, number")
         for index, group in itertools.groupby(rows, lambda row: row[0]):
@@ -178,7 +175,6 @@ class Queries(Database):
 
     def crowds(self) -> Iterator[list[tuple[int, Detection]]]:
         """Of each frame with several faces that belong to a track: their tracks and detections."""
-        self._flush()
         rows = self._each("SELECT frame, track, box, score FROM faces WHERE track IS NOT NULL AND "
                           "frame IN (SELECT frame FROM faces WHERE track IS NOT NULL GROUP BY "
                           "frame HAVING COUNT(*) > 1) ORDER BY frame, number")
@@ -190,13 +186,11 @@ class Queries(Database):
 
     def track_counts(self) -> tuple[int, int]:
         """(tracks, faces that the detector missed)."""
-        self._flush()
-        return self._rows("SELECT COUNT(DISTINCT track), COALESCE(SUM(filled), 0) FROM faces WHERE "
-                          "dropped IS NULL")[0]
+        return self._select("SELECT COUNT(DISTINCT track), COALESCE(SUM(filled), 0) FROM faces "
+                            "WHERE dropped IS NULL")[0]
 
     def tracks(self) -> list[dict[int, int]]:
         """For each track the number of its face in each of its frames."""
-        self._flush()
         tracks: dict[int, dict[int, int]] = {}
         for track, index, number in self._each("SELECT track, frame, number FROM faces WHERE track "
                                                "IS NOT NULL ORDER BY track, frame"):
@@ -209,7 +203,6 @@ class Queries(Database):
         """Frame, number and embedding (D,) float32 of the faces that have one by the recognizer of
         that name.
         """
-        self._flush()
         for index, number, embedding in self._each("SELECT frame, number, embedding FROM faces "
                                                    "WHERE embedding IS NOT NULL AND recognizer = "
                                                    "? ORDER BY frame, number", (recognizer,)):
@@ -221,8 +214,7 @@ class Queries(Database):
         """How many faces each person has, the most frequent first; with those left out for being
         somebody else's.
         """
-        self._flush()
-        return dict(self._rows("SELECT person, COUNT(*) FROM faces WHERE person IS NOT NULL AND "
+        return dict(self._select("SELECT person, COUNT(*) FROM faces WHERE person IS NOT NULL AND "
                                "COALESCE(dropped, 'person') = 'person' GROUP BY person ORDER BY "
                                "person"))
 
@@ -230,7 +222,6 @@ class Queries(Database):
         """The faces (frame, number) of each person, the most frequent first; those of nobody, under
         None, come last.
         """
-        self._flush()
         faces: dict[int | None, list[tuple[int, int]]] = {}
         for person, *face in self._each("SELECT person, frame, number FROM faces WHERE dropped IS "
                                         "NULL ORDER BY person IS NULL, person, frame, number"):
@@ -241,23 +232,20 @@ class Queries(Database):
 
     def written(self, folder: Path) -> set[tuple[int, int]]:
         """The faces (frame, number) that were written into `folder`."""
-        self._flush()
-        return set(self._rows("SELECT frame, number FROM written WHERE folder = ?",
+        return set(self._select("SELECT frame, number FROM written WHERE folder = ?",
                               (self.folder_key(folder),)))
 
     def unwritten(self, folder: Path) -> set[int]:
         """Frames with a face that was never written into `folder`."""
-        self._flush()
-        return {index for index, in self._rows("SELECT DISTINCT frame FROM faces WHERE dropped IS "
-                                               "NULL AND NOT EXISTS (SELECT 1 FROM written WHERE "
-                                               "folder = ? AND written.frame = faces.frame AND "
-                                               "written.number = faces.number)",
-                                               (self.folder_key(folder),))}
+        return {index for index, in self._select("SELECT DISTINCT frame FROM faces WHERE dropped "
+                                                 "IS NULL AND NOT EXISTS (SELECT 1 FROM written "
+                                                 "WHERE folder = ? AND written.frame = "
+                                                 "faces.frame AND written.number = faces.number)",
+                                                 (self.folder_key(folder),))}
 
     def folders(self) -> list[Path]:
         """The face folders that faces were written into."""
-        self._flush()
-        keys = self._rows("SELECT DISTINCT folder FROM written ORDER BY 1")
+        keys = self._select("SELECT DISTINCT folder FROM written ORDER BY 1")
         return [Path(os.path.normpath(self.path.parent / key)) for key, in keys]
 
     def folder_key(self, folder: Path) -> str:
