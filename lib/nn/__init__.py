@@ -1,4 +1,5 @@
-"""Keras layers and blocks that models share, the backend, first weights, optimizers that Keras lacks.
+"""Keras layers and blocks that models share, the backend, first weights, optimizers that Keras
+lacks.
 
 Imports: lib.dlib, lib.system.
 """

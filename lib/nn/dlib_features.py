@@ -1,4 +1,6 @@
-"""What dlib's face recognition network sees in pictures, in `keras.ops`: features at five depths, with gradients."""
+"""What dlib's face recognition network sees in pictures, in `keras.ops`: features at five depths,
+with gradients.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,14 @@ from lib.nn.pictures import TINY
 
 
 def features(faces) -> list:
-    """(N, S, S, 3) RGB in [0, 1] -> at five depths (N, H, W, C), from 35 x 35 cells and 32 channels to 2 x 2 and 256.
+    """(N, S, S, 3) RGB in [0, 1] -> at five depths (N, H, W, C), from 35 x 35 cells and 32 channels
+    to 2 x 2 and 256.
 
     Raises FaceswapError where the network's package is missing or damaged.
     """
-    faces = ops.image.resize(faces, (SIDE, SIDE), antialias=True) if faces.shape[1] != SIDE else faces
-    left, found = iter(_convolutions()), []
+    faces = ops.image.resize(faces, (SIDE, SIDE),
+                             antialias=True) if faces.shape[1] != SIDE else faces
+    left, depths = iter(_convolutions()), []
     x = ops.relu(_convolved((faces * 255 - ops.convert_to_tensor(MEAN)) * float(SCALE), next(left)))
     x = ops.max_pool(x, 3, 2)
     for _, last, halves in blocks():
@@ -30,8 +34,8 @@ def features(faces) -> list:
             y = ops.pad(y, ((0, 0), (0, cells), (0, cells), (0, 0)))
         x = ops.relu(x + y)
         if last:
-            found.append(x)
-    return found
+            depths.append(x)
+    return depths
 
 
 def feature_distance(faces, targets):
@@ -44,8 +48,9 @@ def feature_distance(faces, targets):
     """
     total, depths = 0.0, list(zip(features(faces), features(targets)))
     for pair in depths:
-        seen, wanted = (each * ops.rsqrt(ops.sum(ops.square(each), -1, keepdims=True) + TINY) for each in pair)
-        total += ops.mean(ops.sum(ops.square(seen - wanted), -1))
+        seen, expected = (each * ops.rsqrt(ops.sum(ops.square(each), -1, keepdims=True) + TINY)
+                          for each in pair)
+        total += ops.mean(ops.sum(ops.square(seen - expected), -1))
     return total / len(depths)
 
 
@@ -57,9 +62,11 @@ def _convolutions() -> list[Convolution]:
         convolutions, _ = read(path.read_bytes())
     except (OSError, ValueError) as error:
         raise FaceswapError(f"{path} is damaged ({error}). Install its package anew.") from error
-    return [each._replace(weights=np.ascontiguousarray(each.weights.transpose(2, 3, 1, 0))) for each in convolutions]
+    return [each._replace(weights=np.ascontiguousarray(each.weights.transpose(2, 3, 1, 0)))
+            for each in convolutions]
 
 
 def _convolved(x, convolution: Convolution):
     weights, bias, stride = convolution
-    return ops.conv(x, ops.convert_to_tensor(weights), stride, "same" if stride == 1 else "valid") + ops.convert_to_tensor(bias)
+    return ops.conv(x, ops.convert_to_tensor(weights), stride,
+                    "same" if stride == 1 else "valid") + ops.convert_to_tensor(bias)

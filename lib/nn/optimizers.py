@@ -19,8 +19,8 @@ class AdaBelief(keras.optimizers.Optimizer):
     "AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients", NeurIPS, 2020.
     """
 
-    def __init__(self, learning_rate: float = 1e-3, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-14,
-                 corrected: bool = True, name: str = "adabelief", **kwargs):
+    def __init__(self, learning_rate: float = 1e-3, beta_1: float = 0.9, beta_2: float = 0.999,
+                 epsilon: float = 1e-14, corrected: bool = True, name: str = "adabelief", **kwargs):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.beta_1, self.beta_2, self.epsilon, self.corrected = beta_1, beta_2, epsilon, corrected
 
@@ -35,23 +35,28 @@ class AdaBelief(keras.optimizers.Optimizer):
         mean, spread = self._means[index], self._spreads[index]
         gradient, rate = ops.cast(gradient, kind), ops.cast(learning_rate, kind)
         self.assign_add(mean, (gradient - mean) * (1 - self.beta_1))
-        self.assign_add(spread, (ops.square(gradient - mean) - spread) * (1 - self.beta_2) + self.epsilon)
+        self.assign_add(spread, (ops.square(gradient - mean) - spread) * (1 - self.beta_2)
+                        + self.epsilon)
         if self.corrected:
             step = ops.cast(self.iterations + 1, kind)
-            rate = rate * ops.sqrt(1 - ops.power(ops.cast(self.beta_2, kind), step)) / (1 - ops.power(ops.cast(self.beta_1, kind), step))
+            beta_1, beta_2 = ops.cast(self.beta_1, kind), ops.cast(self.beta_2, kind)
+            rate = (rate * ops.sqrt(1 - ops.power(beta_2, step))
+                    / (1 - ops.power(beta_1, step)))
         self.assign_sub(variable, rate * mean / (ops.sqrt(spread) + self.epsilon))
 
     def get_config(self):
-        return super().get_config() | {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "corrected": self.corrected}
+        return super().get_config() | {"beta_1": self.beta_1, "beta_2": self.beta_2,
+                                       "epsilon": self.epsilon, "corrected": self.corrected}
 
 
-def extended(optimizer: keras.optimizers.Optimizer, percentile: float | None = None, kept: float = 1.0,
-             seed: int = 0) -> keras.optimizers.Optimizer:
-    """`optimizer`, not built yet, that clips gradients by their history and leaves updates of single weights out.
+def extended(optimizer: keras.optimizers.Optimizer, percentile: float | None = None,
+             kept: float = 1.0, seed: int = 0) -> keras.optimizers.Optimizer:
+    """`optimizer`, not built yet, that clips gradients by their history and leaves updates of
+    single weights out.
 
-    With a `percentile`, gradients whose global norm exceeds that of the last HISTORY ones are scaled down to it: "AutoClip: Adaptive
-    Gradient Clipping for Source Separation Networks", MLSP, 2020. Of the weights, each is updated with probability `kept`: "Learning Rate
-    Dropout", 2019.
+    With a `percentile`, gradients whose global norm exceeds that of the last HISTORY ones are
+    scaled down to it: "AutoClip: Adaptive Gradient Clipping for Source Separation Networks", MLSP,
+    2020. Of the weights, each is updated with probability `kept`: "Learning Rate Dropout", 2019.
     """
     if percentile is None and kept == 1.0:
         return optimizer
@@ -69,27 +74,34 @@ def extended(optimizer: keras.optimizers.Optimizer, percentile: float | None = N
                 add_state(self, self.seeds.state)
 
         def apply(self, grads, trainable_variables=None):
-            variables = built_variables(self) if trainable_variables is None else list(trainable_variables)
+            variables = built_variables(self) if trainable_variables is None \
+                else list(trainable_variables)
             grads = self._clipped(list(grads)) if percentile is not None else grads
-            before = [ops.copy(ops.convert_to_tensor(variable)) for variable in variables] if kept < 1 else []
+            before = [ops.copy(ops.convert_to_tensor(variable))
+                      for variable in variables] if kept < 1 else []
             super().apply(grads, trainable_variables)
             for variable, value in zip(variables, before):
-                moves = ops.cast(keras.random.uniform(variable.shape, seed=self.seeds) < kept, variable.dtype)
+                moves = ops.cast(keras.random.uniform(variable.shape, seed=self.seeds) < kept,
+                                 variable.dtype)
                 variable.assign(value + (variable - value) * moves)
 
         def _clipped(self, gradients: list) -> list:
-            there = [gradient for gradient in gradients if gradient is not None]
-            norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in there))
+            existing = [gradient for gradient in gradients if gradient is not None]
+            norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(gradient, "float32")))
+                                for gradient in existing))
             places, iterations = ops.arange(HISTORY), ops.cast(self.iterations, "int32")
-            norms = ops.where(places == iterations % HISTORY, norm, ops.convert_to_tensor(self.norms))
+            norms = ops.where(places == iterations % HISTORY, norm,
+                              ops.convert_to_tensor(self.norms))
             self.norms.assign(norms)
             count = ops.minimum(iterations + 1, HISTORY)
             ordered = ops.sort(ops.where(places < count, norms, float("inf")))
-            most = ops.take(ordered, ops.cast(ops.floor(percentile / 100 * ops.cast(count - 1, "float32")), "int32"))
+            most = ops.take(ordered, ops.cast(ops.floor(percentile / 100
+                                                        * ops.cast(count - 1, "float32")), "int32"))
             scale = ops.minimum(1.0, most / ops.maximum(norm, 1e-12))
-            return [gradient if gradient is None else gradient * ops.cast(scale, gradient.dtype) for gradient in gradients]
+            return [gradient if gradient is None else gradient * ops.cast(scale, gradient.dtype)
+                    for gradient in gradients]
 
     Extended.__name__ = Extended.__qualname__ = kind.__name__
-    made = Extended.from_config(optimizer.get_config())
-    made.exclude_from_weight_decay(var_names=UNDECAYED)
-    return made
+    extension = Extended.from_config(optimizer.get_config())
+    extension.exclude_from_weight_decay(var_names=UNDECAYED)
+    return extension

@@ -1,4 +1,6 @@
-"""Networks that translate pictures, and those that tell patches of made ones from real ones. Feature maps are (N, H, W, C)."""
+"""Networks that translate pictures, and those that tell patches of made ones from real ones.
+Feature maps are (N, H, W, C).
+"""
 
 from __future__ import annotations
 
@@ -20,19 +22,22 @@ class InstanceNorm(layers.Layer):
         wide = ops.cast(x, "float32")
         mean = ops.mean(wide, (1, 2), keepdims=True)
         apart = wide - mean
-        return ops.cast(apart * ops.rsqrt(ops.mean(ops.square(apart), (1, 2), keepdims=True) + 1e-5), x.dtype)
+        return ops.cast(apart * ops.rsqrt(ops.mean(ops.square(apart), (1, 2), keepdims=True)
+                                          + 1e-5), x.dtype)
 
 
 @keras.saving.register_keras_serializable("faceswap")
 class SpectralConv2D(layers.Conv2D):
     """A convolution whose largest singular value is 1.
 
-    "Spectral Normalization for Generative Adversarial Networks", ICLR, 2018: one step of the power iteration in each training call.
+    "Spectral Normalization for Generative Adversarial Networks", ICLR, 2018: one step of the power
+    iteration in each training call.
     """
 
     def build(self, shape):
         super().build(shape)
-        self.direction = self.add_weight(shape=(1, self.filters), initializer="ones", trainable=False, name="direction")
+        self.direction = self.add_weight(shape=(1, self.filters), initializer="ones",
+                                         trainable=False, name="direction")
 
     def call(self, x, training: bool = False):
         matrix = ops.reshape(ops.cast(self.kernel, "float32"), (-1, self.filters))
@@ -47,7 +52,8 @@ class SpectralConv2D(layers.Conv2D):
         return y + ops.cast(self.bias, x.dtype) if self.use_bias else y
 
     def save_own_variables(self, store):
-        layers.Layer.save_own_variables(self, store)  # a convolution saves its kernel and bias alone
+        # a convolution saves its kernel and bias alone
+        layers.Layer.save_own_variables(self, store)
 
     def load_own_variables(self, store):
         layers.Layer.load_own_variables(self, store)
@@ -65,8 +71,8 @@ def reflected(x, width: int):
 def translator(blocks: int, filters: int, name: str) -> keras.Model:
     """(N, H, W, 3) in [-1, 1] -> the same; H and W are multiples of 4.
 
-    "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV, 2016, as "Unpaired Image-to-Image Translation using
-    Cycle-Consistent Adversarial Networks", ICCV, 2017, has it.
+    "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV, 2016, as "Unpaired
+    Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV, 2017, has it.
     """
     picture = keras.Input((None, None, 3))
     x = _normed(layers.Conv2D(filters, 7, kernel_initializer=SMALL)(reflected(picture, 3)))
@@ -78,9 +84,11 @@ def translator(blocks: int, filters: int, name: str) -> keras.Model:
         y = layers.Conv2D(4 * filters, 3, kernel_initializer=SMALL)(reflected(y, 1))
         x = x + InstanceNorm()(y)
     for factor in (2, 1):
-        x = layers.Conv2DTranspose(factor * filters, 3, strides=2, padding="same", kernel_initializer=SMALL)(x)
+        x = layers.Conv2DTranspose(factor * filters, 3, strides=2, padding="same",
+                                   kernel_initializer=SMALL)(x)
         x = _normed(x)
-    x = layers.Conv2D(3, 7, kernel_initializer=SMALL, dtype="float32")(reflected(ops.cast(x, "float32"), 3))
+    x = layers.Conv2D(3, 7, kernel_initializer=SMALL,
+                      dtype="float32")(reflected(ops.cast(x, "float32"), 3))
     return keras.Model(picture, ops.tanh(x), name=name)
 
 
@@ -88,14 +96,18 @@ def _normed(x):
     return ops.relu(InstanceNorm()(x))
 
 
-def patch_discriminator(filters: int, name: str, depth: int = 3, spectral: bool = False) -> keras.Model:
-    """(N, H, W, 3) in [-1, 1] -> (N, H', W', 1) float32 logits, each of a patch: `depth` 1, 2 and 3 make them of 16, 34 and 70 pixels.
+def patch_discriminator(filters: int, name: str, depth: int = 3,
+                        spectral: bool = False) -> keras.Model:
+    """(N, H, W, 3) in [-1, 1] -> (N, H', W', 1) float32 logits, each of a patch: `depth` 1, 2 and 3
+    make them of 16, 34 and 70 pixels.
 
-    "Image-to-Image Translation with Conditional Adversarial Networks", CVPR, 2017. Normed by instance, or `spectral`ly.
+    "Image-to-Image Translation with Conditional Adversarial Networks", CVPR, 2017. Normed by
+    instance, or `spectral`ly.
     """
     def convolved(x, filters, strides):
         kind = SpectralConv2D if spectral else layers.Conv2D
-        return kind(filters, 4, strides=strides, kernel_initializer=SMALL)(layers.ZeroPadding2D(1)(x))
+        return kind(filters, 4, strides=strides,
+                    kernel_initializer=SMALL)(layers.ZeroPadding2D(1)(x))
 
     picture = keras.Input((None, None, 3))
     x = ops.leaky_relu(convolved(picture, filters, 2), SLOPE)

@@ -46,7 +46,8 @@ def add_state(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -
 
 
 def gather_no_gradients(optimizer: keras.optimizers.Optimizer) -> None:
-    """On TensorFlow: `optimizer` takes gradients as they are, instead of summing them over devices."""
+    """On TensorFlow: `optimizer` takes gradients as they are, instead of summing them over devices.
+    """
     optimizer._all_reduce_sum_gradients = list
 
 

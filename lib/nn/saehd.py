@@ -1,4 +1,6 @@
-"""Parts of the networks of DeepFaceLab's SAEHD and AMP. Convolutions with a stride see two pixels beyond each edge."""
+"""Parts of the networks of DeepFaceLab's SAEHD and AMP. Convolutions with a stride see two pixels
+beyond each edge.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,15 @@ class RootMeanSquare(layers.Layer):
 
     def call(self, x):
         wide = ops.cast(x, "float32")
-        return ops.cast(wide * ops.rsqrt(ops.mean(ops.square(wide), -1, keepdims=True) + 1e-6), x.dtype)
+        return ops.cast(wide * ops.rsqrt(ops.mean(ops.square(wide), -1, keepdims=True) + 1e-6),
+                        x.dtype)
 
 
 @keras.saving.register_keras_serializable("faceswap")
 class Mixed(layers.Layer):
-    """Two (N, H, W, C) -> one, of which a share of the channels is the first's: in training so many at random, else the first ones."""
+    """Two (N, H, W, C) -> one, of which a share of the channels is the first's: in training so many
+    at random, else the first ones.
+    """
 
     def __init__(self, in_training: float, share: float, **kwargs):
         super().__init__(**kwargs)
@@ -35,14 +40,14 @@ class Mixed(layers.Layer):
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, pair, training: bool = False):
-        one, other = pair
-        count, channels = ops.shape(one)[0], one.shape[-1]
+        first_face, second_face = pair
+        count, channels = ops.shape(first_face)[0], first_face.shape[-1]
         if training:
             order = ops.argsort(keras.random.uniform((count, channels), seed=self.seed_generator))
             chosen = ops.argsort(order) < int(channels * self.in_training)
-            return ops.where(chosen[:, None, None], one, other)
+            return ops.where(chosen[:, None, None], first_face, second_face)
         first = int(channels * self.share)
-        return ops.concatenate([one[..., :first], other[..., first:]], -1)
+        return ops.concatenate([first_face[..., :first], second_face[..., first:]], -1)
 
     def get_config(self):
         return super().get_config() | {"in_training": self.in_training, "share": self.share}
@@ -58,16 +63,19 @@ class Blocks:
         return layers.Activation(times_cosine)(x) if self.cosine else layers.LeakyReLU(slope)(x)
 
     def down(self, x, filters: int):
-        x = layers.Conv2D(filters, 5, strides=2, kernel_initializer=START)(layers.ZeroPadding2D(2)(x))
+        x = layers.Conv2D(filters, 5, strides=2,
+                          kernel_initializer=START)(layers.ZeroPadding2D(2)(x))
         return self.bent(x, 0.1)
 
     def up(self, x, filters: int):
-        return DepthToSpace(2)(self.bent(layers.Conv2D(4 * filters, 3, padding="same", kernel_initializer=START)(x), 0.1))
+        return DepthToSpace(2)(self.bent(layers.Conv2D(4 * filters, 3, padding="same",
+                                                       kernel_initializer=START)(x), 0.1))
 
     def residual(self, x):
         filters = x.shape[-1]
         y = self.bent(layers.Conv2D(filters, 3, padding="same", kernel_initializer=START)(x), 0.2)
-        return self.bent(layers.Add()([layers.Conv2D(filters, 3, padding="same", kernel_initializer=START)(y), x]), 0.2)
+        return self.bent(layers.Add()([layers.Conv2D(filters, 3, padding="same",
+                                                     kernel_initializer=START)(y), x]), 0.2)
 
     def encoded(self, face, width: int, deep: bool):
         """(N, S, S, 3) -> (N, 8 width (S / 16)^2), or of a `deep` one (N, 8 width (S / 32)^2)."""
@@ -79,7 +87,9 @@ class Blocks:
         return layers.Flatten()(self.residual(x) if deep else x)
 
     def drawn(self, code, width: int, mask_width: int, deep: bool, doubled: bool):
-        """(N, H, W, C) -> (N, 8 H, 8 W, 4) RGB and mask in [0, 1]; twice as large where `deep`, and again where `doubled`."""
+        """(N, H, W, C) -> (N, 8 H, 8 W, 4) RGB and mask in [0, 1]; twice as large where `deep`, and
+        again where `doubled`.
+        """
         factors = (8, 8, 4, 2) if deep else (8, 4, 2)
         x = mask = code
         for factor in factors:
@@ -87,7 +97,8 @@ class Blocks:
         for factor in (*factors, 1) if doubled else factors:
             mask = self.up(mask, factor * mask_width)
         if doubled:  # four pixels at a time: top left, top right, bottom left, bottom right
-            heads = [layers.Conv2D(3, kernel, padding="same", kernel_initializer=START, dtype="float32")(x) for kernel in (1, 3, 3, 3)]
+            heads = [layers.Conv2D(3, kernel, padding="same", kernel_initializer=START,
+                                   dtype="float32")(x) for kernel in (1, 3, 3, 3)]
             shuffled = DepthToSpace(2, dtype="float32")(layers.Concatenate(dtype="float32")(heads))
             face = layers.Activation("sigmoid", dtype="float32")(shuffled)
         else:
@@ -96,7 +107,9 @@ class Blocks:
 
 
 def code_discriminator(side: int, channels: int) -> keras.Model:
-    """A code of df, (N, side, side, channels) -> (N, H, W, 1), how much it looks like B's, before the sigmoid."""
+    """A code of df, (N, side, side, channels) -> (N, H, W, 1), how much it looks like B's, before
+    the sigmoid.
+    """
     code = x = keras.Input((side, side, channels))
     for number in range(1 + side // 8):
         x = layers.Conv2D(256 * 2 ** number, 4 if number == 0 else 3, strides=2, padding="same")(x)

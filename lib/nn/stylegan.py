@@ -1,7 +1,8 @@
-"""Layers and networks of style-based generators and their discriminators. Feature maps are (N, H, W, C).
+"""Layers and networks of style-based generators and their discriminators. Feature maps are (N, H,
+W, C).
 
-"A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019, and "Analyzing and Improving the Image Quality of
-StyleGAN", CVPR, 2020.
+"A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019, and
+"Analyzing and Improving the Image Quality of StyleGAN", CVPR, 2020.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import numpy as np
 from keras import layers, ops
 
 SLOPE = 0.2  # of leaky ReLUs
-GAIN = math.sqrt(2)  # what goes into one is made larger by this, and comes out as wide as it was: layers do so by way of their weights
+# what goes into one is made larger by this, and comes out as wide as it was: layers do so by way of
+# their weights
+GAIN = math.sqrt(2)
 CLAMP = 256.0  # for float16
 GROUP = 4  # pictures whose spread a discriminator sees
 FIR = np.float32([1, 3, 3, 1]) / 8  # low-pass filter along one axis
@@ -51,40 +54,51 @@ def leaky(x):
 
 @keras.saving.register_keras_serializable("faceswap")
 class EqualDense(layers.Layer):
-    """Dense layer with weights of deviation 1 that are scaled as they are used, so that all layers learn at one pace.
+    """Dense layer with weights of deviation 1 that are scaled as they are used, so that all layers
+    learn at one pace.
 
-    "Progressive Growing of GANs for Improved Quality, Stability, and Variation", ICLR, 2018. `rate` slows the layer down; `bias` is what
-    it begins with. What comes out is times `gain`.
+    "Progressive Growing of GANs for Improved Quality, Stability, and Variation", ICLR, 2018. `rate`
+    slows the layer down; `bias` is what it begins with. What comes out is times `gain`.
     """
 
-    def __init__(self, units: int, rate: float = 1.0, bias: float = 0.0, gain: float = 1.0, **kwargs):
+    def __init__(self, units: int, rate: float = 1.0, bias: float = 0.0, gain: float = 1.0,
+                 **kwargs):
         super().__init__(**kwargs)
         self.units, self.rate, self.start, self.gain = units, rate, bias, gain
 
     def build(self, shape):
         self.kernel_initializer = keras.initializers.RandomNormal(0.0, 1.0 / self.rate)
         self.scale = self.gain * self.rate / math.sqrt(shape[-1])
-        self.kernel = self.add_weight(shape=(shape[-1], self.units), initializer=self.kernel_initializer, name="kernel")
-        self.bias = self.add_weight(shape=(self.units,), initializer=keras.initializers.Constant(self.start / self.rate), name="bias")
+        self.kernel = self.add_weight(shape=(shape[-1], self.units),
+                                      initializer=self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight(shape=(self.units,),
+                                    initializer=keras.initializers.Constant(self.start / self.rate),
+                                    name="bias")
 
     def call(self, x):
         return ops.matmul(x, self.kernel * self.scale) + self.bias * (self.gain * self.rate)
 
     def get_config(self):
-        return super().get_config() | {"units": self.units, "rate": self.rate, "bias": self.start, "gain": self.gain}
+        return super().get_config() | {"units": self.units, "rate": self.rate, "bias": self.start,
+                                       "gain": self.gain}
 
 
 @keras.saving.register_keras_serializable("faceswap")
 class EqualConv2D(layers.Layer):
-    """Likewise a convolution; with `scale` "up" or "down" it makes the picture twice or half as large, through the low-pass FIR."""
+    """Likewise a convolution; with `scale` "up" or "down" it makes the picture twice or half as
+    large, through the low-pass FIR.
+    """
 
-    def __init__(self, filters: int, kernel: int = 3, scale: str | None = None, use_bias: bool = True, gain: float = 1.0, **kwargs):
+    def __init__(self, filters: int, kernel: int = 3, scale: str | None = None,
+                 use_bias: bool = True, gain: float = 1.0, **kwargs):
         super().__init__(**kwargs)
-        self.filters, self.side, self.resampled, self.use_bias, self.gain = filters, kernel, scale, use_bias, gain
+        self.filters, self.side, self.resampled = filters, kernel, scale
+        self.use_bias, self.gain = use_bias, gain
 
     def build(self, shape):
         self.kernel_initializer = NORMAL
-        self.kernel = self.add_weight(shape=(self.side, self.side, shape[-1], self.filters), initializer=NORMAL, name="kernel")
+        self.kernel = self.add_weight(shape=(self.side, self.side, shape[-1], self.filters),
+                                      initializer=NORMAL, name="kernel")
         self.scale = self.gain / math.sqrt(self.side ** 2 * shape[-1])
         if self.use_bias:
             self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
@@ -94,56 +108,69 @@ class EqualConv2D(layers.Layer):
         return y + self.bias * self.gain if self.use_bias else y
 
     def get_config(self):
-        return super().get_config() | {"filters": self.filters, "kernel": self.side, "scale": self.resampled, "use_bias": self.use_bias,
+        return super().get_config() | {"filters": self.filters, "kernel": self.side,
+                                       "scale": self.resampled, "use_bias": self.use_bias,
                                        "gain": self.gain}
 
 
 @keras.saving.register_keras_serializable("faceswap")
 class ModulatedConv2D(layers.Layer):
-    """A convolution whose input channels are weighed by a style, and whose effective kernels then have length 1 (demodulation).
+    """A convolution whose input channels are weighed by a style, and whose effective kernels then
+    have length 1 (demodulation).
 
-    Called with a feature map (N, H, W, C) and float32 styles w (N, D). The kernel is shared by the batch: to weigh what goes in and what
-    comes out is the same as to weigh it for each picture.
+    Called with a feature map (N, H, W, C) and float32 styles w (N, D). The kernel is shared by the
+    batch: to weigh what goes in and what comes out is the same as to weigh it for each picture.
     """
 
-    def __init__(self, filters: int, kernel: int = 3, scale: str | None = None, demodulate: bool = True, gain: float = 1.0, **kwargs):
+    def __init__(self, filters: int, kernel: int = 3, scale: str | None = None,
+                 demodulate: bool = True, gain: float = 1.0, **kwargs):
         super().__init__(autocast=False, **kwargs)  # styles stay float32
-        self.filters, self.side, self.resampled, self.demodulate, self.gain = filters, kernel, scale, demodulate, gain
+        self.filters, self.side, self.resampled = filters, kernel, scale
+        self.demodulate, self.gain = demodulate, gain
 
     def build(self, shapes):
         channels = shapes[0][-1]
         self.kernel_initializer = NORMAL
-        self.kernel = self.add_weight(shape=(self.side, self.side, channels, self.filters), initializer=NORMAL, name="kernel")
+        self.kernel = self.add_weight(shape=(self.side, self.side, channels, self.filters),
+                                      initializer=NORMAL, name="kernel")
         self.style = EqualDense(channels, bias=1.0, dtype="float32", name="style")
         self.style.build(shapes[1])
 
-    def call(self, given):
-        x, w = given
+    def call(self, inputs):
+        x, w = inputs
         styles, kernel = self.style(w), ops.convert_to_tensor(self.kernel)
         if self.demodulate:
-            kernel = kernel / math.sqrt(math.prod(kernel.shape[:3]))  # keeps half precision from overflowing; the result is the same
+            # keeps half precision from overflowing; the result is the same
+            kernel = kernel / math.sqrt(math.prod(kernel.shape[:3]))
             after = demodulation(kernel, styles) * self.gain
         else:
             styles = styles * (self.gain / math.sqrt(kernel.shape[2]))
-        y = convolved(x * ops.cast(styles, x.dtype)[:, None, None], ops.cast(kernel, x.dtype), self.resampled)
+        y = convolved(x * ops.cast(styles, x.dtype)[:, None, None], ops.cast(kernel, x.dtype),
+                      self.resampled)
         return y * ops.cast(after, y.dtype)[:, None, None] if self.demodulate else y
 
     def get_config(self):
-        return super().get_config() | {"filters": self.filters, "kernel": self.side, "scale": self.resampled, "demodulate": self.demodulate,
+        return super().get_config() | {"filters": self.filters, "kernel": self.side,
+                                       "scale": self.resampled, "demodulate": self.demodulate,
                                        "gain": self.gain}
 
 
 def demodulation(kernel, styles):
-    """(N, F): by what the output channels of a kernel (K, K, C, F) weighed by styles (N, C) are multiplied so that each has length 1."""
+    """(N, F): by what the output channels of a kernel (K, K, C, F) weighed by styles (N, C) are
+    multiplied so that each has length 1.
+    """
     return ops.rsqrt(ops.matmul(ops.square(styles), ops.sum(ops.square(kernel), (0, 1))) + 1e-8)
 
 
 def convolved(x, kernel, scale: str | None = None):
-    """`x` (N, H, W, C) with a kernel (K, K, C, F), K odd: of the same side, or "up" twice, or "down" half as large."""
+    """`x` (N, H, W, C) with a kernel (K, K, C, F), K odd: of the same side, or "up" twice, or
+    "down" half as large.
+    """
     side = kernel.shape[0]
     if scale is None:
         return ops.conv(x, kernel, 1, "same")
-    if scale == "up":  # a transposed convolution takes a quarter of the work of one of the larger picture
+    # a transposed convolution takes a quarter of the work of one of the larger picture
+    if scale == "up":
         kernel = ops.transpose(ops.flip(kernel, (0, 1)), (0, 1, 3, 2))
         return filtered(ops.conv_transpose(x, kernel, 2, "valid"), 2 * FIR, 2 - side // 2)
     return ops.conv(filtered(x, FIR, (side + 1) // 2), kernel, 2, "valid")
@@ -152,7 +179,8 @@ def convolved(x, kernel, scale: str | None = None):
 def filtered(x, taps: np.ndarray, edge: int):
     """`x` convolved along both axes with `taps`, with so many zeros around it.
 
-    A processor does that ten times as fast by a depthwise convolution as by adding what is shifted, or as by one with strides.
+    A processor does that ten times as fast by a depthwise convolution as by adding what is shifted,
+    or as by one with strides.
     """
     kernel = np.repeat(np.outer(taps, taps)[:, :, None, None], x.shape[-1], 2)
     x = ops.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
@@ -174,23 +202,28 @@ def blurred(x):
 
 @keras.saving.register_keras_serializable("faceswap")
 class Noise(layers.Layer):
-    """Adds a picture of noise, as strong as is learnt: one strength for all channels, or, `each`, for every one; times `gain`.
+    """Adds a picture of noise, as strong as is learnt: one strength for all channels, or, `each`,
+    for every one; times `gain`.
 
     In training the noise is new for every picture; else it is always the same.
     """
 
     def __init__(self, each: bool = False, gain: float = 1.0, **kwargs):
         super().__init__(**kwargs)
-        self.each, self.gain, self.seeds, self.fixed_initializer = each, gain, keras.random.SeedGenerator(), NORMAL
+        self.each, self.gain, self.seeds = each, gain, keras.random.SeedGenerator()
+        self.fixed_initializer = NORMAL
 
     def build(self, shape):
-        self.strength = self.add_weight(shape=(shape[-1] if self.each else 1,), initializer="zeros", name="strength")
-        self.fixed = self.add_weight(shape=(1, *shape[1:3], 1), initializer=NORMAL, trainable=False, name="fixed")
+        self.strength = self.add_weight(shape=(shape[-1] if self.each else 1,), initializer="zeros",
+                                        name="strength")
+        self.fixed = self.add_weight(shape=(1, *shape[1:3], 1), initializer=NORMAL, trainable=False,
+                                     name="fixed")
 
     def call(self, x, training: bool = False):
         noise = self.fixed
         if training:
-            noise = keras.random.normal((ops.shape(x)[0], *x.shape[1:3], 1), dtype=x.dtype, seed=self.seeds)
+            noise = keras.random.normal((ops.shape(x)[0], *x.shape[1:3], 1), dtype=x.dtype,
+                                        seed=self.seeds)
         return x + ops.cast(noise, x.dtype) * (self.strength * self.gain)
 
     def get_config(self):
@@ -221,10 +254,12 @@ class Constant(layers.Layer):
 
     def __init__(self, filters: int, ones: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.filters, self.ones, self.picture_initializer = filters, ones, keras.initializers.Ones() if ones else NORMAL
+        self.filters, self.ones = filters, ones
+        self.picture_initializer = keras.initializers.Ones() if ones else NORMAL
 
     def build(self, shape):
-        self.picture = self.add_weight(shape=(1, 4, 4, self.filters), initializer=self.picture_initializer, name="picture")
+        self.picture = self.add_weight(shape=(1, 4, 4, self.filters),
+                                       initializer=self.picture_initializer, name="picture")
 
     def call(self, like):
         return ops.tile(ops.cast(self.picture, self.compute_dtype), (ops.shape(like)[0], 1, 1, 1))
@@ -235,7 +270,9 @@ class Constant(layers.Layer):
 
 @keras.saving.register_keras_serializable("faceswap")
 class AdaIN(layers.Layer):
-    """Channels of mean 0 and deviation 1, then stretched and shifted by float32 styles w (N, D), as the design of 2019 has it."""
+    """Channels of mean 0 and deviation 1, then stretched and shifted by float32 styles w (N, D), as
+    the design of 2019 has it.
+    """
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
@@ -245,8 +282,8 @@ class AdaIN(layers.Layer):
         self.style = EqualDense(2 * self.channels, dtype="float32", name="style")
         self.style.build(shapes[1])
 
-    def call(self, given):
-        x, w = given
+    def call(self, inputs):
+        x, w = inputs
         wide = ops.cast(x, "float32")
         apart = wide - ops.mean(wide, (1, 2), keepdims=True)
         even = apart * ops.rsqrt(ops.mean(ops.square(apart), (1, 2), keepdims=True) + 1e-8)
@@ -256,7 +293,9 @@ class AdaIN(layers.Layer):
 
 @keras.saving.register_keras_serializable("faceswap")
 class Spread(layers.Layer):
-    """One more channel: how much the pictures of a group, every N / GROUP-th of the batch, differ on average (minibatch deviation)."""
+    """One more channel: how much the pictures of a group, every N / GROUP-th of the batch, differ
+    on average (minibatch deviation).
+    """
 
     def call(self, x):
         count = x.shape[0] if x.shape[0] else ops.shape(x)[0]
@@ -284,7 +323,8 @@ class MeanStyle(layers.Layer):
     KEPT = 0.998
 
     def build(self, shape):
-        self.mean = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False, name="mean")
+        self.mean = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False,
+                                    name="mean")
 
     def call(self, w, training: bool = False):
         if training:
@@ -304,7 +344,8 @@ def mapping(latent: int, depth: int) -> keras.Model:
 
 def widths(size: int, base: int, most: int) -> dict[int, int]:
     """Resolution -> channels, from 4 to `size` pixels."""
-    return {4 << power: max(1, min(base // (4 << power), most)) for power in range(int(math.log2(size)) - 1)}
+    return {4 << power: max(1, min(base // (4 << power), most))
+            for power in range(int(math.log2(size)) - 1)}
 
 
 def slots(size: int) -> int:
@@ -313,7 +354,9 @@ def slots(size: int) -> int:
 
 
 def synthesis(size: int, latent: int, base: int, most: int) -> keras.Model:
-    """(N, L, D) styles w -> (N, S, S, 3) float32, about [-1, 1]: each resolution adds its picture (skip connections), of 2020."""
+    """(N, L, D) styles w -> (N, S, S, 3) float32, about [-1, 1]: each resolution adds its picture
+    (skip connections), of 2020.
+    """
     styles = keras.Input((slots(size), latent))
     picture, number = None, 0
     for side, filters in widths(size, base, most).items():
@@ -325,12 +368,17 @@ def synthesis(size: int, latent: int, base: int, most: int) -> keras.Model:
         x = _styled(x, styles[:, number], filters)
         number += 1
         rgb = Bias(dtype="float32")(ModulatedConv2D(3, 1, demodulate=False)([x, styles[:, number]]))
-        picture = rgb if picture is None else layers.Add(dtype="float32")([Resampled("up", dtype="float32")(picture), rgb])
+        if picture is None:
+            picture = rgb
+        else:
+            larger = Resampled("up", dtype="float32")(picture)
+            picture = layers.Add(dtype="float32")([larger, rgb])
     return keras.Model(styles, picture, name="synthesis")
 
 
 def _styled(x, w, filters: int, scale: str | None = None):
-    return leaky(Bias(GAIN)(Noise(gain=GAIN)(ModulatedConv2D(filters, 3, scale, gain=GAIN)([x, w]))))
+    return leaky(Bias(GAIN)(Noise(gain=GAIN)(ModulatedConv2D(filters, 3, scale,
+                                                             gain=GAIN)([x, w]))))
 
 
 def discriminator(size: int, base: int, most: int) -> keras.Model:
@@ -354,9 +402,11 @@ def _judged(x, filters: int):
 
 
 def synthesis_of_2019(size: int, latent: int, base: int, most: int) -> keras.Model:
-    """As `synthesis`, as the paper of 2019 has it, but grown at once: noise, bias, leaky ReLU and then styles that stretch normed channels.
+    """As `synthesis`, as the paper of 2019 has it, but grown at once: noise, bias, leaky ReLU and
+    then styles that stretch normed channels.
 
-    RGB is made once, at the end, where the paper's, which grows, can make it at every resolution. Norms undo gains, which it goes without.
+    RGB is made once, at the end, where the paper's, which grows, can make it at every resolution.
+    Norms undo gains, which it goes without.
     """
     styles = keras.Input((slots(size), latent))
     number = 0
@@ -373,7 +423,9 @@ def synthesis_of_2019(size: int, latent: int, base: int, most: int) -> keras.Mod
 
 
 def discriminator_of_2019(size: int, base: int, most: int) -> keras.Model:
-    """As `discriminator`, as the paper of 2019 has it, but grown at once: pictures come in at full size alone."""
+    """As `discriminator`, as the paper of 2019 has it, but grown at once: pictures come in at full
+    size alone.
+    """
     filters = widths(size, base, most)
     picture = keras.Input((size, size, 3))
     x = leaky(EqualConv2D(filters[size], 1, gain=GAIN)(picture))
@@ -390,11 +442,16 @@ def broadcast(w, count: int):
 
 
 def truncated(w, mean, psi: float):
-    """Styles (N, ..., D) moved towards their mean (D,): psi 1 leaves them, 0 gives the mean. Fewer odd faces, fewer different ones."""
+    """Styles (N, ..., D) moved towards their mean (D,): psi 1 leaves them, 0 gives the mean. Fewer
+    odd faces, fewer different ones.
+    """
     return mean + psi * (w - mean)
 
 
-def mixed(one, other, crossover):
-    """(N, L, D): the styles of `one` before the layer `crossover` (N,), those of `other` from there on."""
-    numbers = ops.arange(one.shape[1])
-    return ops.where((numbers[None] < ops.cast(crossover, "int32")[:, None])[..., None], one, other)
+def mixed(first, second, crossover):
+    """(N, L, D): the styles of `first` before the layer `crossover` (N,), those of `second` from
+    there on.
+    """
+    numbers = ops.arange(first.shape[1])
+    return ops.where((numbers[None] < ops.cast(crossover, "int32")[:, None])[..., None], first,
+                     second)

@@ -18,7 +18,9 @@ class Updates:
     """How weights follow their gradients, where a run says so; None leaves it to the model."""
 
     optimizer: Optimizer | None = None
-    clip: str | None = None  # value (each number), norm (each variable's), global (of all), adaptive (by the norms before), none
+    # value (each number), norm (each variable's), global (of all), adaptive (by the norms before),
+    # none
+    clip: str | None = None
     clip_at: float = 1.0  # the number or norm; for "adaptive" the percentile
     accumulate: int = 1  # iterations whose gradients make one update
     kept: float = 1.0  # probability with which each weight is updated, learning rate dropout
@@ -39,7 +41,8 @@ class Plan:
     float16: bool = False  # losses are scaled, so that small gradients do not vanish
     on_device: bool = False  # faces lie on the device, which augments them itself
     frozen: frozenset[str] = frozenset()  # networks that stay as they are
-    weights: Mapping[str, np.ndarray] = field(default_factory=dict)  # by identity, how often each face is seen: shares of 1
+    # by identity, how often each face is seen: shares of 1
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     iterations: int | None = None  # stop at this many in all
     minutes: float | None = None  # stop after this many of training in all
     save_minutes: float = 5.0
@@ -72,8 +75,11 @@ class Plan:
         left += [60 * self.minutes - seconds] if self.minutes else []
         return max(0.0, min(left)) if left else None
 
-    def rates(self, iteration: int, count: int, seconds: float, losses: list[tuple[int, float]], cut: float) -> np.ndarray:
-        """(count,) float32 learning rates of iterations `iteration` and on; `cut` is what mishaps left of them."""
+    def rates(self, iteration: int, count: int, seconds: float, losses: list[tuple[int, float]],
+              cut: float) -> np.ndarray:
+        """(count,) float32 learning rates of iterations `iteration` and on; `cut` is what mishaps
+        left of them.
+        """
         numbers = np.arange(iteration, iteration + count)
         warm = np.minimum(1.0, (numbers + 1) / self.warm_up) if self.warm_up else np.ones(count)
         share = self.schedule.share(iteration, self.done(iteration, seconds), losses)
@@ -81,11 +87,14 @@ class Plan:
 
 
 class Clock:
-    """Seconds of training, in which saving does not count, and when to report, save and show by them."""
+    """Seconds of training, in which saving does not count, and when to report, save and show by
+    them.
+    """
 
     def __init__(self, plan: Plan, seconds: float):
         """`seconds` were trained before. It stands until `start`."""
-        self._every = {"report": plan.report_seconds, "save": 60 * plan.save_minutes, "preview": plan.preview_seconds,
+        self._every = {"report": plan.report_seconds, "save": 60 * plan.save_minutes,
+                       "preview": plan.preview_seconds,
                        "progress": plan.progress_minutes and 60 * plan.progress_minutes}
         self._next: dict[str, float] = {}
         self._before = self._asked = seconds
@@ -114,7 +123,9 @@ class Clock:
         self.start()
 
     def due(self, what: str, seconds: float, at_once: bool = False) -> bool:
-        """Whether it is time for a "report", "save", "preview" or "progress"; the next is due so much later."""
+        """Whether it is time for a "report", "save", "preview" or "progress"; the next is due so
+        much later.
+        """
         every = self._every[what]
         if not every:
             return at_once

@@ -18,7 +18,8 @@ from lib.training.model.compact_losses import CompactLosses
 STEM = 4  # the networks work on a grid of 4 x 4 pixels, where a convolution costs a sixteenth
 MOST_FILTERS = 160
 
-# An eye opens and shuts within a pixel or two, which coarse grids lose: eyes have a way of their own into the code and out of it.
+# An eye opens and shuts within a pixel or two, which coarse grids lose: eyes have a way of their
+# own into the code and out of it.
 EYES_OF_MEAN = slice(36 - 17, 48 - 17)
 EYE_MARGIN = 0.08  # of the face's size, around the mean face's eyes
 EYE_FILTERS = 16
@@ -27,36 +28,42 @@ EYE_FILTERS = 16
 @MODELS.register
 @dataclass
 class Compact(CompactLosses):
-    """Small residual autoencoder, 64 to 256 pixels, that learns the mask too: the default, a good swap far sooner on any hardware.
+    """The default: small residual autoencoder, 64 to 256 pixels, a good swap soonest.
 
-    The code that both identities share also has to tell where the landmarks are, which makes eyes and mouth of one person
-    move those of the other within minutes; the eyes have a short way into the code and out of it. The networks see every
-    face with its colours at the same mean and spread, and what they draw gets those of the face that went in: so it comes
-    in the scene's light, whatever light B was filmed in. A quarter of the training is the swap itself: a face of one person
-    goes in, one of the other's, bent to stand like it, is wanted.
+    Learns the mask too. The code that both identities share also has to tell where the landmarks
+    are, which makes eyes and mouth of one person move those of the other within minutes; the eyes
+    have a short way into the code and out of it. The networks see every face with its colours at
+    the same mean and spread, and what they draw gets those of the face that went in: so it comes in
+    the scene's light, whatever light B was filmed in. A quarter of the training is the swap itself:
+    a face of one person goes in, one of the other's, bent to stand like it, is wanted.
     """
 
     size: int = option(128, "Side of the face, pixels.", choices=(64, 96, 128, 160, 192, 256))
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
-    width: int = option(48, "Filters in the first stage; each deeper stage doubles them, up to 160.", low=8, high=512)
-    upscale: int = option(2, "How many times as large as the face that it sees is the face that it draws.", choices=(1, 2))
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
+    width: int = option(48, "Filters in the first stage; each deeper stage doubles them, up to "
+                        "160.", low=8, high=512)
+    upscale: int = option(2, "How many times as large as the face that it sees is the face that it "
+                          "draws.", choices=(1, 2))
     latent: int = option(256, "Length of the code that both identities share.", low=16, high=4096)
     earlier = {"upscale": 1}
     batch = 8
     learning_rate = 2e-3
     decays = True
     averaged = 0.999
-    # Crops stand where the landmarks put them in training and in convert alike: a third of the classic warp and small moves are
-    # enough, and three minutes then do what a quarter of an hour did with the classic ones.
-    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, light=0.3, blur=0.01, paint_hair=True, retarget=0.5,
-                                crossed=0.5)
+    # Crops stand where the landmarks put them in training and in convert alike: a third of the
+    # classic warp and small moves are enough, and three minutes then do what a quarter of an hour
+    # did with the classic ones.
+    augmentation = Augmentation(warp=0.3, rotation=2.0, scale=0.02, shift=0.015, light=0.3,
+                                blur=0.01, paint_hair=True, retarget=0.5, crossed=0.5)
 
     @property
     def drawn(self) -> int:
         return self.size * self.upscale
 
     def networks(self) -> dict[str, keras.Model]:
-        return {"encoder": self.encoder(), "decoder_a": self.decoder("a"), "decoder_b": self.decoder("b"), "landmarks": self.landmarks()}
+        return {"encoder": self.encoder(), "decoder_a": self.decoder("a"),
+                "decoder_b": self.decoder("b"), "landmarks": self.landmarks()}
 
     def stages(self) -> list[tuple[int, int]]:
         """(side of the grid, filters), from the finest to the coarsest."""
@@ -71,7 +78,8 @@ class Compact(CompactLosses):
         face = keras.Input((self.size, self.size, 3))
         x = SpaceToDepth(STEM)(face)
         for number, (_, filters) in enumerate(self.stages()):
-            x = layers.Conv2D(filters, 3, strides=min(number + 1, 2), padding="same", activation="relu", kernel_initializer="he_uniform")(x)
+            x = layers.Conv2D(filters, 3, strides=min(number + 1, 2), padding="same",
+                              activation="relu", kernel_initializer="he_uniform")(x)
             x = residual(x)
             if number == 0:
                 eyes = layers.Cropping2D(self.around_eyes())(x)
@@ -91,12 +99,17 @@ class Compact(CompactLosses):
             x = residual(x)
         x = relu_upscale(x, 32)
         block = 2 * self.upscale
-        drawn = layers.Conv2D(4 * block ** 2, 3, padding="same", kernel_initializer=Even(keras.initializers.VarianceScaling(0.1), block),
-                              dtype="float32")(x)  # less than float32 bands skin
-        return keras.Model(code, DepthToSpace(block, dtype="float32")(drawn), name=f"decoder_{identity}")
+        # less than float32 bands skin
+        drawn = layers.Conv2D(4 * block ** 2, 3, padding="same",
+                              kernel_initializer=Even(keras.initializers.VarianceScaling(0.1),
+                                                      block), dtype="float32")(x)
+        return keras.Model(code, DepthToSpace(block, dtype="float32")(drawn),
+                           name=f"decoder_{identity}")
 
     def around_eyes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Cells (above, below), (left, right) of a band of the finest grid that holds both eyes of any aligned face."""
+        """Cells (above, below), (left, right) of a band of the finest grid that holds both eyes of
+        any aligned face.
+        """
         grid = self.size // STEM
         matrix = template_matrix(grid, self.coverage)
         eyes, margin = transform_points(MEAN_FACE[EYES_OF_MEAN], matrix), EYE_MARGIN * matrix[0, 0]
@@ -108,10 +121,13 @@ class Compact(CompactLosses):
         """(N, latent) -> (N, 68, 2) x, y in [0, 1] of the crop's side."""
         code = keras.Input((self.latent,))
         points = layers.Reshape((68, 2), dtype="float32")(layers.Dense(136, dtype="float32")(code))
-        return keras.Model(code, layers.Rescaling(1.0, 0.5, dtype="float32")(points), name="landmarks")
+        return keras.Model(code, layers.Rescaling(1.0, 0.5, dtype="float32")(points),
+                           name="landmarks")
 
     def _eyes(self, code, filters: int):
-        """(N, latent) -> (N, grid, grid, filters): what the code says of the eyes, without the way through the coarse grids."""
+        """(N, latent) -> (N, grid, grid, filters): what the code says of the eyes, without the way
+        through the coarse grids.
+        """
         around = self.around_eyes()
         height, width = (self.size // STEM - sum(cells) for cells in around)
         x = layers.Dense(height * width * EYE_FILTERS, activation="relu")(code)

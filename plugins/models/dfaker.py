@@ -15,10 +15,15 @@ from lib.training.model.autoencoder import Autoencoder
 @MODELS.register
 @dataclass
 class Dfaker(Autoencoder):
-    """Draws 128 or 256 pixels and sees half as many, with residual blocks: sharper than the original for a little more."""
+    """Sees 64 or 128 pixels and draws twice as many: sharper than original for a little more.
 
-    output: int = option(128, "Side of the face that it draws, pixels; it sees half as many.", choices=(128, 256))
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    With residual blocks.
+    """
+
+    output: int = option(128, "Side of the face that it draws, pixels; it sees half as many.",
+                         choices=(128, 256))
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
 
     @property

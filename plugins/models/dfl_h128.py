@@ -15,9 +15,10 @@ from lib.training.model.autoencoder import Autoencoder
 @MODELS.register
 @dataclass
 class DflH128(Autoencoder):
-    """The original at 128 pixels, seen and drawn, of half of the face: a plain decoder on true 128 pixels."""
+    """The original at 128 pixels, of half of the face."""
 
-    coverage: str = option("half", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    coverage: str = option("half", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     low_memory: bool = option(False, "Half the code and the filters: under half of the weights.")
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
     size = 128
@@ -39,4 +40,6 @@ class DflH128(Autoencoder):
         code = x = keras.Input((16, 16, self.width))
         for filters in widths:
             x = upscale(x, filters)
-        return keras.Model(code, picture_and_mask(picture(x), plain_mask(code, widths) if self.learn_mask else None))
+        return keras.Model(code, picture_and_mask(picture(x),
+                                                  plain_mask(code, widths) if self.learn_mask
+                                                  else None))

@@ -16,15 +16,24 @@ from lib.training.model.autoencoder import Autoencoder
 @MODELS.register
 @dataclass
 class DflSae(Autoencoder):
-    """The first SAE, 64 to 256 pixels: df keeps B's likeness, liae copes with faces and light that differ more; `sae` is its successor."""
+    """The first SAE, 64 to 256 pixels; `sae` is its successor.
+
+    df keeps B's likeness, liae copes with faces and light that differ more.
+    """
 
     size: int = option(128, "Side of the face, pixels.", low=64, high=256, step=16)
-    architecture: str = option("df", "df: a decoder for each; liae: one decoder, and layers of the code for B.", choices=("df", "liae"))
-    code: int = option(0, "Length of the code; 0 means 512 for df and 256 for liae.", low=0, high=1024)
-    encoder_width: int = option(42, "A third of the filters of the encoder's first convolution.", low=21, high=85)
-    decoder_width: int = option(21, "A twenty-fourth of the filters of the decoder's first stage.", low=10, high=85)
-    multiscale: bool = option(False, "Learn to draw the face at a quarter and half of its size, too.")
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    architecture: str = option("df", "df: a decoder for each; liae: one decoder, and layers of the "
+                               "code for B.", choices=("df", "liae"))
+    code: int = option(0, "Length of the code; 0 means 512 for df and 256 for liae.", low=0,
+                       high=1024)
+    encoder_width: int = option(42, "A third of the filters of the encoder's first convolution.",
+                                low=21, high=85)
+    decoder_width: int = option(21, "A twenty-fourth of the filters of the decoder's first stage.",
+                                low=10, high=85)
+    multiscale: bool = option(False, "Learn to draw the face at a quarter and half of its size, "
+                              "too.")
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
 
     @property
@@ -34,38 +43,46 @@ class DflSae(Autoencoder):
     def networks(self) -> dict[str, keras.Model]:
         if self.architecture == "df":
             return super().networks()
-        return {"encoder": self.encoder(), "inter_both": self.inter(), "inter_b": self.inter(), "decoder": self.decoder()}
+        return {"encoder": self.encoder(), "inter_both": self.inter(), "inter_b": self.inter(),
+                "decoder": self.decoder()}
 
     def encoder(self) -> keras.Model:
-        """(N, S, S, 3) RGB in [0, 1] -> (N, S / 8, S / 8, code) of df; (N, what Downs leave) of liae."""
+        """(N, S, S, 3) RGB in [0, 1] -> (N, S / 8, S / 8, code) of df; (N, what Downs leave) of
+        liae.
+        """
         face = x = keras.Input((self.size, self.size, 3))
         for factor in (1, 2, 4, 8):
             x = downscale(x, factor * 3 * self.encoder_width)
         if self.architecture == "liae":
             return keras.Model(face, layers.Flatten()(x))
-        return keras.Model(face, upscale(dense_grid(x, self.length, self.size // 16, self.length), self.length))
+        return keras.Model(face, upscale(dense_grid(x, self.length, self.size // 16, self.length),
+                                         self.length))
 
     def inter(self) -> keras.Model:
         """What the encoder of liae leaves -> (N, S / 8, S / 8, 2 code)."""
         grid = self.size // 16
         x = left = keras.Input((grid * grid * 24 * self.encoder_width,))
-        return keras.Model(left, upscale(dense_grid(x, self.length, grid, 2 * self.length), 2 * self.length))
+        return keras.Model(left, upscale(dense_grid(x, self.length, grid, 2 * self.length),
+                                         2 * self.length))
 
     def decoder(self) -> keras.Model:
-        """The code -> (N, S, S, 3 or 4) in [0, 1]; before it, where asked for, a quarter and half as large."""
+        """The code -> (N, S, S, 3 or 4) in [0, 1]; before it, where asked for, a quarter and half
+        as large.
+        """
         side = self.size // 8
         code = x = keras.Input((side, side, self.length * (1 if self.architecture == "df" else 4)))
         stages = []
         for factor in (8, 4, 2):
             x = sharp_upscale(x, factor * 3 * self.decoder_width, residuals=2)
             stages.append(x)
-        mask = plain_mask(code, [factor * self.decoder_width for factor in (8, 4, 2)]) if self.learn_mask else None
+        mask = plain_mask(code, [factor * self.decoder_width
+                                 for factor in (8, 4, 2)]) if self.learn_mask else None
         drawn = picture_and_mask(picture(x), mask)
         return keras.Model(code, [*map(picture, stages[:2]), drawn] if self.multiscale else drawn)
 
     def decode(self, networks, code, identity, training=False):
         if self.architecture == "df":
             return super().decode(networks, code, identity, training)
-        both = networks["inter_both"](code, training=training)
-        own = networks["inter_b"](code, training=training) if identity == "b" else both
-        return networks["decoder"](ops.concatenate([own, both], -1), training=training)
+        shared = networks["inter_both"](code, training=training)
+        own = networks["inter_b"](code, training=training) if identity == "b" else shared
+        return networks["decoder"](ops.concatenate([own, shared], -1), training=training)

@@ -12,19 +12,28 @@ from lib.options import option
 from lib.plugin import MODELS
 from lib.training.model.autoencoder import Autoencoder
 
-MOMENTUM = 0.9  # of what batches look like on average; with Keras's 0.99 hundreds of iterations pass until swaps are drawn as in training
-FEATURES = {"lowmem": (48, 512 + 128), "fair": (64, 1024 + 128), "best": (64, 1536 + 128)}  # encoder's filters, code
+# of what batches look like on average; with Keras's 0.99 hundreds of iterations pass until swaps
+# are drawn as in training
+MOMENTUM = 0.9
+# encoder's filters, code
+FEATURES = {"lowmem": (48, 512 + 128), "fair": (64, 1024 + 128), "best": (64, 1536 + 128)}
 
 
 @MODELS.register
 @dataclass
 class Dlight(Autoencoder):
-    """Draws 128 to 384 pixels and sees 128: much detail for B on mid-range memory, next to none for A."""
+    """Sees 128 pixels and draws 128 to 384: much detail for B on mid-range memory.
 
-    output: int = option(256, "Side of the face that it draws, pixels; it sees 128.", choices=(128, 256, 384))
-    features: str = option("best", "Size of the encoder and the code.", choices=("lowmem", "fair", "best"))
+    The decoder of A is small, and draws next to no detail.
+    """
+
+    output: int = option(256, "Side of the face that it draws, pixels; it sees 128.",
+                         choices=(128, 256, 384))
+    features: str = option("best", "Size of the encoder and the code.",
+                           choices=("lowmem", "fair", "best"))
     details: str = option("good", "Build of B's decoder.", choices=("fast", "good"))
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
     size = 128
     batch = 8
@@ -34,16 +43,19 @@ class Dlight(Autoencoder):
         return self.output
 
     def networks(self) -> dict[str, keras.Model]:
-        return {"encoder": self.encoder(), "decoder_a": self.decoder_a(), "decoder_b": self.decoder_b()}
+        return {"encoder": self.encoder(), "decoder_a": self.decoder_a(),
+                "decoder_b": self.decoder_b()}
 
     def encoder(self) -> keras.Model:
         """(N, 128, 128, 3) RGB in [0, 1] -> (N, 4, 4, 1024)."""
         width, code = FEATURES[self.features]
         face = x = keras.Input((self.size, self.size, 3))
         for factor in (0.5, 1, 2, 4, 8):
-            x = layers.Concatenate()([downscale(x, int(factor * width)), layers.LeakyReLU(0.1)(layers.AveragePooling2D(2)(x))])
+            x = layers.Concatenate()([downscale(x, int(factor * width)),
+                                      layers.LeakyReLU(0.1)(layers.AveragePooling2D(2)(x))])
         x = layers.Dropout(0.05)(layers.Dense(code)(layers.Flatten()(x)))
-        return keras.Model(face, layers.Reshape((4, 4, 1024))(layers.Dropout(0.05)(layers.Dense(4 * 4 * 1024)(x))))
+        x = layers.Dropout(0.05)(layers.Dense(4 * 4 * 1024)(x))
+        return keras.Model(face, layers.Reshape((4, 4, 1024))(x))
 
     def decoder_a(self) -> keras.Model:
         """(N, 4, 4, 1024) -> (N, output, output, 3 or 4) in [0, 1]."""
@@ -68,9 +80,12 @@ class Dlight(Autoencoder):
         x = leaky_residual(self._sharp(x, 512))
         x = layers.BatchNormalization(momentum=MOMENTUM)(leaky_residual(x, bias=False))
         x = leaky_residual(self._sharp(x, 256))
-        x = layers.BatchNormalization(momentum=MOMENTUM)(leaky_residual(self._sharp(x, 128), bias=False))
+        x = layers.BatchNormalization(momentum=MOMENTUM)(leaky_residual(self._sharp(x, 128),
+                                                                        bias=False))
         drawn = picture(hybrid_upscale(x, 64))
-        return keras.Model(code, picture_and_mask(drawn, self._mask(layers.LeakyReLU(0.1)(first)) if self.learn_mask else None))
+        return keras.Model(code, picture_and_mask(drawn,
+                                                  self._mask(layers.LeakyReLU(0.1)(first))
+                                                  if self.learn_mask else None))
 
     @staticmethod
     def _sharp(x, filters: int):

@@ -18,15 +18,19 @@ DECODER = (512, 256, 128, 64)
 @MODELS.register
 @dataclass
 class Iae(Autoencoder):
-    """Shared encoder and decoder, own layers of the code, 64 pixels: where both people should share light and expression."""
+    """Shared encoder and decoder, 64 pixels: both people share light and expression.
 
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    Each person has layers of the code of their own.
+    """
+
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
     size = 64
 
     def networks(self) -> dict[str, keras.Model]:
-        return {"encoder": self.encoder(), "inter_a": self.inter(), "inter_b": self.inter(), "inter_both": self.inter(),
-                "decoder": self.decoder()}
+        return {"encoder": self.encoder(), "inter_a": self.inter(), "inter_b": self.inter(),
+                "inter_both": self.inter(), "decoder": self.decoder()}
 
     def encoder(self) -> keras.Model:
         """(N, 64, 64, 3) RGB in [0, 1] -> (N, 16384)."""
@@ -45,8 +49,11 @@ class Iae(Autoencoder):
         code = x = keras.Input((4, 4, 1024))
         for filters in DECODER:
             x = upscale(x, filters)
-        return keras.Model(code, picture_and_mask(picture(x), plain_mask(code, DECODER) if self.learn_mask else None))
+        return keras.Model(code, picture_and_mask(picture(x),
+                                                  plain_mask(code, DECODER) if self.learn_mask
+                                                  else None))
 
     def decode(self, networks, code, identity, training=False):
-        halves = [networks[name](code, training=training) for name in (f"inter_{identity}", "inter_both")]
+        halves = [networks[name](code, training=training)
+                  for name in (f"inter_{identity}", "inter_both")]
         return networks["decoder"](ops.concatenate(halves, -1), training=training)

@@ -19,7 +19,8 @@ DECODER = (512, 256, 128)
 class Lightweight(Autoencoder):
     """The original with a shallower encoder, 64 pixels: for graphics cards with 2 GB of memory."""
 
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
     size = 64
 
@@ -35,4 +36,6 @@ class Lightweight(Autoencoder):
         code = x = keras.Input((8, 8, 256))
         for filters in DECODER:
             x = upscale(x, filters)
-        return keras.Model(code, picture_and_mask(picture(x), plain_mask(code, DECODER) if self.learn_mask else None))
+        return keras.Model(code, picture_and_mask(picture(x),
+                                                  plain_mask(code, DECODER) if self.learn_mask
+                                                  else None))

@@ -16,10 +16,15 @@ from lib.training.model.contract import LossWeights
 @MODELS.register
 @dataclass
 class Original(Autoencoder):
-    """The deepfakes autoencoder of 2017, 64 pixels: a first working swap, tests, comparisons; `compact` is there far sooner."""
+    """The deepfakes autoencoder of 2017, 64 pixels: for tests and comparisons.
 
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
-    low_memory: bool = option(False, "Leave the deepest convolution out, and halve the code: three quarters of the weights.")
+    `compact` gives a good swap far sooner.
+    """
+
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
+    low_memory: bool = option(False, "Leave the deepest convolution out, and halve the code: three "
+                              "quarters of the weights.")
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
     size = 64
     batch = 16
@@ -30,9 +35,11 @@ class Original(Autoencoder):
     def encoder(self) -> keras.Model:
         """(N, 64, 64, 3) RGB in [0, 1] -> (N, 8, 8, 512)."""
         face = x = keras.Input((self.size, self.size, 3))
-        for filters in (128, 256, 512) if self.low_memory else (128, 256, 512, 1024):  # 64 -> 4 pixels
+        # 64 -> 4 pixels
+        for filters in (128, 256, 512) if self.low_memory else (128, 256, 512, 1024):
             x = downscale(x, filters)
-        return keras.Model(face, upscale(dense_grid(x, 512 if self.low_memory else 1024, 4, 1024), 512))
+        return keras.Model(face, upscale(dense_grid(x, 512 if self.low_memory else 1024, 4, 1024),
+                                         512))
 
     def decoder(self) -> keras.Model:
         """(N, 8, 8, 512) -> (N, 64, 64, 3 or 4) in [0, 1]."""

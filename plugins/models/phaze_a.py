@@ -28,83 +28,109 @@ from lib.options import option
 from lib.plugin import MODELS
 from lib.training.model.autoencoder import Autoencoder
 
-UPSCALES = {"subpixel": upscale, "resize": resize_upscale, "hybrid": hybrid_upscale, "fast": fast_upscale, "dny": smooth_upscale}
+UPSCALES = {"subpixel": upscale, "resize": resize_upscale, "hybrid": hybrid_upscale,
+            "fast": fast_upscale, "dny": smooth_upscale}
 STYLE = 512  # numbers that say how the G-block is to change a face
 
 
 @MODELS.register
 @dataclass
 class PhazeA(Autoencoder):
-    """Every part can be chosen, or taken from keras.applications: for experiments, and by presets most known networks.
+    """Every part can be chosen, or taken from keras.applications: for experiments.
 
-    An encoder, a bottleneck, dense layers of their own for each person, a block that restyles what these make, and a decoder.
+    Presets make it most known networks. An encoder, a bottleneck, dense layers of their own for
+    each person, a block that restyles what these make, and a decoder.
     """
 
     output: int = option(128, "Side of the face that it draws, pixels.", low=64, high=1024, step=16)
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
 
-    encoder_kind: str = option("fs_original", "fs_original, or a network of keras.applications, such as efficientnet_b4.")
-    encoder_scale: int = option(7, "Side of the face that it sees, percent of what the encoder was made for (fs_original: 1024).",
-                                low=1, high=200)
-    encoder_pretrained: bool = option(False, "Begin with the encoder's weights of ImageNet, which are downloaded; see --freeze encoder.")
+    encoder_kind: str = option("fs_original", "fs_original, or a network of keras.applications, "
+                               "such as efficientnet_b4.")
+    encoder_scale: int = option(7, "Side of the face that it sees, percent of what the encoder was "
+                                "made for (fs_original: 1024).", low=1, high=200)
+    encoder_pretrained: bool = option(False, "Begin with the encoder's weights of ImageNet, which "
+                                      "are downloaded; see --freeze encoder.")
     encoder_depth: int = option(4, "Stages of fs_original.", low=2, high=10)
-    encoder_min: int = option(128, "Filters of its first stage; each deeper one doubles them.", low=16, high=2048)
+    encoder_min: int = option(128, "Filters of its first stage; each deeper one doubles them.",
+                              low=16, high=2048)
     encoder_max: int = option(1024, "Most filters of a stage.", low=256, high=8192)
-    encoder_alternative: bool = option(False, "Stages of two convolutions and a pooling in place of one with a stride.")
+    encoder_alternative: bool = option(False, "Stages of two convolutions and a pooling in place "
+                                       "of one with a stride.")
 
-    bottleneck: str = option("dense", "How what the encoder finds becomes a code.", choices=("dense", "average", "max", "flatten"))
+    bottleneck: str = option("dense", "How what the encoder finds becomes a code.",
+                             choices=("dense", "average", "max", "flatten"))
     bottleneck_size: int = option(1024, "Length of a dense code.", low=128, high=4096)
-    bottleneck_norm: str = option("none", "How it is evened out before.", choices=("none", "instance", "layer", "rms"))
-    bottleneck_in_encoder: bool = option(True, "One bottleneck for both people, rather than one in the dense layers of each.")
+    bottleneck_norm: str = option("none", "How it is evened out before.",
+                                  choices=("none", "instance", "layer", "rms"))
+    bottleneck_in_encoder: bool = option(True, "One bottleneck for both people, rather than one in "
+                                         "the dense layers of each.")
 
     fc_depth: int = option(1, "Dense layers behind the code.", low=0, high=16)
-    fc_min: int = option(1024, "Filters of the grid that the first of them makes.", low=16, high=5120)
-    fc_max: int = option(1024, "Filters of the grid that the last of them makes.", low=64, high=5120)
+    fc_min: int = option(1024, "Filters of the grid that the first of them makes.", low=16,
+                         high=5120)
+    fc_max: int = option(1024, "Filters of the grid that the last of them makes.", low=64,
+                         high=5120)
     fc_side: int = option(4, "Side of that grid.", low=1, high=16)
-    fc_slope: float = option(-0.5, "How the filters go from the first to the last.", low=-0.99, high=0.99)
-    fc_dropout: float = option(0.0, "Share of the numbers that is left out in front of each.", low=0.0, high=0.99)
-    fc_upscale: str = option("upsample2d", "How the grid is made larger; upsample2d only repeats it.",
-                             choices=("upsample2d", "subpixel", "resize", "hybrid", "fast", "dny"))
+    fc_slope: float = option(-0.5, "How the filters go from the first to the last.", low=-0.99,
+                             high=0.99)
+    fc_dropout: float = option(0.0, "Share of the numbers that is left out in front of each.",
+                               low=0.0, high=0.99)
+    fc_upscale: str = option("upsample2d", "How the grid is made larger; upsample2d only repeats "
+                             "it.", choices=("upsample2d", "subpixel", "resize", "hybrid", "fast",
+                                             "dny"))
     fc_upscales: int = option(1, "How many times.", low=0, high=4)
-    fc_filters: int = option(512, "Filters that it has then, where it is not only repeated.", low=128, high=5120)
+    fc_filters: int = option(512, "Filters that it has then, where it is not only repeated.",
+                             low=128, high=5120)
     split_fc: bool = option(True, "Dense layers of their own for each person.")
-    shared_fc: str = option("none", "What stands beside them: nothing, dense layers that both share, or those of A.",
-                            choices=("none", "full", "half"))
+    shared_fc: str = option("none", "What stands beside them: nothing, dense layers that both "
+                            "share, or those of A.", choices=("none", "full", "half"))
 
     gblock: bool = option(True, "Restyle what the dense layers make by the code.")
     split_gblock: bool = option(False, "Each person has a block for it.")
     gblock_depth: int = option(3, "Dense layers that make the style of the code.", low=1, high=16)
 
     split_decoders: bool = option(False, "A decoder of their own for each person.")
-    decoder_upscale: str = option("subpixel", "How its stages make a face larger.", choices=("subpixel", "resize", "hybrid", "fast", "dny"))
+    decoder_upscale: str = option("subpixel", "How its stages make a face larger.",
+                                  choices=("subpixel", "resize", "hybrid", "fast", "dny"))
     decoder_max: int = option(512, "Filters of its first stage.", low=16, high=5120)
     decoder_min: int = option(64, "Filters of its last stage.", low=16, high=512)
-    decoder_slope: float = option(-0.45, "How the filters go from the first to the last.", low=-0.99, high=0.99)
-    decoder_mode: str = option("full", "full: along a curve; cap_max and cap_min: by a factor, the rest at its beginning or its end.",
+    decoder_slope: float = option(-0.45, "How the filters go from the first to the last.",
+                                  low=-0.99, high=0.99)
+    decoder_mode: str = option("full", "full: along a curve; cap_max and cap_min: by a factor, the "
+                               "rest at its beginning or its end.",
                                choices=("full", "cap_max", "cap_min"))
     decoder_residuals: int = option(1, "Residual blocks of a stage.", low=0, high=8)
     decoder_skip_last: bool = option(True, "None in the last stage.")
-    decoder_norm: str = option("none", "How a stage is evened out.", choices=("none", "instance", "layer", "rms"))
+    decoder_norm: str = option("none", "How a stage is evened out.",
+                               choices=("none", "instance", "layer", "rms"))
     decoder_noise: bool = option(True, "Noise in each stage while it trains.")
     decoder_kernel: int = option(5, "Side of the last convolution.", low=1, high=9)
-    decoder_in_fc: int = option(0, "Stages that belong to the dense layers' part instead.", low=0, high=6)
+    decoder_in_fc: int = option(0, "Stages that belong to the dense layers' part instead.", low=0,
+                                high=6)
     batch = 8
 
     def __post_init__(self):
         if self.encoder_kind not in ENCODERS:
-            raise UsageError(f"--model.encoder-kind must be one of {', '.join(ENCODERS)}, not {self.encoder_kind!r}.")
+            raise UsageError(f"--model.encoder-kind must be one of {', '.join(ENCODERS)}, not "
+                             f"{self.encoder_kind!r}.")
         if self.encoder_pretrained and self.encoder_kind == "fs_original":
-            raise UsageError("--model.encoder-pretrained is for networks of keras.applications, not for fs_original.")
-        if self.fc_depth == 0 and (self.bottleneck != "dense" or self.bottleneck_size != self.fc_max * self.fc_side ** 2):
-            raise UsageError("--model.fc-depth 0 needs a dense bottleneck as large as the grid: fc-max times the square of fc-side.")
+            raise UsageError("--model.encoder-pretrained is for networks of keras.applications, "
+                             "not for fs_original.")
+        if self.fc_depth == 0 and (self.bottleneck != "dense"
+                                   or self.bottleneck_size != self.fc_max * self.fc_side ** 2):
+            raise UsageError("--model.fc-depth 0 needs a dense bottleneck as large as the grid: "
+                             "fc-max times the square of fc-side.")
         if self.size < 2 ** self.encoder_depth and self.encoder_kind == "fs_original":
-            raise UsageError(f"--model.encoder-scale {self.encoder_scale} makes {self.size} pixels: too few for {self.encoder_depth} "
-                             "stages.")
+            raise UsageError(f"--model.encoder-scale {self.encoder_scale} makes {self.size} "
+                             f"pixels: too few for {self.encoder_depth} stages.")
         if self.decoder_kernel % 2 == 0:
             raise UsageError("--model.decoder-kernel must be odd.")
         if not 0 <= self.decoder_in_fc < len(self.filters):
-            raise UsageError(f"--model.decoder-in-fc must be less than the decoder's {len(self.filters)} stages.")
+            raise UsageError("--model.decoder-in-fc must be less than the decoder's "
+                             f"{len(self.filters)} stages.")
 
     @property
     def size(self) -> int:
@@ -123,13 +149,18 @@ class PhazeA(Autoencoder):
             return curve(self.decoder_max, self.decoder_min, stages, self.decoder_slope)
         steps = [self.decoder_max]
         while steps[-1] > self.decoder_min and len(steps) < stages:
-            steps.append(max(self.decoder_min, int(steps[-1] * (1 - abs(self.decoder_slope))) // 8 * 8))
+            steps.append(max(self.decoder_min,
+                             int(steps[-1] * (1 - abs(self.decoder_slope))) // 8 * 8))
         rest = stages - len(steps)
-        return [self.decoder_max] * rest + steps if self.decoder_mode == "cap_max" else steps + [self.decoder_min] * rest
+        if self.decoder_mode == "cap_max":
+            return [self.decoder_max] * rest + steps
+        return steps + [self.decoder_min] * rest
 
     @property
     def start(self) -> int:
-        """Side of the grid that the decoder's stages begin with: the output's, halved until it is no larger than what there is."""
+        """Side of the grid that the decoder's stages begin with: the output's, halved until it is
+        no larger than what there is.
+        """
         side = self.output
         while side > self.fc_side * 2 ** self.fc_upscales:
             side //= 2
@@ -138,39 +169,46 @@ class PhazeA(Autoencoder):
     def networks(self) -> dict[str, keras.Model]:
         networks = {"encoder": self.encoder()}
         code = networks["encoder"].output_shape[1:]
-        networks |= {f"fc_{name}": self.dense(code) for name in (("a", "b") if self.split_fc else ("both",))}
+        networks |= {f"fc_{name}": self.dense(code)
+                     for name in (("a", "b") if self.split_fc else ("both",))}
         if self.shared_fc == "full":
             networks["fc_shared"] = self.dense(code)
         grid = networks["fc_a" if self.split_fc else "fc_both"].output_shape[1:]
         grid = (*grid[:2], grid[2] * (1 if self.shared_fc == "none" else 2))
         if self.gblock:
             networks["fc_gblock"] = self.style(code)
-            networks |= {f"gblock{name}": self.restyling(grid) for name in (("_a", "_b") if self.split_gblock else ("",))}
-        return networks | {f"decoder{name}": self.decoder(grid) for name in (("_a", "_b") if self.split_decoders else ("",))}
+            networks |= {f"gblock{name}": self.restyling(grid)
+                         for name in (("_a", "_b") if self.split_gblock else ("",))}
+        return networks | {f"decoder{name}": self.decoder(grid)
+                           for name in (("_a", "_b") if self.split_decoders else ("",))}
 
     def decode(self, networks, code, identity, training=False):
-        def call(name, given):
-            return networks[name](given, training=training)
+        def call(name, inputs):
+            return networks[name](inputs, training=training)
 
         x = call(f"fc_{identity}" if self.split_fc else "fc_both", code)
         if self.shared_fc != "none":
-            beside = "fc_shared" if self.shared_fc == "full" else "fc_a" if self.split_fc else "fc_both"
+            of_one = "fc_a" if self.split_fc else "fc_both"
+            beside = "fc_shared" if self.shared_fc == "full" else of_one
             x = ops.concatenate([x, call(beside, code)], -1)
         if self.gblock:
-            x = call(f"gblock_{identity}" if self.split_gblock else "gblock", [x, call("fc_gblock", code)])
+            x = call(f"gblock_{identity}" if self.split_gblock else "gblock",
+                     [x, call("fc_gblock", code)])
         return call(f"decoder_{identity}" if self.split_decoders else "decoder", x)
 
     def encoder(self) -> keras.Model:
         """(N, S, S, 3) RGB in [0, 1] -> the code, or what the bottleneck of each person gets."""
         face = x = keras.Input((self.size, self.size, 3))
-        filters = [min(self.encoder_min * 2 ** number, self.encoder_max) for number in range(self.encoder_depth + 1)]
+        filters = [min(self.encoder_min * 2 ** number, self.encoder_max)
+                   for number in range(self.encoder_depth + 1)]
         if self.encoder_kind != "fs_original":
             x = applied(self.encoder_kind, face, self.encoder_pretrained)
         elif self.encoder_alternative:
             x = self._bent(layers.Conv2D(filters[0], 1)(x))
             for number in range(self.encoder_depth - 1):
                 x = self._bent(layers.Conv2D(filters[number], 3, padding="same")(x))
-                x = layers.MaxPooling2D(2)(self._bent(layers.Conv2D(filters[number + 1], 3, padding="same")(x)))
+                x = layers.MaxPooling2D(2)(self._bent(layers.Conv2D(filters[number + 1], 3,
+                                                                    padding="same")(x)))
             x = self._bent(layers.Conv2D(filters[-2], 3, padding="same")(x))
             x = self._bent(layers.Conv2D(filters[-1], min(4, x.shape[1]))(x))
         else:
@@ -182,7 +220,8 @@ class PhazeA(Autoencoder):
         """(N, H, W, C) -> (N, length), the code."""
         x = evened(x, self.bottleneck_norm)
         if self.bottleneck in ("average", "max"):
-            return (layers.GlobalAveragePooling2D if self.bottleneck == "average" else layers.GlobalMaxPooling2D)()(x)
+            return (layers.GlobalAveragePooling2D if self.bottleneck == "average"
+                    else layers.GlobalMaxPooling2D)()(x)
         x = layers.Flatten()(x)
         return layers.Dense(self.bottleneck_size)(x) if self.bottleneck == "dense" else x
 
@@ -192,9 +231,11 @@ class PhazeA(Autoencoder):
         x = code if self.bottleneck_in_encoder else self.bottled(code)
         cells = self.fc_side ** 2
         grid = self.fc_side * 2 ** self.fc_upscales
-        whole = self.start ** 2 if grid != self.start else 1  # a grid that is cut anew has to come out even
+        # a grid that is cut anew has to come out even
+        whole = self.start ** 2 if grid != self.start else 1
         lengths = [max(whole, length // cells // whole * whole) * cells
-                   for length in curve(self.fc_min * cells, self.fc_max * cells, self.fc_depth, self.fc_slope)]
+                   for length in curve(self.fc_min * cells, self.fc_max * cells, self.fc_depth,
+                                       self.fc_slope)]
         for length in lengths:
             x = layers.Dense(length)(layers.Dropout(self.fc_dropout)(x) if self.fc_dropout else x)
         x = layers.Reshape((self.fc_side, self.fc_side, -1))(x)
@@ -203,7 +244,8 @@ class PhazeA(Autoencoder):
                 x = UPSCALES[self.fc_upscale](x, max(whole, self.fc_filters // whole * whole))
         elif self.fc_upscales:
             kind = "nearest" if self.fc_upscales == 1 else "bilinear"
-            x = layers.LeakyReLU(0.1)(layers.UpSampling2D(2 ** self.fc_upscales, interpolation=kind)(x))
+            x = layers.LeakyReLU(0.1)(layers.UpSampling2D(2 ** self.fc_upscales,
+                                                          interpolation=kind)(x))
         if grid != self.start:
             x = layers.Reshape((self.start, self.start, -1))(x)
         if self.decoder_in_fc:
@@ -239,7 +281,8 @@ class PhazeA(Autoencoder):
         """A grid (N, H, W, C) -> (N, output, output, 3 or 4) in [0, 1]."""
         code = keras.Input(shape)
         left = self.filters[self.decoder_in_fc:]
-        x = self._stages(code if self.decoder_in_fc else self._entry(code), left, len(left) - self.decoder_skip_last)
+        x = self._stages(code if self.decoder_in_fc else self._entry(code), left,
+                         len(left) - self.decoder_skip_last)
         mask = plain_mask(code, left, self.decoder_kernel) if self.learn_mask else None
         return keras.Model(code, picture_and_mask(picture(x, 3, self.decoder_kernel), mask))
 
@@ -268,6 +311,9 @@ class PhazeA(Autoencoder):
 
 
 def curve(first: int, last: int, count: int, slope: float) -> list[int]:
-    """So many numbers from `first` to `last`, multiples of 8; they change sooner or later as `slope` is below or above 0."""
+    """So many numbers from `first` to `last`, multiples of 8; they change sooner or later as
+    `slope` is below or above 0.
+    """
     x = np.linspace(0, 1, count)
-    return [int(value // 8 * 8) for value in (x - x * slope) / (slope - 2 * slope * x + 1) * (last - first) + first]
+    return [int(value // 8 * 8) for value in (x - x * slope) / (slope - 2 * slope * x + 1)
+            * (last - first) + first]

@@ -18,14 +18,20 @@ SMALLER = 1.5  # A's decoder has so many times fewer filters
 @MODELS.register
 @dataclass
 class Realface(Autoencoder):
-    """Sees 64 to 128 pixels and draws 64 to 256, with dense layers for each person: where memory has to be shared out freely."""
+    """Sees 64 to 128 pixels and draws 64 to 256: divides memory freely between its parts.
+
+    With dense layers for each person.
+    """
 
     size: int = option(64, "Side of the face that it sees, pixels.", low=64, high=128, step=16)
     output: int = option(128, "Side of the face that it draws, pixels.", low=64, high=256, step=32)
     code: int = option(1536, "Length of B's code.", low=768, high=2048)
-    encoder_width: int = option(128, "Filters of the encoder's first convolution.", low=96, high=160)
-    decoder_width: int = option(512, "Filters of B's decoder, behind its first stage.", low=512, high=544)
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    encoder_width: int = option(128, "Filters of the encoder's first convolution.", low=96,
+                                high=160)
+    decoder_width: int = option(512, "Filters of B's decoder, behind its first stage.", low=512,
+                                high=544)
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
     batch = 8
 
@@ -34,12 +40,16 @@ class Realface(Autoencoder):
         return self.output
 
     def networks(self) -> dict[str, keras.Model]:
-        return {"encoder": self.encoder(), "decoder_a": self.decoder_a(), "decoder_b": self.decoder_b()}
+        return {"encoder": self.encoder(), "decoder_a": self.decoder_a(),
+                "decoder_b": self.decoder_b()}
 
     def grid(self) -> tuple[int, int, int]:
-        """Side of the grid that the code is spread over, how many times it is doubled, and its filters."""
-        fitting = [(self.output // 2 ** stages, stages) for stages in (4, 5) if self.output / 2 ** stages < 10]
-        side, stages = min(fitting, key=lambda one: abs(16 * one[0] - self.size))
+        """Side of the grid that the code is spread over, how many times it is doubled, and its
+        filters.
+        """
+        fitting = [(self.output // 2 ** stages, stages)
+                   for stages in (4, 5) if self.output / 2 ** stages < 10]
+        side, stages = min(fitting, key=lambda choice: abs(16 * choice[0] - self.size))
         return side, stages, (1024 - 64 * (side - 4)) // 16 * 16
 
     def encoder(self) -> keras.Model:

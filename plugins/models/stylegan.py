@@ -19,7 +19,9 @@ from lib.training.model.adversarial import GAN_LOSSES, gradient_penalty, path_le
 from lib.training.model.contract import Draw, FaceModel, Losses, Phase
 from lib.training.watch import preview
 
-RARELY, SELDOM = 16, 4  # iterations between two penalties of the discriminator's gradient, and of the generator's path lengths
+# iterations between two penalties of the discriminator's gradient, and of the generator's path
+# lengths
+RARELY, SELDOM = 16, 4
 DECAY = 0.01  # of the running mean of path lengths
 ROWS, ACROSS = 6, 8  # of the preview
 GENERATE, TELL, PENALISE = range(3)  # what sets of latents are for
@@ -29,49 +31,64 @@ class Latents(NamedTuple):
     """What a batch leaves to chance."""
 
     z: np.ndarray  # (N, 3, 2, D) float32, normal: for each phase, of two faces that are mixed
-    crossover: np.ndarray  # (N, 3) int32: the layer from which on the second face's styles are taken
-    share: np.ndarray  # (N,) float32 in [0, 1]: where between a real and a made picture a critic's slope is looked at
+    # (N, 3) int32: the layer from which on the second face's styles are taken
+    crossover: np.ndarray
+    # (N,) float32 in [0, 1]: where between a real and a made picture a critic's slope is looked at
+    share: np.ndarray
     augment: np.ndarray  # (N, 2, K) float32: what `ada` draws, for real and for made pictures
 
 
 class Memory(keras.Model):
-    """What training remembers besides networks: it has weights, so that saves hold it too, and no parameters."""
+    """What training remembers besides networks: it has weights, so that saves hold it too, and no
+    parameters.
+    """
 
     def __init__(self):
         super().__init__(name="memory")
         self.seeds = keras.random.SeedGenerator()
-        self.strength, self.sign, self.length = (
-            self.add_weight(shape=(), initializer="zeros", dtype="float32", trainable=False, name=name)
-            for name in ("strength", "sign", "length"))
+        self.strength, self.sign, self.length = (self.add_weight(shape=(), initializer="zeros",
+                                                                 dtype="float32", trainable=False,
+                                                                 name=name)
+                                                 for name in ("strength", "sign", "length"))
         self.built = True
 
 
 @MODELS.register
 @dataclass
 class StyleGAN(FaceModel):
-    """Draws faces of people who do not exist, 32 to 1024 pixels; learns from -A alone, of as many people as can be had.
+    """Draws faces of people who do not exist, 32 to 1024 pixels; learns from -A alone.
 
-    "Analyzing and Improving the Image Quality of StyleGAN", CVPR, 2020, with the adaptive augmentation of "Training Generative Adversarial
-    Networks with Limited Data", NeurIPS, 2020; by option as "A Style-Based Generator Architecture for Generative Adversarial Networks",
-    CVPR, 2019, has it, but grown at once. The command generate draws with it.
+    It needs faces of as many people as possible.
+
+    "Analyzing and Improving the Image Quality of StyleGAN", CVPR, 2020, with the adaptive
+    augmentation of "Training Generative Adversarial Networks with Limited Data", NeurIPS, 2020; by
+    option as "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR,
+    2019, has it, but grown at once. The command generate draws with it.
     """
 
     size: int = option(64, "Side of the face, pixels.", choices=(32, 64, 128, 256, 512, 1024))
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     design: str = option("2020", "The paper whose networks it has.", choices=("2019", "2020"))
-    width: int = option(16384, "A resolution of R pixels has so many filters divided by R, ...", low=64, high=65536)
+    width: int = option(16384, "A resolution of R pixels has so many filters divided by R, ...",
+                        low=64, high=65536)
     most: int = option(512, "... but no more than these.", low=8, high=1024)
     latent: int = option(512, "Length of latents and styles.", low=8, high=1024)
     mapping: int = option(8, "Layers between the two.", low=1, high=16)
-    mixing: float = option(0.9, "Share of the faces that are drawn with the styles of two latents.", low=0.0, high=1.0)
+    mixing: float = option(0.9, "Share of the faces that are drawn with the styles of two latents.",
+                           low=0.0, high=1.0)
     loss: str = option("non_saturating", "The game between generator and discriminator.",
                        choices=("non_saturating", "hinge", "least_squares", "wasserstein"))
-    gamma: float | None = option(None, "Weight of the penalty of the discriminator's gradient (R1), and for wasserstein of the critic's; "
-                                       "by default what suits size and batch.", low=0.0)
-    path: float = option(2.0, "Weight of the penalty of uneven path lengths; of 2020 alone.", low=0.0)
-    augment_target: float = option(0.6, "Pictures are augmented the more, the more often the discriminator knows real ones: up to this "
-                                        "balance of right and wrong. 0: never.", low=0.0, high=1.0)
-    augment_images: int = option(500, "Thousands of pictures in which the augmentation can grow from nothing to all.", low=1)
+    gamma: float | None = option(None, "Weight of the penalty of the discriminator's gradient "
+                                 "(R1), and for wasserstein of the critic's; "
+                                 "by default what suits size and batch.", low=0.0)
+    path: float = option(2.0, "Weight of the penalty of uneven path lengths; of 2020 alone.",
+                         low=0.0)
+    augment_target: float = option(0.6, "Pictures are augmented the more, the more often the "
+                                   "discriminator knows real ones: up to this "
+                                   "balance of right and wrong. 0: never.", low=0.0, high=1.0)
+    augment_images: int = option(500, "Thousands of pictures in which the augmentation can grow "
+                                 "from nothing to all.", low=1)
     identities = ("a",)
     swaps = False
     adversarial = True
@@ -88,17 +105,21 @@ class StyleGAN(FaceModel):
 
     def networks(self) -> dict[str, keras.Model]:
         sizes = self.width, self.most
-        synthesis, discriminator = (stylegan.synthesis, stylegan.discriminator) if self.design == "2020" else (
-            stylegan.synthesis_of_2019, stylegan.discriminator_of_2019)
-        return {"mapping": stylegan.mapping(self.latent, self.mapping), "synthesis": synthesis(self.size, self.latent, *sizes),
+        synthesis, discriminator = stylegan.synthesis, stylegan.discriminator
+        if self.design != "2020":
+            synthesis, discriminator = stylegan.synthesis_of_2019, stylegan.discriminator_of_2019
+        return {"mapping": stylegan.mapping(self.latent, self.mapping),
+                "synthesis": synthesis(self.size, self.latent, *sizes),
                 "discriminator": discriminator(self.size, *sizes), "memory": Memory()}
 
     def groups(self) -> dict[str, list[str]]:
         return {"generator": ["mapping", "synthesis"], "discriminator": ["discriminator"]}
 
     def share_of_rate(self, group: str) -> float:
-        """As though the penalties, which have updates of their own, were part of every iteration."""
-        every = {"generator": SELDOM if self._lengths else None, "discriminator": RARELY if self._penalised else None}[group]
+        """As though the penalties, which have updates of their own, were part of every iteration.
+        """
+        every = {"generator": SELDOM if self._lengths else None,
+                 "discriminator": RARELY if self._penalised else None}[group]
         return every / (every + 1) if every else 1.0
 
     def optimizer(self, group: str, learning_rate: float) -> keras.optimizers.Optimizer:
@@ -114,54 +135,66 @@ class StyleGAN(FaceModel):
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase(self.generator_losses), *[Phase(self.length_losses, SELDOM)] * self._lengths,
-                Phase(self.discriminator_losses), *[Phase(self.gradient_losses, RARELY)] * self._penalised)
+                Phase(self.discriminator_losses),
+                *[Phase(self.gradient_losses, RARELY)] * self._penalised)
 
     def chance(self, count: int, random: np.random.Generator) -> Latents:
-        crossover = np.where(random.random((count, 3)) < self.mixing, random.integers(1, self.layers, (count, 3)), self.layers)
-        return Latents(random.standard_normal((count, 3, 2, self.latent), np.float32), crossover.astype(np.int32),
-                       random.random(count, np.float32), ada.chance(2 * count, random).reshape(count, 2, -1))
+        crossover = np.where(random.random((count, 3)) < self.mixing,
+                             random.integers(1, self.layers, (count, 3)), self.layers)
+        return Latents(random.standard_normal((count, 3, 2, self.latent), np.float32),
+                       crossover.astype(np.int32), random.random(count, np.float32),
+                       ada.chance(2 * count, random).reshape(count, 2, -1))
 
-    def styles(self, networks: dict[str, keras.Model], latents: Latents, purpose: int, training: bool = True) -> Any:
+    def styles(self, networks: dict[str, keras.Model], latents: Latents, purpose: int,
+               training: bool = True) -> Any:
         """(N, L, D): those of two latents each, mixed."""
-        both = networks["mapping"](ops.reshape(latents.z[:, purpose], (-1, self.latent)), training=training)
-        one, other = ops.unstack(ops.reshape(both, (-1, 2, self.latent)), 2, 1)
-        return stylegan.mixed(*(stylegan.broadcast(w, self.layers) for w in (one, other)), latents.crossover[:, purpose])
+        styles = networks["mapping"](ops.reshape(latents.z[:, purpose], (-1, self.latent)),
+                                     training=training)
+        first, second = ops.unstack(ops.reshape(styles, (-1, 2, self.latent)), 2, 1)
+        return stylegan.mixed(*(stylegan.broadcast(w, self.layers) for w in (first, second)),
+                              latents.crossover[:, purpose])
 
     def generator_losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
         latents = batch["chance"]
         fake = networks["synthesis"](self.styles(networks, latents, GENERATE), training=True)
         logits = networks["discriminator"](self._seen(networks, fake, latents, 1), training=True)
         spread = _spread(fake) / _spread(2 * batch["a"].target - 1)
-        return Losses({"generator": {"G": GAN_LOSSES[self.loss].generator(logits)}}, {"spread": spread})
+        return Losses({"generator": {"G": GAN_LOSSES[self.loss].generator(logits)}},
+                      {"spread": spread})
 
     def length_losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
         """Half of the batch is enough."""
         memory, latents = networks["memory"], batch["chance"]
         half = max(1, latents.z.shape[0] // 2)
         styles = self.styles(networks, Latents(*(array[:half] for array in latents)), PENALISE)
-        noise = keras.random.normal((half, self.size, self.size, 3), dtype="float32", seed=memory.seeds)
-        lengths = path_lengths(lambda styles: networks["synthesis"](styles, training=True), styles, noise)
-        wanted = memory.length + DECAY * (ops.mean(ops.stop_gradient(lengths)) - memory.length)
-        memory.length.assign(wanted)
-        penalty = ops.mean(ops.square(lengths - wanted))
-        return Losses({"generator": {"path": SELDOM * self.path * penalty}}, {"path length": ops.mean(lengths)})
+        noise = keras.random.normal((half, self.size, self.size, 3), dtype="float32",
+                                    seed=memory.seeds)
+        lengths = path_lengths(lambda styles: networks["synthesis"](styles, training=True), styles,
+                               noise)
+        mean = memory.length + DECAY * (ops.mean(ops.stop_gradient(lengths)) - memory.length)
+        memory.length.assign(mean)
+        penalty = ops.mean(ops.square(lengths - mean))
+        return Losses({"generator": {"path": SELDOM * self.path * penalty}},
+                      {"path length": ops.mean(lengths)})
 
     def discriminator_losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
         latents, memory, game = batch["chance"], networks["memory"], GAN_LOSSES[self.loss]
         discriminator = networks["discriminator"]
-        fake = ops.stop_gradient(networks["synthesis"](self.styles(networks, latents, TELL), training=True))
+        fake = ops.stop_gradient(networks["synthesis"](self.styles(networks, latents, TELL),
+                                                       training=True))
         real = 2 * batch["a"].target - 1
         shown = self._seen(networks, real, latents, 0), self._seen(networks, fake, latents, 1)
-        told = tuple(discriminator(pictures, training=True) for pictures in shown)
-        minimise = {"D": game.discriminator(*told)}
+        logits = tuple(discriminator(pictures, training=True) for pictures in shown)
+        minimise = {"D": game.discriminator(*logits)}
         if self.loss == "wasserstein":
             weight = 10.0 if self.gamma is None else self.gamma
-            minimise["slope"] = weight * gradient_penalty(lambda pictures: discriminator(pictures, training=True), *shown, latents.share)
-        report = {"D(real)": game.realness(told[0]), "D(fake)": game.realness(told[1])}
+            minimise["slope"] = weight * gradient_penalty(
+                lambda pictures: discriminator(pictures, training=True), *shown, latents.share)
+        report = {"D(real)": game.realness(logits[0]), "D(fake)": game.realness(logits[1])}
         if self.augment_target:
             undecided = 0.5 if self.loss == "least_squares" else 0.0
-            ada.adapt(memory.strength, memory.sign, ops.mean(ops.sign(told[0] - undecided)), self.augment_target, real.shape[0],
-                      1000 * self.augment_images)
+            ada.adapt(memory.strength, memory.sign, ops.mean(ops.sign(logits[0] - undecided)),
+                      self.augment_target, real.shape[0], 1000 * self.augment_images)
             report["augmentation"] = ops.convert_to_tensor(memory.strength)
         return Losses({"discriminator": minimise}, report)
 
@@ -172,17 +205,21 @@ class StyleGAN(FaceModel):
         penalty = r1(lambda pictures: networks["discriminator"](pictures, training=True), real)
         return Losses({"discriminator": {"r1": RARELY * gamma / 2 * penalty}}, {"R1": penalty})
 
-    def _seen(self, networks: dict[str, keras.Model], pictures: Any, latents: Latents, which: int) -> Any:
+    def _seen(self, networks: dict[str, keras.Model], pictures: Any, latents: Latents,
+              which: int) -> Any:
         """Pictures as the discriminator is shown them."""
         if not self.augment_target:
             return pictures
-        return ada.augmented(pictures, latents.augment[:, which], ops.convert_to_tensor(networks["memory"].strength))
+        return ada.augmented(pictures, latents.augment[:, which],
+                             ops.convert_to_tensor(networks["memory"].strength))
 
     def generator(self, networks: dict[str, keras.Model]) -> keras.Model:
         """(N, D) latents, normal -> (N, S, S, 3) RGB in [0, 1], not truncated."""
         z = keras.Input((self.latent,))
         styles = keras.layers.RepeatVector(self.layers)(networks["mapping"](z))
-        return keras.Model(z, keras.layers.Rescaling(0.5, 0.5, dtype="float32")(networks["synthesis"](styles)), name="generator")
+        drawn = networks["synthesis"](styles)
+        faces = keras.layers.Rescaling(0.5, 0.5, dtype="float32")(drawn)
+        return keras.Model(z, faces, name="generator")
 
     def drawer(self, networks: dict[str, keras.Model]) -> Draw:
         generator = self.generator(networks)
@@ -197,7 +234,8 @@ class StyleGAN(FaceModel):
     def viewer(self, networks: dict[str, keras.Model], faces: dict) -> Callable[[], np.ndarray]:
         """Above faces that it learns from, below always the same ones that it draws."""
         draw = self.drawer(networks)
-        return lambda: preview.grid(np.concatenate([preview.chosen(faces["a"], ACROSS), draw((ROWS - 1) * ACROSS)]), ACROSS)
+        return lambda: preview.grid(np.concatenate([preview.chosen(faces["a"], ACROSS),
+                                                    draw((ROWS - 1) * ACROSS)]), ACROSS)
 
 
 def _spread(pictures):

@@ -19,20 +19,27 @@ START = RandomNormal(stddev=0.02)
 @MODELS.register
 @dataclass
 class Unbalanced(Autoencoder):
-    """A's decoder only guides the encoder, B's is deep, 64 to 512 pixels: where B has to be as detailed as can be."""
+    """A deep decoder for B, a small one for A, 64 to 512 pixels: most detail for B.
+
+    A's decoder only guides the encoder.
+    """
 
     size: int = option(128, "Side of the face, pixels.", low=64, high=512, step=64)
     code: int = option(1024, "Length of the code.", low=512, high=2048)
-    encoder_width: int = option(128, "Filters of the encoder's first convolution.", low=64, high=512)
+    encoder_width: int = option(128, "Filters of the encoder's first convolution.", low=64,
+                                high=512)
     width_a: int = option(384, "Filters of the first stage of A's decoder.", low=64, high=1024)
     width_b: int = option(512, "Filters of the first stage of B's decoder.", low=64, high=1024)
-    low_memory: bool = option(False, "Code 512, widths 320 and 384, and plain stages for B, whatever the options say.")
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    low_memory: bool = option(False, "Code 512, widths 320 and 384, and plain stages for B, "
+                              "whatever the options say.")
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
     batch = 8
 
     def networks(self) -> dict[str, keras.Model]:
-        return {"encoder": self.encoder(), "decoder_a": self.decoder("a"), "decoder_b": self.decoder("b")}
+        return {"encoder": self.encoder(), "decoder_a": self.decoder("a"),
+                "decoder_b": self.decoder("b")}
 
     def encoder(self) -> keras.Model:
         """(N, S, S, 3) RGB in [0, 1] -> (N, S / 16, S / 16, 512)."""
@@ -43,7 +50,8 @@ class Unbalanced(Autoencoder):
             x = layers.LeakyReLU(0.1)(JointNorm()(x))
         for factor in (4, 6, 8):
             x = downscale(x, factor * width, start=START)
-        return keras.Model(face, dense_grid(x, 512 if self.low_memory else self.code, self.size // 16, self.grid_filters, start=START))
+        return keras.Model(face, dense_grid(x, 512 if self.low_memory else self.code,
+                                            self.size // 16, self.grid_filters, start=START))
 
     @property
     def grid_filters(self) -> int:

@@ -22,8 +22,10 @@ START = RandomNormal(stddev=0.02)
 class Villain(Autoencoder):
     """A deep residual encoder, 128 pixels: the most texture, for large graphics cards."""
 
-    size: int = option(128, "Side of the face, pixels; 64 takes a quarter of the time.", choices=(64, 128))
-    coverage: str = option("full", "How much of the head the crop shows.", choices=("half", "full", "whole", "head"))
+    size: int = option(128, "Side of the face, pixels; 64 takes a quarter of the time.",
+                       choices=(64, 128))
+    coverage: str = option("full", "How much of the head the crop shows.",
+                           choices=("half", "full", "whole", "head"))
     low_memory: bool = option(False, "Half the residual blocks of the encoder, and half the code.")
     learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
     batch = 8
@@ -55,5 +57,5 @@ class Villain(Autoencoder):
 
     @staticmethod
     def _separable(x, filters: int):
-        return layers.SeparableConv2D(filters, 5, strides=2, padding="same", activation="relu", depthwise_initializer=START,
-                                      pointwise_initializer=START)(x)
+        return layers.SeparableConv2D(filters, 5, strides=2, padding="same", activation="relu",
+                                      depthwise_initializer=START, pointwise_initializer=START)(x)

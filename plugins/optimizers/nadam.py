@@ -11,11 +11,17 @@ from lib.plugin import OPTIMIZERS, Optimizer
 @OPTIMIZERS.register
 @dataclass
 class Nadam(Optimizer):
-    """Adam that looks a step ahead. "Incorporating Nesterov Momentum into Adam", ICLR workshop, 2016."""
+    """Adam with Nesterov momentum.
 
-    beta_1: float = option(0.9, "How much of the mean gradient stays at each iteration.", low=0.0, high=0.9999)
-    beta_2: float = option(0.999, "How much of the mean squared gradient stays.", low=0.0, high=0.999999)
-    epsilon: float = option(1e-7, "Keeps quotients of small gradients from growing.", low=0.0, high=1.0)
+    "Incorporating Nesterov Momentum into Adam", ICLR workshop, 2016.
+    """
+
+    beta_1: float = option(0.9, "How much of the mean gradient stays at each iteration.", low=0.0,
+                           high=0.9999)
+    beta_2: float = option(0.999, "How much of the mean squared gradient stays.", low=0.0,
+                           high=0.999999)
+    epsilon: float = option(1e-7, "Keeps quotients of small gradients from growing.", low=0.0,
+                            high=1.0)
 
     def make(self, learning_rate: float) -> keras.optimizers.Optimizer:
         return keras.optimizers.Nadam(learning_rate, self.beta_1, self.beta_2, self.epsilon)

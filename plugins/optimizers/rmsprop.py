@@ -11,10 +11,15 @@ from lib.plugin import OPTIMIZERS, Optimizer
 @OPTIMIZERS.register
 @dataclass
 class RMSprop(Optimizer):
-    """Half of Adam's memory: no mean gradient is kept. "Lecture 6.5: rmsprop", Hinton's course on neural networks, 2012."""
+    """Half of Adam's memory: no mean gradient is kept.
 
-    rho: float = option(0.9, "How much of the mean squared gradient stays at each iteration.", low=0.0, high=0.999999)
-    epsilon: float = option(1e-7, "Keeps quotients of small gradients from growing.", low=0.0, high=1.0)
+    "Lecture 6.5: rmsprop", Hinton's course on neural networks, 2012.
+    """
+
+    rho: float = option(0.9, "How much of the mean squared gradient stays at each iteration.",
+                        low=0.0, high=0.999999)
+    epsilon: float = option(1e-7, "Keeps quotients of small gradients from growing.", low=0.0,
+                            high=1.0)
 
     def make(self, learning_rate: float) -> keras.optimizers.Optimizer:
         return keras.optimizers.RMSprop(learning_rate, self.rho, epsilon=self.epsilon)

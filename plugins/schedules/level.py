@@ -11,5 +11,6 @@ from lib.plugin import SCHEDULES, Schedule
 class Level(Schedule):
     """The learning rate stays as it is."""
 
-    def share(self, iteration: int, done: float | None, losses: Sequence[tuple[int, float]]) -> float:
+    def share(self, iteration: int, done: float | None,
+              losses: Sequence[tuple[int, float]]) -> float:
         return 1.0

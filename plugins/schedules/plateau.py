@@ -14,13 +14,16 @@ class Plateau(Schedule):
 
     patience: int = option(5_000, "Iterations without a better loss before the rate falls.", low=1)
     factor: float = option(0.5, "What each fall leaves of the rate.", low=0.0, high=1.0)
-    better: float = option(0.005, "By what share of itself the loss must be lower to count as better.", low=0.0, high=1.0)
-    least: float = option(0.01, "Share of the rate below which it does not fall.", low=0.0, high=1.0)
+    better: float = option(0.005, "By what share of itself the loss must be lower to count as "
+                           "better.", low=0.0, high=1.0)
+    least: float = option(0.01, "Share of the rate below which it does not fall.", low=0.0,
+                          high=1.0)
 
     def __post_init__(self):
         self._looked_at, self._now, self._best, self._since = 0, 1.0, float("inf"), 0
 
-    def share(self, iteration: int, done: float | None, losses: Sequence[tuple[int, float]]) -> float:
+    def share(self, iteration: int, done: float | None,
+              losses: Sequence[tuple[int, float]]) -> float:
         if len(losses) < self._looked_at:  # another run's
             self.__post_init__()
         for when, loss in losses[self._looked_at:]:

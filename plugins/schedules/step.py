@@ -15,5 +15,6 @@ class Step(Schedule):
     every: int = option(20_000, "Iterations between two falls.", low=1)
     factor: float = option(0.5, "What each leaves of the rate.", low=0.0, high=1.0)
 
-    def share(self, iteration: int, done: float | None, losses: Sequence[tuple[int, float]]) -> float:
+    def share(self, iteration: int, done: float | None,
+              losses: Sequence[tuple[int, float]]) -> float:
         return self.factor ** (iteration // self.every)

@@ -89,12 +89,12 @@ def choose_losses(settings: TrainSettings, model: FaceModel, description: Descri
 
 def _parsed_losses(texts: Sequence[str]) -> dict[str, float]:
     """["ssim=1", "mse"] -> weights by name. Raises UsageError for losses that do not exist."""
-    weights, known = {}, LOSSES.names()
+    weights, names = {}, LOSSES.names()
     for text in texts:
         name, _, weight = text.partition("=")
-        if name not in known:
-            raise UsageError(f"--loss: there is no loss {name!r}.{nearest(name, known)} There are: "
-                             f"{', '.join(known)}.")
+        if name not in names:
+            raise UsageError(f"--loss: there is no loss {name!r}.{nearest(name, names)} There are: "
+                             f"{', '.join(names)}.")
         try:
             weights[name] = float(weight or 1)
         except ValueError:

@@ -82,10 +82,11 @@ def _known_means(path: Path) -> Means:
         return {}
 
 
-def _are_crossed(known: Means, now: Mapping[str, np.ndarray], recognizer: Recognizer) -> bool:
+def _are_crossed(means_before: Means, now: Mapping[str, np.ndarray],
+                 recognizer: Recognizer) -> bool:
     """Whether each of the two people now is the other one of before."""
     before, after = (np.stack([np.array(means[identity], np.float32) for identity in "ab"])
-                     for means in (known, now))
+                     for means in (means_before, now))
     alike = likeness(before, after, recognizer) >= recognizer.same
     return bool(alike[0, 1] and alike[1, 0] and not alike[0, 0] and not alike[1, 1])
 
@@ -105,18 +106,18 @@ def _warn_of_other_person(identity: str, before: np.ndarray, now: np.ndarray, fo
 def _warn_of_mixed_faces(inputs: InputSets, means: Means, recognizer: Recognizer) -> None:
     """A warning where some of the faces of one person are rather the other's."""
     embeddings_of = {identity: np.array(mean, np.float32) for identity, mean in means.items()}
-    for own, other in ("a", "b"), ("b", "a"):
+    for own, partner in ("a", "b"), ("b", "a"):
         faces = _evenly_chosen(files_of(inputs[own]), COMPARED_FACES)
         embeddings = recognizer.embed([file.aligned for file in faces])
         to_own, to_other = (likeness(embeddings, embeddings_of[identity][None], recognizer)[:, 0]
-                            for identity in (own, other))
+                            for identity in (own, partner))
         count = int(((to_other >= recognizer.same) & (to_other > to_own + CLEARLY)).sum())
         if count >= max(2, MIXED_UP * len(faces)):
             logger.warning("About %.0f %% of %s's faces are %s's (%d of %d that were compared): "
                            "the model would learn to draw them, too. Take them out: faceswap.py "
                            "sort "
                            "-i %s --by identity --group 2.", 100 * count / len(faces), own.upper(),
-                           other.upper(), count, len(faces), inputs[own][0].folder)
+                           partner.upper(), count, len(faces), inputs[own][0].folder)
 
 
 def _embedding(files: Sequence[FaceFile], recognizer: Recognizer) -> np.ndarray:

@@ -59,8 +59,8 @@ def train(settings: TrainSettings) -> TrainResult:
         outcome = loop.train(prepared.model, faces, prepared.folder, plan, measure, begin,
                              prepared.devices, show)
     measures = outcome.progress if measure else None
-    words = verdict(measures, prepared.recognizer().same_distance) if measures and prepared.held_out \
-        else None
+    words = verdict(measures,
+                    prepared.recognizer().same_distance) if measures and prepared.held_out else None
     return TrainResult(prepared.folder, outcome.iteration, outcome.seconds, outcome.interrupted,
                        outcome.plateau, measures, outcome.measured, len(prepared.held_out), words)
 

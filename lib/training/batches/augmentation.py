@@ -28,7 +28,8 @@ class Augmentation:
 
     @cached_property
     def augmenters(self) -> dict[str, Augmenter]:
-        """Plugins by name, in the order in which they change a picture; also those of strength 0."""
+        """Plugins by name, in the order in which they change a picture; also those of strength 0.
+        """
         strengths = {"light": self.light, "color": self.color, "warp": self.warp,
                      "blur": self.blur}
         plugins = {name: AUGMENTATIONS.create(name, strength=strength)

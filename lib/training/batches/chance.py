@@ -1,5 +1,5 @@
-"""What is left to chance in a batch: plain numbers, from which the host and the device make the same
-pictures.
+"""What is left to chance in a batch: plain numbers, from which the host and the device make the
+same pictures.
 
 Batch number n depends on the seed and on n alone, so a run that is resumed sees the batches it
 would have seen.
@@ -32,7 +32,7 @@ class Draws(NamedTuple):
 
     index: np.ndarray  # (N,) int32 which face
     move: np.ndarray  # (N, 2, 3) float32 crop pixels -> crop pixels
-    other: np.ndarray  # (N,) int32 face of the other identity that it is bent to; -1: it is not
+    partner: np.ndarray  # (N,) int32 face of the other identity that it is bent to; -1: it is not
     nearest: np.ndarray  # (N,) int32 how-manieth nearest of the faces that stand like that is bent
     share: np.ndarray  # (N,) float32 how much of its own build it keeps
     crossed: np.ndarray  # (N,) bool: the input is that other face itself
@@ -62,7 +62,7 @@ def draw(indices: Sequence[int], augmentation: Augmentation, size: int, faces: i
     """
     augmenters = augmentation.augmenters
     count = len(indices)
-    known = {f"{name}.{number}" for name, plugin in augmenters.items() for number in plugin.numbers}
+    every = {f"{name}.{number}" for name, plugin in augmenters.items() for number in plugin.numbers}
     numbers = {}
 
     def draw_numbers(names: Sequence[str]) -> None:
@@ -78,11 +78,11 @@ def draw(indices: Sequence[int], augmentation: Augmentation, size: int, faces: i
     nearest = np.where(crossed, 0, random.integers(min(CANDIDATES, faces), size=count))
     share = np.where(crossed, 0.0, random.uniform(*BUILD, count))
     draw_numbers(DRAWN_FIRST)
-    other = np.where(retargeted, random.integers(max(others, 1), size=count), -1)
+    partner = np.where(retargeted, random.integers(max(others, 1), size=count), -1)
     draw_numbers(DRAWN_NEXT)
     flip = (random.random(count) < 0.5) & augmentation.flip
-    draw_numbers(sorted(known - numbers.keys()))
-    return Draws(np.asarray(indices, np.int32), _moves(*moves.T, size), other.astype(np.int32),
+    draw_numbers(sorted(every - numbers.keys()))
+    return Draws(np.asarray(indices, np.int32), _moves(*moves.T, size), partner.astype(np.int32),
                  nearest.astype(np.int32), share.astype(np.float32), crossed, flip, numbers)
 
 

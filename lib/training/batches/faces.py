@@ -127,7 +127,8 @@ class Faces:
 
     def batch(self, indices: Sequence[int], augmentation: Augmentation, random: np.random.Generator,
               others: Faces | None = None) -> Side:
-        """The faces at `indices`, augmented; others of this identity stand in for retargeted ones."""
+        """The faces at `indices`, augmented; others of this identity stand in for retargeted ones.
+        """
         draws = draw(indices, augmentation, self.size, len(self), len(others or ()), random)
         return self.side(draws, augmentation.augmenters, others)
 
@@ -141,7 +142,7 @@ class Faces:
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """One row of each field of a `Side`, of the draws of one face."""
         size, move, source = self.size, draws.move, None
-        if draws.other >= 0:
+        if draws.partner >= 0:
             source, target, regions, points = self._retargeted(draws, others)
         else:
             target = self._cut(draws.index, move, self.drawn)
@@ -174,23 +175,23 @@ class Faces:
         The input is the bent face itself (None) or, crossed, that other face: then network and loss
         see what a swap is to do.
         """
-        size, drawn, move, other = self.size, self.drawn, draws.move, draws.other
+        size, drawn, move, partner = self.size, self.drawn, draws.move, draws.partner
         share = bending.crossed_share(self.build, others.build) if draws.crossed else draws.share
-        wanted = others.shapes[other] + share * (self.build - others.build)
-        index = retarget.nearest(self.shapes, wanted, draws.nearest)
+        aim = others.shapes[partner] + share * (self.build - others.build)
+        index = retarget.nearest(self.shapes, aim, draws.nearest)
         self._prepare(index)
-        others._prepare(other)
-        points = _moved(wanted, move, size)
+        others._prepare(partner)
+        points = _moved(aim, move, size)
         bent = bending.bend(points, _moved(self.shapes[index], move, size))
         target, regions = self._cut(index, move, drawn, bent), self._cut_regions(index, move, bent)
         retarget.fill_mouth(target, points[LIPS] * drawn - 0.5, self._colors[index],
-                            others._images[other], others.landmarks[other][LIPS],
-                            others._colors[other])
+                            others._images[partner], others.landmarks[partner][LIPS],
+                            others._colors[partner])
         if not draws.crossed:
             return None, target, regions, points
-        source = others._cut(other, move, size)
+        source = others._cut(partner, move, size)
         target = retarget.lit_like(target, source, regions[..., 0])
-        return source, target, regions, _moved(others.shapes[other], move, size)
+        return source, target, regions, _moved(others.shapes[partner], move, size)
 
     def _cut(self, index: int, move: np.ndarray, side: int,
              bent: np.ndarray | None = None) -> np.ndarray:

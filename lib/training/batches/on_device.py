@@ -1,6 +1,8 @@
-"""Training faces made on the device that trains: they lie there as uint8, and each iteration cuts, bends, warps and colours its own.
+"""Training faces made on the device that trains: they lie there as uint8, and each iteration cuts,
+bends, warps and colours its own.
 
-The same pictures, within rounding, as `lib.training.batches.faces` makes with OpenCV on the host, from the same draws; written in `keras.ops`.
+The same pictures, within rounding, as `lib.training.batches.faces` makes with OpenCV on the host,
+from the same draws; written in `keras.ops`.
 """
 
 from __future__ import annotations
@@ -16,13 +18,12 @@ from keras import ops
 from lib.faces import bending
 from lib.faces.bending import crossed_share
 from lib.faces.geometry import MIRRORED
-from lib.training.batches import retarget
+from lib.training.batches import retarget, sampling
 from lib.training.batches.augmentation import Augmentation
 from lib.training.batches.batch import Side
 from lib.training.batches.chance import Draws, numbers_of
 from lib.training.batches.faces import Faces
 from lib.training.batches.regions import LIPS
-from lib.training.batches.sampling import enlarged, enlarging, rounded, sampled_cubic, sampled_linear
 
 MOST_PIXELS = 2**31  # of one identity: their places are counted in 32 bits
 NOTHING_BENT = np.zeros((1, 1, 1, 2), np.float32)
@@ -44,18 +45,20 @@ class Stock(NamedTuple):
 
 def stocks(faces: Mapping[str, Faces]) -> dict[str, Stock]:
     """By identity, the faces brought to the device."""
-    found = {}
-    for identity, these in faces.items():
-        other = next((other for name, other in faces.items() if name != identity), these)
-        exact = these.colors, these.matrix, these.region_matrix, these.build, crossed_share(these.build, other.build)
-        found[identity] = Stock(*map(ops.convert_to_tensor, (
-            these.images, these.regions, these.landmarks, these.shapes, *(array.astype(np.float32) for array in exact))))
-    return found
+    by_identity = {}
+    for identity, held in faces.items():
+        partner = next((partner for name, partner in faces.items() if name != identity), held)
+        exact = (held.colors, held.matrix, held.region_matrix, held.build,
+                 crossed_share(held.build, partner.build))
+        by_identity[identity] = Stock(*map(ops.convert_to_tensor,
+                                           (held.images, held.regions, held.landmarks, held.shapes,
+                                            *(array.astype(np.float32) for array in exact))))
+    return by_identity
 
 
 def bytes_of(faces: Mapping[str, Faces]) -> int:
     """What `stocks` takes of the device's memory."""
-    return sum(these.nbytes for these in faces.values())
+    return sum(held.nbytes for held in faces.values())
 
 
 class DeviceAugmentation:
@@ -70,13 +73,13 @@ class DeviceAugmentation:
         sides = {}
         for name, drawn in batch.items():
             tensors = keras.tree.map_structure(ops.convert_to_tensor, drawn)
-            others = next((stock for other, stock in held.items() if other != name), None)
+            others = next((stock for identity, stock in held.items() if identity != name), None)
             sides[name] = self._side(held[name], others, tensors) if name in held else tensors
         return sides
 
     def _changed(self, what: str, draws: Draws, *pictures: Any) -> tuple:
-        """(N, S, S, 3) from 0 to 255, or None, as the augmentations of the "target" or "input" leave
-        them.
+        """(N, S, S, 3) from 0 to 255, or None, as the augmentations of the "target" or "input"
+        leave them.
         """
         for name, augmenter in self._augmentation.augmenters.items():
             if augmenter.changes == what and augmenter.strength:
@@ -88,35 +91,49 @@ class DeviceAugmentation:
 
     def _side(self, own: Stock, others: Stock | None, draws: Draws) -> Side:
         size, drawn, does = self._size, self._drawn, self._augmentation
-        index, bent, wanted, crossed = draws.index, ops.convert_to_tensor(NOTHING_BENT), ops.take(own.shapes, draws.index, 0), draws.crossed
+        index, crossed = draws.index, draws.crossed
+        bent, shape = ops.convert_to_tensor(NOTHING_BENT), ops.take(own.shapes, draws.index, 0)
         if does.retarget and others is not None:
-            retargeted, other = draws.other >= 0, ops.maximum(draws.other, 0)
-            share = ops.where(crossed[:, None, None], own.crossed_share[None], draws.share[:, None, None])
-            aim = ops.take(others.shapes, other, 0) + share * (own.build - others.build)
+            retargeted, partner = draws.partner >= 0, ops.maximum(draws.partner, 0)
+            share = ops.where(crossed[:, None, None], own.crossed_share[None],
+                              draws.share[:, None, None])
+            aim = ops.take(others.shapes, partner, 0) + share * (own.build - others.build)
             index = ops.where(retargeted, _nearest(own.shapes, aim, draws.nearest), index)
-            wanted = ops.where(retargeted[:, None, None], aim, ops.take(own.shapes, index, 0))
+            shape = ops.where(retargeted[:, None, None], aim, ops.take(own.shapes, index, 0))
             present = _moved(ops.take(own.shapes, index, 0), draws.move, size)
-            bent = ops.where(retargeted[:, None, None, None], _bend(_moved(wanted, draws.move, size), present), 0.0)
-        points = _moved(wanted, draws.move, size)
-        target = rounded(sampled_cubic(own.images, index, *_places(own.matrix, draws.move, bent, size, drawn)))
-        regions = rounded(sampled_linear(own.regions, index, *_places(own.region_matrix, draws.move, bent, size, size), zeros=True))
+            bent = ops.where(retargeted[:, None, None, None],
+                             _bend(_moved(shape, draws.move, size), present), 0.0)
+        points = _moved(shape, draws.move, size)
+        target = sampling.rounded(sampling.sampled_cubic(own.images, index,
+                                       *_places(own.matrix, draws.move, bent, size, drawn)))
+        regions = sampling.rounded(sampling.sampled_linear(own.regions, index,
+                                         *_places(own.region_matrix, draws.move, bent, size, size),
+                                         zeros=True))
         seen = None  # where a face of the other identity goes in
         if does.retarget and others is not None:
-            target = ops.where(retargeted[:, None, None, None], _with_mouth(target, points, own, index, others, other, drawn), target)
+            target = ops.where(retargeted[:, None, None, None],
+                               _with_mouth(target, points, own, index, others, partner, drawn),
+                               target)
             if does.crossed:
-                places = _places(others.matrix, draws.move, ops.convert_to_tensor(NOTHING_BENT), size, size)
-                seen = rounded(sampled_cubic(others.images, other, *places))
-                target = ops.where(crossed[:, None, None, None], _lit_like(target, seen, regions[..., :1]), target)
-                points = ops.where(crossed[:, None, None], _moved(ops.take(others.shapes, other, 0), draws.move, size), points)
+                places = _places(others.matrix, draws.move, ops.convert_to_tensor(NOTHING_BENT),
+                                 size, size)
+                seen = sampling.rounded(sampling.sampled_cubic(others.images, partner, *places))
+                target = ops.where(crossed[:, None, None, None],
+                                   _lit_like(target, seen, regions[..., :1]), target)
+                points = ops.where(crossed[:, None, None],
+                                   _moved(ops.take(others.shapes, partner, 0), draws.move, size),
+                                   points)
         target, seen = self._changed("target", draws, target, seen)
         source = _averaged(target, size)
         if seen is not None:
             source = ops.where(crossed[:, None, None, None], seen, source)
         source, = self._changed("input", draws, source)
         if does.flip:
-            source, target, regions = (ops.where(draws.flip[:, None, None, None], ops.flip(picture, 2), picture)
+            source, target, regions = (ops.where(draws.flip[:, None, None, None],
+                                                 ops.flip(picture, 2), picture)
                                        for picture in (source, target, regions))
-            turned = ops.take(points, MIRRORED, 1) * ops.convert_to_tensor(np.float32([-1, 1])) + ops.convert_to_tensor(np.float32([1, 0]))
+            signs, shift = (ops.convert_to_tensor(np.float32(pair)) for pair in ([-1, 1], [1, 0]))
+            turned = ops.take(points, MIRRORED, 1) * signs + shift
             points = ops.where(draws.flip[:, None, None], turned, points)
         return Side(source / 255.0, target / 255.0, regions / 255.0, points)
 
@@ -124,85 +141,111 @@ class DeviceAugmentation:
 def _moved(shapes, move, size: int):
     """(N, 68, 2) in [0, 1] of the crop, through (N, 2, 3) matrices of its pixels."""
     pixels = shapes * size - 0.5
-    return (ops.matmul(pixels, ops.transpose(move[:, :, :2], (0, 2, 1))) + move[:, None, :, 2] + 0.5) / size
+    return (ops.matmul(pixels, ops.transpose(move[:, :, :2], (0, 2, 1))) + move[:, None, :, 2]
+            + 0.5) / size
 
 
 def _places(matrix, move, bent, size: int, side: int):
-    """x and y (N, side, side) in the stock's images of each pixel of the crops of `size` pixels, moved, bent and made as large as `side`.
+    """x and y (N, side, side) in the stock's images of each pixel of the crops of `size` pixels,
+    moved, bent and made as large as `side`.
 
     `bent` as `_bend` gives it, or NOTHING_BENT.
     """
     factor = side / size
-    linear, shift = ops.matmul(move[:, :, :2], matrix[:, :2]), ops.matmul(move[:, :, :2], matrix[:, 2:])[..., 0] + move[:, :, 2]
+    linear = ops.matmul(move[:, :, :2], matrix[:, :2])
+    shift = ops.matmul(move[:, :, :2], matrix[:, 2:])[..., 0] + move[:, :, 2]
     linear, shift = linear * factor, shift * factor + (factor - 1) / 2
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
-    a, b, c, d = (linear[:, row, column] / determinant for row, column in ((1, 1), (0, 1), (1, 0), (0, 0)))  # of the inverse
+    # of the inverse
+    a, b, c, d = (linear[:, row, column] / determinant
+                  for row, column in ((1, 1), (0, 1), (1, 0), (0, 0)))
     if bent.shape[1] > 1:
-        bent = enlarged(bent * side, enlarging(bending.GRID, side, cv2.INTER_CUBIC))
+        bent = sampling.enlarged(bent * side, sampling.enlarging(bending.GRID, side,
+                                                                 cv2.INTER_CUBIC))
     grid = ops.arange(side, dtype="float32")
-    x, y = bent[..., 0] + grid[None, None, :] - shift[:, 0, None, None], bent[..., 1] + grid[None, :, None] - shift[:, 1, None, None]
-    a, b, c, d = (one[:, None, None] for one in (a, b, c, d))
+    x = bent[..., 0] + grid[None, None, :] - shift[:, 0, None, None]
+    y = bent[..., 1] + grid[None, :, None] - shift[:, 1, None, None]
+    a, b, c, d = (number[:, None, None] for number in (a, b, c, d))
     return a * x - b * y, d * y - c * x
 
 
-def _nearest(shapes, wanted, place):
-    """(N,) index of that of `shapes` (M, 68, 2) which is the `place`-nearest to each of `wanted` (N, 68, 2)."""
+def _nearest(shapes, aims, place):
+    """(N,) index of that of `shapes` (M, 68, 2) which is the `place`-nearest to each of `aims` (N,
+    68, 2).
+    """
     weights = ops.convert_to_tensor(np.repeat(np.sqrt(retarget.WEIGHTS), 2)[None])
-    one, other = (ops.reshape(points, (-1, 136)) * weights for points in (wanted, shapes))
-    one, other = one - ops.mean(other, 0), other - ops.mean(other, 0)  # near zero, so that squares lose little
-    apart = ops.sum(ops.square(one), 1)[:, None] - 2 * ops.matmul(one, ops.transpose(other)) + ops.sum(ops.square(other), 1)[None]
-    ordered = ops.argsort(apart, 1)
-    return ops.cast(ops.take_along_axis(ordered, ops.cast(place, "int32")[:, None], 1)[:, 0], "int32")
+    targets, candidates = (ops.reshape(points, (-1, 136)) * weights for points in (aims, shapes))
+    # near zero, so that squares lose little
+    targets, candidates = targets - ops.mean(candidates, 0), candidates - ops.mean(candidates, 0)
+    distances = (ops.sum(ops.square(targets), 1)[:, None]
+                 - 2 * ops.matmul(targets, ops.transpose(candidates))
+                 + ops.sum(ops.square(candidates), 1)[None])
+    ordered = ops.argsort(distances, 1)
+    return ops.cast(ops.take_along_axis(ordered, ops.cast(place, "int32")[:, None], 1)[:, 0],
+                    "int32")
 
 
-def _bend(wanted, present):
+def _bend(aims, present):
     """(N, GRID, GRID, 2): `bending.bend` of each of (N, 68, 2) and (N, 68, 2)."""
     anchors = np.broadcast_to(bending.ANCHORS.astype(np.float32)[None], (1, *bending.ANCHORS.shape))
-    count, many = 68 + len(bending.ANCHORS), ops.shape(wanted)[0]
+    count, many = 68 + len(bending.ANCHORS), ops.shape(aims)[0]
     repeated = ops.tile(ops.convert_to_tensor(anchors), (many, 1, 1))
-    points = ops.concatenate([wanted, repeated], 1)
-    shifts = ops.concatenate([present - wanted, ops.zeros_like(repeated), ops.zeros_like(wanted[:, :3])], 1)
-    ones, none = ops.ones_like(points[..., :1]), ops.zeros_like(wanted[:, :3, :1])
-    upper = ops.concatenate([_kernel(points, points) + bending.STIFFNESS * ops.eye(count, dtype="float32"), ones, points], 2)
-    lower = ops.concatenate([ops.transpose(ops.concatenate([ones, points], 2), (0, 2, 1)), ops.tile(none, (1, 1, 3))], 2)
+    points = ops.concatenate([aims, repeated], 1)
+    shifts = ops.concatenate([present - aims, ops.zeros_like(repeated),
+                              ops.zeros_like(aims[:, :3])], 1)
+    ones, none = ops.ones_like(points[..., :1]), ops.zeros_like(aims[:, :3, :1])
+    upper = ops.concatenate([_kernel(points, points) + bending.STIFFNESS
+                             * ops.eye(count, dtype="float32"), ones, points], 2)
+    lower = ops.concatenate([ops.transpose(ops.concatenate([ones, points], 2), (0, 2, 1)),
+                             ops.tile(none, (1, 1, 3))], 2)
     solved = ops.solve(ops.concatenate([upper, lower], 1), shifts)
     grid = bending.GRID_POINTS.astype(np.float32)
     places = ops.tile(ops.convert_to_tensor(grid[None]), (many, 1, 1))
     # Sums, not products of matrices: GPUs may round the factors of these to 10 bits
     bent = ops.sum(_kernel(places, points)[..., None] * solved[:, None, :count], 2)
-    coarse = bent + solved[:, count:count + 1] + ops.sum(places[..., None] * solved[:, None, count + 1:], 2)
+    coarse = bent + solved[:, count:count + 1] + ops.sum(places[..., None]
+                                                         * solved[:, None, count + 1:], 2)
     return ops.reshape(coarse, (-1, bending.GRID, bending.GRID, 2))
 
 
-def _kernel(one, other):
-    squares = ops.square(one[:, :, None, 0] - other[:, None, :, 0]) + ops.square(one[:, :, None, 1] - other[:, None, :, 1])
+def _kernel(first, second):
+    squares = ops.square(first[:, :, None, 0]
+                         - second[:, None, :, 0]) + ops.square(first[:, :, None, 1]
+                                                               - second[:, None, :, 1])
     return squares * ops.log(squares + 1e-9)
 
 
-def _with_mouth(picture, points, own: Stock, index, others: Stock, other, size: int):
-    """`retarget.fill_mouth` of each (N, S, S, 3), with `points` (N, 68, 2) in [0, 1] of the crop."""
+def _with_mouth(picture, points, own: Stock, index, others: Stock, partner, size: int):
+    """`retarget.fill_mouth` of each (N, S, S, 3), with `points` (N, 68, 2) in [0, 1] of the crop.
+    """
     lips = points[:, LIPS] * size - 0.5
-    theirs = ops.take(others.landmarks, other, 0)[:, LIPS]
+    their_lips = ops.take(others.landmarks, partner, 0)[:, LIPS]
     opening = lips[:, 12:]
     width = ops.norm(lips[:, 6] - lips[:, 0], axis=-1)
     height = ops.norm(opening[:, 2] - opening[:, 6], axis=-1)
     open_ = height >= retarget.LEAST_OPEN * width
     middle = ops.mean(lips, 1, keepdims=True)
-    spread = ops.concatenate([lips - middle, ops.ones_like(lips[..., :1])], 2)  # about its middle, so that the squares lose little
+    # about its middle, so that the squares lose little
+    spread = ops.concatenate([lips - middle, ops.ones_like(lips[..., :1])], 2)
     squares = ops.matmul(ops.transpose(spread, (0, 2, 1)), spread)
-    affine = ops.solve(squares + 1e-6 * ops.eye(3, dtype="float32"), ops.matmul(ops.transpose(spread, (0, 2, 1)), theirs))  # (N, 3, 2)
+    # (N, 3, 2)
+    affine = ops.solve(squares + 1e-6 * ops.eye(3, dtype="float32"),
+                       ops.matmul(ops.transpose(spread, (0, 2, 1)), their_lips))
     grid = ops.arange(size, dtype="float32")
     right, down = grid[None, None, :] - middle[:, :, :1], grid[None, :, None] - middle[:, :, 1:]
-    x, y = (affine[:, 0, axis, None, None] * right + affine[:, 1, axis, None, None] * down + affine[:, 2, axis, None, None]
-            for axis in (0, 1))
-    inside = rounded(sampled_linear(others.images, other, x, y))
-    colors, their_colors = (ops.take(stock.colors, which, 0)[:, :, None, None] for stock, which in ((own, index), (others, other)))
-    normal = ops.clip((inside - their_colors[:, 0]) / their_colors[:, 1], -retarget.BRIGHTEST, retarget.BRIGHTEST)
+    x, y = (affine[:, 0, axis, None, None] * right + affine[:, 1, axis, None, None] * down
+            + affine[:, 2, axis, None, None] for axis in (0, 1))
+    inside = sampling.rounded(sampling.sampled_linear(others.images, partner, x, y))
+    colors, their_colors = (ops.take(stock.colors, which, 0)[:, :, None, None]
+                            for stock, which in ((own, index), (others, partner)))
+    normal = ops.clip((inside - their_colors[:, 0]) / their_colors[:, 1], -retarget.BRIGHTEST,
+                      retarget.BRIGHTEST)
     mask = ops.where(open_[:, None, None], _inside(opening, size), 0.0)[..., None]
     for axis in (1, 2):
         beside = [ops.roll(mask, shift, axis) for shift in (-1, 1)]
         mask = 0.5 * mask + 0.25 * (beside[0] + beside[1])
-    return ops.clip(ops.floor(picture + mask * (normal * colors[:, 1] + colors[:, 0] - picture)), 0.0, 255.0)
+    return ops.clip(ops.floor(picture + mask * (normal * colors[:, 1] + colors[:, 0] - picture)),
+                    0.0, 255.0)
 
 
 def _inside(corners, size: int):
@@ -220,9 +263,9 @@ def _inside(corners, size: int):
     return ops.cast(crossings % 2 == 1, "float32")
 
 
-def _lit_like(picture, other, face):
+def _lit_like(picture, reference, face):
     """`retarget.lit_like` of each (N, D, D, 3), where `face` (N, S, S, 1), of 255, counts."""
-    size, drawn = other.shape[2], picture.shape[2]
+    size, drawn = reference.shape[2], picture.shape[2]
     face = face[..., 0]
     weights = ops.sum(face, 1)  # (N, S)
     area = ops.sum(weights, 1)
@@ -230,14 +273,18 @@ def _lit_like(picture, other, face):
     places = ops.linspace(-1.0, 1.0, size, dtype="float32")
     middle = ops.matmul(weights, places[:, None]) / some[:, None]
     places = places[None] - middle
-    brighter = ops.log(1 + ops.sum(other, -1)) - ops.log(1 + ops.sum(_averaged(picture, size), -1))
+    brighter = ops.log(1 + ops.sum(reference, -1)) - ops.log(1
+                                                             + ops.sum(_averaged(picture, size),
+                                                                       -1))
     usual = (ops.sum(face * brighter, (1, 2)) / some)[:, None, None]
-    usual = usual + (ops.sum(face * ops.clip(brighter - usual, -retarget.STEEPEST, retarget.STEEPEST), (1, 2)) / some)[:, None, None]
+    usual = usual + (ops.sum(face * ops.clip(brighter - usual, -retarget.STEEPEST,
+                                             retarget.STEEPEST), (1, 2)) / some)[:, None, None]
     brighter = ops.clip(brighter - usual, -retarget.STEEPEST, retarget.STEEPEST)
-    slope = ops.sum(ops.sum(face * brighter, 1) * places, 1) / ops.maximum(ops.sum(weights * ops.square(places), 1), 1e-6)
+    slope = ops.sum(ops.sum(face * brighter, 1) * places,
+                    1) / ops.maximum(ops.sum(weights * ops.square(places), 1), 1e-6)
     slope = ops.clip(slope, -retarget.STEEPEST, retarget.STEEPEST)[:, None]
     gain = ops.exp(slope * (ops.linspace(-1.0, 1.0, drawn, dtype="float32")[None] - middle))
-    lit = rounded(picture * gain[:, None, :, None])
+    lit = sampling.rounded(picture * gain[:, None, :, None])
     return ops.where(ops.max(face, (1, 2))[:, None, None, None] > 127, lit, picture)
 
 

@@ -16,11 +16,14 @@ from lib.media.pictures.picture_source import list_pictures
 from lib.system import device
 from lib.training.batches.faces import Faces
 
-LOADED = 286 / 256  # side of a square, in those of what a model sees of it: "Unpaired Image-to-Image Translation ...", ICCV, 2017
+# side of a square, in those of what a model sees of it: "Unpaired Image-to-Image Translation ...",
+# ICCV, 2017
+LOADED = 286 / 256
 
 
 def read_squares(folder: Path, size: int) -> list[np.ndarray]:
-    """The middle square of every picture in a folder, (S, S, 3) uint8 RGB, a little larger than the `size` that a model sees.
+    """The middle square of every picture in a folder, (S, S, 3) uint8 RGB, a little larger than the
+    `size` that a model sees.
 
     Raises FaceswapError where there is none, or one cannot be read.
     """
@@ -37,11 +40,14 @@ def _square(picture: np.ndarray, side: int) -> np.ndarray:
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2
     middle = np.ascontiguousarray(picture[top:top + short, left:left + short])
-    return cv2.resize(middle, (side, side), interpolation=cv2.INTER_AREA if short > side else cv2.INTER_CUBIC)
+    return cv2.resize(middle, (side, side), interpolation=cv2.INTER_AREA if short > side
+                      else cv2.INTER_CUBIC)
 
 
 class Pictures(Faces):
-    """Squares in place of faces: augmentation moves the window that the model sees about them. The landmarks mean nothing."""
+    """Squares in place of faces: augmentation moves the window that the model sees about them. The
+    landmarks mean nothing.
+    """
 
     def __init__(self, squares: Sequence[np.ndarray], size: int):
         side = len(squares[0])

@@ -1,4 +1,6 @@
-"""How SAEHD and AMP learn; and the losses that SAEHD can have besides, of how the swap looks and of how alike two people's codes are."""
+"""How SAEHD and AMP learn; and the losses that SAEHD can have besides, of how the swap looks and of
+how alike two people's codes are.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Saehd(Autoencoder):
     mask_share = 10.0
     batch = 8
     eyes_first = False
-    loss_weights = LossWeights({"dssim2": 10.0, "mse": 10.0}, None, None, None)  # its mask says where
+    # its mask says where
+    loss_weights = LossWeights({"dssim2": 10.0, "mse": 10.0}, None, None, None)
 
     def optimizer(self, group: str, learning_rate: float) -> keras.optimizers.Optimizer:
         return AdaBelief(learning_rate, corrected=False)
@@ -41,27 +44,34 @@ class Saehd(Autoencoder):
         return parts
 
 
-def style_losses(swapped, drawn, side, inside, face_style: float, background_style: float) -> dict[str, Any]:
-    """What A's face in B's way, `swapped`, lacks of the colours and light of A's own, `drawn`, and of what surrounds it (`side`).
+def style_losses(swapped, drawn, side, inside, face_style: float,
+                 background_style: float) -> dict[str, Any]:
+    """What A's face in B's way, `swapped`, lacks of the colours and light of A's own, `drawn`, and
+    of what surrounds it (`side`).
 
     All are (N, S, S, 3) in [0, 1]; `inside` (N, S, S, 1) says where the face is.
     """
-    found = {}
+    losses = {}
     if face_style:
-        found["face style"] = FACE_STYLE * face_style * style(swapped * inside, ops.stop_gradient(drawn * inside), swapped.shape[1] // 8)
+        losses["face style"] = FACE_STYLE * face_style * style(swapped * inside,
+                                                               ops.stop_gradient(drawn * inside),
+                                                               swapped.shape[1] // 8)
     if background_style:
-        apart = [measure(swapped * (1 - inside), side.target * (1 - inside)) for measure in (dssim, mean_squared)]
-        found["background style"] = BACKGROUND_STYLE * background_style * sum(apart)
-    return found
+        apart = [measure(swapped * (1 - inside), side.target * (1 - inside))
+                 for measure in (dssim, mean_squared)]
+        losses["background style"] = BACKGROUND_STYLE * background_style * sum(apart)
+    return losses
 
 
 def true_face_losses(discriminator, codes: dict[str, Any], share: float) -> tuple[Any, Any]:
-    """For the networks, that A's codes are taken for B's; for the discriminator, that it tells them apart."""
-    fooled = share * _told(discriminator(codes["a"], training=True), 1.0)
+    """For the networks, that A's codes are taken for B's; for the discriminator, that it tells them
+    apart.
+    """
+    fooled = share * _cross_entropy(discriminator(codes["a"], training=True), 1.0)
     a, b = (discriminator(ops.stop_gradient(codes[identity]), training=True) for identity in "ab")
-    return fooled, (_told(a, 0.0) + _told(b, 1.0)) / 2
+    return fooled, (_cross_entropy(a, 0.0) + _cross_entropy(b, 1.0)) / 2
 
 
-def _told(logits, answer: float):
+def _cross_entropy(logits, answer: float):
     """How far the discriminator is from that answer: the binary cross-entropy."""
     return ops.mean(ops.softplus(logits) - logits * answer)

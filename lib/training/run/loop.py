@@ -256,7 +256,8 @@ class _Run:
         return self.plan.rates(self.iteration, count, self.seconds, self.record.losses, self.cut)
 
     def quick_call(self, feed: Feed) -> int:
-        """How many iterations to give to the device at once, so that the host does not hold it up."""
+        """How many iterations to give to the device at once, so that the host does not hold it up.
+        """
         plan = self.plan
         limits = [plan.iterations - self.iteration] if plan.iterations else []
         limits += [plan.snapshots - self.iteration % plan.snapshots - 1] if plan.snapshots else []

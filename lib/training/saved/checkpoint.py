@@ -2,7 +2,8 @@
 
 A checkpoint is a folder `saves/00012000` of the model's folder. It is written beside, flushed to
 the disk and renamed, and those before it are kept: whenever the power fails, the last good one is
-there. `state.json` holds the SHA-256 of every file. Those that are kept for good lie in `snapshots`.
+there. `state.json` holds the SHA-256 of every file. Those that are kept for good lie in
+`snapshots`.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def remove(path: Path) -> None:
 
 
 def keep_for_good(path: Path) -> Path:
-    """Makes a snapshot of a checkpoint, which takes room on the disk only once the checkpoint itself
-    is gone, where the disk can do that.
+    """Makes a snapshot of a checkpoint, which takes room on the disk only once the checkpoint
+    itself is gone, where the disk can do that.
 
     Raises OSError, leaving nothing behind.
     """
@@ -211,8 +212,8 @@ def newest(folder: Path) -> tuple[Path, State] | None:
             logger.warning("The checkpoint %s is damaged (%s); trying the one before it.", path,
                            error)
     if paths:
-        raise FaceswapError(f"Every checkpoint in {folder / 'saves'} is damaged. Restore the folder "
-                            "from a copy, or train anew in another.")
+        raise FaceswapError(f"Every checkpoint in {folder / 'saves'} is damaged. Restore the "
+                            "folder from a copy, or train anew in another.")
     return None
 
 

@@ -1,5 +1,5 @@
-"""What the JSON files of a model folder may say: folders are exchanged, so each value is checked before anything is
-made of it.
+"""What the JSON files of a model folder may say: folders are exchanged, so each value is checked
+before anything is made of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 from lib.faces.geometry import COVERAGES
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-LOSS_SETTINGS = ("outside", "eyes", "mouth")  # numbers; "criteria" holds the weight of each loss by its name
+# numbers; "criteria" holds the weight of each loss by its name
+LOSS_SETTINGS = ("outside", "eyes", "mouth")
 LARGEST_SIZE = 4096
 LARGEST_SEED = (1 << 32) - 1
 LONGEST = 4096  # letters of a name, numbers of an embedding
@@ -18,8 +19,8 @@ FARTHEST = 10 ** 12  # iterations, seconds
 
 
 def check_options(options: Any) -> None:
-    """Raises ValueError where `options.json` does not describe a model; options of the model itself are checked where
-    it is made.
+    """Raises ValueError where `options.json` does not describe a model; options of the model itself
+    are checked where it is made.
     """
     if not (isinstance(options, dict) and isinstance(options.get("model"), str)
             and isinstance(options.get("options"), dict)):
@@ -43,20 +44,21 @@ def check_identities(means: Any) -> None:
     if not isinstance(means, dict):
         raise ValueError("it holds no embeddings")
     for identity, mean in means.items():
-        if not (isinstance(mean, list) and 0 < len(mean) <= LONGEST and all(_number(item, -1e6, 1e6) for item in mean)
-                and identity in ("a", "b")):
+        if not (isinstance(mean, list) and 0 < len(mean) <= LONGEST
+                and all(_number(item, -1e6, 1e6) for item in mean) and identity in ("a", "b")):
             raise ValueError(f"the embedding of {identity[:20]!r} is no list of numbers")
 
 
 def good_row(row: Any) -> dict[str, Any] | None:
-    """A line of `log.jsonl` without what is neither a number nor a table of numbers; None where it tells of no
-    iteration.
+    """A line of `log.jsonl` without what is neither a number nor a table of numbers; None where it
+    tells of no iteration.
     """
     if not isinstance(row, dict) or not _whole(row.get("iteration"), 0, FARTHEST):
         return None
     kept = {name: value for name, value in row.items() if type(value) in (int, float)}
     if isinstance(row.get("progress"), dict):
-        kept["progress"] = {name: value for name, value in row["progress"].items() if type(value) in (int, float)}
+        kept["progress"] = {name: value for name, value in row["progress"].items()
+                            if type(value) in (int, float)}
     return kept
 
 
@@ -92,21 +94,27 @@ def _losses(value: Any) -> bool:
 
 
 def _faces(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(these, dict) and _text(these.get("folder", "")) and _texts(these.get("folders", []))
-        and _whole(these.get("count", 0), 0, FARTHEST) for these in value.values())
+    return isinstance(value, dict) and all(isinstance(entry, dict)
+                                           and _text(entry.get("folder", ""))
+                                           and _texts(entry.get("folders", []))
+                                           and _whole(entry.get("count", 0), 0, FARTHEST)
+                                           for entry in value.values())
 
 
-_OPTIONS = {
-    "format": lambda value: _whole(value, 1, FARTHEST), "size": lambda value: _whole(value, 1, LARGEST_SIZE),
-    "coverage": lambda value: isinstance(value, str) and value in COVERAGES,
-    "precision": lambda value: isinstance(value, str) and value in PRECISIONS,
-    "seed": lambda value: _whole(value, 0, LARGEST_SEED),
-    "averaged": lambda value: _number(value, 0, 0.99999), "whole_pictures": lambda value: isinstance(value, bool),
-    "gan": lambda value: _number(value, 0, 10), "exemplars": lambda value: isinstance(value, bool), "losses": _losses,
-    "held_out": _texts, "recognizer": _text, "faces": _faces}
-_STATE = {
-    "iteration": lambda value: _whole(value, 0, FARTHEST), "seconds": lambda value: _number(value, 0, FARTHEST),
-    "files": lambda value: isinstance(value, dict) and all(map(_text, value.values())),
-    "scores": lambda value: isinstance(value, dict) and all(type(score) in (int, float) for score in value.values()),
-    "cut": lambda value: _number(value, 0, 1), "optimizer": lambda value: value is None or _text(value)}
+_OPTIONS = {"format": lambda value: _whole(value, 1, FARTHEST),
+            "size": lambda value: _whole(value, 1, LARGEST_SIZE),
+            "coverage": lambda value: isinstance(value, str) and value in COVERAGES,
+            "precision": lambda value: isinstance(value, str) and value in PRECISIONS,
+            "seed": lambda value: _whole(value, 0, LARGEST_SEED),
+            "averaged": lambda value: _number(value, 0, 0.99999),
+            "whole_pictures": lambda value: isinstance(value, bool),
+            "gan": lambda value: _number(value, 0, 10),
+            "exemplars": lambda value: isinstance(value, bool), "losses": _losses,
+            "held_out": _texts, "recognizer": _text, "faces": _faces}
+_STATE = {"iteration": lambda value: _whole(value, 0, FARTHEST),
+          "seconds": lambda value: _number(value, 0, FARTHEST),
+          "files": lambda value: isinstance(value, dict) and all(map(_text, value.values())),
+          "scores": lambda value: isinstance(value, dict)
+          and all(type(score) in (int, float) for score in value.values()),
+          "cut": lambda value: _number(value, 0, 1),
+          "optimizer": lambda value: value is None or _text(value)}

@@ -93,10 +93,11 @@ def recognizer_of(folder: Path) -> str:
 
 
 def read_options(folder: Path) -> dict[str, Any]:
-    """`options.json` of a model folder, or its copy. Raises FaceswapError where `folder` is none."""
+    """`options.json` of a model folder, or its copy. Raises FaceswapError where `folder` is none.
+    """
     if not folder.is_dir():
-        raise FaceswapError(f"There is no model folder {folder}. Train one first: faceswap.py train "
-                            f"-A FACES_A -B FACES_B -m {folder}")
+        raise FaceswapError(f"There is no model folder {folder}. Train one first: faceswap.py "
+                            f"train -A FACES_A -B FACES_B -m {folder}")
     copy = folder / COPY
     if not (folder / "options.json").exists() and not copy.exists():
         raise FaceswapError(f"{folder} holds no model (no options.json). Name the folder that "
@@ -110,8 +111,8 @@ def read_options(folder: Path) -> dict[str, Any]:
                        folder / "options.json", copy)
         options = read_json(copy, check_options)
     if options.get("format", 0) > FORMAT:
-        raise FaceswapError(f"{folder} was written by a newer version of faceswap. Update, then try "
-                            "again.")
+        raise FaceswapError(f"{folder} was written by a newer version of faceswap. Update, then "
+                            "try again.")
     if options["model"] in MODELS.names():
         options["options"] = {**MODELS.load(options["model"]).earlier, **options["options"]}
     return options

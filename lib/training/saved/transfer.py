@@ -18,40 +18,50 @@ logger = logging.getLogger(__name__)
 
 
 def load_weights(source: Path, networks: dict[str, keras.Model], parts: Sequence[str] = ()) -> None:
-    """Copies the weights of the newest save in the model folder `source` into those of `networks` that it has too, as far as they fit.
+    """Copies the weights of the newest save in the model folder `source` into those of `networks`
+    that it has too, as far as they fit.
 
-    Averaged ones, where there are such. `parts` names the networks to take; none: all. The model may have other options, and be of
-    another kind with networks of the same names: layers of other shapes keep what they have, which is told. Raises FaceswapError where
-    `source` holds no model, a damaged one, none of the parts, or nothing fits.
+    Averaged ones, where there are such. `parts` names the networks to take; none: all. The model
+    may have other options, and be of another kind with networks of the same names: layers of other
+    shapes keep what they have, which is told. Raises FaceswapError where `source` holds no model, a
+    damaged one, none of the parts, or nothing fits.
     """
     options = model_folder.read_options(source)
     others = build_networks(source, MODELS.create(options["model"], **options["options"]))
     if unknown := set(parts) - (set(others) & set(networks)):
+        common = ", ".join(name for name in networks if name in others) or "none"
         raise FaceswapError(f"--parts: not both models have a network {sorted(unknown)[0]!r}. "
-                            f"Both have: {', '.join(name for name in networks if name in others) or 'none'}.")
-    found = checkpoint.load_newest(source, others)
-    taken = {name: _copied(others[name], network) for name, network in networks.items() if name in others and name in (parts or networks)}
+                            f"Both have: {common}.")
+    newest = checkpoint.load_newest(source, others)
+    taken = {name: _copied(others[name], network)
+             for name, network in networks.items() if name in others
+             and name in (parts or networks)}
     if not any(count for count, _ in taken.values()):
-        raise FaceswapError(f"Nothing of the model in {source} fits this one. Train a model of the same kind and options, or leave "
-                            "--load-weights out.")
-    logger.info("From %s, iteration %d: %s.", source, found[1].iteration, ", ".join(
-        name if count == total else f"{name} ({count} of {total} arrays; the others are of other shapes)"
-        for name, (count, total) in taken.items()))
+        raise FaceswapError(f"Nothing of the model in {source} fits this one. Train a model of the "
+                            "same kind and options, or leave --load-weights out.")
+    logger.info("From %s, iteration %d: %s.", source, newest[1].iteration,
+                ", ".join(name if count == total else f"{name} ({count} of {total} arrays; the "
+                          "others are of other shapes)" for name, (count, total) in taken.items()))
 
 
 def _copied(source: keras.Model, target: keras.Model) -> tuple[int, int]:
-    """How many variables of `target` took the values of those of `source` in the same place and of the same shape, and of how many.
+    """How many variables of `target` took the values of those of `source` in the same place and of
+    the same shape, and of how many.
 
-    Of a network with more or fewer layers, runs of variables of the same names and shapes are in the same place.
+    Of a network with more or fewer layers, runs of variables of the same names and shapes are in
+    the same place.
     """
     theirs, own = source.weights, target.weights
     if len(theirs) == len(own):
         pairs = list(zip(theirs, own))
     else:
-        keys = ([(one.name, tuple(one.shape)) for one in these] for these in (theirs, own))
+        keys = ([(variable.name, tuple(variable.shape)) for variable in variables]
+                for variables in (theirs, own))
         blocks = SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks()
-        pairs = [(theirs[block.a + number], own[block.b + number]) for block in blocks for number in range(block.size)]
-    fitting = [(one, other) for one, other in pairs if tuple(one.shape) == tuple(other.shape)]
-    for one, other in fitting:
-        other.assign(one)
+        pairs = [(theirs[block.a + number], own[block.b + number]) for block in blocks
+                 for number in range(block.size)]
+    fitting = [(variable, target) for variable, target in pairs
+               if tuple(variable.shape) == tuple(target.shape)]
+    for variable, target in fitting:
+        target.assign(variable)
     return len(fitting), len(own)

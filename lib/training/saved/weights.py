@@ -61,8 +61,8 @@ def _check_size(path: Path, expected: int) -> None:
     if not path.exists():
         raise FaceswapError(f"{path} is missing. Restore the model folder from a copy.")
     if path.stat().st_size > 2 * expected + SLACK:
-        raise FaceswapError(f"{path} is far larger than this model's weights. It belongs to another "
-                            "model.")
+        raise FaceswapError(f"{path} is far larger than this model's weights. It belongs to "
+                            "another model.")
 
 
 def _write_variables(path: Path, variables: Sequence[keras.Variable]) -> None:

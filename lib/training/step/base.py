@@ -21,16 +21,22 @@ AHEAD = 2  # calls that a device may have been given and not yet done: enough fo
 
 Networks = Mapping[str, keras.Model]
 Optimizers = Mapping[str, keras.optimizers.Optimizer]
-Fed = Any  # a dict, tuple or NamedTuple, however deep, of arrays with one entry for each iteration along their first axis
+# a dict, tuple or NamedTuple, however deep, of arrays with one entry for each iteration along their
+# first axis
+Fed = Any
 Held = Any  # likewise, on the device, the same for every iteration
 Prepare = Callable[[Fed, Held], dict[str, Any]]
-Gradients = Mapping[str, Sequence]  # by group, of each of its variables; None for one that the losses do not depend on
+# by group, of each of its variables; None for one that the losses do not depend on
+Gradients = Mapping[str, Sequence]
 
 
 def as_floats(fed: Mapping[str, Any], held: Held = ()) -> dict[str, Any]:
-    """A batch as the data threads make it, uint8, as the model gets it: float32 in [0, 1]; what else there is in it as it is."""
-    return {name: Side(*(ops.cast(picture, "float32") / 255 for picture in one[:3]), one.landmarks) if isinstance(one, Side) else one
-            for name, one in fed.items()}
+    """A batch as the data threads make it, uint8, as the model gets it: float32 in [0, 1]; what
+    else there is in it as it is.
+    """
+    return {name: Side(*(ops.cast(picture, "float32") / 255 for picture in part[:3]),
+                       part.landmarks) if isinstance(part, Side) else part
+            for name, part in fed.items()}
 
 
 @dataclass(frozen=True)
@@ -48,37 +54,48 @@ class Parts:
     frozen: frozenset[str] = frozenset()  # networks that stay as they are
     phases: tuple[Phase, ...] = field(init=False)
     trained: dict[str, list[keras.Variable]] = field(init=False, default_factory=dict)  # by group
-    slow: list[tuple[keras.Variable, keras.Variable]] = field(init=False, default_factory=list)  # an average, and what it follows
+    # an average, and what it follows
+    slow: list[tuple[keras.Variable, keras.Variable]] = field(init=False, default_factory=list)
 
     def __post_init__(self):
         object.__setattr__(self, "phases", self.model.phases())
         if self.model.adversarial and self.devices.count > 1:
-            raise FaceswapError("A model of networks that work against each other trains on one device. Leave --devices and TF_CONFIG out.")
+            raise FaceswapError("A model of networks that work against each other trains on one "
+                                "device. Leave --devices and TF_CONFIG out.")
         for group, names in self.model.groups().items():
             chosen = [name for name in names or self.networks if name not in self.frozen]
-            self.trained[group] = [variable for name in chosen for variable in self.networks[name].trainable_variables]
+            self.trained[group] = [variable for name in chosen
+                                   for variable in self.networks[name].trainable_variables]
             self.optimizers[group].build(self.trained[group])
         for name, average in self.averages.items():
             self.slow.extend(zip(average.weights, self.networks[name].weights))
 
     def scaled(self, losses) -> dict[str, Any]:
-        """By group, what its optimizer wants minimised: the sum of its losses, larger where small gradients would vanish in float16."""
-        return {group: self.optimizers[group].scale_loss(sum(parts.values())) for group, parts in losses.minimise.items()}
+        """By group, what its optimizer wants minimised: the sum of its losses, larger where small
+        gradients would vanish in float16.
+        """
+        return {group: self.optimizers[group].scale_loss(sum(parts.values()))
+                for group, parts in losses.minimise.items()}
 
     def apply(self, gradients: Gradients, rate) -> None:
         """Updates the networks."""
-        for group, its in gradients.items():
+        for group, of_group in gradients.items():
             self.optimizers[group].learning_rate = rate * self.model.share_of_rate(group)
-            there = [(gradient, variable) for gradient, variable in zip(its, self.trained[group]) if gradient is not None]
-            if there:
-                self.optimizers[group].apply(*map(list, zip(*there)))
+            pairs = [(gradient, variable) for gradient, variable in zip(of_group,
+                                                                        self.trained[group])
+                     if gradient is not None]
+            if pairs:
+                self.optimizers[group].apply(*map(list, zip(*pairs)))
 
     def norms(self, gradients: Gradients) -> dict[str, Any]:
-        """By group, the norm of its gradients, of models that have several groups: where it runs away, the balance is lost."""
+        """By group, the norm of its gradients, of models that have several groups: where it runs
+        away, the balance is lost.
+        """
         if len(self.trained) == 1:
             return {}
-        return {f"gradient {group}": ops.sqrt(sum(ops.sum(ops.square(ops.cast(one, "float32"))) for one in its if one is not None))
-                / self.optimizers[group].scale_loss(1.0) for group, its in gradients.items()}
+        return {f"gradient {group}": ops.sqrt(sum(ops.sum(ops.square(ops.cast(gradient, "float32")))
+                                                  for gradient in of_group if gradient is not None))
+                / self.optimizers[group].scale_loss(1.0) for group, of_group in gradients.items()}
 
     def follow(self, share) -> None:
         """Lets the averages follow by `share` of the way."""
@@ -89,11 +106,13 @@ class Parts:
     def named(losses) -> dict[str, Any]:
         """Every loss by the name under which it is reported."""
         return losses.report | {f"{group} {name}": value for group, parts in losses.minimise.items()
-                                for name, value in parts.items() if losses.report.get(name) is not value}
+                                for name, value in parts.items()
+                                if losses.report.get(name) is not value}
 
 
 class Step(ABC):
-    """Iterations, compiled: losses, gradients, optimizers, averages, all without a word to the host.
+    """Iterations, compiled: losses, gradients, optimizers, averages, all without a word to the
+    host.
 
     What the losses were since the last `report()` is summed on the device.
     """
@@ -106,9 +125,12 @@ class Step(ABC):
         self.count = 0  # iterations since the last report
 
     def __call__(self, fed: Fed, iteration: int, rates: Sequence[float]) -> None:
-        """Trains as many iterations as there are `rates`, learning rates; the first is number `iteration`, from 0."""
+        """Trains as many iterations as there are `rates`, learning rates; the first is number
+        `iteration`, from 0.
+        """
         numbers = np.arange(iteration, iteration + len(rates), dtype=np.int32)
-        shares = [1 - min(self.parts.averaged, (1 + number) / (10 + number))  # averages follow quickly at first
+        # averages follow quickly at first
+        shares = [1 - min(self.parts.averaged, (1 + number) / (10 + number))
                   for number in numbers.tolist()]
         if len(self._under_way) == AHEAD:
             ops.convert_to_numpy(self._under_way.pop(0))
@@ -123,28 +145,34 @@ class Step(ABC):
             ops.convert_to_numpy(self._sums)
 
     def report(self) -> dict[str, float]:
-        """Mean of every loss since the last report; waits for the device. Without those of phases that were not due since then."""
-        values, found = iter(ops.convert_to_numpy(self._sums).tolist()), {}
+        """Mean of every loss since the last report; waits for the device. Without those of phases
+        that were not due since then.
+        """
+        values, means = iter(ops.convert_to_numpy(self._sums).tolist()), {}
         for names in self._names:
             sums = [next(values) for _ in names]
             if count := next(values):
-                found |= {name: value / count for name, value in zip(names, sums)}
+                means |= {name: value / count for name, value in zip(names, sums)}
         self._sums, self.count = None, 0
-        return found
+        return means
 
     def forget(self) -> None:
         """What was summed for the next report."""
         self._sums, self.count = None, 0
 
     def sync(self) -> None:  # noqa: B027  most steps keep nothing on the device
-        """Brings the networks and optimizers up to date, where the device holds what they became."""
+        """Brings the networks and optimizers up to date, where the device holds what they became.
+        """
 
     @abstractmethod
     def _run(self, fed: Fed, numbers: np.ndarray, rates: np.ndarray, shares: np.ndarray) -> Any:
-        """Trains, and returns the sum of the rows of all phases, in their order, over the iterations."""
+        """Trains, and returns the sum of the rows of all phases, in their order, over the
+        iterations.
+        """
 
     def _row(self, place: int, named: Mapping[str, Any], gradients: Gradients) -> Any:
-        """What phase number `place` reports: its losses, the gradients' norms, and a 1 that counts."""
+        """What phase number `place` reports: its losses, the gradients' norms, and a 1 that counts.
+        """
         if self.parts.phases[place].every == 1:
             named = {**named, **self.parts.norms(gradients)}
         self._names[place] = list(named)

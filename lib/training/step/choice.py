@@ -21,5 +21,5 @@ def make_step(parts: Parts) -> Step:
         from lib.training.step.torch import TorchStep
 
         return TorchStep(parts)
-    raise FaceswapError(f"Training runs on the backends tensorflow, jax and torch, not on {backend.BACKEND}. Unset KERAS_BACKEND, or name "
-                        "one of them.")
+    raise FaceswapError("Training runs on the backends tensorflow, jax and torch, not on "
+                        f"{backend.BACKEND}. Unset KERAS_BACKEND, or name one of them.")

@@ -14,7 +14,8 @@ from lib.training.step.base import Parts, Step
 import keras  # isort: skip
 from keras import ops  # isort: skip
 
-FUSED = {keras.optimizers.Adam}  # optimizers whose update of a variable is one operation of TensorFlow's, as `_adam`
+# optimizers whose update of a variable is one operation of TensorFlow's, as `_adam`
+FUSED = {keras.optimizers.Adam}
 
 
 class TensorFlowStep(Step):
@@ -24,15 +25,17 @@ class TensorFlowStep(Step):
         self._fused = not several
         for optimizer in parts.optimizers.values():
             for inner in (optimizer, getattr(optimizer, "inner_optimizer", optimizer)):
-                # Of several devices the gradients are gathered below, as clipping needs the whole batch's. Of one, TensorFlow would gather
-                # them in a way that never gives back the memory of the networks and optimizers that a step has trained
+                # Of several devices the gradients are gathered below, as clipping needs the whole
+                # batch's. Of one, TensorFlow would gather them in a way that never gives back the
+                # memory of the networks and optimizers that a step has trained
                 private.gather_no_gradients(inner)
             self._fused = self._fused and type(inner) in FUSED and not inner.amsgrad
             if self._fused:
                 inner.update_step = partial(_adam, inner)
-        # Operation by operation an update of all weights takes ten times as long: it is memory that it waits for. What has no operation of
-        # its own is compiled by XLA, which takes some seconds at each start.
-        # Nothing here branches on tensors, so that rewriting the code for it (autograph) would do nothing but take a second at each start
+        # Operation by operation an update of all weights takes ten times as long: it is memory that
+        # it waits for. What has no operation of its own is compiled by XLA, which takes some
+        # seconds at each start. Nothing here branches on tensors, so that rewriting the code for it
+        # (autograph) would do nothing but take a second at each start
         compiled = dict(autograph=False, jit_compile=not self._fused)
         update = self._updated_together if several else tf.function(parts.apply, **compiled)
         follow = self._followed_together if several else tf.function(self._followed, **compiled)
@@ -44,30 +47,32 @@ class TensorFlowStep(Step):
             with tf.GradientTape(persistent=len(parts.trained) > 1) as tape:
                 losses = parts.phases[place].losses(parts.networks, batch)
                 totals = parts.scaled(losses)
-            gradients = {group: tape.gradient(total, [variable.value for variable in parts.trained[group]])
+            gradients = {group: tape.gradient(total,
+                                              [variable.value for variable in parts.trained[group]])
                          for group, total in totals.items()}
             update(gradients, rate)
             return self._row(place, parts.named(losses), gradients)
 
-        def one(fed, held, number, rate, share):
+        def iterate(fed, held, number, rate, share):
             batch, rows = parts.prepare(fed, held), []
             for place, phase in enumerate(parts.phases):
                 if phase.every == 1:
                     rows.append(done(place, batch, rate))
                 else:
-                    rows.append(tf.cond(number % phase.every == 0, lambda place=place: done(place, batch, rate),
+                    rows.append(tf.cond(number % phase.every == 0,
+                                        lambda place=place: done(place, batch, rate),
                                         lambda place=place: self._nothing(place)))
             if parts.slow:
                 follow(share)
             return tf.concat(rows, 0)
 
         def on_all(fed, number, rate, share):
-            """`one`, each device on its part of the batch."""
+            """`iterate`, each device on its part of the batch."""
             if not several:
-                return one(fed, held, number, rate, share)
+                return iterate(fed, held, number, rate, share)
             for group, optimizer in parts.optimizers.items():
                 optimizer.learning_rate = rate * parts.model.share_of_rate(group)
-            rows = parts.devices.strategy.run(one, (fed, held, number, rate, share))
+            rows = parts.devices.strategy.run(iterate, (fed, held, number, rate, share))
             return parts.devices.strategy.reduce(tf.distribute.ReduceOp.MEAN, rows, axis=None)
 
         def run(fed, numbers, rates, shares):
@@ -76,7 +81,9 @@ class TensorFlowStep(Step):
             rows = tf.TensorArray(tf.float32, rates.shape[0], infer_shape=False)
 
             def body(place, rows):
-                return place + 1, rows.write(place, on_all(self._of(fed, place), numbers[place], rates[place], shares[place]))
+                return place + 1, rows.write(place,
+                                             on_all(self._of(fed, place), numbers[place],
+                                                    rates[place], shares[place]))
 
             _, rows = tf.while_loop(lambda place, rows: place < rates.shape[0], body, (0, rows))
             return tf.reduce_sum(rows.stack(), 0)
@@ -119,33 +126,43 @@ class TensorFlowStep(Step):
         strategy = self.parts.devices.strategy
 
         def chosen(array):
-            return tf.nest.map_structure(lambda one: one[number], array)
+            return tf.nest.map_structure(lambda part: part[number], array)
 
         return chosen(fed) if strategy is None else strategy.run(chosen, (fed,))
 
     def _followed(self, share) -> None:
         if not self._fused:
             return self.parts.follow(share)
-        for slow, fast in self.parts.slow:  # one operation less than adding, by which memory is read and written once less
-            tf.raw_ops.ResourceApplyGradientDescent(var=slow.value.handle, alpha=tf.cast(share, slow.dtype), delta=slow.value - fast.value)
+        # one operation less than adding, by which memory is read and written once less
+        for slow, fast in self.parts.slow:
+            tf.raw_ops.ResourceApplyGradientDescent(var=slow.value.handle,
+                                                    alpha=tf.cast(share, slow.dtype),
+                                                    delta=slow.value - fast.value)
 
     def _updated_together(self, gradients: Mapping[str, list], rate) -> None:
-        """What `Parts.apply` does, on one of several devices: each has the gradients of its part of the batch."""
+        """What `Parts.apply` does, on one of several devices: each has the gradients of its part of
+        the batch.
+        """
         parts, context = self.parts, tf.distribute.get_replica_context()
-        for group, its in gradients.items():
-            there = [number for number, gradient in enumerate(its) if gradient is not None]
-            means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [its[number] for number in there])
-            whole = dict(zip(there, means))
+        for group, of_group in gradients.items():
+            existing = [number for number, gradient in enumerate(of_group) if gradient is not None]
+            means = context.all_reduce(tf.distribute.ReduceOp.MEAN,
+                                       [of_group[number] for number in existing])
+            whole = dict(zip(existing, means))
             optimizer = parts.optimizers[group]
-            optimizer.apply([whole.get(number) for number in range(len(its))], parts.trained[group])
+            optimizer.apply([whole.get(number) for number in range(len(of_group))],
+                            parts.trained[group])
 
     def _followed_together(self, share) -> None:
         private.merge_replicas(self._follow, self.parts.devices.strategy, share)
 
     def _follow(self, strategy, share) -> None:
         for slow, fast in self.parts.slow:
-            strategy.extended.update(slow.value, lambda slow, fast, share: slow.assign_add((fast - slow) * tf.cast(share, slow.dtype)),
-                                     (fast.value, share), group=False)
+            strategy.extended.update(slow.value, _move_towards, (fast.value, share), group=False)
+
+
+def _move_towards(slow, fast, share):
+    return slow.assign_add((fast - slow) * tf.cast(share, slow.dtype))
 
 
 def _adam(optimizer: keras.optimizers.Adam, gradient, variable, learning_rate) -> None:
@@ -153,7 +170,10 @@ def _adam(optimizer: keras.optimizers.Adam, gradient, variable, learning_rate) -
     weights, mean, square = (held.value if isinstance(held, keras.Variable) else held
                              for held in (variable, *private.adam_moments(optimizer, variable)))
     step = ops.cast(optimizer.iterations + 1, weights.dtype)
-    beta_1, beta_2, epsilon = (tf.constant(value, weights.dtype) for value in (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon))
-    tf.raw_ops.ResourceApplyAdam(var=weights.handle, m=mean.handle, v=square.handle, beta1_power=beta_1 ** step, beta2_power=beta_2 ** step,
-                                 lr=tf.cast(learning_rate, weights.dtype), beta1=beta_1, beta2=beta_2, epsilon=epsilon,
+    beta_1, beta_2, epsilon = (tf.constant(value, weights.dtype)
+                               for value in (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon))
+    tf.raw_ops.ResourceApplyAdam(var=weights.handle, m=mean.handle, v=square.handle,
+                                 beta1_power=beta_1 ** step, beta2_power=beta_2 ** step,
+                                 lr=tf.cast(learning_rate, weights.dtype), beta1=beta_1,
+                                 beta2=beta_2, epsilon=epsilon,
                                  grad=tf.cast(gradient, weights.dtype))

@@ -15,11 +15,15 @@ class TorchStep(Step):
         self._device = torch_device()
 
     def _run(self, fed, numbers, rates, shares):
-        fed = keras.tree.map_structure(lambda array: torch.as_tensor(array).to(self._device, non_blocking=True), fed)
-        return sum(self._one(keras.tree.map_structure(lambda array, place=place: array[place], fed), int(number), float(rate), float(share))
+        fed = keras.tree.map_structure(lambda array: torch.as_tensor(array).to(self._device,
+                                                                               non_blocking=True),
+                                       fed)
+        return sum(self._iterate(keras.tree.map_structure(lambda array, place=place: array[place],
+                                                          fed), int(number), float(rate),
+                                 float(share))
                    for place, (number, rate, share) in enumerate(zip(numbers, rates, shares)))
 
-    def _one(self, fed, number: int, rate: float, share: float):
+    def _iterate(self, fed, number: int, rate: float, share: float):
         parts = self.parts
         batch = parts.prepare(fed, parts.held)
         rows = [self._nothing(place) if number % phase.every else self._phase(place, batch, rate)
@@ -32,8 +36,11 @@ class TorchStep(Step):
         parts = self.parts
         losses = parts.phases[place].losses(parts.networks, batch)
         totals = parts.scaled(losses)
-        gradients = {group: torch.autograd.grad(total, [variable.value for variable in parts.trained[group]], retain_graph=len(totals) > 1,
-                                                allow_unused=True) for group, total in totals.items()}
+        gradients = {group: torch.autograd.grad(total,
+                                                [variable.value
+                                                 for variable in parts.trained[group]],
+                                                retain_graph=len(totals) > 1, allow_unused=True)
+                     for group, total in totals.items()}
         with torch.no_grad():
             row = self._row(place, parts.named(losses), gradients)
             parts.apply(gradients, rate)

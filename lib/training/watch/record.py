@@ -1,4 +1,6 @@
-"""What a run leaves to look at: log, events, previews, plots, the report, and the page that shows them as it goes on."""
+"""What a run leaves to look at: log, events, previews, plots, the report, and the page that shows
+them as it goes on.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,18 @@ from lib.training.watch.preview import TOLD
 logger = logging.getLogger(__name__)
 
 STILL = 300  # iterations after the warm-up, within which any network that learns gets better
-HARDLY, AT_ALL = 0.95, 0.3  # of the first loss; a sum of A's and B's losses: where it is less, something was learnt before
+# of the first loss; a sum of A's and B's losses: where it is less, something was learnt before
+HARDLY, AT_ALL = 0.95, 0.3
 
 
 class Record:
     """Use as a context manager. What the disk refuses of all this is told, and ends no training."""
 
     def __init__(self, folder: Path, plan: Plan):
-        self.history: list[tuple[int, dict[str, float]]] = []  # iterations, and how the held-out faces were swapped then
-        self.losses: list[tuple[int, float]] = []  # iterations, and the sum of the losses of A and B
+        # iterations, and how the held-out faces were swapped then
+        self.history: list[tuple[int, dict[str, float]]] = []
+        # iterations, and the sum of the losses of A and B
+        self.losses: list[tuple[int, float]] = []
         self._folder, self._plan, self._log = folder, plan, folder / "log.jsonl"
         self._stack = contextlib.ExitStack()
         self._from = 0  # iteration that this run goes on from
@@ -59,8 +64,10 @@ class Record:
         with unessential(self._log):
             preview.forget_after(self._log, iteration)
         rows = preview.read_log(self._log)
-        self.history = [(row["iteration"], row["progress"]) for row in rows if isinstance(row.get("progress"), dict)]
-        self.losses = [(row["iteration"], row["a"] + row["b"]) for row in rows if {"a", "b"} <= row.keys()]
+        self.history = [(row["iteration"], row["progress"])
+                        for row in rows if isinstance(row.get("progress"), dict)]
+        self.losses = [(row["iteration"], row["a"] + row["b"])
+                       for row in rows if {"a", "b"} <= row.keys()]
         self._close_events()
         self._from = iteration
 
@@ -69,7 +76,8 @@ class Record:
         return self._page.take() if self._page else set()
 
     def report(self, row: dict, progress: Mapping[str, float] | None) -> None:
-        """A line of the log, of the events and of the screen; `progress` is what was measured now."""
+        """A line of the log, of the events and of the screen; `progress` is what was measured now.
+        """
         iteration = row["iteration"]
         if progress is not None:
             row["progress"] = dict(progress)
@@ -82,17 +90,23 @@ class Record:
         numbers |= {f"swap/{name}": value for name, value in (progress or {}).items()}
         with unessential(self._folder / "events"):
             self._open_events().scalars(iteration, numbers)
-        line = _line(self._plan, row, self.history[-1][1] if self.history and self._plan.progress_minutes else {})
+        line = _line(self._plan, row, self.history[-1][1] if self.history
+                     and self._plan.progress_minutes else {})
         self._tell(line, row)
         if self._page:
             self._page.tell(row, line)
         if mishap := self._balance.mishap(row):
             logger.warning("%s", mishap)
-        (began, first), (_, last) = self.losses[0] if self.losses else (0, 0.0), self.losses[-1] if self.losses else (0, 0.0)
-        if self._moves and iteration - began >= self._plan.warm_up + STILL and last > max(HARDLY * first, AT_ALL):
+        (began, first), (_, last) = (self.losses[0], self.losses[-1]) if self.losses \
+            else ((0, 0.0), (0, 0.0))
+        if self._moves and iteration - began >= self._plan.warm_up + STILL and last > max(HARDLY
+                                                                                          * first,
+                                                                                          AT_ALL):
             self._moves = False
-            logger.warning("The loss is %.3f, and was %.3f at first: the networks learn nothing. Most often the learning rate is too high. "
-                           "Ctrl-C ends this; --find-rate looks for a better one, to be used with a new folder -m.", last, first)
+            logger.warning("The loss is %.3f, and was %.3f at first: the networks learn nothing. "
+                           "Most often the learning rate is too high. "
+                           "Ctrl-C ends this; --find-rate looks for a better one, to be used with "
+                           "a new folder -m.", last, first)
 
     def show(self, sheet: np.ndarray) -> None:
         """preview.png, of (H, W, 3) uint8 RGB."""
@@ -130,24 +144,29 @@ class Record:
 
 @contextlib.contextmanager
 def unessential(path: Path) -> Iterator[None]:
-    """What the disk refuses of logs and previews is told, and ends no training; what it refuses of a save does."""
+    """What the disk refuses of logs and previews is told, and ends no training; what it refuses of
+    a save does.
+    """
     try:
         yield
     except (OSError, FaceswapError) as error:
-        logger.warning("Cannot write %s: %s. Training goes on.", path, getattr(error, "strerror", None) or error)
+        logger.warning("Cannot write %s: %s. Training goes on.", path,
+                       getattr(error, "strerror", None) or error)
 
 
 def _line(plan: Plan, row: dict, progress: Mapping[str, float]) -> str:
     parts = [f"iteration {row['iteration']}"]
     if losses := [f"{name} {row[name]:.4f}" for name in ("a", "b") if name in row]:
         parts.append(f"loss {' '.join(losses)}")
-    for told in TOLD:
-        if said := [value for name, value in row.items() if name.startswith(told)]:
-            parts.append(f"{told} {sum(said) / len(said):.2f}")
+    for prefix in TOLD:
+        if values := [value for name, value in row.items() if name.startswith(prefix)]:
+            parts.append(f"{prefix} {sum(values) / len(values):.2f}")
     if "distance_b" in progress:
-        parts.append(f"to B {progress['distance_b']:.3f} landmarks {progress['landmark_error']:.1f} %")
+        parts.append(f"to B {progress['distance_b']:.3f} landmarks "
+                     f"{progress['landmark_error']:.1f} %")
     elif progress:
-        parts.append(" ".join(f"{BY_KEY[key].title} {value:.3f}" for key, value in progress.items() if key in BY_KEY))
+        parts.append(" ".join(f"{BY_KEY[key].title} {value:.3f}"
+                              for key, value in progress.items() if key in BY_KEY))
     if row["speed"]:  # known from the second iteration of a run on: the first is compiled
         parts += [f"{row['speed']:.1f} it/s", f"{row['images']:.0f} images/s"]
     for gpu in device.gpus():
