@@ -135,7 +135,8 @@ class Conversion:
                                  f"{picture.format.name}")
             # 0, or at least 1 before it is grey
             changed = cv2.convertScaleAbs(cv2.absdiff(patch.pixels, patch.before), alpha=255)
-            changed = cv2.compare(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY), 0, cv2.CMP_GT)
+            grey = cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY)
+            changed = cv2.compare(grey, 0, cv2.CMP_GT)  # type: ignore[call-overload]
             block = np.ones((1 << down, 1 << across), np.uint8)
             coarse = cv2.dilate(changed, block, anchor=(0, 0))[::1 << down, ::1 << across]
             pixels = patch.pixels
@@ -199,6 +200,11 @@ class Conversion:
 
 class CodedFrame(Frame):
     """A frame of a video, whose RGB is calculated when it is asked for, as a whole or in part."""
+
+    coded: av.VideoFrame
+    conversion: Conversion
+    stored: av.VideoFrame
+    _last_part: _Part | None
 
     def __init__(self, index: int, time: float, coded: av.VideoFrame, conversion: Conversion,
                  stored: av.VideoFrame | None = None):

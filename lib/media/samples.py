@@ -11,6 +11,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import Type as SideData
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
@@ -66,7 +67,8 @@ def planes(picture: av.VideoFrame) -> list[np.ndarray]:
 
 def rows_of(plane: av.video.plane.VideoPlane, kind: np.dtype) -> np.ndarray:
     """All samples of a plane as rows, with those behind the picture's edge."""
-    return np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
+    samples = np.frombuffer(plane, kind)  # type: ignore[call-overload]
+    return samples.reshape(-1, plane.line_size // kind.itemsize)
 
 
 def plain(layout: str) -> str:
@@ -77,6 +79,12 @@ def plain(layout: str) -> str:
 def range_of(picture: av.VideoFrame) -> int:
     """Its colour range, `LIMITED` or `FULL`; 0 where it says none."""
     return FULL if picture.format.name.startswith("yuvj") else picture.color_range
+
+
+def side_data_of(picture: av.VideoFrame, kind: SideData) -> bytes | None:
+    """What came with a decoded picture, such as how it is to be turned; None where nothing did."""
+    items: Any = picture.side_data
+    return next((bytes(item) for item in items if item.type == kind), None)
 
 
 def chroma_between(picture: av.VideoFrame) -> tuple[bool, bool]:

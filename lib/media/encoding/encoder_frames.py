@@ -10,7 +10,7 @@ from av.video.reformatter import VideoReformatter
 
 from lib.media.coded import CodedFrame
 from lib.media.encoding.codecs import YUV, VideoEncoding
-from lib.media.samples import BICUBIC, EXACT, FULL, LIMITED, from_rgb
+from lib.media.samples import BICUBIC, EXACT, FULL, LIMITED, from_rgb, rows_of
 from lib.types import Frame, Patch, with_alpha
 
 
@@ -28,18 +28,23 @@ class EncoderFrames:
 
         Where that can be done the patches are set into what was decoded.
         """
-        conversion = frame.conversion if isinstance(frame, CodedFrame) else None
-        is_patched = not isinstance(content, np.ndarray)
-        if is_patched and self._is_yuv and conversion and conversion.cuts(frame.coded):
-            picture = self._with_patches(frame, content)
-        elif self._is_yuv and conversion and conversion.tone:
-            picture = self._of_hdr(frame.raw_with(content))
-        else:
-            image = frame.with_patches(content) if is_patched else content
-            picture = self._of_rgb(frame, image)
+        picture = self._of_samples(frame, content) if self._is_yuv else None
+        if picture is None:
+            if not isinstance(content, np.ndarray):
+                content = frame.with_patches(content)
+            picture = self._of_rgb(frame, content)
         if self._is_yuv:
             self._colours.tag(picture)
         return picture
+
+    def _of_samples(self, frame: Frame,
+                    content: np.ndarray | Sequence[Patch]) -> av.VideoFrame | None:
+        """Out of what was decoded; None where that cannot be done."""
+        if not isinstance(frame, CodedFrame):
+            return None
+        if not isinstance(content, np.ndarray) and frame.conversion.cuts(frame.coded):
+            return self._with_patches(frame, content)
+        return self._of_hdr(frame.raw_with(content)) if frame.conversion.tone else None
 
     def _with_patches(self, frame: CodedFrame, patches: Sequence[Patch]) -> av.VideoFrame:
         picture = frame.stored if self._encoding.keeps_fields else frame.coded
@@ -57,8 +62,7 @@ class EncoderFrames:
         """`code`: (H, W, 3) uint16, see `CodedFrame.raw_with`."""
         height, width = code.shape[:2]
         picture = av.VideoFrame(width, height, "rgb48le")
-        plane = picture.planes[0]
-        rows = np.frombuffer(plane, np.uint16).reshape(-1, plane.line_size // 2)
+        rows = rows_of(picture.planes[0], code.dtype)
         rows[:, :3 * width] = code.reshape(height, -1)
         return self._coded(picture)
 

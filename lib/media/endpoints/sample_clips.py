@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,8 +46,8 @@ def admiral() -> Portrait:
     from matplotlib import cbook
     from PIL import Image
 
-    image = np.asarray(Image.open(cbook.get_sample_data("grace_hopper.jpg")).convert("RGB"))
-    return Portrait("admiral", image, (266, 240), 109)
+    file: Any = cbook.get_sample_data("grace_hopper.jpg")
+    return Portrait("admiral", np.asarray(Image.open(file).convert("RGB")), (266, 240), 109)
 
 
 class MovingCamera(FrameSource):

@@ -7,6 +7,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,8 +25,8 @@ MOST = 65535  # white of pictures; that of frames is 65280 (255 * 256)
 AFTER_HEADER = 33  # bytes of a PNG file before its second chunk
 
 
-def is_deep(picture: Image.Image) -> bool:
-    """Whether the file that `picture` was opened from has unsigned grey or RGB of 16 bits."""
+def is_deep(picture: Any) -> bool:
+    """Whether the file that Pillow's `picture` was opened from has unsigned grey or RGB of 16 bits."""
     if picture.format == "PNG":
         return bool(picture.tile) and ";16" in str(picture.tile[0][3])
     if picture.format != "TIFF":
@@ -93,7 +94,7 @@ def encode_tiff(image: np.ndarray, profile: bytes | None, xmp: bytes | None) -> 
     import tifffile
 
     memory = io.BytesIO()
-    kind = {"photometric": "minisblack" if image.ndim == 2 else "rgb"}
+    kind: dict[str, Any] = {"photometric": "minisblack" if image.ndim == 2 else "rgb"}
     if image.ndim == 3 and image.shape[2] == 4:
         kind["extrasamples"] = ["unassalpha"]
     tifffile.imwrite(memory, image, **kind, compression="zlib", iccprofile=profile,
@@ -106,7 +107,7 @@ def _tiff(path: Path, data: bytes) -> tuple[np.ndarray, int]:
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        page = tiff.pages[0]
+        page: Any = tiff.pages[0]
         orientation = int(page.tags[ORIENTATION].value) if ORIENTATION in page.tags else 1
         try:
             image = page.asarray()
@@ -126,7 +127,7 @@ def _tiff(path: Path, data: bytes) -> tuple[np.ndarray, int]:
         return _with_alpha(image, page), orientation
 
 
-def _with_alpha(image: np.ndarray, page) -> np.ndarray:
+def _with_alpha(image: np.ndarray, page: Any) -> np.ndarray:
     """(H, W, 3) or (H, W, 4) of the samples (H, W, C) of a page, alpha not multiplied in."""
     colours = 3 if page.photometric == RGB else 1
     if page.photometric == WHITE_IS_0:
@@ -142,7 +143,7 @@ def _with_alpha(image: np.ndarray, page) -> np.ndarray:
     return np.concatenate([rgb, alpha], 2)
 
 
-def _without_orientation(data: bytes, page, order: str) -> np.ndarray:
+def _without_orientation(data: bytes, page: Any, order: str) -> np.ndarray:
     """The file with its orientation set to 1, since OpenCV fails with others."""
     file = np.frombuffer(data, np.uint8).copy()
     if ORIENTATION in page.tags:

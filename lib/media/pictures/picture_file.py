@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -20,7 +20,7 @@ from lib.media.pictures.content import identify, problem_of
 from lib.media.pictures.metadata import ORIENTATION, WITH_EXIF, XMP_TAG, with_xmp
 from lib.types import as_bytes
 
-WRITTEN = {  # ending -> Pillow's format and its settings
+WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {  # ending -> Pillow's format and its settings
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}), ".webp": ("WEBP", {"quality": 95}),
     ".bmp": ("BMP", {}), ".png": ("PNG", {"compress_level": 1}),
     ".tif": ("TIFF", {"compression": "tiff_lzw"})}
@@ -125,7 +125,7 @@ def encoded(image: np.ndarray, ending: str) -> bytes:
     return _encode(image, *WRITTEN[ending])
 
 
-def _encode(image: np.ndarray, kind: str, settings: dict[str, object]) -> bytes:
+def _encode(image: np.ndarray, kind: str, settings: dict[str, Any]) -> bytes:
     memory = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(memory, kind, **settings)
     return memory.getvalue()
@@ -205,7 +205,8 @@ def _read_heic(path: Path) -> Pixels:
         return Pixels(image)
     try:
         picture = pillow_heif.open_heif(path)
-        check_memory(path, *picture.size, FULL, path.stat().st_size)
+        width, height = picture.size
+        check_memory(path, width, height, FULL, path.stat().st_size)
         return _pixels(_upright(picture.to_pillow()))
     except TooLarge:
         raise

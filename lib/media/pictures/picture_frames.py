@@ -15,6 +15,8 @@ from lib.types import Frame, Patch, as_bytes, as_deep
 class TransparentPicture(Frame):
     """A picture that is transparent somewhere."""
 
+    _rgba: np.ndarray
+
     def __init__(self, index: int, image: np.ndarray, name: str, rgba: np.ndarray):
         """`image`: (H, W, 3) uint8 RGB, as it is seen on white; `rgba`: (H, W, 4) uint8."""
         super().__init__(index, image, name)
@@ -27,6 +29,9 @@ class TransparentPicture(Frame):
 
 class DeepPicture(Frame):
     """A picture of 16 bits a channel."""
+
+    full: np.ndarray
+    _rgba: np.ndarray | None
 
     def __init__(self, index: int, full: np.ndarray, name: str, rgba: np.ndarray | None = None):
         """`full`: (H, W, 3) uint16 RGB up to 65535, as it is seen on white; `rgba`: (H, W, 4),

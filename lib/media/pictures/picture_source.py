@@ -48,7 +48,7 @@ class PictureSource(FrameSource):
         return [printable(file.name) for file in self.files]
 
     @cached_property
-    def size(self) -> tuple[int, int] | None:
+    def size(self) -> tuple[int, int] | None:  # type: ignore[override]
         """(width, height) of all pictures that can be read; None where they differ."""
         sizes = set()
         for file in self.files:

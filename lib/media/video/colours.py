@@ -8,7 +8,7 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
 
-from lib.media.samples import UNSPECIFIED
+from lib.media.samples import UNSPECIFIED, side_data_of
 
 BT709, BT601 = 1, 6  # matrices as ISO/IEC 23091-2 and FFmpeg number them
 
@@ -46,16 +46,14 @@ class Hdr:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Hdr | None:
         """As `frame` tells it, or None."""
-        display, light = None, "0,0"
-        for data in frame.side_data:
-            if data.type == SideData.MASTERING_DISPLAY_METADATA:
-                numbers = np.frombuffer(bytes(data)[:80], np.int32).reshape(10, 2).astype(float)
-                display = numbers[:, 0] / np.maximum(numbers[:, 1], 1)
-            elif data.type == SideData.CONTENT_LIGHT_LEVEL:
-                light = ",".join(map(str, np.frombuffer(bytes(data)[:8], np.uint32)))
-        if display is None:
+        screen = side_data_of(frame, SideData.MASTERING_DISPLAY_METADATA)
+        if screen is None:
             return None
+        numbers = np.frombuffer(screen[:80], np.int32).reshape(10, 2).astype(float)
+        display = numbers[:, 0] / np.maximum(numbers[:, 1], 1)
         primaries = tuple(zip(display[0:8:2].tolist(), display[1:8:2].tolist()))
+        levels = side_data_of(frame, SideData.CONTENT_LIGHT_LEVEL)
+        light = ",".join(map(str, np.frombuffer(levels[:8], np.uint32))) if levels else "0,0"
         return cls(primaries, (float(display[8]), float(display[9])), light)
 
     @property

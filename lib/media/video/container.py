@@ -17,6 +17,7 @@ from av.sidedata.sidedata import Type as SideData
 from lib.errors import FaceswapError
 from lib.media.animated import SEQUENCE
 from lib.media.opening import check_video, open_container
+from lib.media.samples import side_data_of
 from lib.media.video.stitching import may_jump
 
 LARGEST = 32768  # pixels of a side
@@ -76,13 +77,13 @@ def indexed_count(stream: av.video.stream.VideoStream) -> int | None:
 def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """How the stored picture is turned and mirrored: a, b, c, d of x' = a x + c y, y' = b x + d y,
     each -1, 0 or 1."""
-    for data in frame.side_data:
-        if data.type == SideData.DISPLAYMATRIX:
-            a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5]
-            is_turned = abs(int(a)) < abs(int(b))
-            return tuple(int(np.sign(value)) for value in ((0, b, c, 0)
-                                                           if is_turned else (a, 0, 0, d)))
-    return 1, 0, 0, 1
+    data = side_data_of(frame, SideData.DISPLAYMATRIX)
+    if data is None:
+        return 1, 0, 0, 1
+    numbers = np.frombuffer(data, np.int32)
+    a, b, _, c, d = map(int, np.sign(numbers[:5]))
+    is_turned = abs(int(numbers[0])) < abs(int(numbers[1]))
+    return (0, b, c, 0) if is_turned else (a, 0, 0, d)
 
 
 def square_pixels(stored: tuple[int, int], aspect: Fraction | None) -> tuple[int, int]:

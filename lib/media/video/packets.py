@@ -53,7 +53,8 @@ def index_packets(container: av.container.InputContainer, stream: av.video.strea
 
     What follows damage is not read.
     """
-    times, lengths, keys, places, behind, stitcher = [], [], [], {}, [], Stitcher()
+    times, lengths, keys, places, stitcher = [], [], [], {}, Stitcher()
+    behind: list[int] = []
     counts = counts_frames(container)
     hides = stream.codec_context.name in ("vp8", "libvpx")  # frames that only help others
     try:

@@ -114,7 +114,7 @@ class _Graph:
         """What is ready."""
         while self._held:
             try:
-                picture = self._graph.pull()
+                picture = self._graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             tick, stored, is_shown = self._held.popleft()

@@ -112,7 +112,7 @@ class VideoSource(FrameSource):
         self.depth = first.format.components[0].bits if self.cuts or self.tone else 8
 
     @cached_property
-    def count(self) -> int | None:
+    def count(self) -> int | None:  # type: ignore[override]
         """Frames by the file's index, else by its packets; None where that means reading
         gigabytes."""
         if self._indexed_count is not None:
@@ -166,7 +166,7 @@ class VideoSource(FrameSource):
         return self._packets.jumps if self._may_jump else Jumps()
 
     @property
-    def last_length(self) -> float | None:
+    def last_length(self) -> float | None:  # type: ignore[override]
         return float(self._packets.last_length * self.time_base) or None
 
     def behind_jumps(self) -> list[int]:
