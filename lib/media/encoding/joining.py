@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -33,7 +34,7 @@ class Joiner:
     def join(self, parts: Mapping[Path, Description]) -> None:
         """Writes the video, which takes its name when it is whole. Raises FaceswapError,
         OSError."""
-        if len({(tuple(part.size), part.extradata) for part in parts.values()}) > 1:
+        if len({(part.frame_size, part.extradata) for part in parts.values()}) > 1:
             raise FaceswapError(f"The parts of {self.encoding.path} in {next(iter(parts)).parent} "
                                 f"were encoded by different versions of {self.encoding.encoder}, "
                                 "and cannot be joined. Delete that folder and run again.")
@@ -67,9 +68,9 @@ class Joiner:
         descriptions = list(parts.values())
 
         # Streams
-        stream = container.add_stream(self.encoding.encoder, time_base=base,
-                                      rate=self.encoding.rate.limit_denominator(1 << 16))
-        self.encoding.configure(stream.codec_context, tuple(descriptions[0].size))
+        stream: Any = container.add_stream(self.encoding.encoder, time_base=base,
+                                           rate=self.encoding.rate.limit_denominator(1 << 16))
+        self.encoding.configure(stream.codec_context, descriptions[0].frame_size)
         stream.time_base = base
         streams = StreamCopy(video.file, container, self.encoding.container, self.begins,
                              whole=self.first == 0, sound=self.with_sound) if video else None

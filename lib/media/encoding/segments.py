@@ -35,6 +35,11 @@ class Description:
     extradata: str
     last: int  # index of its last frame in the source
 
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.size[0], self.size[1]
+
 
 @dataclass(frozen=True)
 class Packet:

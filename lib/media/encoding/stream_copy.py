@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.stream import Discard, Disposition
@@ -64,7 +65,7 @@ class StreamCopy:
         self._packets = self._read_packets()
         self._next: av.Packet | None = None  # read, but not due yet
 
-    def _make_track(self, stream: av.stream.Stream, sound: bool) -> _Track | None:
+    def _make_track(self, stream: Any, sound: bool) -> _Track | None:
         if stream.type == "audio" and sound:
             if stream.codec_context is None:
                 logger.warning("%s: sound track %d is in an unknown format and is left out",
@@ -93,9 +94,9 @@ class StreamCopy:
             self._output.add_attachment(stream.name or "attachment",
                                         stream.mimetype or "application/octet-stream", stream.data)
 
-    def _chapters(self) -> list[dict]:
+    def _chapters(self) -> list[Any]:
         """Those of the input, as they lie in the output; one that begins before begins with it."""
-        chapters = []
+        chapters: list[Any] = []
         for chapter in self._input.chapters():
             ticks = round(self._start / chapter["time_base"])
             if chapter["end"] > ticks:
@@ -197,7 +198,7 @@ def flags_of(disposition: Disposition) -> str:
 class _Track:
     """A track of the output, whose times must rise; where pieces were joined they may overlap."""
 
-    def __init__(self, stream: av.stream.Stream, output: av.container.OutputContainer):
+    def __init__(self, stream: Any, output: av.container.OutputContainer):
         self.stream = stream
         self._output = output
         self._last: int | None = None  # decoding time of the last packet

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -84,7 +85,7 @@ class VideoSink(FrameSink):
         done = self._done()
         for number in self._numbered().keys() - done.keys():  # of runs with other keys
             self._segment(number).unlink()
-        self._size = next((tuple(segment.size) for segment in done.values()), None)
+        self._size = next((segment.frame_size for segment in done.values()), None)
 
         # Numbers of segments that are missing, as far as the length is known
         if stop is None and not self._encoding.video:
@@ -170,7 +171,7 @@ class VideoSink(FrameSink):
             remove_work_folder(self._segments)
 
     @property
-    def missing_parts(self) -> int:
+    def missing_parts(self) -> int:  # type: ignore[override]
         if not self._segments.is_dir():
             return 0
         return len(set(self._expected or ()) - set(self._done()))
@@ -239,7 +240,7 @@ class VideoSink(FrameSink):
 
     def _begin_segment(self, number: int) -> _Segment:
         self._frames = self._frames or EncoderFrames(self._encoding, self._size)
-        context = av.CodecContext.create(self._encoding.encoder, "w")
+        context: Any = av.CodecContext.create(self._encoding.encoder, "w")
         self._encoding.configure(context, self._size)
         return _Segment(number, SegmentWriter(self._segment(number)), context)
 

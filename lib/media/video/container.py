@@ -47,7 +47,7 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer,
                                          stream.sample_aspect_ratio))
         if container.format.name == "avi" or lacks_times(container, stream):
             # FFmpeg guesses missing times wrongly at jumps, and where B-frames are packed
-            container.flags &= ~Flags.gen_pts.value
+            container.flags &= ~Flags.gen_pts.value  # type: ignore[operator]
         yield container, stream
 
 
