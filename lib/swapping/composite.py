@@ -86,10 +86,10 @@ class Compositor:
     sides: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     feather: float = 0.1
     coverage: str = DEFAULT_COVERAGE
-    match_detail: bool = True  # sharpen faces until they are as sharp as the frame
+    match_detail: bool = True  # the sharpness, motion blur and noise of the frame (lib/swapping/detail.py)
     sharpness: float = 0.0  # times that fine detail is added
     scale: float = 1.0  # size of the new face, of the old one's
-    steadiness: float = 0.0  # how far what is drawn is reduce_flicker along motion, up to 1
+    steadiness: float = 0.0  # how far the drawn face is filtered along its motion, up to 1
 
     def paste(self, canvas: Canvas, swapped: SwappedFace) -> bool:
         """Sets `swapped` into `canvas`; False where next to nothing of it is visible.

@@ -29,8 +29,7 @@ class Original(Autoencoder):
     size = 64
     batch = 16
     learning_rate = 5e-5
-    loss_weights = LossWeights({"mae": 1.0})
-    outside, eyes, mouth = 1.0, 0.0, 0.0
+    loss_weights = LossWeights({"mae": 1.0}, outside=1.0, eyes=0.0, mouth=0.0)
 
     def encoder(self) -> keras.Model:
         """(N, 64, 64, 3) RGB in [0, 1] -> (N, 8, 8, 512)."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -27,7 +29,7 @@ from lib.swapping.pipeline import Role, largest, swap_frames
 from lib.training.batches.augmentation import NONE
 from lib.training.batches.batch import Side
 from lib.training.batches.faces import Faces
-from lib.training.model.contract import FaceModel
+from lib.training.model.contract import FaceModel, LossWeights
 from lib.training.saved import checkpoint, weights
 from lib.training.saved.swapper import Swapper
 from lib.training.step.base import Parts, Step
@@ -474,3 +476,17 @@ def test_published_sizes_of_masks_that_differ(name, options, a, b):
 
 if __name__ == "__main__":
     print(json.dumps(two_iterations(json.loads(sys.argv[1]))))
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_what_a_model_sets_is_read_somewhere(name):
+    """A value under a name that nobody reads would change nothing, silently."""
+    kind = type(MODELS.create(name))
+    values = {key for key, value in vars(kind).items() if not key.startswith("_") and not callable(value)}
+    files = [Path(sys.modules[kind.__module__].__file__), *(ROOT / "lib").rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    assert [key for key in values if not re.search(rf"\.{key}\b", text)] == []
+
+
+def test_original_counts_every_pixel_alike():
+    assert MODELS.create("original").loss_weights == LossWeights({"mae": 1.0}, outside=1.0, eyes=0.0, mouth=0.0)
