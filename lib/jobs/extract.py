@@ -24,6 +24,7 @@ from lib.media.endpoints.source import open_source
 from lib.media.frame_range import parse_shard
 from lib.options import option
 from lib.plugin import Recognizer
+from lib.settings import Settings
 from lib.system.profile import Stages
 from lib.system.progress import job
 from lib.types import Shard
@@ -34,51 +35,67 @@ FEW_PICTURES = 4000  # people in them are told apart without being asked for
 
 
 @dataclass(kw_only=True)
-class ExtractSettings(FaceSizeOptions, AlignmentsOptions, FindingOptions, PeopleOptions):
-    """Find the faces in a video, a picture or a folder of pictures, and cut them out aligned.
-
-    All that is found is kept in an alignments file, INPUT.alignments.db. An interrupted run resumes
-    when the same command is run again. Faces that you delete from the output folder stay deleted.
-    """
-
-    input: Path = option(help="Video, picture or folder of pictures.", short="-i")
-    output: Path | None = option(
-        None, "Folder for the aligned faces (PNG). Without it only the alignments file is written.",
-        short="-o")
-    masker: list[str] = option(["hull"], "Makes masks, stored with the alignments. Any number; "
-                               "\"\" for none.", short="-M", plugin="maskers")
+class SearchOptions(Settings):
+    """Which frames are searched, and how."""
 
     rotate: str | None = option(
         None, "Also search turned frames, for faces that lie on their side or upside down: on (90, "
         "180 and 270 degrees), a step such as 45, a list such as 90,270 (clockwise), or off. A "
         "frame is turned only where no upright face has a high score (yunet: 0.93); each angle "
         "takes the time of another search. Default: off.", short="-r", group="Finding faces")
-    extract_every_n: int = option(1, "Take every N-th frame only.", short="-N", low=1,
+    extract_every_n: int = option(1, "Search every N-th frame only.", short="-N", low=1,
                                   group="Finding faces")
+    shard: str | None = option(
+        None, "Search one part of the frames, such as 3/16 (the third of 16), into an alignments "
+        "file of its own (-p). alignments merge joins the parts.", group="Finding faces",
+        rare=True)
+
+
+@dataclass(kw_only=True)
+class FacePictureOptions(Settings):
+    """What the face pictures show."""
 
     size: int = option(256, "Side of the aligned faces, pixels.", short="-z", low=32, high=2048,
                        group="Face pictures")
-    coverage: str = option("whole", "How much of the head a face picture shows. train takes whole "
-                           "or head.", choices=("half", "full", "whole", "head"),
-                           group="Face pictures")
+    coverage: str = option(
+        "whole", "How much of the head a face picture shows, from brows to mouth (half) to all hair "
+        "(head). train takes whole or head.", choices=("half", "full", "whole", "head"),
+        group="Face pictures")
     smooth: bool | None = option(
         None, "Remove the jitter of the landmarks over time, without lag. Default: yes for videos, "
         "no for pictures.", group="Face pictures")
+
+
+@dataclass(kw_only=True)
+class NumberedPeopleOptions(Settings):
+    """Whose faces are meant, by the numbers of people who were told apart."""
 
     person: list[int] = option([], "Keep only these people, by the numbers that an earlier extract "
                                "printed.", low=1, group="Which faces")
     people: bool | None = option(
         None, "Tell people apart and number them. Default: yes for videos and up to 4000 pictures "
         "(10 ms a picture, some frames of each shot of a video).", group="Which faces", rare=True)
-    recognizer: str = option("dlib_resnet", "Tells people apart.", plugin="recognizers",
-                             group="Which faces", rare=True)
+    recognizer: str = option("dlib_resnet", "Face recognizer, which tells people apart.",
+                             plugin="recognizers", group="Which faces", rare=True)
 
-    shard: str | None = option(
-        None, "Search one part of the frames, such as 3/16 (the third of 16), into an alignments "
-        "file of its own (-p). alignments merge joins the parts.",
-        group="Several machines and measuring", rare=True)
+
+@dataclass(kw_only=True)
+class ExtractSettings(AlignmentsOptions, FindingOptions, FaceSizeOptions, SearchOptions,
+                      FacePictureOptions, PeopleOptions, NumberedPeopleOptions):
+    """Find the faces in a video, a picture or a folder of pictures, and cut them out aligned.
+
+    All that is found is kept in an alignments file, INPUT.alignments.db. After an interruption, run
+    the same command again: it resumes. Faces that you delete from the output folder stay deleted.
+    """
+
+    input: Path = option(help="Video, picture or folder of pictures.", short="-i")
+    output: Path | None = option(
+        None, "Folder for the aligned faces (PNG). Without it only the alignments file is written.",
+        short="-o")
+    masker: list[str] = option(["hull"], "Masks to make, stored with the alignments. Any number; "
+                               "\"\" for none.", short="-M", plugin="maskers")
     profile: bool = option(False, "Print at the end how much processor time each stage took.",
-                           group="Several machines and measuring", rare=True)
+                           rare=True)
 
     @property
     def chooses_people(self) -> bool:
