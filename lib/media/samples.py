@@ -112,7 +112,7 @@ def chroma_between(picture: av.VideoFrame) -> tuple[bool, bool]:
     return between[0], between[1]
 
 
-def _reformat(picture: av.VideoFrame, layout: str, **options) -> av.VideoFrame:
+def _reformat(picture: av.VideoFrame, layout: str, **options: Any) -> av.VideoFrame:
     return VideoReformatter().reformat(picture, 16, 16, layout, threads=1, **options)
 
 

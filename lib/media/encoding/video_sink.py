@@ -138,7 +138,7 @@ class VideoSink(FrameSink):
                 continue
         self._raise_error()
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self._is_abandoned = kind is not None
         while self._thread.is_alive():
             try:
