@@ -97,7 +97,7 @@ def sort(settings: SortSettings) -> SortResult:
     description = {"input": str(folder), "by": by, "group": settings.group}
     if output:
         moves.check_output(output, description)
-    with nullcontext() if output or settings.dry_run else moves.alone(folder):
+    with nullcontext() if output or settings.dry_run else moves.locked_folder(folder):
         recognizer = settings.create("recognizer") if by == "identity" else None
         faces, not_faces, damaged = _measure(folder, by, recognizer)
         groups = arrange(by, faces, settings.group, recognizer.same_distance if recognizer else 0.0)
@@ -123,7 +123,7 @@ def undo_sort(settings: SortSettings) -> Undo:
                          "out.")
     folder = Path(os.path.abspath(settings.input))
     _check_folder(folder)
-    with nullcontext() if settings.dry_run else moves.alone(folder):
+    with nullcontext() if settings.dry_run else moves.locked_folder(folder):
         undo = moves.read_undo(folder)
         if not settings.dry_run:
             moves.undo(folder, undo)

@@ -188,7 +188,7 @@ def test_a_label_stands_in_every_frame_of_a_video(convert, swapped, tmp_path):
 
 
 def test_a_label_and_faces_apart_exclude_each_other(convert, tmp_path):
-    assert "Leave one of them out" in convert(tmp_path / "out", "-w", "patch", "--label", "AI-generated", code=2)
+    assert "Leave one out" in convert(tmp_path / "out", "-w", "patch", "--label", "AI-generated", code=2)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -82,7 +82,7 @@ def named(groups: Sequence[Group], folder: Path, in_place: bool) -> list[Move]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path) -> Iterator[None]:
     """Within it no other run sorts `folder`. Raises FaceswapError if one does, or if the folder
     cannot be written."""
     try:

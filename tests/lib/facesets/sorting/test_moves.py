@@ -136,8 +136,8 @@ def test_a_log_without_a_head_is_refused(folder, text):
 
 
 def test_two_runs_do_not_sort_one_folder(folder):
-    with moves.alone(folder), pytest.raises(FaceswapError, match="Another run"):
-        with moves.alone(folder):
+    with moves.locked_folder(folder), pytest.raises(FaceswapError, match="Another run"):
+        with moves.locked_folder(folder):
             pass
-    with moves.alone(folder):
+    with moves.locked_folder(folder):
         pass
