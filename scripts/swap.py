@@ -15,15 +15,17 @@ def run(settings: SwapSettings) -> int:
         logger.info("%s", look.verdict)
         for fault in look.faults:
             logger.info("  %s", fault)
-        logger.info("Faces of A, and below each what B's pictures alone make of it, without any training: %s",
-                    look.picture)
-        logger.info("Training adds expressions and light that these pictures lack. Run the same command without "
-                    "--quick-look.")
+        logger.info("Faces of A, and below each what B's pictures alone make of it, without any "
+                    "training: %s", look.picture)
+        logger.info(
+            "Training adds expressions and light that these pictures lack. Run the same command "
+            "without --quick-look.")
         return DONE
     result = swap(settings)
     if result.seconds:
         logger.info("Done in %s (%s).", duration(sum(result.seconds.values())),
-                    ", ".join(f"{name} {duration(seconds)}" for name, seconds in result.seconds.items()))
+                    ", ".join(f"{name} {duration(seconds)}"
+                              for name, seconds in result.seconds.items()))
     else:
         logger.info("Everything was done before.")
     logger.info("Result:  %s", result.output)

@@ -15,8 +15,10 @@ def run(settings: TranslateSettings) -> int:
     began = time.monotonic()
     result = translate(settings)
     if result.complete_before:
-        logger.info("Nothing was left to do: an earlier run with the same options had finished everything.")
-    logger.info("Translated %s in %.0f s: %s", counted(result.count, result.unit), time.monotonic() - began, result.output)
+        logger.info(
+            "Nothing was left to do: an earlier run with the same options had finished everything.")
+    logger.info("Translated %s in %.0f s: %s", counted(result.count, result.unit), time.monotonic()
+                - began, result.output)
     for ending in result.unmarked:
         logger.warning("%s files hold no Content Credentials. PNG and JPEG do.", ending)
     for failure in result.failures:

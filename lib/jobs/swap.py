@@ -1,4 +1,5 @@
-"""swap: both people's faces extracted, a model trained, the film converted; resumed at the step that is not done."""
+"""swap: both people's faces extracted, a model trained, the film converted; resumed at the step
+that is not done."""
 
 from __future__ import annotations
 
@@ -44,28 +45,32 @@ DEFAULT_MINUTES = 10.0
 # The options of each step that swap has, too
 EXTRACTING = FindingOptions, FaceSizeOptions
 TRAINING = ModelOptions, LengthOptions, PreviewOptions, PrecisionOptions, ExemplarsOptions
-CONVERTING = (FindingOptions, FacesOptions, CompositingOptions, ExemplarsOptions, WriterOptions, LabelOptions,
-              ProvenanceOptions)
+CONVERTING = (FindingOptions, FacesOptions, CompositingOptions, ExemplarsOptions, WriterOptions,
+              LabelOptions, ProvenanceOptions)
 
 
 @dataclass(kw_only=True)
-class SwapSettings(ModelOptions, LengthOptions, PreviewOptions, PrecisionOptions, FacesOptions, CompositingOptions,
-                   ExemplarsOptions, FindingOptions, FaceSizeOptions, WriterOptions, LabelOptions, ProvenanceOptions):
+class SwapSettings(ModelOptions, LengthOptions, PreviewOptions, PrecisionOptions, FacesOptions,
+                   CompositingOptions, ExemplarsOptions, FindingOptions, FaceSizeOptions,
+                   WriterOptions, LabelOptions, ProvenanceOptions):
     """Put the face of B on A: extract both, train, convert.
 
-    Training takes 10 minutes unless --minutes, -i or --until says otherwise. Everything but the result is kept in a
-    work folder beside it. After an interruption, run the same command again: it resumes at the unfinished step. With
-    more --minutes or -i it trains on.
+    Training takes 10 minutes unless --minutes, -i or --until says otherwise. Everything but the
+    result is kept in a work folder beside it. After an interruption, run the same command again: it
+    resumes at the unfinished step. With more --minutes or -i it trains on.
     """
 
-    input_a: Path = option(help="Video or pictures of A, whose face is replaced (target, dst).", short="-A")
-    input_b: Path = option(help="Video or pictures of B, whose face is put there (source, src).", short="-B")
+    input_a: Path = option(
+        help="Video or pictures of A, whose face is replaced (target, dst).", short="-A")
+    input_b: Path = option(
+        help="Video or pictures of B, whose face is put there (source, src).", short="-B")
     output: Path = option(help="The result: a video, or a folder of pictures.", short="-o")
-    model_dir: Path | None = option(None, "Folder of the model. Default: model, in the work folder.", short="-m")
+    model_dir: Path | None = option(
+        None, "Folder of the model. Default: model, in the work folder.", short="-m")
     work: Path | None = option(None, "Work folder. Default: out.faceswap beside out.mp4.")
     quick_look: Path | None = option(
-        None, "Train and convert nothing: write a picture that shows what to expect, made of B's pictures alone, and "
-              "list what speaks against the footage (light, poses, hair).")
+        None, "Train and convert nothing: write a picture that shows what to expect, made of B's "
+        "pictures alone, and list what speaks against the footage (light, poses, hair).")
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,16 @@ def swap(settings: SwapSettings) -> SwapResult:
 
 @job
 def quick_look(settings: SwapSettings) -> QuickLook:
-    """Extracts both people, and writes the picture `settings.quick_look` of what to expect. Raises UsageError, FaceswapError."""
+    """Extracts both people, and writes the picture `settings.quick_look` of what to expect. Raises
+    UsageError, FaceswapError."""
     plan = _prepare(settings)
     _extract_both(_begin(settings, plan), plan)
     sets = [read_faces(step.output, device.cores()) for step in (plan.extract_a, plan.extract_b)]
     for files, name in zip(sets, "AB"):
         if not files:
-            raise FaceswapError(f"No faces of {name} were found. Look at the footage, or try another -D/--detector.")
+            raise FaceswapError(
+                f"No faces of {name} were found. Look at the footage, or try another "
+                "-D/--detector.")
     outlook = look_ahead(*sets, compositor_of(plan.convert, plan.convert.alignments))
     path = settings.quick_look
     with disk_errors(path):
@@ -127,12 +135,14 @@ def quick_look(settings: SwapSettings) -> QuickLook:
 
 
 def _prepare(settings: SwapSettings) -> _Plan:
-    """What each step is to do. Raises UsageError and FaceswapError for mistakes, before anything is written."""
+    """What each step is to do. Raises UsageError and FaceswapError for mistakes, before anything is
+    written."""
     check_batch(settings.batch)
     for name, path in {"A": settings.input_a, "B": settings.input_b}.items():
         if same_path(path, settings.output):
-            raise UsageError(f"-{name} and -o are both {path}. Choose another output: the original is never "
-                             "overwritten.")
+            raise UsageError(
+                f"-{name} and -o are both {path}. Choose another output: the original is never "
+                "overwritten.")
     if same_path(settings.input_a, settings.input_b):
         raise UsageError(f"-A and -B are both {settings.input_a}. Name two people's footage.")
     source_a, _ = open_source(settings.input_a), open_source(settings.input_b)
@@ -152,32 +162,37 @@ def _plan(settings: SwapSettings) -> _Plan:
     faces_a, faces_b, alignments = work / "faces_a", work / "faces_b", work / "a.alignments.db"
     model_dir = settings.model_dir or work / "model"
     extracting = settings.shared(*EXTRACTING)
+    training, converting = settings.shared(*TRAINING), settings.shared(*CONVERTING)
     return _Plan(
         work,
-        ExtractSettings(**extracting, input=settings.input_a, output=faces_a, alignments=alignments, people=False),
-        ExtractSettings(**extracting, input=settings.input_b, output=faces_b, alignments=work / "b.alignments.db",
+        ExtractSettings(**extracting, input=settings.input_a, output=faces_a, alignments=alignments,
                         people=False),
-        TrainSettings(**settings.shared(*TRAINING), input_a=[faces_a], input_b=[faces_b], model_dir=model_dir),
-        ConvertSettings(**settings.shared(*CONVERTING), input=settings.input_a, output=settings.output,
+        ExtractSettings(**extracting, input=settings.input_b, output=faces_b,
+                        alignments=work / "b.alignments.db", people=False),
+        TrainSettings(**training, input_a=[faces_a], input_b=[faces_b], model_dir=model_dir),
+        ConvertSettings(**converting, input=settings.input_a, output=settings.output,
                         model_dir=model_dir, alignments=alignments))
 
 
 def _begin(settings: SwapSettings, plan: _Plan) -> Steps:
-    steps = Steps(plan.work, {"A": open_source(settings.input_a).path, "B": open_source(settings.input_b).path})
-    logger.info("Swapping the face of %s onto the person in %s. Everything but the result is kept in %s.",
-                settings.input_b, settings.input_a, plan.work)
+    steps = Steps(plan.work, {"A": open_source(settings.input_a).path,
+                              "B": open_source(settings.input_b).path})
+    logger.info(
+        "Swapping the face of %s onto the person in %s. Everything but the result is kept in %s.",
+        settings.input_b, settings.input_a, plan.work)
     return steps
 
 
 def _extract_both(steps: Steps, plan: _Plan) -> bool:
-    good = steps.run("extract A", _extract, plan.extract_a, [plan.extract_a.output, plan.extract_a.alignments])
+    good = steps.run("extract A", _extract, plan.extract_a,
+                     [plan.extract_a.output, plan.extract_a.alignments])
     return steps.run("extract B", _extract, plan.extract_b, [plan.extract_b.output]) and good
 
 
 def _extract(settings: ExtractSettings) -> bool:
     summary = extract(settings).summary
-    logger.info("Found %s in %d of %s of %s.", counted(summary.faces, "face"), summary.frames_with_face,
-                counted(summary.frames, "frame"), settings.input.name)
+    logger.info("Found %s in %d of %s of %s.", counted(summary.faces, "face"),
+                summary.frames_with_face, counted(summary.frames, "frame"), settings.input.name)
     return not summary.losses
 
 
@@ -185,7 +200,8 @@ def _train(settings: TrainSettings) -> bool:
     result = train(settings)
     if result.interrupted:
         raise KeyboardInterrupt
-    logger.info("Trained to iteration %d.%s", result.iteration, f" {result.verdict}" if result.verdict else "")
+    logger.info("Trained to iteration %d.%s", result.iteration, f" {result.verdict}"
+                if result.verdict else "")
     return True
 
 
@@ -197,5 +213,6 @@ def _convert(settings: ConvertSettings) -> bool:
 
 def _work_folder(output: Path) -> Path:
     """Beside the output: out.mp4 -> out.faceswap."""
-    name = output.stem if output.suffix.lower() in {*VIDEO_FORMATS, *PICTURE_ENDINGS} else output.name
+    name = output.stem if output.suffix.lower() in {*VIDEO_FORMATS,
+                                                    *PICTURE_ENDINGS} else output.name
     return output.with_name(f"{name}.faceswap")

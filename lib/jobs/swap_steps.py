@@ -43,7 +43,8 @@ class Steps:
             results: Sequence[Path]) -> bool:
         """Calls `work` and returns its answer: whether all went well.
 
-        A step that was finished with the same settings, and whose `results` are there, is not done again.
+        A step that was finished with the same settings, and whose `results` are there, is not done
+        again.
         """
         options = as_json(asdict(settings), self._place)
         before = self._done.get(name)
@@ -51,9 +52,10 @@ class Steps:
             logger.info("%s: already done; it took %s.", name, duration(before["seconds"]))
             return before["code"] == DONE
         if before:
-            changes = [f"{key} was {before['options'].get(key)}, is {value}" for key, value in options.items()
-                       if before["options"].get(key) != value]
-            logger.info("%s: again, because %s.", name, "; ".join(changes) or "its results are gone")
+            changes = [f"{key} was {before['options'].get(key)}, is {value}"
+                       for key, value in options.items() if before["options"].get(key) != value]
+            logger.info("%s: again, because %s.", name, "; ".join(changes)
+                        or "its results are gone")
         else:
             logger.info("%s ...", name)
         for stale in STEPS[STEPS.index(name):]:  # later steps depend on this one
@@ -69,7 +71,8 @@ class Steps:
         return good
 
     def _place(self, path: Path) -> str:
-        """A path as it is recorded: relative to the folder around the work folder, so that all may be moved together."""
+        """A path as it is recorded: relative to the folder around the work folder, so that all may
+        be moved together."""
         around = self._path.parent.parent.resolve()
         path = path.resolve()
         return str(path.relative_to(around)) if around in path.parents else path.name
@@ -92,11 +95,13 @@ def read_steps(path: Path, inputs: dict[str, dict[str, Any]]) -> dict[str, dict[
         return {}
     for name, now in inputs.items():
         before = footage[name] if isinstance(footage.get(name), dict) else {}
-        if any(before.get(key) != now[key] for key in now if key in before or key != "content"):  # old records lack it
+        # Old records lack it
+        if any(before.get(key) != now[key] for key in now if key in before or key != "content"):
             content = " with other content" if _words(before) == _words(now) else ""
-            raise FaceswapError(f"{path.parent} was begun with other footage for -{name}: {_words(before)}, now "
-                                f"{_words(now)}{content}. Name another folder with --work, or delete that one to "
-                                "start anew.")
+            raise FaceswapError(
+                f"{path.parent} was begun with other footage for -{name}: {_words(before)}, now "
+                f"{_words(now)}{content}. Name another folder with --work, or delete that one to "
+                "start anew.")
     return steps
 
 
@@ -117,4 +122,5 @@ def _identity(path: Path) -> dict[str, Any]:
 def _words(footage: dict[str, Any]) -> str:
     if not footage:
         return "nothing"
-    return "{} ({} files, {} bytes)".format(*(footage.get(key, "?") for key in ("name", "files", "bytes")))
+    return "{} ({} files, {} bytes)".format(
+        *(footage.get(key, "?") for key in ("name", "files", "bytes")))

@@ -1,7 +1,8 @@
 """What the color plugins share: skin looked at, and maps of colours.
 
-A plugin measures on each face how its colours have to change, and recolours with it; between the two, what was measured is steadied over
-the frames of a face's track. So it is told in numbers whose mean over neighbouring frames is as good: shifts, matrices, curves, cubes.
+A plugin measures on each face how its colours have to change, and recolours with it; between the
+two, what was measured is steadied over the frames of a face's track. So it is told in numbers whose
+mean over neighbouring frames is as good: shifts, matrices, curves, cubes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 
 MEASURED = 128  # pixels: side of what larger crops are averaged down to, to be measured
 BROAD = 64  # the same for what means and spreads alone are taken of, which are as good there
-LEAST_SKIN = 0.002  # share of the crop below which statistics mean nothing: a face turned away or cut by the frame
+# Share of the crop below which statistics mean nothing: a face turned away or cut by the frame
+LEAST_SKIN = 0.002
 QUANTILES = np.linspace(0, 1, 33)
 NODES = 9  # of a cube along each axis
 NEAR = 0.06  # sigma of how near colours have to be to a node to move it, of the full range
@@ -26,7 +28,8 @@ def has_skin(mask: np.ndarray) -> bool:
 
 
 def average_down(mask: np.ndarray, *pictures: np.ndarray, most: int = BROAD) -> list[np.ndarray]:
-    """`mask` (S, S, 1) and `pictures` (S, S, 3), these where it is set, averaged down to at most `most` pixels; the mask as (S, S)."""
+    """`mask` (S, S, 1) and `pictures` (S, S, 3), these where it is set, averaged down to at most
+    `most` pixels; the mask as (S, S)."""
     size = mask.shape[0]
     if size <= most:
         return [mask[..., 0], *pictures]
@@ -38,11 +41,13 @@ def average_down(mask: np.ndarray, *pictures: np.ndarray, most: int = BROAD) -> 
 def skin_colors(mask: np.ndarray, *pictures: np.ndarray) -> list[np.ndarray]:
     """(N, 3) float32 of each of `pictures`: the colours where `mask` (S, S, 1) is set."""
     small, *pictures = average_down(mask, *pictures, most=MEASURED)
-    return [picture[small > 0.5] for picture in pictures] if (small > 0.5).any() else [picture[small > 0] for picture in pictures]
+    inside = small > 0.5 if (small > 0.5).any() else small > 0
+    return [picture[inside] for picture in pictures]
 
 
 def statistics(picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation, (3,) float32 each, of the pixels of `picture` (S, S, 3) weighted by `mask` (S, S)."""
+    """Mean and standard deviation, (3,) float32 each, of the pixels of `picture` (S, S, 3) weighted
+    by `mask` (S, S)."""
     inside = mask > 0
     pixels, weights = picture[inside], mask[inside]
     weights = weights / weights.sum()
@@ -51,13 +56,16 @@ def statistics(picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def transport(own: np.ndarray, target: np.ndarray, steps: Iterable[np.ndarray]) -> np.ndarray:
-    """(NODES, NODES, NODES, 3) float32: how colours on a grid of RGB move when those of `own` (N, 3) are carried to `target` (M, 3).
+    """(NODES, NODES, NODES, 3) float32: how colours on a grid of RGB move when those of `own`
+    (N, 3) are carried to `target` (M, 3).
 
-    Each of `steps` is (K, 3, 3), K sets of three axes at right angles: along every axis the distribution of the one is laid on that of
-    the other, and the colours move by the mean of the K ways. A node moves as the colours near it do: so neighbouring colours stay
-    neighbours, and grain is not made coarser.
+    Each of `steps` is (K, 3, 3), K sets of three axes at right angles: along every axis the
+    distribution of the one is laid on that of the other, and the colours move by the mean of the K
+    ways. A node moves as the colours near it do: so neighbouring colours stay neighbours, and grain
+    is not made coarser.
     """
-    own, target = (colors[::-(-len(colors) // SAMPLES)].astype(np.float64) for colors in (own, target))
+    own, target = (colors[::-(-len(colors) // SAMPLES)].astype(np.float64)
+                   for colors in (own, target))
     colors = own.copy()
     for sets in steps:
         moved = np.zeros_like(colors)
@@ -69,9 +77,11 @@ def transport(own: np.ndarray, target: np.ndarray, steps: Iterable[np.ndarray]) 
             moved += np.stack(shifts, 1) @ axes
         colors += moved / len(sets)
     nodes = grid()
-    squares = ((nodes ** 2).sum(1)[:, None] - 2 * nodes @ own.T + (own ** 2).sum(1)).astype(np.float32)
+    squares = (nodes ** 2).sum(1)[:, None] - 2 * nodes @ own.T + (own ** 2).sum(1)
+    squares = squares.astype(np.float32)
     weights = np.exp((squares.min(1, keepdims=True) - squares) / np.float32(2 * NEAR ** 2))
-    return (weights @ (colors - own) / weights.sum(1, keepdims=True)).astype(np.float32).reshape(NODES, NODES, NODES, 3)
+    moves = (weights @ (colors - own) / weights.sum(1, keepdims=True)).astype(np.float32)
+    return moves.reshape(NODES, NODES, NODES, 3)
 
 
 def grid() -> np.ndarray:
@@ -81,19 +91,23 @@ def grid() -> np.ndarray:
 
 
 def apply_cube(cube: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """`picture` (S, S, 3) float32 RGB in [0, 1], each colour moved as `cube` (NODES, NODES, NODES, 3) has it, linear between its nodes."""
+    """`picture` (S, S, 3) float32 RGB in [0, 1], each colour moved as `cube`
+    (NODES, NODES, NODES, 3) has it, linear between its nodes."""
     places = np.clip(picture, 0, 1) * np.float32(NODES - 1)
     first = np.minimum(np.floor(places[..., 0]), np.float32(NODES - 2))
-    sheets = np.ascontiguousarray(cube.reshape(NODES * NODES, NODES, 3), np.float32)  # one below the other, green down and blue across
+    # One below the other, green down and blue across
+    sheets = np.ascontiguousarray(cube.reshape(NODES * NODES, NODES, 3), np.float32)
     down = places[..., 1] + first * np.float32(NODES)
-    below, above = (cv2.remap(sheets, places[..., 2], down + offset, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    below, above = (cv2.remap(sheets, places[..., 2], down + offset, cv2.INTER_LINEAR,
+                              borderMode=cv2.BORDER_REPLICATE)
                     for offset in (np.float32(0), np.float32(NODES)))
     part = (places[..., 0] - first)[..., None]
     return picture + below + part * (above - below)
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
-    """(Q, 3): QUANTILES of (N, 3), each the value of the nearest; NumPy's own take ten times as long."""
+    """(Q, 3): QUANTILES of (N, 3), each the value of the nearest; NumPy's own take ten times as
+    long."""
     return np.sort(values, axis=0)[np.rint(QUANTILES * (len(values) - 1)).astype(int)]
 
 

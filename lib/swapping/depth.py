@@ -11,17 +11,22 @@ import numpy as np
 from lib.alignments.store import AlignmentStore
 from lib.types import Detection, Face, SwappedFace
 
-SURE = 2.0  # weight of the difference of scores beside the logarithm of the ratio of sizes: a covered face scores less
-AROUND = 1.3  # size of a head, of the extent of its landmarks; faces whose heads do not meet are never compared
-SAME = 0.3  # of the smaller extent: middles nearer to each other than this belong to one face that was found twice
+# Weight of the difference of scores beside the logarithm of the ratio of sizes: a covered face
+# scores less
+SURE = 2.0
+# Size of a head, of the extent of its landmarks; faces whose heads do not meet are never compared
+AROUND = 1.3
+# Of the smaller extent: middles nearer to each other than this belong to one face that was found
+# twice
+SAME = 0.3
 
 
 @dataclass(frozen=True)
 class Depth:
     """Tells nearer faces from those behind them.
 
-    The larger and surer face is the nearer one. Two tracks keep their order in all frames in which they meet, so that
-    nothing flips from one frame to the next.
+    The larger and surer face is the nearer one. Two tracks keep their order in all frames in which
+    they meet, so that nothing flips from one frame to the next.
     """
 
     # By how much the first of two tracks, the one with the lower number, is nearer
@@ -34,7 +39,8 @@ class Depth:
         pairs = (pair for faces in store.crowds() for pair in combinations(faces, 2))
         for pair in pairs:
             (track, detection), (second_track, second) = sorted(pair, key=lambda face: face[0])
-            if track != second_track and _meet(detection.box.reshape(2, 2), second.box.reshape(2, 2)):
+            if track != second_track and _meet(detection.box.reshape(2, 2),
+                                               second.box.reshape(2, 2)):
                 by = _nearness(detection) - _nearness(second)
                 ahead[track, second_track] = ahead.get((track, second_track), 0.0) + by
         return cls(ahead)
@@ -48,7 +54,8 @@ class Depth:
             return _meet(extent, candidate_extent) and not _same_face(extent, candidate_extent) \
                 and self._is_nearer(candidate, face)
 
-        return tuple(candidate for candidate in faces if candidate is not face and covers(candidate))
+        return tuple(candidate for candidate in faces if candidate is not face
+                     and covers(candidate))
 
     def _is_nearer(self, face: Face, behind: Face) -> bool:
         tracks = face.track, behind.track
@@ -59,7 +66,8 @@ class Depth:
 
 
 def far_to_near(faces: Sequence[SwappedFace]) -> list[SwappedFace]:
-    """The faces of a frame, those in front after those behind them; otherwise in the order that they have."""
+    """The faces of a frame, those in front after those behind them; otherwise in the order that
+    they have."""
     waiting, order = list(faces), []
     while waiting:
         covering = {id(near) for face in waiting for near in face.aligned.nearer}

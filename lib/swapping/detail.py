@@ -1,5 +1,5 @@
-"""Detail: a network draws softer than a camera films, without its noise and without the smear of what moves. Faces are given what the
-frame that they go into has of these."""
+"""Detail: a network draws softer than a camera films, without its noise and without the smear of
+what moves. Faces are given what the frame that they go into has of these."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ import cv2
 import numpy as np
 
 FINE = 1.5  # pixels of a crop for masks: sigma of what counts as fine detail
-WANTED = 0.75  # share of the original's variance of the Laplacian: all of it would be its noise, too
-MOST = 3.0  # times that the fine detail is added: more brings pictures that were blurred by a pixel no nearer to what they were
-AROUND = np.ones((3, 5), np.uint8), np.ones((5, 1), np.uint8)  # pixels between whose darkest and lightest a place stays: edges become
-# steeper, and get no halo. The two together are about a circle, and each takes a fraction of the time that it would.
+# Share of the original's variance of the Laplacian: all of it would be its noise, too
+WANTED = 0.75
+# Times that the fine detail is added: more brings pictures that were blurred by a pixel no nearer
+# to what they were
+MOST = 3.0
+# Pixels between whose darkest and lightest a place stays: edges become steeper, and get no halo.
+# The two together are about a circle, and each takes a fraction of the time that it would.
+AROUND = np.ones((3, 5), np.uint8), np.ones((5, 1), np.uint8)
 MARGIN = 6  # pixels around a place, beyond which nothing matters to how it is sharpened
-NOISE = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6  # leaves noise as strong as it is, and of smooth pictures nothing
+# Leaves noise as strong as it is, and of smooth pictures nothing
+NOISE = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
 QUIET = 0.3  # share of the pixels that tell the noise: the others are texture
 SAMPLED = 5  # one pixel in so many is looked at for it,
 SIDE = 160  # in a square of so many pixels in the middle of the face
@@ -30,16 +35,18 @@ PASSES = 3  # in which the amount is found, since what is held back is not known
 def match_sharpness(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """`face` with its fine detail raised to that of `original`, never lowered.
 
-    Both (S, S, 3) RGB, `face` float32 in [0, 1], `original` uint8; `inside` (S, S) bool says where they are compared. The amount of an
-    unsharp mask is solved for: the Laplacian is linear, so its variance is a square in the amount. What it adds stays between the
-    darkest and the lightest nearby, and more is added for what that holds back.
+    Both (S, S, 3) RGB, `face` float32 in [0, 1], `original` uint8; `inside` (S, S) bool says where
+    they are compared. The amount of an unsharp mask is solved for: the Laplacian is linear, so its
+    variance is a square in the amount. What it adds stays between the darkest and the lightest
+    nearby, and more is added for what that holds back.
     """
     if not inside.any():
         return face
     fine = face - cv2.GaussianBlur(face, (0, 0), FINE)
     before, added = _detail(face, inside), _detail(fine, inside)
     target = WANTED * _detail(original, inside).var() / 255 ** 2
-    square, mixed, plain = float(added.var()), float(np.mean((before - before.mean()) * (added - added.mean()))), float(before.var())
+    square, plain = float(added.var()), float(before.var())
+    mixed = float(np.mean((before - before.mean()) * (added - added.mean())))
     if square <= 1e-12 or plain >= target:
         return face
     darkest = cv2.min(*(cv2.erode(face, around) for around in AROUND))
@@ -60,22 +67,26 @@ def sharpen(face: np.ndarray, amount: float) -> np.ndarray:
 
 
 def add_noise(face: np.ndarray, original: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:
-    """`face` with as much noise as `original` has more than it. Both (H, W, 3) RGB at the frame's size, `face` float32 in [0, 1],
-    `original` uint8 or uint16; `inside` (H, W) bool.
+    """`face` with as much noise as `original` has more than it. Both (H, W, 3) RGB at the frame's
+    size, `face` float32 in [0, 1], `original` uint8 or uint16; `inside` (H, W) bool.
 
-    "Fast Noise Variance Estimation", Computer Vision and Image Understanding, 1996, of the pixels that vary least.
+    "Fast Noise Variance Estimation", Computer Vision and Image Understanding, 1996, of the pixels
+    that vary least.
     """
-    middle = tuple(slice(max(0, side - SIDE) // 2, max(0, side - SIDE) // 2 + SIDE) for side in inside.shape)
+    middle = tuple(slice(max(0, side - SIDE) // 2, max(0, side - SIDE) // 2 + SIDE)
+                   for side in inside.shape)
     if not inside[middle].any():
         return face
-    lacking = _noise(as_floats(original[middle]), inside[middle]) ** 2 - _noise(face[middle], inside[middle]) ** 2
-    if lacking < LEAST_NOISE ** 2:
+    original_noise = _noise(as_floats(original[middle]), inside[middle])
+    missing = original_noise ** 2 - _noise(face[middle], inside[middle]) ** 2
+    if missing < LEAST_NOISE ** 2:
         return face
-    return cv2.scaleAdd(cv2.merge([_grain(inside.shape, seed)] * 3), float(np.sqrt(lacking)), face)
+    return cv2.scaleAdd(cv2.merge([_grain(inside.shape, seed)] * 3), float(np.sqrt(missing)), face)
 
 
 def _grain(shape: tuple[int, int], seed: int) -> np.ndarray:
-    """`shape` float32, normally distributed: a piece of a sheet that is made once, another for each `seed`."""
+    """`shape` float32, normally distributed: a piece of a sheet that is made once, another for each
+    `seed`."""
     places = np.random.default_rng(seed).integers(GRAIN, size=2)
     rows, columns = (np.arange(place, place + side) for place, side in zip(places, shape))
     return _sheet().take(rows, 0, mode="wrap").take(columns, 1, mode="wrap")
@@ -86,11 +97,13 @@ def _sheet() -> np.ndarray:
     return np.random.default_rng(0).standard_normal((GRAIN, GRAIN), np.float32)
 
 
-def add_motion_blur(face: np.ndarray, original: np.ndarray, inside: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """`face` smeared along `motion` (x, y), pixels from frame to frame, as long as it has more detail in that direction than `original`.
+def add_motion_blur(face: np.ndarray, original: np.ndarray, inside: np.ndarray,
+                    motion: np.ndarray) -> np.ndarray:
+    """`face` smeared along `motion` (x, y), pixels from frame to frame, as long as it has more
+    detail in that direction than `original`.
 
-    Both (H, W, 3) RGB at the frame's size, `face` float32 in [0, 1], `original` uint8 or uint16; `inside` (H, W) bool. At most as far as
-    the shutter is open.
+    Both (H, W, 3) RGB at the frame's size, `face` float32 in [0, 1], `original` uint8 or uint16;
+    `inside` (H, W) bool. At most as far as the shutter is open.
     """
     longest = SHUTTER * float(np.hypot(*motion))
     if longest < SHORTEST or not inside.any():
@@ -112,7 +125,8 @@ def as_floats(picture: np.ndarray) -> np.ndarray:
 
 def _noise(picture: np.ndarray, inside: np.ndarray) -> float:
     """Standard deviation of the noise of the brightness, of the full range."""
-    rest = np.abs(cv2.filter2D(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F, NOISE)[inside][::SAMPLED])
+    rest = np.abs(cv2.filter2D(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F,
+                               NOISE)[inside][::SAMPLED])
     place = int(QUIET * len(rest))
     return float(np.partition(rest, place)[place]) / OF_SIGMA
 
@@ -126,7 +140,8 @@ def _along(picture: np.ndarray, inside: np.ndarray, motion: np.ndarray) -> float
 
 
 def _smear(picture: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """The mean of `picture` (H, W, 3) moved along `shift` (x, y), from half of it before to half of it after."""
+    """The mean of `picture` (H, W, 3) moved along `shift` (x, y), from half of it before to half of
+    it after."""
     reach = int(np.ceil(np.abs(shift).max() / 2)) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     ends = [tuple(np.rint((reach + end * shift / 2) * 256).astype(int).tolist()) for end in (-1, 1)]

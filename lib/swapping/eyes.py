@@ -1,7 +1,8 @@
 """Eyelids of the swapped face, moved to where those of the person filmed are.
 
-A decoder has learnt how far its person's eyes are open on the whole, and opens and shuts them less than the person filmed does.
-So the lids are measured on the face that it drew, and the picture around each eye is stretched or squeezed across the eye.
+A decoder has learnt how far its person's eyes are open on the whole, and opens and shuts them less
+than the person filmed does. So the lids are measured on the face that it drew, and the picture
+around each eye is stretched or squeezed across the eye.
 """
 
 from __future__ import annotations
@@ -17,25 +18,30 @@ from lib.plugin import Aligner
 from lib.types import SwappedFace
 
 MEASURED_AT = 256  # least side, pixels, of the picture on which the lids are measured
-GAIN = 1.4  # of the correction: of drawn eyes an aligner sees but a part of the change, since their lids are soft
+# Of the correction: of drawn eyes an aligner sees but a part of the change, since their lids are
+# soft
+GAIN = 1.4
 CLOSING, OPENING = 2.5, 0.5  # a picture is squeezed and stretched by no more than this
 LEAST_OPEN = 0.02
 REAL_GAIN = 0.6  # of real eyes, whose lids an aligner sees well
-SHUT, OPEN = 0.18, 0.28  # height by width of an eye, as landmarks have it, that is shut, and that is surely not
-ACROSS, ALONG = 0.38, 0.55  # reach of the change, of the eye's width: Gaussian across the eye, flat along it
+# Height by width of an eye, as landmarks have it, that is shut, and that is surely not
+SHUT, OPEN = 0.18, 0.28
+# Reach of the change, of the eye's width: Gaussian across the eye, flat along it
+ACROSS, ALONG = 0.38, 0.55
 
 
 @dataclass(frozen=True)
 class EyesFollow:
     """`follow(faces)`: the same with their eyes as far open as the originals' are.
 
-    How far two people's eyes are open on the whole tells more of what they were filmed doing than of who they are, so it is
-    not kept: with it, identity was no nearer and the eyes followed less.
+    How far two people's eyes are open on the whole tells more of what they were filmed doing than
+    of who they are, so it is not kept: with it, identity was no nearer and the eyes followed less.
     """
 
     aligner: Aligner
     gain: float = GAIN
-    leaves_shut: bool = False  # eyes that are shut in the original, or nearly so, stay as they are drawn
+    # Eyes that are shut in the original, or nearly so, stay as they are drawn
+    leaves_shut: bool = False
 
     def after_exemplars(self) -> EyesFollow:
         """The same for faces with real eyes, which are shut where they should be and need less."""
@@ -47,10 +53,12 @@ class EyesFollow:
     def landmarks(self, faces: Sequence[SwappedFace]) -> list[np.ndarray]:
         """(68, 2) of each in pixels of the swapped picture."""
         pictures, boxes, factors = zip(*map(self._enlarged, faces)) if faces else ((), (), ())
-        return [(fit + 0.5) / factor - 0.5 for (fit,), factor in zip(self.aligner.align(pictures, boxes), factors)]
+        return [(fit + 0.5) / factor - 0.5
+                for (fit,), factor in zip(self.aligner.align(pictures, boxes), factors)]
 
     def _enlarged(self, swapped: SwappedFace) -> tuple[np.ndarray, np.ndarray, int]:
-        """The swapped picture enlarged, (S, S, 3) uint8 RGB; the face's box in it (1, 4); and by how much it was enlarged."""
+        """The swapped picture enlarged, (S, S, 3) uint8 RGB; the face's box in it (1, 4); and by
+        how much it was enlarged."""
         size = swapped.image.shape[0]
         factor = -(-MEASURED_AT // size)
         picture = cv2.convertScaleAbs(np.maximum(swapped.image, 0), alpha=255)
@@ -63,19 +71,23 @@ class EyesFollow:
         return picture, np.hstack([middle - half, middle + half])[None], factor
 
     def _gain(self, target: float) -> float:
-        return self.gain * float(np.clip((target - SHUT) / (OPEN - SHUT), 0, 1)) if self.leaves_shut else self.gain
+        return self.gain * float(np.clip((target - SHUT) / (OPEN - SHUT), 0,
+                                         1)) if self.leaves_shut else self.gain
 
     def _moved(self, swapped: SwappedFace, points: np.ndarray) -> SwappedFace:
         targets = geometry.eye_openings(swapped.aligned.face.landmarks)
         image = swapped.image.copy()
-        for eye, opening, target in zip((geometry.RIGHT_EYE, geometry.LEFT_EYE), geometry.eye_openings(points), targets):
+        for eye, opening, target in zip((geometry.RIGHT_EYE, geometry.LEFT_EYE),
+                                        geometry.eye_openings(points), targets):
             target = max(opening + self._gain(target) * (target - opening), LEAST_OPEN)
-            _squeeze(image, swapped.image, points[eye], float(np.clip(opening / target, OPENING, CLOSING)))
+            _squeeze(image, swapped.image, points[eye],
+                     float(np.clip(opening / target, OPENING, CLOSING)))
         return replace(swapped, image=image)
 
 
 def _squeeze(image: np.ndarray, source: np.ndarray, eye: np.ndarray, factor: float) -> None:
-    """Draws `source` (S, S, 3) into `image` with what lies around `eye` (6, 2) squeezed across it by `factor`; below 1 stretched."""
+    """Draws `source` (S, S, 3) into `image` with what lies around `eye` (6, 2) squeezed across it
+    by `factor`; below 1 stretched."""
     middle, along = eye.mean(0), eye[3] - eye[0]
     width = float(np.linalg.norm(along))
     if width < 1:
@@ -86,9 +98,12 @@ def _squeeze(image: np.ndarray, source: np.ndarray, eye: np.ndarray, factor: flo
     right, bottom = np.clip(np.ceil(middle + reach).astype(int) + 1, 0, image.shape[0])
     if left >= right or top >= bottom:
         return
-    x, y = np.meshgrid(np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32))
+    x, y = np.meshgrid(np.arange(left, right, dtype=np.float32),
+                       np.arange(top, bottom, dtype=np.float32))
     u = ((x - middle[0]) * along[0] + (y - middle[1]) * along[1]) / width
     v = ((y - middle[1]) * along[0] - (x - middle[0]) * along[1]) / width
-    shift = ((factor - 1) * width * v * np.exp(-0.5 * ((v / ACROSS) ** 2 + np.square((u / ALONG) ** 2)))).astype(np.float32)
-    image[top:bottom, left:right] = cv2.remap(source, (x - shift * along[1]).astype(np.float32), (y + shift * along[0]).astype(np.float32),
+    shift = ((factor - 1) * width * v
+             * np.exp(-0.5 * ((v / ACROSS) ** 2 + np.square((u / ALONG) ** 2)))).astype(np.float32)
+    image[top:bottom, left:right] = cv2.remap(source, (x - shift * along[1]).astype(np.float32),
+                                              (y + shift * along[0]).astype(np.float32),
                                               cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

@@ -1,9 +1,11 @@
-"""Frames that fail. Whatever a network or a plugin raises, a run of hours does not end at one frame.
+"""Frames that fail. Whatever a network or a plugin raises, a run of hours does not end at one
+frame.
 
-Every stage of `pipeline.py` takes and returns a `Staged` frame and is `guarded`: what it raises becomes the `failure`
-of that frame, which has no faces from there on, so that later stages pass it on and it is written unchanged.
-`Finished.failure` tells convert, which names the frame in its log and in OUTPUT.run.json, ends with exit code 3, and
-tries the frame again in the next run (`lib/jobs/convert/resuming.py`).
+Every stage of `pipeline.py` takes and returns a `Staged` frame and is `guarded`: what it raises
+becomes the `failure` of that frame, which has no faces from there on, so that later stages pass it
+on and it is written unchanged. `Finished.failure` tells convert, which names the frame in its log
+and in OUTPUT.run.json, ends with exit code 3, and tries the frame again in the next run
+(`lib/jobs/convert/resuming.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ FaceKind = TypeVar("FaceKind")
 
 @dataclass(frozen=True)
 class Staged(Generic[FaceKind]):
-    """A frame on its way through the stages, with its faces as far as they are; none where it failed."""
+    """A frame on its way through the stages, with its faces as far as they are; none where it
+    failed."""
 
     frame: Frame
     faces: list[FaceKind]
@@ -34,7 +37,8 @@ class Staged(Generic[FaceKind]):
 
 
 def guarded(stage: Callable[..., Staged]) -> Callable[..., Staged]:
-    """A stage whose last argument is a `Staged` frame: what it raises becomes the failure of the frame."""
+    """A stage whose last argument is a `Staged` frame: what it raises becomes the failure of the
+    frame."""
 
     @wraps(stage)
     def run(*arguments: Any) -> Staged:

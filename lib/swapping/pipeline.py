@@ -27,8 +27,10 @@ from lib.system import device
 from lib.system.parallel import opencv_on_one_thread, ordered_map
 from lib.types import AlignedFace, Face, Frame, Patch, SwappedFace
 
-BATCH = 8  # faces a call of the network; also frames that are shown to it together, from a multiple of it on
-LARGE = 1 << 22  # bytes of a part of a frame that are calculated again rather than kept until it is composited
+# Faces a call of the network; also frames that are shown to it together, from a multiple of it on
+BATCH = 8
+# Bytes of a part of a frame that are calculated again rather than kept until it is composited
+LARGE = 1 << 22
 
 Choose = Callable[[list[AlignedFace]], list[AlignedFace]]
 Takes = Callable[[int, Face], bool]  # frame index, face
@@ -52,8 +54,8 @@ class Network(Protocol):
     coverage: str  # of the crops, a key of `geometry.COVERAGES`
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(N, S, S, 3) float32 RGB in [0, 1] -> swapped faces, (N, D, D, 3), likewise, and (N, D, D, 1) float32 masks
-        in [0, 1] or None."""
+        """(N, S, S, 3) float32 RGB in [0, 1] -> swapped faces, (N, D, D, 3), likewise, and
+        (N, D, D, 1) float32 masks in [0, 1] or None."""
 
 
 def everyone(faces: list[AlignedFace]) -> list[AlignedFace]:
@@ -70,7 +72,8 @@ def largest(faces: list[AlignedFace]) -> list[AlignedFace]:
 
 
 def nearest(identity: np.ndarray, recognizer: Recognizer) -> Choose:
-    """Takes the face whose embedding is nearest to `identity`, (D,), where it is the same person at all."""
+    """Takes the face whose embedding is nearest to `identity`, (D,), where it is the same person at
+    all."""
 
     def choose(faces: list[AlignedFace]) -> list[AlignedFace]:
         if not faces:
@@ -111,14 +114,15 @@ class Cropped(NamedTuple):
     aligned: AlignedFace
 
 
-def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role], follow: Follow | None = None,
-                deep: bool = False, aligned: bool = False, depth: Depth | None = None) -> Iterator[Finished]:
+def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role],
+                follow: Follow | None = None, deep: bool = False, aligned: bool = False,
+                depth: Depth | None = None) -> Iterator[Finished]:
     """Each of `frames` with its faces swapped by the first of `roles` that takes them.
 
-    Networks and `follow` run on the caller's thread. With `deep` frames that have more than 8 bits are patched with 16;
-    with `aligned` patches hold the faces as they were before they were set in. `depth` says which of two faces that
-    overlap is nearer; by default the larger and surer one of each frame. Memory is bounded: about 2 * BATCH frames are
-    in the works.
+    Networks and `follow` run on the caller's thread. With `deep` frames that have more than 8 bits
+    are patched with 16; with `aligned` patches hold the faces as they were before they were set in.
+    `depth` says which of two faces that overlap is nearer; by default the larger and surer one of
+    each frame. Memory is bounded: about 2 * BATCH frames are in the works.
     """
     stages = _Stages(roles, follow, deep, aligned, depth or Depth())
     staged = (Staged(frame, faces) for frame, faces in frames)
@@ -130,7 +134,8 @@ def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role
 
 
 class _Stages:
-    def __init__(self, roles: Sequence[Role], follow: Follow | None, deep: bool, aligned: bool, depth: Depth):
+    def __init__(self, roles: Sequence[Role], follow: Follow | None, deep: bool, aligned: bool,
+                 depth: Depth):
         self._roles, self._follow, self._depth = roles, follow, depth
         self._deep, self._aligned = deep, aligned
 
@@ -145,7 +150,8 @@ class _Stages:
             candidates = [crop_face(frame, face, network.size, network.coverage, network.drawn)
                           for face in faces if role.takes(frame.index, face)]
             chosen = role.choose(candidates)
-            cropped += [Cropped(number, replace(crop, nearer=self._depth.in_front_of(crop.face, everybody)))
+            cropped += [Cropped(number,
+                                replace(crop, nearer=self._depth.in_front_of(crop.face, everybody)))
                         for crop in chosen]
             taken = {id(crop.face) for crop in chosen}
             faces = [face for face in faces if id(face) not in taken]
@@ -153,8 +159,9 @@ class _Stages:
         return Staged(frame, cropped)
 
     def swap(self, items: Iterable[Staged[Cropped]]) -> Iterator[Staged[SwappedFace]]:
-        """What the networks draw. They are shown the faces of BATCH frames at once, of the same frames wherever a run
-        begins: the last bits of what they draw depend on what else they are shown."""
+        """What the networks draw. They are shown the faces of BATCH frames at once, of the same
+        frames wherever a run begins: the last bits of what they draw depend on what else they are
+        shown."""
         group: list[Staged[Cropped]] = []
         for staged in items:
             if group and staged.frame.index // BATCH != group[-1].frame.index // BATCH:
@@ -167,7 +174,8 @@ class _Stages:
     def fit(self, staged: Staged[SwappedFace]) -> Staged[SwappedFace]:
         """The faces with their exemplars, and with how they have to change to suit the frame."""
         faces = [self._with_exemplars(staged.frame.index, face) for face in staged.faces]
-        return Staged(staged.frame, [replace(face, fit=self._roles[face.role].compositor.fit(face)) for face in faces])
+        return Staged(staged.frame, [replace(face, fit=self._roles[face.role].compositor.fit(face))
+                                     for face in faces])
 
     def finish(self, staged: Staged[SwappedFace]) -> Finished:
         """The faces set into the frame."""
@@ -175,7 +183,8 @@ class _Stages:
             return Finished(staged.frame, failure=staged.failure)
         try:
             canvas = Canvas(staged.frame, self._deep and staged.frame.is_deep, self._aligned)
-            faint = sum(not self._roles[face.role].compositor.paste(canvas, face) for face in far_to_near(staged.faces))
+            faint = sum(not self._roles[face.role].compositor.paste(canvas, face)
+                        for face in far_to_near(staged.faces))
             staged.frame.forget()
         except Exception as error:
             return Finished(staged.frame, failure=failure_of(error))
@@ -189,37 +198,48 @@ class _Stages:
         return self._follow.after_exemplars()([face])[0] if self._follow else face
 
     def _swap_group(self, group: Sequence[Staged[Cropped]]) -> Iterator[Staged[SwappedFace]]:
-        drawn = [self._draw(number, [face.aligned for staged in group for face in staged.faces if face.role == number])
+        cropped = [face for staged in group for face in staged.faces]
+        drawn = [self._draw(number, [face.aligned for face in cropped if face.role == number])
                  for number in range(len(self._roles))]
         for staged in group:
             answers = [next(drawn[face.role]) for face in staged.faces]
             errors = [answer for answer in answers if isinstance(answer, Exception)]
-            yield staged.failed(errors[0]) if errors else Staged(staged.frame, answers, staged.failure)
+            drawn_faces = Staged(staged.frame, answers, staged.failure)
+            yield drawn_faces.failed(errors[0]) if errors else drawn_faces
 
     def _draw(self, number: int, faces: Sequence[AlignedFace]) -> Iterator[SwappedFace | Exception]:
         """For each of `faces` what the network of a role draws, or why there is nothing."""
         role = self._roles[number]
         follow = None if role.exemplars else self._follow  # it comes after the exemplars
         for start in range(0, len(faces), BATCH):
-            answers = _each(lambda batch: _drawn(role.network, number, batch), faces[start:start + BATCH])
+            answers = _each(lambda batch: _drawn(role.network, number, batch),
+                            faces[start:start + BATCH])
             if follow:
-                followed = iter(_each(follow, [answer for answer in answers if isinstance(answer, SwappedFace)]))
-                answers = [next(followed) if isinstance(answer, SwappedFace) else answer for answer in answers]
+                drawn = [answer for answer in answers if isinstance(answer, SwappedFace)]
+                followed = iter(_each(follow, drawn))
+                answers = [next(followed) if isinstance(answer, SwappedFace) else answer
+                           for answer in answers]
             yield from answers
 
 
-def _drawn(network: Network, role: int, faces: Sequence[AlignedFace]) -> list[SwappedFace | Exception]:
+def _drawn(network: Network, role: int,
+           faces: Sequence[AlignedFace]) -> list[SwappedFace | Exception]:
     images, masks = network(np.stack([network_input(face, network.size) for face in faces]))
     if masks is None:
         masks = np.ones((*images.shape[:3], 1), np.float32)
-    return [SwappedFace(face, image, mask, role=role) if np.isfinite(image).all() and np.isfinite(mask).all()
+    finite = [np.isfinite(image).all() and np.isfinite(mask).all()
+              for image, mask in zip(images, masks)]
+    return [SwappedFace(face, image, mask, role=role) if good
             else ValueError("the model's answer is not made of numbers")
-            for face, image, mask in zip(faces, images, masks)]
+            for face, image, mask, good in zip(faces, images, masks, finite)]
 
 
 def _each(function: Callable[[Sequence[Any]], Iterable[Any]], items: Sequence[Any]) -> list[Any]:
-    """What `function` makes of `items` together; where that fails, of each alone, or why it fails."""
+    """What `function` makes of `items` together; where that fails, of each alone, or why it
+    fails."""
     try:
         return list(function(items)) if items else []
     except Exception as error:
-        return [error] if len(items) == 1 else [answer for item in items for answer in _each(function, [item])]
+        if len(items) == 1:
+            return [error]
+        return [answer for item in items for answer in _each(function, [item])]

@@ -1,4 +1,5 @@
-"""A picture to choose settings by: some faces of a film, as they were and as each choice makes them."""
+"""A picture to choose settings by: some faces of a film, as they were and as each choice makes
+them."""
 
 from __future__ import annotations
 
@@ -15,10 +16,13 @@ LARGER = 0.6  # of the largest face's side: faces of at least that are shown
 AROUND = 2.0  # a tile's side, of the larger side of the landmarks' box
 
 
-def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], faces: Sequence[Sequence[Face]], names: Sequence[str]) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: for each of `rows`, of the name given, the surroundings of one of the `faces` of each frame.
+def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], faces: Sequence[Sequence[Face]],
+          names: Sequence[str]) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: for each of `rows`, of the name given, the surroundings of one of the
+    `faces` of each frame.
 
-    The larger ones take turns from frame to frame. Each row has the same frames, (H, W, 3) uint8 RGB each; `names` are theirs, written above.
+    The larger ones take turns from frame to frame. Each row has the same frames, (H, W, 3) uint8
+    RGB each; `names` are theirs, written above.
     """
     lines = []
     for start in range(0, len(names), COLUMNS):
@@ -31,8 +35,10 @@ def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], faces: Sequence[Sequ
 
 
 def _around(image: np.ndarray, faces: Sequence[Face], turn: int) -> np.ndarray:
-    """(TILE, TILE, 3): one of the larger faces and what is around it; the edge of the frame goes on where it ends."""
-    boxes = sorted((np.concatenate([face.landmarks.min(0), face.landmarks.max(0)]) for face in faces), key=lambda box: box[0])
+    """(TILE, TILE, 3): one of the larger faces and what is around it; the edge of the frame goes on
+    where it ends."""
+    boxes = sorted((np.concatenate([face.landmarks.min(0), face.landmarks.max(0)])
+                    for face in faces), key=lambda box: box[0])
     sides = [(box[2:] - box[:2]).max() for box in boxes]
     larger = [box for box, side in zip(boxes, sides) if side >= LARGER * max(sides)]
     box = larger[turn % len(larger)]
@@ -42,6 +48,8 @@ def _around(image: np.ndarray, faces: Sequence[Face], turn: int) -> np.ndarray:
     scale = TILE / side
     matrix = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
     if scale < 1:  # warpAffine would alias
-        whole = cv2.getRectSubPix(image, (round(side), round(side)), (float(middle[0]), float(middle[1])))
+        whole = cv2.getRectSubPix(image, (round(side), round(side)),
+                                  (float(middle[0]), float(middle[1])))
         return cv2.resize(whole, (TILE, TILE), interpolation=cv2.INTER_AREA)
-    return cv2.warpAffine(image, matrix, (TILE, TILE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(image, matrix, (TILE, TILE), flags=cv2.INTER_CUBIC,
+                          borderMode=cv2.BORDER_REPLICATE)

@@ -1,5 +1,5 @@
-"""How a face is fitted to its frame, and what is drawn of it, steadied over the frames around: colours that flicker
-show more than colours that are a little off."""
+"""How a face is fitted to its frame, and what is drawn of it, steadied over the frames around:
+colours that flicker show more than colours that are a little off."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ MASK_SPREAD = 1.0  # frames: sigma of how much they do
 MASK_CHANGE = 0.3  # by which a mask differs where it really changes, such as at a hand in front
 ALONG = 1  # frames to either side that count in what is drawn
 FLOW_SIZE = 128  # pixels of the crops between which motion is looked for
-FLOW_ERROR = 0.03  # sigma, of white: how far the original differs from itself, moved, where it is the same
+# Sigma, of white: how far the original differs from itself, moved, where it is the same
+FLOW_ERROR = 0.03
 
 Window = deque[Staged[SwappedFace]]
 
 
 def steadied(items: Iterable[Staged[SwappedFace]]) -> Iterator[Staged[SwappedFace]]:
-    """`items` with the fit of each face as the mean over those of its track around it; REACH of them wait meanwhile.
+    """`items` with the fit of each face as the mean over those of its track around it; REACH of
+    them wait meanwhile.
 
-    A face of no track keeps its own. What could not be measured of one, since too little of it is visible, is taken
-    from those of its track.
+    A face of no track keeps its own. What could not be measured of one, since too little of it is
+    visible, is taken from those of its track.
     """
     window: Window = deque()
     waiting: Window = deque()  # those of the window's end that are still to be given
@@ -60,8 +62,10 @@ def _near(window: Window, index: int, face: SwappedFace) -> tuple[tuple[int, Swa
                  if offset and near.role == face.role)
 
 
-def _around(window: Window, index: int, track: int, reach: int) -> Iterator[tuple[int, SwappedFace]]:
-    """The faces of a track at most `reach` frames before or after frame `index`, and how many frames later each is."""
+def _around(window: Window, index: int, track: int,
+            reach: int) -> Iterator[tuple[int, SwappedFace]]:
+    """The faces of a track at most `reach` frames before or after frame `index`, and how many
+    frames later each is."""
     for staged in window:
         offset = staged.frame.index - index
         if abs(offset) <= reach:
@@ -72,9 +76,10 @@ def _mean(window: Window, index: int, track: int) -> Fit:
     weighted = [(np.exp(-0.5 * (offset / SPREAD) ** 2), face.fit)
                 for offset, face in _around(window, index, track, REACH)]
     own = next((face.fit for _, face in _around(window, index, track, 0) if face.fit), Fit())
-    colors, joint, tint = (_weighted_mean(parts) for parts in (
-        [(weight, fit.colors) for weight, fit in weighted], [(weight, fit.joint) for weight, fit in weighted],
-        [(weight, fit.tint) for weight, fit in weighted]))
+    colors, joint, tint = (_weighted_mean(parts)
+                           for parts in ([(weight, fit.colors) for weight, fit in weighted],
+                                         [(weight, fit.joint) for weight, fit in weighted],
+                                         [(weight, fit.tint) for weight, fit in weighted]))
     return Fit(colors, joint, own.light, _motion(window, index, track), tint)
 
 
@@ -86,8 +91,10 @@ def _weighted_mean(parts: list[tuple[float, np.ndarray | None]]) -> np.ndarray |
 
 
 def _motion(window: Window, index: int, track: int) -> np.ndarray | None:
-    """(2,) pixels a frame: how the middle of the face moves from the frame before to the one after, where they exist."""
-    places = {offset: face.aligned.face.landmarks[INNER].mean(0) for offset, face in _around(window, index, track, 1)}
+    """(2,) pixels a frame: how the middle of the face moves from the frame before to the one after,
+    where they exist."""
+    places = {offset: face.aligned.face.landmarks[INNER].mean(0)
+              for offset, face in _around(window, index, track, 1)}
     first, last = min(places), max(places)
     return (places[last] - places[first]) / (last - first) if last > first else None
 
@@ -97,8 +104,8 @@ def _track(face: SwappedFace) -> int | None:
 
 
 def average_mask(face: SwappedFace) -> np.ndarray:
-    """(S, S, 1) float32: the mask of `face` as the mean with those around it, except for pixels where it changes by more
-    than a flicker."""
+    """(S, S, 1) float32: the mask of `face` as the mean with those around it, except for pixels
+    where it changes by more than a flicker."""
     total, weights = face.mask.copy(), np.ones_like(face.mask)
     for offset, near in face.near:
         alike = np.maximum(1 - np.abs(near.mask - face.mask) / MASK_CHANGE, 0)
@@ -120,9 +127,9 @@ def average_front(face: SwappedFace) -> np.ndarray:
 
 
 def reduce_flicker(face: SwappedFace, strength: float) -> np.ndarray:
-    """(S, S, 3) float32: what is drawn of `face`, `strength` (0 to 1) of the way to the mean with what is drawn of it in
-    the frames beside, each moved as the original moves. Where the original does not come back when it is moved, such as
-    at a blink, the frames beside do not count."""
+    """(S, S, 3) float32: what is drawn of `face`, `strength` (0 to 1) of the way to the mean with
+    what is drawn of it in the frames beside, each moved as the original moves. Where the original
+    does not come back when it is moved, such as at a blink, the frames beside do not count."""
     side = len(face.image)
     small = min(side, FLOW_SIZE)
     before = _grey(face, small)
@@ -136,17 +143,20 @@ def reduce_flicker(face: SwappedFace, strength: float) -> np.ndarray:
         error = cv2.absdiff(_moved(beside, flow), before).astype(np.float32) / 255
         weight = np.exp(-0.5 * (cv2.blur(error, (small // 16, small // 16)) / FLOW_ERROR) ** 2)
         weight = cv2.resize(weight, (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
-        flow = cv2.resize(flow, (side, side), interpolation=cv2.INTER_LINEAR) * np.float32(side / small)
+        flow = cv2.resize(flow, (side, side), interpolation=cv2.INTER_LINEAR) * np.float32(
+            side / small)
         total += weight * _moved(near.image, flow)
         weights += weight
     return face.image + np.float32(strength) * (total / weights - face.image)
 
 
 def _grey(face: SwappedFace, size: int) -> np.ndarray:
-    return cv2.cvtColor(cv2.resize(face.aligned.image, (size, size), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(cv2.resize(face.aligned.image, (size, size), interpolation=cv2.INTER_AREA),
+                        cv2.COLOR_RGB2GRAY)
 
 
 def _moved(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """What `flow` (H, W, 2), pixels, finds in `image` of the same size."""
     rows, columns = np.indices(flow.shape[:2], np.float32)
-    return cv2.remap(image, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(image, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE)

@@ -11,7 +11,8 @@ from lib.options import option
 from lib.plugin import BLENDERS, Blender
 
 LEAST = 8  # pixels: the shorter side of the coarsest level
-WITHIN = 0.25  # of the mask: from here on inwards the pyramid is all that is seen, and at its end nothing of it
+# Of the mask: from here on inwards the pyramid is all that is seen, and at its end nothing of it
+WITHIN = 0.25
 
 
 @BLENDERS.register
@@ -19,11 +20,12 @@ WITHIN = 0.25  # of the mask: from here on inwards the pyramid is all that is se
 class Pyramid(Blender):
     """Each band of detail joined over a width of its own.
 
-    "A Multiresolution Spline With Application to Image Mosaics", ACM Transactions on Graphics, 1983. Differences of light between face and
-    frame fade over more than the mask's feather.
+    "A Multiresolution Spline With Application to Image Mosaics", ACM Transactions on Graphics,
+    1983. Differences of light between face and frame fade over more than the mask's feather.
     """
 
-    bands: int = option(5, "Bands of detail, each twice as coarse as the one before.", low=1, high=8)
+    bands: int = option(
+        5, "Bands of detail, each twice as coarse as the one before.", low=1, high=8)
 
     def blend(self, region: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
         most = np.float32(np.iinfo(region.dtype).max)
@@ -38,7 +40,8 @@ class Pyramid(Blender):
         for _ in range(bands):
             coarser = [cv2.pyrDown(picture) for picture in (frame, face, mask)]
             size = frame.shape[1::-1]
-            own, other = (picture - cv2.pyrUp(coarse, dstsize=size) for picture, coarse in zip((frame, face), coarser))
+            own, other = (picture - cv2.pyrUp(coarse, dstsize=size)
+                          for picture, coarse in zip((frame, face), coarser))
             levels.append(own + mask[..., None] * (other - own))
             frame, face, mask = coarser
         joined = frame + mask[..., None] * (face - frame)

@@ -11,7 +11,9 @@ from lib.plugin import COLORS, Color
 from lib.swapping.colors import has_skin, skin_colors
 from lib.types import Place
 
-BOUNDS = (0.7, 1.3)  # by which colours may be pressed together and spread: a hand or a shadow on one of the faces is no skin
+# By which colours may be pressed together and spread: a hand or a shadow on one of the faces is no
+# skin
+BOUNDS = (0.7, 1.3)
 
 
 @COLORS.register
@@ -19,15 +21,18 @@ BOUNDS = (0.7, 1.3)  # by which colours may be pressed together and spread: a ha
 class Linear(Color):
     """Mean and covariance of the skin's red, green and blue, by the least change.
 
-    "The Linear Monge-Kantorovitch Linear Colour Mapping for Example-Based Colour Transfer", IET Visual Media Production, 2007.
+    "The Linear Monge-Kantorovitch Linear Colour Mapping for Example-Based Colour Transfer", IET
+    Visual Media Production, 2007.
     """
 
-    def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    def measure(self, swapped: np.ndarray, original: np.ndarray,
+                mask: np.ndarray) -> np.ndarray | None:
         """(3, 4): a matrix of colours, and what is added."""
         if not has_skin(mask):
             return None
         own, target = skin_colors(mask, swapped, original)
-        spreads = [np.cov(colors.T) + 1e-5 * np.eye(3) if len(colors) > 1 else np.eye(3) for colors in (own, target)]
+        spreads = [np.cov(colors.T) + 1e-5 * np.eye(3) if len(colors) > 1 else np.eye(3)
+                   for colors in (own, target)]
         root = _power(spreads[0], 0.5)
         back = _power(spreads[0], -0.5)
         values, axes = np.linalg.eigh(back @ _power(root @ spreads[1] @ root, 0.5) @ back)

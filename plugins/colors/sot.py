@@ -15,15 +15,18 @@ from lib.types import Place
 @COLORS.register
 @dataclass
 class SlicedTransport(Color):
-    """The whole distribution of the skin's colours, moved by the mean of what many directions ask for: softer than iterative.
+    """The whole distribution of the skin's colours, by sliced transport: softer than iterative.
 
-    "Sliced and Radon Wasserstein Barycenters of Measures", Journal of Mathematical Imaging and Vision, 2015.
+    "Sliced and Radon Wasserstein Barycenters of Measures", Journal of Mathematical Imaging and
+    Vision, 2015.
     """
 
-    steps: int = option(4, "How often colours are moved.", low=1, high=50)
-    directions: int = option(12, "Along how many directions each time; a multiple of 3.", low=3, high=96, step=3)
+    steps: int = option(4, "Number of steps.", low=1, high=50)
+    directions: int = option(
+        12, "Directions in each step, a multiple of 3.", low=3, high=96, step=3)
 
-    def measure(self, swapped: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    def measure(self, swapped: np.ndarray, original: np.ndarray,
+                mask: np.ndarray) -> np.ndarray | None:
         """A cube of colours' moves."""
         if not has_skin(mask):
             return None

@@ -1,7 +1,8 @@
 """convert: every frame of a source is written, its faces replaced by what a trained model draws.
 
-What flows through: frames of the source with the faces of its alignments store, swapped by `lib/swapping/pipeline.py`,
-labelled here, and handed to the sink as patches. `resuming.Outcome` counts them and notes those that failed.
+What flows through: frames of the source with the faces of its alignments store, swapped by
+`lib/swapping/pipeline.py`, labelled here, and handed to the sink as patches. `resuming.Outcome`
+counts them and notes those that failed.
 """
 
 from __future__ import annotations
@@ -57,15 +58,18 @@ class ConvertResult:
     faint: int  # of these, faces of which next to nothing is visible
     reused: int  # frames of an earlier run with the same options
     complete_before: bool  # an earlier run had written all of them
-    missing_parts: int  # that other shards have still to write before the result can be put together
+    # That other shards have still to write before the result can be put together
+    missing_parts: int
     unmarked: tuple[str, ...]  # endings of written files that hold no Content Credentials
-    failures: tuple[str, ...]  # a sentence each: frames written unchanged, input that could not be read
+    # A sentence each: frames written unchanged, input that could not be read
+    failures: tuple[str, ...]
     seconds: float
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is converted into what, and how: all that is known before faces and models are loaded."""
+    """What is converted into what, and how: all that is known before faces and models are
+    loaded."""
 
     settings: ConvertSettings
     source: FrameSource
@@ -82,8 +86,8 @@ class Scene:
 def convert(settings: ConvertSettings) -> ConvertResult:
     """Swaps the faces of a source. Frames that fail are written unchanged and named in the result.
 
-    Raises UsageError for options that exclude each other, FaceswapError where the source, the model or the
-    output cannot be used.
+    Raises UsageError for options that exclude each other, FaceswapError where the source, the model
+    or the output cannot be used.
     """
     began = time.monotonic()
     scene = _prepare(settings)
@@ -93,18 +97,21 @@ def convert(settings: ConvertSettings) -> ConvertResult:
     with locked_output(output, scene.shard), \
             Record(output, "convert", option_values(settings), inputs, scene.shard) as record:
         outcome = Outcome(record)
-        mark = scene.marking and scene.marking.mark(source.path, models.names, partial(record.sha256, "input"))
+        mark = scene.marking and scene.marking.mark(source.path, models.names,
+                                                    partial(record.sha256, "input"))
         with marked(sink, record, mark, settings.label, output, outcome.failures), sink:
             missing = _swap(scene, models, outcome)
-    return ConvertResult(output, outcome.frames, outcome.frames_swapped, outcome.faces, outcome.faint,
-                         _reused(scene, missing), not missing, sink.missing_parts,
-                         tuple(sorted(mark.unmarked_endings)) if mark else (), tuple(outcome.failures),
-                         time.monotonic() - began)
+    return ConvertResult(output, outcome.frames, outcome.frames_swapped, outcome.faces,
+                         outcome.faint, _reused(scene, missing), not missing, sink.missing_parts,
+                         tuple(sorted(mark.unmarked_endings)) if mark else (),
+                         tuple(outcome.failures), time.monotonic() - began)
 
 
 def open_sink(settings: ConvertSettings, source: FrameSource) -> FrameSink:
-    """Where the frames go, as -o and -w say; nothing is written yet. Raises FaceswapError if they cannot go there."""
-    writer = replace(settings, writer=settings.writer or writer_for(settings.output, source)).create("writer")
+    """Where the frames go, as -o and -w say; nothing is written yet. Raises FaceswapError if they
+    cannot go there."""
+    name = settings.writer or writer_for(settings.output, source)
+    writer = replace(settings, writer=name).create("writer")
     if settings.keep_interlaced:
         writer = writer.keeping_interlaced()
     if writer is None:
@@ -114,7 +121,8 @@ def open_sink(settings: ConvertSettings, source: FrameSource) -> FrameSink:
 
 def marking_for(settings: ConvertSettings) -> Marking | None:
     """How the result is marked as synthetic. Raises FaceswapError where it cannot be signed."""
-    named = {name: value for name, value in option_values(settings).items() if name in MARKED_OPTIONS}
+    named = {name: value for name, value in option_values(settings).items()
+             if name in MARKED_OPTIONS}
     return marking_of(settings, settings.input, named)
 
 
@@ -132,15 +140,18 @@ def _prepare(settings: ConvertSettings) -> Scene:
     frame_range = parse_frame_range(source, settings.from_, settings.to, settings.frames)
     shard = parse_shard(settings.shard)
     if shard and source.count is None:
-        raise FaceswapError(f"{source.path} does not say how many frames it has, so it cannot be divided into shards. "
-                            "Put it into a container with an index, such as MP4, first.")
+        raise FaceswapError(
+            f"{source.path} does not say how many frames it has, so it cannot be divided into "
+            "shards. Put it into a container with an index, such as MP4, first.")
     if source.size and source.size[0] * source.size[1] >= LARGE:
         device.give_blocks_back()
     compositor, eyes = compositor_of(settings, masks_store(settings, source)), eyes_of(settings)
     sink, marking = open_sink(settings, source), marking_for(settings)
     label = None if settings.label is None else Label(settings.label)
     if label and sink.aligned:
-        raise UsageError("--label is written into frames, and -w patch writes faces apart from them. Leave one out.")
+        raise UsageError(
+            "--label is written into frames, and -w patch writes faces apart from them. Leave "
+            "one out.")
     return Scene(settings, source, frame_range, shard, compositor, eyes, sink, marking, label)
 
 
@@ -178,13 +189,15 @@ def _swap(scene: Scene, models: Models, outcome: Outcome) -> list[tuple[int, int
 
 def _swapped(scene: Scene, store: AlignmentStore, roles: Sequence[Role], depth: Depth, start: int,
              stop: int | None) -> Iterator[Finished]:
-    """Frames `start` to `stop` - 1, swapped, exactly as a run over all frames would: their neighbours are swapped too."""
+    """Frames `start` to `stop` - 1, swapped, exactly as a run over all frames would: their
+    neighbours are swapped too."""
     frame_range, sink = scene.frame_range, scene.sink
     lead = max(frame_range.start, (start - REACH) // BATCH * BATCH)
     after = None if stop is None else -(-(stop + REACH) // BATCH) * BATCH
     if after is None or frame_range.stop is not None and frame_range.stop < after:
         after = frame_range.stop
-    frames = ((frame, people.everybody(store, frame.index) if frame_range.includes(frame.index) else [])
+    frames = ((frame,
+               people.everybody(store, frame.index) if frame_range.includes(frame.index) else [])
               for frame in prefetch(scene.source.frames(lead, after)))
     for done in swap_frames(frames, roles, scene.eyes, sink.deep, sink.aligned, depth):
         if done.frame.index >= start and (stop is None or done.frame.index < stop):
@@ -192,7 +205,8 @@ def _swapped(scene: Scene, store: AlignmentStore, roles: Sequence[Role], depth: 
 
 
 class _Labels:
-    """Adds the label to frames: in a video always in the corner that hides the fewest faces, in each picture in its own."""
+    """Adds the label to frames: in a video always in the corner that hides the fewest faces, in
+    each picture in its own."""
 
     def __init__(self, scene: Scene, store: AlignmentStore):
         self._label, self._deep, self._store = scene.label, scene.sink.deep, store
@@ -206,8 +220,10 @@ class _Labels:
         """The patches of a frame, with the label. A picture without a new face has none."""
         patches = list(done.patches)
         if self._label and (patches or self._corner):
-            corner = self._corner or self._label.corner(done.frame.size,
-                                                        people.faces_of(self._store, done.frame.index))
+            corner = self._corner
+            if not corner:
+                faces = people.faces_of(self._store, done.frame.index)
+                corner = self._label.corner(done.frame.size, faces)
             patches.append(self._label.patch(done.frame, patches, self._deep, corner))
         return patches
 
@@ -220,7 +236,8 @@ def _count(source: FrameSource, ranges: Sequence[tuple[int, int | None]]) -> int
 
 
 def _reused(scene: Scene, missing: Sequence[tuple[int, int | None]]) -> int:
-    """How many frames of earlier runs the result has; 0 where only reading tells, and for a shard."""
+    """How many frames of earlier runs the result has; 0 where only reading tells, and for a
+    shard."""
     whole = [(scene.frame_range.start, scene.frame_range.stop)]
     counts = _count(scene.source, whole), _count(scene.source, missing)
     return 0 if scene.shard or None in counts else counts[0] - counts[1]

@@ -35,7 +35,8 @@ class Models:
     """The trained models by their folder, in the order in which they take faces."""
 
     swappers: Mapping[Path, Swapper]
-    cast: Mapping[Path, str]  # who gets which: a person's number or the path of a photo; empty with -m
+    # Who gets which: a person's number or the path of a photo; empty with -m
+    cast: Mapping[Path, str]
     enhancer: Enhancer | None
     strength: float  # of the enhancer
 
@@ -62,8 +63,9 @@ class Models:
 def check_models_named(settings: ConvertSettings) -> None:
     """Raises UsageError unless one of -m and --swap is given."""
     if (settings.model_dir is None) == (not settings.swap):
-        raise UsageError("convert needs one of -m/--model-dir, a model for all faces, and --swap, a model for each "
-                         "of several people.")
+        raise UsageError(
+            "convert needs one of -m/--model-dir, a model for all faces, and --swap, a model for "
+            "each of several people.")
 
 
 def load_models(settings: ConvertSettings) -> Models:
@@ -71,25 +73,30 @@ def load_models(settings: ConvertSettings) -> Models:
     cast = cast_of(settings.swap)
     swappers = {}
     for folder in cast or [settings.model_dir]:
-        swapper = load_swapper(folder, "a" if settings.swap_model else "b", settings.morph, settings.checkpoint)
+        swapper = load_swapper(folder, "a" if settings.swap_model else "b", settings.morph,
+                               settings.checkpoint)
         if settings.mask.strip() == PREDICTED and not _predicts_mask(swapper):
-            raise FaceswapError(f"The model in {folder} predicts no mask. Choose another -M/--mask, such as hull.")
+            raise FaceswapError(
+                f"The model in {folder} predicts no mask. Choose another -M/--mask, such as hull.")
         swappers[folder] = swapper
     enhancer = Enhancer(settings.enhance) if settings.enhance else None
     return Models(swappers, cast, enhancer, settings.enhance_strength)
 
 
 def cast_of(texts: list[str]) -> dict[Path, str]:
-    """Who gets which model, as --swap says: a person's number or the path of a photo, by the model's folder."""
+    """Who gets which model, as --swap says: a person's number or the path of a photo, by the
+    model's folder."""
     cast: dict[Path, str] = {}
     for text in texts:
         who, equals, folder = text.partition("=")
         if not (who and equals and folder):
-            raise UsageError(f"--swap {text}: say who gets which model as WHO=MODEL_FOLDER, where WHO is a person's "
-                             "number from extract, or a photo.")
+            raise UsageError(
+                f"--swap {text}: say who gets which model as WHO=MODEL_FOLDER, where WHO is a "
+                "person's number from extract, or a photo.")
         if Path(folder) in cast:
-            raise UsageError(f"--swap: {folder} is named twice. Name it once, with a folder of photos of all who "
-                             "get it.")
+            raise UsageError(
+                f"--swap: {folder} is named twice. Name it once, with a folder of photos of all "
+                "who get it.")
         cast[Path(folder)] = who
     return cast
 
@@ -107,8 +114,8 @@ def roles_of(settings: ConvertSettings, source: FrameSource, store: AlignmentSto
             takes = people.all_of([selected, person])
         network = models.network(folder)
         exemplars = _exemplars(settings, folder, network, source, store, takes, film)
-        roles.append(Role(network, replace(compositor, coverage=swapper.coverage), people.chooser_of(settings, swapper),
-                          takes, exemplars))
+        roles.append(Role(network, replace(compositor, coverage=swapper.coverage),
+                          people.chooser_of(settings, swapper), takes, exemplars))
     return roles
 
 
@@ -116,26 +123,28 @@ def _predicts_mask(swapper: Swapper) -> bool:
     return swapper(np.zeros((1, swapper.size, swapper.size, 3), np.float32))[1] is not None
 
 
-def _exemplars(settings: ConvertSettings, folder: Path, network: Swapper | Enhanced, source: FrameSource,
-               store: AlignmentStore, takes: Takes, film: bool) -> Separate | Planned | None:
+def _exemplars(settings: ConvertSettings, folder: Path, network: Swapper | Enhanced,
+               source: FrameSource, store: AlignmentStore, takes: Takes,
+               film: bool) -> Separate | Planned | None:
     """What draws the detail of real pictures into the faces of `source`.
 
-    None with --no-exemplars, or for a model that has no pictures. They are chosen over stretches of a `film`,
-    otherwise frame by frame.
+    None with --no-exemplars, or for a model that has no pictures. They are chosen over stretches of
+    a `film`, otherwise frame by frame.
     """
     banks = loading.read_banks(folder) if settings.exemplars else {}
     new, old = ("a", "b") if settings.swap_model else ("b", "a")
     if new not in banks or old not in banks:
         return None
-    sample = [face.landmarks for index in people.frames_with_face(store, people.LOOKED_AT) for face in people.faces_of(store, index)
-              if takes(index, face)]
+    sample = [face.landmarks for index in people.frames_with_face(store, people.LOOKED_AT)
+              for face in people.faces_of(store, index) if takes(index, face)]
     shapes = loading.shapes_of(sample, network.coverage)
     if not len(shapes):
         return None
     exemplars = loading.prepare(banks, network)
     drawer = loading.make_drawer(network, exemplars[new], exemplars[old], Person.of(shapes))
-    logger.info("Exemplars: %d pictures of %s; shares of their frequency bands: %s.", len(drawer.exemplars),
-                new.upper(), ", ".join(f"{share:.0%}" for share in drawer.shares))
+    logger.info("Exemplars: %d pictures of %s; shares of their frequency bands: %s.",
+                len(drawer.exemplars), new.upper(),
+                ", ".join(f"{share:.0%}" for share in drawer.shares))
     if source.rate is None or not film:  # pictures have nothing to do with each other
         return Separate(drawer)
 
@@ -143,9 +152,11 @@ def _exemplars(settings: ConvertSettings, folder: Path, network: Swapper | Enhan
         for frame in open_source(source.path).frames(start, stop):
             faces = []
             for face in people.faces_of(store, frame.index):
-                with suppress(Exception):  # a face without a crop is reported when its frame is converted
+                # A face without a crop is reported when its frame is converted
+                with suppress(Exception):
                     if takes(frame.index, face):
-                        faces.append(crop_face(frame, face, network.size, network.coverage, network.drawn))
+                        faces.append(crop_face(frame, face, network.size, network.coverage,
+                                               network.drawn))
             yield frame, faces
 
     return Planned(drawer, crops)

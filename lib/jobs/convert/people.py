@@ -1,4 +1,5 @@
-"""Whose faces are swapped: by tracks, numbers of people, photos, face pictures, and the likeness to A."""
+"""Whose faces are swapped: by tracks, numbers of people, photos, face pictures, and the likeness to
+A."""
 
 from __future__ import annotations
 
@@ -74,23 +75,25 @@ def all_of(rules: Sequence[Takes]) -> Takes:
     return lambda index, face: all(rule(index, face) for rule in rules)
 
 
-def similar_to(settings: ConvertSettings, source: FrameSource, store: AlignmentStore, keep: Sequence[Path],
-               drop: Sequence[Path]) -> Takes:
+def similar_to(settings: ConvertSettings, source: FrameSource, store: AlignmentStore,
+               keep: Sequence[Path], drop: Sequence[Path]) -> Takes:
     """Faces like those in the pictures of `keep`, and not like those of `drop`.
 
     Raises FaceswapError where nobody in the source is.
     """
     recognizer = _recognizer(settings, store)
-    kept, dropped = (embeddings_of(paths, settings.create("detector"), settings.create("aligner"), recognizer)
-                     for paths in (keep, drop))
+    kept, dropped = (embeddings_of(paths, settings.create("detector"), settings.create("aligner"),
+                                   recognizer) for paths in (keep, drop))
     with AlignmentStore.open(store.path) as writable:
         recognize(source, writable, recognizer, FaceCropper())
         people = PeopleFilter(kept, dropped, threshold=settings.ref_threshold)
         similar = faces_of_people(writable, recognizer, people)
     if not similar:
-        photos, threshold = ", ".join(map(str, keep)) or "the frames", settings.ref_threshold or recognizer.same
-        raise FaceswapError(f"Nobody in {source.path} is like those in {photos}. Choose other photos, or lower "
-                            f"-l/--ref-threshold (now {threshold:.2f}).")
+        photos = ", ".join(map(str, keep)) or "the frames"
+        threshold = settings.ref_threshold or recognizer.same
+        raise FaceswapError(
+            f"Nobody in {source.path} is like those in {photos}. Choose other photos, or lower "
+            f"-l/--ref-threshold (now {threshold:.2f}).")
 
     def rule(index: int, face: Face) -> bool:
         return (index, face.number) in similar
@@ -113,7 +116,8 @@ def chooser_of(settings: ConvertSettings, swapper: Swapper) -> Choose:
 
 def warn_if_swapped_already(settings: ConvertSettings, source: FrameSource, store: AlignmentStore,
                             swapper: Swapper) -> None:
-    """Warns where the faces of `source` are already those of the person whose face `swapper` puts there."""
+    """Warns where the faces of `source` are already those of the person whose face `swapper` puts
+    there."""
     new, old = ("a", "b") if settings.swap_model else ("b", "a")
     if not {new, old} <= swapper.identity.keys():
         return
@@ -125,24 +129,29 @@ def warn_if_swapped_already(settings: ConvertSettings, source: FrameSource, stor
                       for identity in (new, old))
     if ((to_new >= recognizer.same) & (to_new > to_old)).mean() > 0.5:
         advice = "Leave -s out" if settings.swap_model else "Add -s/--swap-model"
-        logger.warning("The faces of %s already look like %s, whose face the model puts there: there is nothing to "
-                       "swap. %s to put the other person's face on them, or choose another input.",
-                       source.path, new.upper(), advice)
+        logger.warning(
+            "The faces of %s already look like %s, whose face the model puts there: there is "
+            "nothing to swap. %s to put the other person's face on them, or choose another input.",
+            source.path, new.upper(), advice)
 
 
-def _some_embeddings(source: FrameSource, store: AlignmentStore, name: str, recognizer: Recognizer) -> np.ndarray:
-    """(N, D) float32 embeddings of faces of `source` by the recognizer called `name`; stored ones where there are."""
+def _some_embeddings(source: FrameSource, store: AlignmentStore, name: str,
+                     recognizer: Recognizer) -> np.ndarray:
+    """(N, D) float32 embeddings of faces of `source` by the recognizer called `name`; stored ones
+    where there are."""
     stored = [embedding for _, _, embedding in itertools.islice(store.embeddings(name), LOOKED_AT)]
     if stored:
         return np.array(stored)
     faces = []
     for frame in source.at(frames_with_face(store, COMPARED)):
-        with suppress(ValueError, cv2.error):  # a face without a crop is reported when its frame is converted
+        # A face without a crop is reported when its frame is converted
+        with suppress(ValueError, cv2.error):
             faces.append(crop(frame.image, store.faces(frame.index)[0].fitted))
     return recognizer.embed(faces) if faces else np.empty((0, 0), np.float32)
 
 
 def _recognizer(settings: ConvertSettings, store: AlignmentStore) -> Recognizer:
-    """The one asked for, else the one that has embedded faces of `store` already, else the default."""
+    """The one asked for, else the one that has embedded faces of `store` already, else the
+    default."""
     name = settings.recognizer or store.state.recognizer or DEFAULT_RECOGNIZER
     return replace(settings, recognizer=name).create("recognizer")

@@ -1,4 +1,5 @@
-"""The sheets of --preview and --try: some frames, swapped in one way or in several, to choose settings by."""
+"""The sheets of --preview and --try: some frames, swapped in one way or in several, to choose
+settings by."""
 
 from __future__ import annotations
 
@@ -30,8 +31,9 @@ from lib.swapping.sheet import sheet
 from lib.system.progress import job
 from lib.types import Face, Frame
 
-TRIED = ("color", "blender", "mask", "erosion", "erosion_top", "erosion_right", "erosion_bottom", "erosion_left",
-         "feather", "match_detail", "sharpen", "face_scale", "follow_eyes", "exemplars")
+TRIED = ("color", "blender", "mask", "erosion", "erosion_top", "erosion_right", "erosion_bottom",
+         "erosion_left", "feather", "match_detail", "sharpen", "face_scale", "follow_eyes",
+         "exemplars")
 FRAMES = 4  # where --preview does not say how many
 SEARCHED = 3  # times as many frames are searched for faces as are shown, since some may show none
 
@@ -54,35 +56,42 @@ class Variant:
 
 @job
 def preview(settings: ConvertSettings) -> PreviewResult:
-    """Writes a sheet of some frames, with a row for each choice of --try. Raises UsageError, FaceswapError."""
+    """Writes a sheet of some frames, with a row for each choice of --try. Raises UsageError,
+    FaceswapError."""
     check_models_named(settings)
     source = open_source(settings.input)
     frame_range = parse_frame_range(source, settings.from_, settings.to, settings.frames)
     count = settings.preview or FRAMES
     variants = variants_of(settings)
-    compositors = [compositor_of(variant.settings, masks_store(variant.settings, source)) for variant in variants]
+    compositors = [compositor_of(variant.settings, masks_store(variant.settings, source))
+                   for variant in variants]
     eyes = [eyes_of(variant.settings) for variant in variants]
     models = load_models(settings)
 
     # faces of some frames, and who draws them
     candidates = frame_range.indices(source)
     searched = middles(candidates or range(source.count or 1), SEARCHED * count)
-    any_exemplars = replace(settings, exemplars=any(variant.settings.exemplars for variant in variants))
+    any_exemplars = replace(settings, exemplars=any(variant.settings.exemplars
+                                                    for variant in variants))
     with open_alignments(source, settings.alignments, settings, searched) as store:
         candidates = set(candidates or store.done())
         with_face = [index for index in people.frames_with_face(store) if index in candidates]
-        frames = [(frame, people.everybody(store, frame.index)) for frame in source.at(middles(with_face, count))]
+        frames = [(frame, people.everybody(store, frame.index))
+                  for frame in source.at(middles(with_face, count))]
         depth = Depth.of(store)
         roles = roles_of(any_exemplars, source, store, models, compositors[0], film=False)
     if not frames:
-        raise FaceswapError(f"No faces were found in {source.path} where they were looked for. Choose other frames, "
-                            "or more of them.")
+        raise FaceswapError(
+            f"No faces were found in {source.path} where they were looked for. Choose other "
+            "frames, or more of them.")
 
     # each variant of these frames
     rows = [("original", [frame.image for frame, _ in frames])]
     for variant, compositor, follow in zip(variants, compositors, eyes):
-        own_roles = [replace(role, compositor=replace(compositor, coverage=role.compositor.coverage),
-                             exemplars=role.exemplars if variant.settings.exemplars else None) for role in roles]
+        own_roles = [replace(role,
+                             compositor=replace(compositor, coverage=role.compositor.coverage),
+                             exemplars=role.exemplars if variant.settings.exemplars else None)
+                     for role in roles]
         swapped = swap_frames(iter(frames), own_roles, follow, depth=depth)
         rows.append((variant.title, [done.frame.with_patches(done.patches) for done in swapped]))
     return PreviewResult(_write(settings.output, rows, frames), len(frames))
@@ -98,7 +107,8 @@ def variants_of(settings: ConvertSettings) -> list[Variant]:
         changed = {name for name, value in chosen.items() if value != getattr(settings, name)}
         plugin_options = {key: value for key, value in settings.plugin_options.items()
                           if key.partition(".")[0] not in changed}
-        title = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in chosen.items()) or "swapped"
+        title = ", ".join(f"{name.replace('_', '-')} {value}"
+                          for name, value in chosen.items()) or "swapped"
         variants.append(Variant(title, replace(settings, **chosen, plugin_options=plugin_options)))
     return variants
 

@@ -1,8 +1,9 @@
-"""What an earlier run left, and what this one leaves to the next: finished frames that are used again, failed ones that are tried again.
+"""What an earlier run left, and what this one leaves to the next: finished frames that are used
+again, failed ones that are tried again.
 
-A frame that fails is written unchanged (`lib/swapping/failure.py` says how that comes about). `Outcome` notes it in
-the record of the run, OUTPUT.run.json, while the run goes on; the next run of the same command finds it there and
-tries it again.
+A frame that fails is written unchanged (`lib/swapping/failure.py` says how that comes about).
+`Outcome` notes it in the record of the run, OUTPUT.run.json, while the run goes on; the next run of
+the same command finds it there and tries it again.
 """
 
 from __future__ import annotations
@@ -24,18 +25,23 @@ from lib.system.logs import counted
 
 logger = logging.getLogger(__name__)
 # Options that finished frames do not depend on
-ELSEWHERE = ("input", "output", "model_dir", "checkpoint", "alignments", "shard", "detector", "aligner")
+ELSEWHERE = ("input", "output", "model_dir", "checkpoint", "alignments", "shard", "detector",
+             "aligner")
 INCOMPLETE = "Incomplete input: "
 
 
-def key_of(settings: ConvertSettings, source: FrameSource, store: AlignmentStore, models: Models) -> str:
-    """Stands for all that finished frames depend on: those of an earlier run with the same key are used."""
-    options = {name: value for name, value in option_values(settings).items() if name not in ELSEWHERE}
+def key_of(settings: ConvertSettings, source: FrameSource, store: AlignmentStore,
+           models: Models) -> str:
+    """Stands for all that finished frames depend on: those of an earlier run with the same key are
+    used."""
+    options = {name: value for name, value in option_values(settings).items()
+               if name not in ELSEWHERE}
     if models.enhancer:
         options["enhance"] = models.enhancer.digest()
     names = store.names()
     fingerprints = {names[index]: content for index, _, content, _ in store.files() if content}
-    photos = [content_id(photo) for photo in (Path(who).expanduser() for who in models.cast.values()) if photo.exists()]
+    photos = [content_id(photo) for photo in (Path(who).expanduser()
+                                              for who in models.cast.values()) if photo.exists()]
     depends = [options, content_id(source.path, source.files or None, fingerprints),
                named_files(settings, ELSEWHERE), photos, store.digest(),
                [swapper.digest for swapper in models.swappers.values()]]
@@ -49,7 +55,8 @@ class Outcome:
         self.frames = self.frames_swapped = self.faces = self.faint = 0
         self.failures: dict[str, None] = {}  # a sentence each, in order
         self._record, self._before = record, record.earlier()
-        self._failed: dict[int, None] = {}  # frames, until they are done: a run that is killed leaves them to the next
+        # Frames, until they are done: a run that is killed leaves them to the next
+        self._failed: dict[int, None] = {}
 
     def resume(self, key: str, models: Models) -> list[int]:
         """The frames that failed in an earlier run with the same `key`, to try again."""
@@ -61,10 +68,12 @@ class Outcome:
         return again
 
     def begin(self, missing: list[tuple[int, int | None]], whole: tuple[int, int | None]) -> None:
-        """Takes over what the earlier run noted of the frames that are used: those of `whole` that are not `missing`."""
+        """Takes over what the earlier run noted of the frames that are used: those of `whole` that
+        are not `missing`."""
         finished = self._before.get("finished")
         if self._failed and not (finished and missing == [whole]):
-            logger.info("%s that failed in an earlier run: tried again.", counted(len(self._failed), "frame"))
+            logger.info("%s that failed in an earlier run: tried again.",
+                        counted(len(self._failed), "frame"))
         if self._same and not (finished and missing):
             self.failures |= {failure: None for failure in self._before.get("failures", ())
                               if failure.startswith(INCOMPLETE)}

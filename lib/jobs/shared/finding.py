@@ -20,13 +20,14 @@ from lib.plugin import REGISTRIES
 from lib.system.logs import counted
 
 
-def open_alignments(source: FrameSource, path: Path | None, options: FindingOptions, only: Sequence[int] | None = None,
-                    search: bool = True) -> AlignmentStore:
-    """The store, opened for reading, with the faces of all frames of `source`, or of those in `only`. Missing ones are found first.
+def open_alignments(source: FrameSource, path: Path | None, options: FindingOptions,
+                    only: Sequence[int] | None = None, search: bool = True) -> AlignmentStore:
+    """The store, opened for reading, with the faces of all frames of `source`, or of those in
+    `only`. Missing ones are found first.
 
-    `path` None: the usual place beside the source. Without `search` nothing is found, and FaceswapError raised where anything is
-    missing: several runs may share the store. What was begun with another detector or aligner is continued with that one,
-    unless `options` ask for another.
+    `path` None: the usual place beside the source. Without `search` nothing is found, and
+    FaceswapError raised where anything is missing: several runs may share the store. What was begun
+    with another detector or aligner is continued with that one, unless `options` ask for another.
     """
     path = path or default_store(source.path)
     if not search:
@@ -45,8 +46,9 @@ def open_alignments(source: FrameSource, path: Path | None, options: FindingOpti
         if not summary.faces and summary.dropped:
             raise FaceswapError(all_left_out(source.path, summary.dropped))
         if not summary.faces:
-            raise FaceswapError(f"No faces found in {source.path} ({summary.frames} frames). Check that it shows faces; "
-                                "then try another -D/--detector.")
+            raise FaceswapError(
+                f"No faces found in {source.path} ({summary.frames} frames). Check that it shows "
+                "faces; then try another -D/--detector.")
     return AlignmentStore.open(path, read_only=True)  # others may use it meanwhile
 
 
@@ -57,13 +59,15 @@ def _complete(source: FrameSource, path: Path, only: Sequence[int] | None) -> Al
     missing = set(range(source.count) if only is None else only) - store.done()
     if missing and 1 not in store.state.complete:
         store.close()
-        raise FaceswapError(f"{path} lacks {counted(len(missing), 'frame')}. Run faceswap.py extract -i {source.path} first: shards "
-                            "only convert.")
+        raise FaceswapError(
+            f"{path} lacks {counted(len(missing), 'frame')}. Run faceswap.py extract -i "
+            f"{source.path} first: shards only convert.")
     return store
 
 
 def _known(source: FrameSource, path: Path, options: FindingOptions) -> AlignmentStore | None:
-    """The store at `path` where all of a video was searched and linked before: nothing is written to it, and no detector is needed."""
+    """The store at `path` where all of a video was searched and linked before: nothing is written
+    to it, and no detector is needed."""
     if source.rate is None or not path.is_file():
         return None
     store = AlignmentStore.open(path, read_only=True)
@@ -71,7 +75,8 @@ def _known(source: FrameSource, path: Path, options: FindingOptions) -> Alignmen
         check_source(source, store)
         (faces, _, frames), state = store.counts(), store.state
         known = faces and 1 in state.complete and state.followed == frames and not any(
-            _asked(options, kind, plugin and plugin.name) for kind, plugin in _plugins(state).items())
+            _asked(options, kind, plugin and plugin.name)
+            for kind, plugin in _plugins(state).items())
     except BaseException:
         store.close()
         raise
@@ -86,6 +91,7 @@ def _plugins(state: StoreState) -> dict[str, PluginRecord | None]:
 
 
 def _asked(options: FindingOptions, kind: str, before: str | None) -> bool:
-    """Whether a detector or aligner is asked for that is not the one called `before` with its usual options."""
+    """Whether a detector or aligner is asked for that is not the one called `before` with its usual
+    options."""
     default = next(item.default for item in fields(options) if item.name == kind)
     return getattr(options, kind) not in (default, before) or bool(options.plugin_options.get(kind))

@@ -1,4 +1,5 @@
-"""Aligned faces, translated: those of a folder or a packed set, or one alone. The result is a face set, too."""
+"""Aligned faces, translated: those of a folder or a packed set, or one alone. The result is a face
+set, too."""
 
 from __future__ import annotations
 
@@ -33,18 +34,21 @@ class FaceWork(Work):
 
     unit, writers = "face", device.cores()
 
-    def __init__(self, settings: TranslateSettings, translator: Translator, failures: dict[str, None]):
+    def __init__(self, settings: TranslateSettings, translator: Translator,
+                 failures: dict[str, None]):
         self._input, self._translator, self._failures = settings.input, translator, failures
         self._size = settings.size
         if same_path(settings.output, self._input if self._input.is_dir() else self._input.parent):
-            raise FaceswapError(f"{settings.output} holds the faces that are to be translated. Name another folder "
-                                "with -o.")
+            raise FaceswapError(
+                f"{settings.output} holds the faces that are to be translated. Name another "
+                "folder with -o.")
         self.sink, self.opened = FaceFolder(settings.output), nullcontext()
         self._drawer = _drawer(settings, translator) if settings.exemplars else None
 
     def begin(self) -> int:
         self._packed = PackedFaces(self._input) if is_packed(self._input) else None
-        self._files = [] if self._packed else list_faces(self._input) if self._input.is_dir() else [self._input]
+        self._files = [] if self._packed else list_faces(
+            self._input) if self._input.is_dir() else [self._input]
         return len(self._packed or self._files)
 
     def pieces(self) -> Iterator[Piece]:
@@ -69,19 +73,23 @@ class FaceWork(Work):
             return path, error
 
     def _crop(self, face: FaceFile) -> AlignedFace:
-        """What the model sees of `face`, in the size that was asked for. Raises FaceswapError where it shows too little."""
+        """What the model sees of `face`, in the size that was asked for. Raises FaceswapError where
+        it shows too little."""
         coverage = self._translator.coverage
         share = COVERAGES[coverage][0] / COVERAGES[face.coverage][0]
         if share > 1:
-            raise FaceswapError(f"{stem_of(face.origin)}: it shows a {face.coverage} face, and the model knows "
-                                f"{coverage} ones. Extract the faces with --coverage {coverage}.")
+            raise FaceswapError(
+                f"{stem_of(face.origin)}: it shows a {face.coverage} face, and the model knows "
+                f"{coverage} ones. Extract the faces with --coverage {coverage}.")
         side = self._translator.size if self._size is None else round(face.size * share)
         return face.recrop(self._size or side, coverage)
 
-    def _write(self, aligned: AlignedFace, face: FaceFile, original: Path, drawn: np.ndarray) -> None:
+    def _write(self, aligned: AlignedFace, face: FaceFile, original: Path,
+               drawn: np.ndarray) -> None:
         if self._drawer is not None:
             drawn = with_exemplars(self._drawer, aligned, drawn)
-        self.sink.write(replace(aligned, image=drawn), face.origin, self._translator.coverage, original)
+        self.sink.write(replace(aligned, image=drawn), face.origin, self._translator.coverage,
+                        original)
 
 
 class _FaceNetwork(NamedTuple):
@@ -110,10 +118,14 @@ def _drawer(settings: TranslateSettings, translator: Translator) -> Drawer | Non
 
 
 def with_exemplars(drawer: Drawer, aligned: AlignedFace, drawn: np.ndarray) -> np.ndarray:
-    """`drawn` (S, S, 3) uint8 RGB, the translation of `aligned`, with the detail of real pictures."""
+    """`drawn` (S, S, 3) uint8 RGB, the translation of `aligned`, with the detail of real
+    pictures."""
     side = drawer.exemplars.side
-    larger = replace(aligned, image=cv2.resize(aligned.image, (side, side), interpolation=cv2.INTER_CUBIC),
+    larger = replace(aligned, image=cv2.resize(aligned.image, (side, side),
+                                               interpolation=cv2.INTER_CUBIC),
                      matrix=upsampled(aligned.matrix, side / len(aligned.image)))
-    face = SwappedFace(larger, drawn.astype(np.float32) / 255, np.ones((*drawn.shape[:2], 1), np.float32))
+    face = SwappedFace(larger, drawn.astype(np.float32) / 255,
+                       np.ones((*drawn.shape[:2], 1), np.float32))
     image = np.clip(Separate(drawer)(0, face).image, 0, 1)
-    return cv2.convertScaleAbs(cv2.resize(image, drawn.shape[1::-1], interpolation=cv2.INTER_AREA), alpha=255)
+    return cv2.convertScaleAbs(cv2.resize(image, drawn.shape[1::-1], interpolation=cv2.INTER_AREA),
+                               alpha=255)

@@ -44,14 +44,17 @@ class TranslateResult:
 
 @job
 def translate(settings: TranslateSettings) -> TranslateResult:
-    """Translates pictures or faces; those that fail are left out and named in the result. Raises UsageError, FaceswapError."""
+    """Translates pictures or faces; those that fail are left out and named in the result. Raises
+    UsageError, FaceswapError."""
     # what is translated by what
     has_faces = _has_faces(settings.input)
     if settings.size is not None and 0 < settings.size < LEAST:
-        raise UsageError(f"--size must be 0, for each picture's own, or at least {LEAST}, not {settings.size}.")
+        raise UsageError(
+            f"--size must be 0, for each picture's own, or at least {LEAST}, not {settings.size}.")
     label = settings.label and Label(settings.label)
     marking = marking_of(settings, settings.input, {"label": settings.label}, TRANSLATED)
-    translator = load_translator(settings.model_dir, "a" if settings.swap_model else "b", settings.checkpoint)
+    translator = load_translator(settings.model_dir, "a" if settings.swap_model else "b",
+                                 settings.checkpoint)
     failures: dict[str, None] = {}
     work = _work(settings, has_faces, translator, label, failures)
 
@@ -60,10 +63,12 @@ def translate(settings: TranslateSettings) -> TranslateResult:
             Record(settings.output, "translate", option_values(settings), {"input": settings.input}) as record:
         models = {translator.digest: settings.model_dir.resolve().name}
         mark = marking and marking.mark(settings.input, models, partial(record.sha256, "input"))
-        with marked(work.sink, record, mark, settings.label, settings.output, failures), work.opened:
+        with marked(work.sink, record, mark, settings.label, settings.output,
+                    failures), work.opened:
             record.note(models={str(settings.model_dir): translator.digest})
             total = work.begin()
-            written = ordered_map(_write, _translated(translator, prefetch(work.pieces())), work.writers)
+            written = ordered_map(_write, _translated(translator, prefetch(work.pieces())),
+                                  work.writers)
             count = sum(1 for _ in progress(written, "translate", total, unit=work.unit))
             record.note(pictures=count, failures=list(failures))
     return TranslateResult(settings.output, count, work.unit, not total,
@@ -75,23 +80,27 @@ def _work(settings: TranslateSettings, has_faces: bool, translator: Translator, 
     """What reads and writes."""
     if has_faces and not translator.whole:
         if label:
-            raise UsageError("--label is written into whole pictures, and hides what faces of a set are for. Leave it "
-                             "out.")
+            raise UsageError(
+                "--label is written into whole pictures, and hides what faces of a set are for. "
+                "Leave it out.")
         return FaceWork(settings, translator, failures)
     if not translator.whole:
-        logger.warning("This model was trained on aligned faces (%s coverage): whole pictures will look bad. convert "
-                       "puts its faces into pictures.", translator.coverage)
+        logger.warning(
+            "This model was trained on aligned faces (%s coverage): whole pictures will look "
+            "bad. convert puts its faces into pictures.", translator.coverage)
     return PictureWork(settings, translator, label, failures)
 
 
 def _has_faces(path: Path) -> bool:
     """Whether the input holds aligned faces. Raises FaceswapError where it cannot be translated."""
     if not path.exists():
-        raise FaceswapError(f"{path} does not exist. Name a folder of pictures, a picture, or a set of faces.")
+        raise FaceswapError(
+            f"{path} does not exist. Name a folder of pictures, a picture, or a set of faces.")
     if path.is_file() and identify(path) == "video":
-        raise FaceswapError(f"{path} is a video, and translate takes pictures: faceswap.py ffmpeg extract takes it "
-                            "apart, and ffmpeg assemble puts the pictures together again. convert puts translated "
-                            "faces into videos.")
+        raise FaceswapError(
+            f"{path} is a video, and translate takes pictures: faceswap.py ffmpeg extract takes "
+            "it apart, and ffmpeg assemble puts the pictures together again. convert puts "
+            "translated faces into videos.")
     return is_face_set(path) or path.is_file() and is_face(path)
 
 
@@ -100,7 +109,8 @@ def _write(translated: tuple[Piece, np.ndarray]) -> None:
     piece.write(image)
 
 
-def _translated(translator: Translator, pieces: Iterator[Piece]) -> Iterator[tuple[Piece, np.ndarray]]:
+def _translated(translator: Translator,
+                pieces: Iterator[Piece]) -> Iterator[tuple[Piece, np.ndarray]]:
     """`pieces` and what becomes of each, (H, W, 3) uint8 RGB, in order."""
     for batch in _batches(pieces):
         yield from zip(batch, translator(np.stack([piece.image for piece in batch])))

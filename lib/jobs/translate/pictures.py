@@ -51,13 +51,15 @@ class PictureWork(Work):
                     self._failures[f"{frame.name}: {error}"] = None
                     continue
                 yield Piece(image, partial(self._write, frame.index, frame.name))
-            self._failures |= dict.fromkeys(f"Incomplete input: {loss}" for loss in self._source.losses)
+            self._failures |= dict.fromkeys(f"Incomplete input: {loss}"
+                                            for loss in self._source.losses)
 
     def _key(self) -> str:
         """Stands for all that finished pictures depend on."""
-        options = {name: value for name, value in option_values(self._settings).items() if name not in ELSEWHERE}
-        depends = [options, content_id(self._source.path, self._source.files), named_files(self._settings, ELSEWHERE),
-                   self._translator.digest]
+        options = {name: value for name, value in option_values(self._settings).items()
+                   if name not in ELSEWHERE}
+        depends = [options, content_id(self._source.path, self._source.files),
+                   named_files(self._settings, ELSEWHERE), self._translator.digest]
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
     def _write(self, index: int, name: str, drawn: np.ndarray) -> None:

@@ -37,13 +37,16 @@ class Work(ABC):
 
     @abstractmethod
     def pieces(self) -> Iterator[Piece]:
-        """The pieces, in order. What cannot be read or translated is left out, and noted among the failures."""
+        """The pieces, in order. What cannot be read or translated is left out, and noted among the
+        failures."""
 
 
 def check_size(image: np.ndarray, translator: Translator) -> None:
     """Raises FaceswapError where `image` (H, W, 3) is too small or too large to be translated."""
     height, width = image.shape[:2]
     if min(height, width) < LEAST:
-        raise FaceswapError(f"{width} x {height} pixels are too few: a side needs {LEAST}. Give a larger --size.")
+        raise FaceswapError(
+            f"{width} x {height} pixels are too few: a side needs {LEAST}. Give a larger --size.")
     if height * width > translator.most:
-        raise FaceswapError(f"there is not enough memory for {width} x {height} pixels. Give a smaller --size.")
+        raise FaceswapError(
+            f"there is not enough memory for {width} x {height} pixels. Give a smaller --size.")

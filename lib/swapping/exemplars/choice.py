@@ -1,7 +1,9 @@
-"""Which pictures of B suit each frame: for the skin, each eye and the mouth a path through the bank, changed seldom and softly.
+"""Which pictures of B suit each frame: for the skin, each eye and the mouth a path through the
+bank, changed seldom and softly.
 
-The nearest picture of each frame by itself flickers. So a path is sought that costs least over a whole stretch of a track, where a
-change of picture costs, too ("The Viterbi algorithm", Proceedings of the IEEE, 1973).
+The nearest picture of each frame by itself flickers. So a path is sought that costs least over a
+whole stretch of a track, where a change of picture costs, too ("The Viterbi algorithm", Proceedings
+of the IEEE, 1973).
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from lib.swapping.exemplars.features import Features, Person, openness, transfer
 
 # What a change of picture costs, in squared shares of the crop's side, as all costs here
 SKIN_CHANGE, EYE_CHANGE, MOUTH_CHANGE = 6e-4, 2e-4, 1e-4
-CLOSE, CLOSE_SHARE = 2, 1 / 3  # a change to a picture within so many frames of B costs this share: it is nearly a movement of B's
+# A change to a picture within so many frames of B costs this share: it is nearly a movement of B's
+CLOSE, CLOSE_SHARE = 2, 1 / 3
 SKIN_FADE, PART_FADE = 4, 1  # frames before and after a change over which both pictures are mixed
 MOST_MIXED = 3  # pictures of a part
-POSE_SHARE = 0.5  # of the cost of the skin that counts for eyes and mouth, too: they have to be turned alike
-OPENING, LIDS, EYE_LOOK, MOUTH_LOOK = 3.0, 4e-3, 5e-4, 1e-3  # weights of lids, and of how unlike the patches are
+# Of the cost of the skin that counts for eyes and mouth, too: they have to be turned alike
+POSE_SHARE = 0.5
+# Weights of lids, and of how unlike the patches are
+OPENING, LIDS, EYE_LOOK, MOUTH_LOOK = 3.0, 4e-3, 5e-4, 1e-3
 
 SKIN_WEIGHTS = np.ones(68, np.float32)
 SKIN_WEIGHTS[:17], SKIN_WEIGHTS[17:27], SKIN_WEIGHTS[27:36], SKIN_WEIGHTS[48:] = 0.5, 1.5, 3.0, 0.6
@@ -50,8 +55,8 @@ class Costs:
 
 def measure_costs(faces: Features, person: Person, bank: Features, bank_person: Person,
                   extra: np.ndarray) -> Costs:
-    """Of T `faces` of `person` and the K pictures of `bank`, of `bank_person`; `extra` (K,) is added to the cost of the
-    skin."""
+    """Of T `faces` of `person` and the K pictures of `bank`, of `bank_person`; `extra` (K,) is
+    added to the cost of the skin."""
     build, bank_build = person.build, bank_person.build
     # how the head is turned: landmarks, each person's build taken out
     shapes = faces.shapes + (bank_build - build).astype(np.float32)
@@ -59,7 +64,8 @@ def measure_costs(faces: Features, person: Person, bank: Features, bank_person: 
     pose = POSE_SHARE * skin
     # eyes: how far they are open, in pixels and of each person's usual, and what they look like
     openings = transfer_lids(faces.openings, person, bank_person)
-    open_share, bank_open_share = openness(faces.openings, person), openness(bank.openings, bank_person)
+    open_share = openness(faces.openings, person)
+    bank_open_share = openness(bank.openings, bank_person)
     eyes = [pose + OPENING * np.square(openings[:, None, eye] - bank.openings[None, :, eye])
             + LIDS * np.square(open_share[:, None, eye] - bank_open_share[None, :, eye])
             + EYE_LOOK * (1 - faces.eyes[:, eye] @ bank.eyes[:, eye].T) for eye in (0, 1)]
@@ -72,7 +78,8 @@ def measure_costs(faces: Features, person: Person, bank: Features, bank_person: 
 
 
 def choose(costs: Costs, moments: np.ndarray, lengths: Sequence[int]) -> list[Choice]:
-    """The pictures of T faces: stretches of `lengths` frames, one after the other, each of one track without a cut.
+    """The pictures of T faces: stretches of `lengths` frames, one after the other, each of one
+    track without a cut.
 
     `moments` (K,) int64 says when each picture was taken, in frames.
     """
@@ -82,9 +89,11 @@ def choose(costs: Costs, moments: np.ndarray, lengths: Sequence[int]) -> list[Ch
     start = 0
     for length in lengths:
         rows = slice(start, start + length)
-        paths = [order[_path(cost[rows][:, order], price, close)] for cost, price, close in (
-            (costs.skin, SKIN_CHANGE, ()), (costs.right_eye, EYE_CHANGE, steps), (costs.left_eye, EYE_CHANGE, steps),
-            (costs.mouth, MOUTH_CHANGE, steps))]
+        paths = [order[_path(cost[rows][:, order], price, close)]
+                 for cost, price, close in ((costs.skin, SKIN_CHANGE, ()),
+                                            (costs.right_eye, EYE_CHANGE, steps),
+                                            (costs.left_eye, EYE_CHANGE, steps),
+                                            (costs.mouth, MOUTH_CHANGE, steps))]
         fades = SKIN_FADE, PART_FADE, PART_FADE, PART_FADE
         choices += map(Choice, *map(_mixed, paths, fades))
         start += length
@@ -92,7 +101,8 @@ def choose(costs: Costs, moments: np.ndarray, lengths: Sequence[int]) -> list[Ch
 
 
 def _close_steps(moments: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Of pictures in the order of time: distances in this order, and (K - distance,) bool, which pairs so far apart are CLOSE in time."""
+    """Of pictures in the order of time: distances in this order, and (K - distance,) bool, which
+    pairs so far apart are CLOSE in time."""
     steps: list[tuple[int, np.ndarray]] = []
     for step in range(1, len(moments)):
         close = moments[step:] - moments[:-step] <= CLOSE
@@ -103,7 +113,8 @@ def _close_steps(moments: np.ndarray) -> list[tuple[int, np.ndarray]]:
 
 
 def _path(cost: np.ndarray, change: float, close: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
-    """(T,): which of K pictures each frame gets, so that `cost` (T, K) and the changes between them sum to the least."""
+    """(T,): which of K pictures each frame gets, so that `cost` (T, K) and the changes between them
+    sum to the least."""
     total, numbers = cost[0].copy(), np.arange(cost.shape[1])
     back = np.zeros(cost.shape, np.int32)
     for time in range(1, len(cost)):
@@ -126,7 +137,8 @@ def _path(cost: np.ndarray, change: float, close: Sequence[tuple[int, np.ndarray
 
 
 def _mixed(path: np.ndarray, reach: int) -> list[Mix]:
-    """The path with pictures faded into each other over `reach` frames before and after a change."""
+    """The path with pictures faded into each other over `reach` frames before and after a
+    change."""
     weights = 1 - np.abs(np.arange(-reach, reach + 1)) / (reach + 1)
     last, mixes = len(path) - 1, []
     for time in range(len(path)):
@@ -141,13 +153,16 @@ def _mixed(path: np.ndarray, reach: int) -> list[Mix]:
 
 
 def _squares(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(T, K): mean squared distance of the points of (T, 68, 2) and (K, 68, 2), weighted by (68,)."""
+    """(T, K): mean squared distance of the points of (T, 68, 2) and (K, 68, 2), weighted by
+    (68,)."""
     root = np.sqrt(weights / weights.sum())[:, None]
     first, second = ((shapes * root).reshape(len(shapes), -1) for shapes in (first, second))
-    return np.maximum(np.square(first).sum(1)[:, None] + np.square(second).sum(1) - 2 * first @ second.T, 0)
+    squares = np.square(first).sum(1)[:, None] + np.square(second).sum(1)
+    return np.maximum(squares - 2 * first @ second.T, 0)
 
 
 def _usual(build: np.ndarray) -> np.ndarray:
-    """(5,) float32: what is a person's own in `Features.mouths`, width and corners; gaps count as they are."""
+    """(5,) float32: what is a person's own in `Features.mouths`, width and corners; gaps count as
+    they are."""
     corners = (build[48, 1] + build[54, 1]) / 2 - build[51, 1]
     return np.float32([0, 0, 0, np.linalg.norm(build[48] - build[54]), corners])

@@ -29,39 +29,48 @@ def working_side(network: Network) -> int:
 
 def read_banks(folder: Path) -> dict[str, Bank]:
     """By identity; none of a model that has none. Raises FaceswapError where one is damaged."""
-    return {identity: banks.read(path) for identity in "ab" if (path := banks.path_of(folder, identity)).exists()}
+    return {identity: banks.read(path) for identity in "ab"
+            if (path := banks.path_of(folder, identity)).exists()}
 
 
 def shapes_of(landmarks: Sequence[np.ndarray], coverage: str) -> np.ndarray:
-    """(N, 68, 2) float32: landmarks (68, 2) of frames in [0, 1] of the side of crops of a `coverage`; those that make no face are left
-    out."""
+    """(N, 68, 2) float32: landmarks (68, 2) of frames in [0, 1] of the side of crops of a
+    `coverage`; those that make no face are left out."""
     size, shapes = 256, []
     for points in landmarks:
         try:
-            shapes.append((transform_points(points, crop_matrix(points, size, coverage)) + 0.5) / size)
+            points = transform_points(points, crop_matrix(points, size, coverage))
+            shapes.append((points + 0.5) / size)
         except ValueError:
             continue
-    return np.array([shape for shape in shapes if np.isfinite(shape).all()], np.float32).reshape(-1, 68, 2)
+    finite = [shape for shape in shapes if np.isfinite(shape).all()]
+    return np.array(finite, np.float32).reshape(-1, 68, 2)
 
 
 def prepare(banks_read: dict[str, Bank], network: Network) -> dict[str, Exemplars]:
     """The banks by identity, ready for what `network` draws."""
     side = working_side(network)
-    return {identity: Exemplars(bank, network.coverage, side) for identity, bank in banks_read.items()}
+    return {identity: Exemplars(bank, network.coverage, side)
+            for identity, bank in banks_read.items()}
 
 
-def make_drawer(network: Network, exemplars: Exemplars, filmed: Exemplars, person: Person | None = None) -> Drawer:
-    """Draws `exemplars` into faces of `person`, whose landmarks are those of the aligner alone (by default of
-    the one whose pictures `filmed` are), as far as what `network` draws of `filmed` lacks them."""
+def make_drawer(network: Network, exemplars: Exemplars, filmed: Exemplars,
+                person: Person | None = None) -> Drawer:
+    """Draws `exemplars` into faces of `person`, whose landmarks are those of the aligner alone (by
+    default of the one whose pictures `filmed` are), as far as what `network` draws of `filmed`
+    lacks them."""
     plain = Drawer(exemplars, filmed.person, np.ones(len(BANDS)))
     places = evenly(range(len(filmed)), ASKED)
     choices = plain.choices(filmed.features.at(places), [1] * len(places))
     pictures = [filmed.crop(index)[0] for index in places]
-    inputs = np.stack([cv2.resize(picture, (network.size,) * 2, interpolation=cv2.INTER_AREA) for picture in pictures])
-    drawn = np.concatenate([network(inputs[start:start + BATCH].astype(np.float32) / 255)[0] for start in range(0, len(inputs), BATCH)])
-    shares = [missing_shares(enlarge(picture, exemplars.side), Bent(exemplars, choice, plain.target_landmarks(shape)))
+    inputs = np.stack([cv2.resize(picture, (network.size,) * 2, interpolation=cv2.INTER_AREA)
+                       for picture in pictures])
+    drawn = np.concatenate([network(inputs[start:start + BATCH].astype(np.float32) / 255)[0]
+                            for start in range(0, len(inputs), BATCH)])
+    shares = [missing_shares(enlarge(picture, exemplars.side),
+                             Bent(exemplars, choice, plain.target_landmarks(shape)))
               for picture, choice, shape in zip(drawn, choices, filmed.features.shapes[places])]
-    person = filmed.person if person is None else replace(person, build=person.build + filmed.brow_shift)
+    person = replace(person, build=person.build + filmed.brow_shift) if person else filmed.person
     return Drawer(exemplars, person, np.mean(shares, 0).round(4).tolist())
 
 

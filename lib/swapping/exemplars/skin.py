@@ -12,7 +12,9 @@ RIGHT_BROW, LEFT_BROW, NOSE, OUTER_LIPS = slice(17, 22), slice(22, 27), slice(27
 LEAST_DEVIATION = (10.0, 3.0, 3.0)  # of skin's colours, 8-bit Lab
 UNLIKE = 4.0  # deviations from which on a darker colour is not skin's
 SMOOTHED = 1.5 / 160  # sigma, of the face's size
-FEATURES = ((RIGHT_EYE, 8), (LEFT_EYE, 8), (OUTER_LIPS, 6), (RIGHT_BROW, 8), (LEFT_BROW, 8), (NOSE, 8))  # and pixels around them, of 160
+# And pixels around them, of 160
+FEATURES = ((RIGHT_EYE, 8), (LEFT_EYE, 8), (OUTER_LIPS, 6), (RIGHT_BROW, 8), (LEFT_BROW, 8),
+            (NOSE, 8))
 HEIGHTS = np.array((-4, 0, 4, 8, 12, 16)) / 160  # of the face's size, above the brow landmarks
 
 
@@ -22,7 +24,8 @@ def face_size(points: np.ndarray) -> float:
 
 
 def skin_colors(lab: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median and deviation (3,) of the colours of cheeks and nose, of `lab` (S, S, 3) float32 8-bit Lab."""
+    """Median and deviation (3,) of the colours of cheeks and nose, of `lab` (S, S, 3) float32 8-bit
+    Lab."""
     inside = inner_skin(points, len(lab))[..., 0] > 0.5
     if not inside.any():
         return np.float32([128, 128, 128]), np.float32([255, 255, 255])
@@ -31,12 +34,14 @@ def skin_colors(lab: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def skin_mask(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(S, S) uint8: 255 = face, 0 = dark and unlike skin, such as hair over forehead and temples. Eyes, brows, nose and mouth are face.
+    """(S, S) uint8: 255 = face, 0 = dark and unlike skin, such as hair over forehead and temples.
+    Eyes, brows, nose and mouth are face.
 
     `picture` (S, S, 3) uint8 RGB, `points` (68, 2) in its pixels.
     """
     size = face_size(points)
-    lab = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), (0, 0), max(SMOOTHED * size, 0.5)).astype(np.float32)
+    lab = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), (0, 0),
+                           max(SMOOTHED * size, 0.5)).astype(np.float32)
     usual, deviation = skin_colors(lab, points)
     other = (np.square((lab - usual) / deviation).sum(-1) > UNLIKE ** 2) & (lab[..., 0] < usual[0])
     keep = np.zeros(picture.shape[:2], np.uint8)
@@ -65,7 +70,8 @@ def brow_offsets(picture: np.ndarray, points: np.ndarray) -> float:
 
 def _hull(points: np.ndarray, size: int) -> np.ndarray:
     mask = np.zeros((size, size), np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points * 16).astype(np.int32)), 255, cv2.LINE_AA, 4)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points * 16).astype(np.int32)), 255,
+                       cv2.LINE_AA, 4)
     return mask
 
 

@@ -1,4 +1,5 @@
-"""Exemplars in the pipeline: chosen over stretches of the source before its frames are converted, drawn into each face."""
+"""Exemplars in the pipeline: chosen over stretches of the source before its frames are converted,
+drawn into each face."""
 
 from __future__ import annotations
 
@@ -22,18 +23,25 @@ from lib.swapping.exemplars.features import Features, Person, features_of, openi
 from lib.swapping.exemplars.light import Skin, SkinLight
 from lib.types import AlignedFace, Face, Frame, SwappedFace
 
-WINDOW, OVERLAP = 512, 64  # frames whose exemplars are chosen together; more on either side, which are looked at, too
+# Frames whose exemplars are chosen together; more on either side, which are looked at, too
+WINDOW, OVERLAP = 512, 64
 KEPT = 3  # windows in memory
 BROWS, SMOOTHED = slice(17, 27), 7  # landmarks; frames over which their jitter is taken out
-PARTS = ((slice(36, 42), 36, 39), (slice(42, 48), 42, 45), (slice(48, 68), 48, 54))  # eyes and mouth, and their corners: to B's build these
-# are moved and made as wide, never as high: how far they are open stays
-UPPER_LIP, LOWER_LIP = np.r_[49:54, 61:64], np.r_[55:60, 65:68]  # landmarks of the lips between their corners
+# Eyes and mouth, and their corners: these are moved to B's build and made as wide, never as high:
+# how far they are open stays
+PARTS = ((slice(36, 42), 36, 39), (slice(42, 48), 42, 45), (slice(48, 68), 48, 54))
+# Landmarks of the lips between their corners
+UPPER_LIP, LOWER_LIP = np.r_[49:54, 61:64], np.r_[55:60, 65:68]
 LIPS, OWN_LIPS = slice(48, 68), 0.5  # how far lips keep the shape that they have in B's picture
-GAP_KEPT = 0.5  # of what the gap between the lips loses by that: all of it and lips are bent too far, none and they follow less
-BROW_SHARE, WIDTH_SHARE = 0.8, 0.6  # of B's build, of where the brows are, and of how wide eyes and mouth are
+# Of what the gap between the lips loses by that: all of it and lips are bent too far, none and they
+# follow less
+GAP_KEPT = 0.5
+# Of B's build, of where the brows are, and of how wide eyes and mouth are
+BROW_SHARE, WIDTH_SHARE = 0.8, 0.6
 
 Key = tuple[int, bytes]  # frame index; landmarks
-Crops = Callable[[int, int], Iterable[tuple[Frame, list[AlignedFace]]]]  # frames from one to another, and their cropped faces
+# Frames from one to another, and their cropped faces
+Crops = Callable[[int, int], Iterable[tuple[Frame, list[AlignedFace]]]]
 
 
 def key_of(index: int, face: Face) -> Key:
@@ -50,7 +58,8 @@ class Plan(NamedTuple):
     """How exemplars are drawn into a face."""
 
     choice: Choice
-    shape: np.ndarray  # (68, 2) float32 in [0, 1] of the crop's side, with the brows as they are seen
+    # (68, 2) float32 in [0, 1] of the crop's side, with the brows as they are seen
+    shape: np.ndarray
 
 
 def features_of_crop(aligned: AlignedFace) -> Features:
@@ -59,8 +68,8 @@ def features_of_crop(aligned: AlignedFace) -> Features:
 
 
 def smooth_track(points: np.ndarray) -> np.ndarray:
-    """Landmarks (T, 68, 2) of a track without the jitter of the brows ("Smoothing and Differentiation of Data by Simplified Least Squares
-    Procedures", Analytical Chemistry, 1964)."""
+    """Landmarks (T, 68, 2) of a track without the jitter of the brows ("Smoothing and
+    Differentiation of Data by Simplified Least Squares Procedures", Analytical Chemistry, 1964)."""
     if len(points) < SMOOTHED:
         return points
     calm = points.copy()
@@ -74,7 +83,8 @@ class Drawer:
 
     exemplars: Exemplars
     person: Person  # the one filmed
-    shares: Sequence[float] | None  # of the bands; None: the exemplars alone, nothing is drawn by a network
+    # Of the bands; None: the exemplars alone, nothing is drawn by a network
+    shares: Sequence[float] | None
 
     @property
     def shift(self) -> np.ndarray:
@@ -85,9 +95,11 @@ class Drawer:
         shift = share * (own - build)
         for part, first, last in PARTS:
             middle, along = build[part].mean(0), build[last] - build[first]
-            wider = WIDTH_SHARE * (np.linalg.norm(own[last] - own[first]) / max(float(np.linalg.norm(along)), 1e-6) - 1)
+            wider = WIDTH_SHARE * (np.linalg.norm(own[last] - own[first])
+                                   / max(float(np.linalg.norm(along)), 1e-6) - 1)
             along = along / max(float(np.linalg.norm(along)), 1e-6)
-            shift[part] = shift[part].mean(0) + wider * np.outer((build[part] - middle) @ along, along)
+            shift[part] = shift[part].mean(0) + wider * np.outer(
+                (build[part] - middle) @ along, along)
         return shift
 
     def plan(self, faces: Features, lengths: Sequence[int]) -> list[Plan]:
@@ -101,20 +113,23 @@ class Drawer:
 
     def choices(self, faces: Features, lengths: Sequence[int]) -> list[Choice]:
         bank = self.exemplars
-        return choose(measure_costs(faces, self.person, bank.features, bank.person, bank.extra), bank.moments, lengths)
+        return choose(measure_costs(faces, self.person, bank.features, bank.person, bank.extra),
+                      bank.moments, lengths)
 
     def target_landmarks(self, shape: np.ndarray) -> np.ndarray:
-        """(68, 2) float64: where the landmarks of the new face lie, in [0, 1] of the crop's side, for one filmed with those at `shape`."""
+        """(68, 2) float64: where the landmarks of the new face lie, in [0, 1] of the crop's side,
+        for one filmed with those at `shape`."""
         lids = transfer_lids(openings_of(shape[None])[0], self.person, self.exemplars.person)
         return set_lids(shape, lids) + self.shift
 
     def _with_own_lips(self, target: np.ndarray, mouth: Mix) -> np.ndarray:
-        """`target` (68, 2) with lips that are in part those of the pictures of the mouth, set between the same corners: lips that are bent
-        all the way no longer look like B's."""
+        """`target` (68, 2) with lips that are in part those of the pictures of the mouth, set
+        between the same corners: lips that are bent all the way no longer look like B's."""
         own = np.zeros((20, 2))
         for picture, share in mouth:
             lips = self.exemplars.features.shapes[picture][LIPS].astype(np.float64)
-            own += share * transform_points(lips, similarity_transform(lips[[0, 6]], target[[48, 54]]))
+            own += share * transform_points(lips,
+                                            similarity_transform(lips[[0, 6]], target[[48, 54]]))
         gap = target[66] - target[62]
         target[LIPS] += OWN_LIPS * (own - target[LIPS])
         wider = GAP_KEPT * (gap - (target[66] - target[62])) / 2  # of each lip
@@ -123,13 +138,15 @@ class Drawer:
         return target
 
     def draw(self, swapped: SwappedFace, plan: Plan) -> SwappedFace:
-        bent = Bent(self.exemplars, plan.choice, self._with_own_lips(self.target_landmarks(plan.shape), plan.choice.mouth))
+        bent = Bent(self.exemplars, plan.choice,
+                    self._with_own_lips(self.target_landmarks(plan.shape), plan.choice.mouth))
         picture = enlarge(swapped.aligned.image, bent.side)
         points = shape_of(swapped.aligned) * bent.side - 0.5
         front = removal.hair_over_face(picture, points)
         skin = Skin(picture, (plan.shape * bent.side - 0.5).astype(np.float32), front)
         if self.shares is None:
-            image, mask = soften_like(np.clip(bent.image, 0, 1), picture, bent), np.ones((bent.side, bent.side, 1), np.float32)
+            image, mask = soften_like(np.clip(bent.image, 0, 1), picture, bent), np.ones(
+                (bent.side, bent.side, 1), np.float32)
         else:
             image = add_detail(enlarge(swapped.image, bent.side), bent, self.shares, picture)
             mask = enlarge(swapped.mask, bent.side).reshape(bent.side, bent.side, 1)
@@ -138,11 +155,13 @@ class Drawer:
 
 
 def enlarge(image: np.ndarray, side: int) -> np.ndarray:
-    return image if len(image) == side else cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    return image if len(image) == side else cv2.resize(image, (side, side),
+                                                       interpolation=cv2.INTER_CUBIC)
 
 
 class Separate:
-    """Exemplars for faces that belong to no film, such as those of photos: each gets the pictures that suit it best."""
+    """Exemplars for faces that belong to no film, such as those of photos: each gets the pictures
+    that suit it best."""
 
     def __init__(self, drawer: Drawer):
         self._drawer = drawer
@@ -153,7 +172,8 @@ class Separate:
 
 
 class Planned:
-    """Exemplars for the faces of a source: their pictures are chosen in windows of frames, ahead of the frames themselves."""
+    """Exemplars for the faces of a source: their pictures are chosen in windows of frames, ahead of
+    the frames themselves."""
 
     def __init__(self, drawer: Drawer, crops: Crops):
         self._drawer, self._crops = drawer, crops
@@ -198,8 +218,10 @@ class Planned:
                 last[track] = frame.index
                 key = key_of(frame.index, aligned.face)
                 try:
-                    tracks.setdefault((track, stretch[track]), []).append((key, features_of_crop(aligned)))
-                except Exception as error:  # of this face alone; the others of the window have their pictures
+                    tracks.setdefault((track, stretch[track]), []).append(
+                        (key, features_of_crop(aligned)))
+                # Of this face alone; the others of the window have their pictures
+                except Exception as error:
                     plans[key] = error
         for rows in tracks.values():
             keys = [key for key, _ in rows]
