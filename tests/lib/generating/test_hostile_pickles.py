@@ -91,8 +91,8 @@ def test_no_depth_of_other_objects_ends_the_process(tmp_path):
 def test_noise_beyond_all_sizes_is_passed_over():
     import numpy as np
 
-    assert published._translated("synthesis/noise9999999999", np.zeros((1, 1, 4, 4))) is None
-    assert published._translated("synthesis/noise3", np.zeros((1, 1, 4, 4)))[0] == "synthesis.b16.conv0.noise_const"
+    assert published._convert("synthesis/noise9999999999", np.zeros((1, 1, 4, 4))) is None
+    assert published._convert("synthesis/noise3", np.zeros((1, 1, 4, 4)))[0] == "synthesis.b16.conv0.noise_const"
 
 
 def test_usual_objects_are_read_as_they_are(tmp_path):
