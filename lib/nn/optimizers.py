@@ -76,7 +76,8 @@ def extended(optimizer: keras.optimizers.Optimizer, percentile: float | None = N
         def apply(self, grads, trainable_variables=None):
             variables = built_variables(self) if trainable_variables is None \
                 else list(trainable_variables)
-            grads = self._clipped(list(grads)) if percentile is not None else grads
+            if percentile is not None:
+                grads = _clipped(self, list(grads), percentile)
             before = [ops.copy(ops.convert_to_tensor(variable))
                       for variable in variables] if kept < 1 else []
             super().apply(grads, trainable_variables)
@@ -85,23 +86,25 @@ def extended(optimizer: keras.optimizers.Optimizer, percentile: float | None = N
                                  variable.dtype)
                 variable.assign(value + (variable - value) * moves)
 
-        def _clipped(self, gradients: list) -> list:
-            existing = [gradient for gradient in gradients if gradient is not None]
-            norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(gradient, "float32")))
-                                for gradient in existing))
-            places, iterations = ops.arange(HISTORY), ops.cast(self.iterations, "int32")
-            norms = ops.where(places == iterations % HISTORY, norm,
-                              ops.convert_to_tensor(self.norms))
-            self.norms.assign(norms)
-            count = ops.minimum(iterations + 1, HISTORY)
-            ordered = ops.sort(ops.where(places < count, norms, float("inf")))
-            most = ops.take(ordered, ops.cast(ops.floor(percentile / 100
-                                                        * ops.cast(count - 1, "float32")), "int32"))
-            scale = ops.minimum(1.0, most / ops.maximum(norm, 1e-12))
-            return [gradient if gradient is None else gradient * ops.cast(scale, gradient.dtype)
-                    for gradient in gradients]
-
     Extended.__name__ = Extended.__qualname__ = kind.__name__
     extension = Extended.from_config(optimizer.get_config())
     extension.exclude_from_weight_decay(var_names=UNDECAYED)
     return extension
+
+
+def _clipped(optimizer, gradients: list, percentile: float) -> list:
+    """Scales gradients down to the percentile of the norms of the last HISTORY ones."""
+    existing = [gradient for gradient in gradients if gradient is not None]
+    norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(gradient, "float32")))
+                        for gradient in existing))
+    places, iterations = ops.arange(HISTORY), ops.cast(optimizer.iterations, "int32")
+    norms = ops.where(places == iterations % HISTORY, norm,
+                      ops.convert_to_tensor(optimizer.norms))
+    optimizer.norms.assign(norms)
+    count = ops.minimum(iterations + 1, HISTORY)
+    ordered = ops.sort(ops.where(places < count, norms, float("inf")))
+    place = ops.floor(percentile / 100 * ops.cast(count - 1, "float32"))
+    most = ops.take(ordered, ops.cast(place, "int32"))
+    scale = ops.minimum(1.0, most / ops.maximum(norm, 1e-12))
+    return [gradient if gradient is None else gradient * ops.cast(scale, gradient.dtype)
+            for gradient in gradients]

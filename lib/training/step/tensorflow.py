@@ -21,9 +21,27 @@ FUSED = {keras.optimizers.Adam}
 class TensorFlowStep(Step):
     def __init__(self, parts: Parts):
         super().__init__(parts)
-        several = parts.devices.strategy is not None
-        self._fused = not several
-        for optimizer in parts.optimizers.values():
+        self._several = parts.devices.strategy is not None
+        self._fused = not self._several
+        self._take_over_optimizers()
+
+        # Operation by operation an update of all weights takes ten times as long: it is memory that
+        # it waits for. What has no operation of its own is compiled by XLA, which takes some
+        # seconds at each start. Nothing here branches on tensors, so that rewriting the code for it
+        # (autograph) would do nothing but take a second at each start
+        options = dict(autograph=False, jit_compile=not self._fused)
+        if self._several:
+            self._update, self._move_averages = self._updated_together, self._followed_together
+            self._held = tf.nest.map_structure(self._everywhere, parts.held)
+        else:
+            self._update = tf.function(parts.apply, **options)
+            self._move_averages = tf.function(self._followed, **options)
+            self._held = parts.held
+        self._compiled = tf.function(self._iterations, autograph=False)
+
+    def _take_over_optimizers(self) -> None:
+        """Makes the optimizers take gradients as they are, and fuses their updates if possible."""
+        for optimizer in self.parts.optimizers.values():
             for inner in (optimizer, getattr(optimizer, "inner_optimizer", optimizer)):
                 # Of several devices the gradients are gathered below, as clipping needs the whole
                 # batch's. Of one, TensorFlow would gather them in a way that never gives back the
@@ -32,63 +50,58 @@ class TensorFlowStep(Step):
             self._fused = self._fused and type(inner) in FUSED and not inner.amsgrad
             if self._fused:
                 inner.update_step = partial(_adam, inner)
-        # Operation by operation an update of all weights takes ten times as long: it is memory that
-        # it waits for. What has no operation of its own is compiled by XLA, which takes some
-        # seconds at each start. Nothing here branches on tensors, so that rewriting the code for it
-        # (autograph) would do nothing but take a second at each start
-        compiled = dict(autograph=False, jit_compile=not self._fused)
-        update = self._updated_together if several else tf.function(parts.apply, **compiled)
-        follow = self._followed_together if several else tf.function(self._followed, **compiled)
 
-        held = parts.held if not several else tf.nest.map_structure(self._everywhere, parts.held)
+    def _phase(self, place: int, batch, rate):
+        """Phase number `place`: its losses, and an update."""
+        parts = self.parts
+        with tf.GradientTape(persistent=len(parts.trained) > 1) as tape:
+            losses = parts.phases[place].losses(parts.networks, batch)
+            totals = parts.scaled(losses)
+        variables = {group: [variable.value for variable in parts.trained[group]]
+                     for group in totals}
+        gradients = {group: tape.gradient(total, variables[group])
+                     for group, total in totals.items()}
+        self._update(gradients, rate)
+        return self._row(place, parts.named(losses), gradients)
 
-        def done(place, batch, rate):
-            """Phase number `place`."""
-            with tf.GradientTape(persistent=len(parts.trained) > 1) as tape:
-                losses = parts.phases[place].losses(parts.networks, batch)
-                totals = parts.scaled(losses)
-            gradients = {group: tape.gradient(total,
-                                              [variable.value for variable in parts.trained[group]])
-                         for group, total in totals.items()}
-            update(gradients, rate)
-            return self._row(place, parts.named(losses), gradients)
+    def _iterate(self, fed, held, number, rate, share):
+        """One iteration, on one device."""
+        batch, rows = self.parts.prepare(fed, held), []
+        for place, phase in enumerate(self.parts.phases):
+            if phase.every == 1:
+                rows.append(self._phase(place, batch, rate))
+            else:
+                rows.append(tf.cond(number % phase.every == 0,
+                                    lambda place=place: self._phase(place, batch, rate),
+                                    lambda place=place: self._nothing(place)))
+        if self.parts.slow:
+            self._move_averages(share)
+        return tf.concat(rows, 0)
 
-        def iterate(fed, held, number, rate, share):
-            batch, rows = parts.prepare(fed, held), []
-            for place, phase in enumerate(parts.phases):
-                if phase.every == 1:
-                    rows.append(done(place, batch, rate))
-                else:
-                    rows.append(tf.cond(number % phase.every == 0,
-                                        lambda place=place: done(place, batch, rate),
-                                        lambda place=place: self._nothing(place)))
-            if parts.slow:
-                follow(share)
-            return tf.concat(rows, 0)
+    def _iterate_on_all(self, fed, number, rate, share):
+        """One iteration, each device on its part of the batch."""
+        if not self._several:
+            return self._iterate(fed, self._held, number, rate, share)
+        parts = self.parts
+        for group, optimizer in parts.optimizers.items():
+            optimizer.learning_rate = rate * parts.model.share_of_rate(group)
+        arguments = fed, self._held, number, rate, share
+        rows = parts.devices.strategy.run(self._iterate, arguments)
+        return parts.devices.strategy.reduce(tf.distribute.ReduceOp.MEAN, rows, axis=None)
 
-        def on_all(fed, number, rate, share):
-            """`iterate`, each device on its part of the batch."""
-            if not several:
-                return iterate(fed, held, number, rate, share)
-            for group, optimizer in parts.optimizers.items():
-                optimizer.learning_rate = rate * parts.model.share_of_rate(group)
-            rows = parts.devices.strategy.run(iterate, (fed, held, number, rate, share))
-            return parts.devices.strategy.reduce(tf.distribute.ReduceOp.MEAN, rows, axis=None)
+    def _iterations(self, fed, numbers, rates, shares):
+        """As many iterations as there are `rates`, in one call."""
+        if rates.shape[0] == 1:
+            return self._iterate_on_all(self._of(fed, 0), numbers[0], rates[0], shares[0])
+        rows = tf.TensorArray(tf.float32, rates.shape[0], infer_shape=False)
 
-        def run(fed, numbers, rates, shares):
-            if rates.shape[0] == 1:
-                return on_all(self._of(fed, 0), numbers[0], rates[0], shares[0])
-            rows = tf.TensorArray(tf.float32, rates.shape[0], infer_shape=False)
+        def body(place, rows):
+            row = self._iterate_on_all(self._of(fed, place), numbers[place], rates[place],
+                                       shares[place])
+            return place + 1, rows.write(place, row)
 
-            def body(place, rows):
-                return place + 1, rows.write(place,
-                                             on_all(self._of(fed, place), numbers[place],
-                                                    rates[place], shares[place]))
-
-            _, rows = tf.while_loop(lambda place, rows: place < rates.shape[0], body, (0, rows))
-            return tf.reduce_sum(rows.stack(), 0)
-
-        self._compiled = tf.function(run, autograph=False)
+        _, rows = tf.while_loop(lambda place, rows: place < rates.shape[0], body, (0, rows))
+        return tf.reduce_sum(rows.stack(), 0)
 
     def _run(self, fed, numbers, rates, shares):
         strategy = self.parts.devices.strategy

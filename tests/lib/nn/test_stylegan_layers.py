@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from lib.nn import backend, initial_weights, stylegan
+from lib.nn import backend, initial_weights, stylegan, stylegan_layers
 from tests.backends import answer_of
 
 import keras  # isort: skip
@@ -46,7 +46,7 @@ def changed(network: keras.Model, seed: int = 0) -> None:
 
 def test_demodulated_kernels_have_unit_norm():
     kernel, styles = normal(3, 3, 5, 7), normal(4, 5, seed=1)
-    weighed = kernel[None] * styles[:, None, None, :, None] * np.asarray(stylegan.demodulation(kernel, styles))[:, None, None, None]
+    weighed = kernel[None] * styles[:, None, None, :, None] * np.asarray(stylegan_layers.demodulation(kernel, styles))[:, None, None, None]
     np.testing.assert_allclose(np.sqrt(np.square(weighed).sum((1, 2, 3))), np.ones((4, 7)), rtol=1e-5)
 
 
@@ -55,7 +55,7 @@ def test_demodulated_kernels_have_unit_norm():
 def test_a_modulated_convolution_is_each_pictures_own(scale, demodulate):
     """As the paper has it, with a kernel for each picture."""
     x, w = normal(3, 6, 6, 5), normal(3, LATENT, seed=1)
-    layer = stylegan.ModulatedConv2D(4, 3, scale, demodulate)
+    layer = stylegan_layers.ModulatedConv2D(4, 3, scale, demodulate)
     y = np.asarray(layer([x, w]))
     styles = np.asarray(layer.style(w))
     if not demodulate:
@@ -63,7 +63,7 @@ def test_a_modulated_convolution_is_each_pictures_own(scale, demodulate):
     kernels = np.asarray(layer.kernel)[None] * styles[:, None, None, :, None]
     if demodulate:
         kernels = kernels / np.sqrt(np.square(kernels).sum((1, 2, 3), keepdims=True) + 1e-8)
-    own = np.concatenate([stylegan.convolved(ops.convert_to_tensor(x[[place]]), ops.convert_to_tensor(kernel), scale)
+    own = np.concatenate([stylegan_layers.convolved(ops.convert_to_tensor(x[[place]]), ops.convert_to_tensor(kernel), scale)
                           for place, kernel in enumerate(kernels)])
     np.testing.assert_allclose(y, own, atol=1e-4)
 
@@ -89,7 +89,7 @@ def test_twice_as_large_is_zeros_between_a_convolution_and_the_filter():
     x, kernel = normal(2, 5, 5, 3), normal(3, 3, 3, 4, seed=1)
     # the filter before or after the convolution is the same but at the border
     wanted = np.asarray(ops.conv(4 * filtered(spread_out(x), 2, 1), ops.convert_to_tensor(kernel), 1, "same"))
-    np.testing.assert_allclose(np.asarray(stylegan.convolved(x, kernel, "up"))[:, 2:-2, 2:-2], wanted[:, 2:-2, 2:-2], atol=1e-4)
+    np.testing.assert_allclose(np.asarray(stylegan_layers.convolved(x, kernel, "up"))[:, 2:-2, 2:-2], wanted[:, 2:-2, 2:-2], atol=1e-4)
 
 
 @pytest.mark.parametrize("side", [1, 3])
@@ -97,12 +97,12 @@ def test_half_as_large_is_the_filter_and_a_convolution_with_strides(side):
     x, kernel = normal(2, 8, 8, 3), normal(side, side, 3, 4, seed=1)
     edge = (side + 1) // 2
     wanted = ops.conv(ops.convert_to_tensor(filtered(x, edge, edge)), ops.convert_to_tensor(kernel), 2, "valid")
-    np.testing.assert_allclose(stylegan.convolved(x, kernel, "down"), wanted, atol=1e-4)
+    np.testing.assert_allclose(stylegan_layers.convolved(x, kernel, "down"), wanted, atol=1e-4)
     assert wanted.shape == (2, 4, 4, 4)
 
 
-@pytest.mark.parametrize("resampled", [stylegan.enlarged, stylegan.blurred,
-                                       lambda x: stylegan.convolved(x, np.ones((1, 1, 1, 1), np.float32), "down")],
+@pytest.mark.parametrize("resampled", [stylegan_layers.enlarged, stylegan_layers.blurred,
+                                       lambda x: stylegan_layers.convolved(x, np.ones((1, 1, 1, 1), np.float32), "down")],
                          ids=["enlarged", "blurred", "halved"])
 def test_an_even_picture_stays_even(resampled):
     inner = np.asarray(resampled(np.full((1, 12, 12, 1), 0.7, np.float32)))[:, 2:-2, 2:-2]
@@ -110,17 +110,17 @@ def test_an_even_picture_stays_even(resampled):
 
 
 @pytest.mark.parametrize("layer, shape", [
-    (stylegan.EqualDense(256, rate=0.01), (64, 300)),
-    (stylegan.EqualConv2D(64), (4, 16, 16, 40)),
-    (stylegan.ModulatedConv2D(64), (4, 16, 16, 40))], ids=["dense", "convolution", "modulated"])
+    (stylegan_layers.EqualDense(256, rate=0.01), (64, 300)),
+    (stylegan_layers.EqualConv2D(64), (4, 16, 16, 40)),
+    (stylegan_layers.ModulatedConv2D(64), (4, 16, 16, 40))], ids=["dense", "convolution", "modulated"])
 def test_what_comes_out_is_as_wide_as_what_goes_in(layer, shape):
     x = normal(*shape)
-    y = np.asarray(layer([x, np.zeros((4, LATENT), np.float32)] if isinstance(layer, stylegan.ModulatedConv2D) else x))
+    y = np.asarray(layer([x, np.zeros((4, LATENT), np.float32)] if isinstance(layer, stylegan_layers.ModulatedConv2D) else x))
     assert y[:, 1:-1].std() == pytest.approx(1, abs=0.06)
 
 
 def test_weights_are_scaled_by_the_root_of_what_comes_in():
-    layer = stylegan.EqualDense(7, rate=0.01, bias=1.0)
+    layer = stylegan_layers.EqualDense(7, rate=0.01, bias=1.0)
     x = normal(5, 16)
     y = np.asarray(layer(x))
     kernel = np.asarray(layer.kernel)
@@ -130,7 +130,7 @@ def test_weights_are_scaled_by_the_root_of_what_comes_in():
 
 def test_noise_begins_at_nothing_and_is_new_for_each_picture_in_training():
     x = np.zeros((2, 8, 8, 3), np.float32)
-    layer = stylegan.Noise()
+    layer = stylegan_layers.Noise()
     assert not np.any(layer(x)) and not np.any(layer(x, training=True))
     layer.strength.assign([0.5])
     one, other = np.asarray(layer(x, training=True))
@@ -143,15 +143,15 @@ def test_noise_begins_at_nothing_and_is_new_for_each_picture_in_training():
 def test_pictures_of_a_group_tell_how_they_differ():
     x = np.zeros((8, 4, 4, 3), np.float32)
     x[0], x[4] = 1, -1  # of a group: every second picture
-    spread = np.asarray(stylegan.Spread()(x))
+    spread = np.asarray(stylegan_layers.Spread()(x))
     np.testing.assert_array_equal(spread[..., :3], x)
     np.testing.assert_allclose(spread[::2, :, :, 3], np.full((4, 4, 4), np.sqrt(0.5)), rtol=1e-5)  # of 1, 0, -1, 0
     assert np.abs(spread[1::2, :, :, 3]).max() < 1e-3
-    assert stylegan.Spread()(x[:6]).shape == (6, 4, 4, 4)
+    assert stylegan_layers.Spread()(x[:6]).shape == (6, 4, 4, 4)
 
 
 def test_latents_have_a_mean_square_of_one():
-    np.testing.assert_allclose(np.square(np.asarray(stylegan.Unit()(3 * normal(4, 9)))).mean(1), np.ones(4), rtol=1e-5)
+    np.testing.assert_allclose(np.square(np.asarray(stylegan_layers.Unit()(3 * normal(4, 9)))).mean(1), np.ones(4), rtol=1e-5)
 
 
 def test_the_mean_style_follows_in_training_alone():
@@ -188,7 +188,7 @@ def test_mixing_changes_the_layers_from_the_crossover_on(synthesis):
 def test_maps_are_as_coarse_as_the_layers_that_a_style_is_for(design):
     """A style of the finest layers alone moves no feature map of the coarser ones."""
     synthesis = DESIGNS[design][0](latent=LATENT, **SMALL)
-    maps = keras.Model(synthesis.input, [layer.output for layer in synthesis.layers if isinstance(layer, stylegan.Leaky)])
+    maps = keras.Model(synthesis.input, [layer.output for layer in synthesis.layers if isinstance(layer, stylegan_layers.Leaky)])
     count = stylegan.slots(SMALL["size"])
     one = np.asarray(stylegan.broadcast(normal(1, LATENT), count))
     for slot in range(count):

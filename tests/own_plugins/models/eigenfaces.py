@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lib.nn.stylegan import MeanStyle
+from lib.nn.stylegan_layers import MeanStyle
 from lib.options import option
 from lib.plugin import MODELS
 from lib.training.model.contract import FaceModel, Losses
