@@ -43,11 +43,11 @@ def test_faces_whose_picture_is_gone_are_left_out_and_come_back_with_it(store, t
     for path in files[4:6]:
         path.unlink()
     done = remove_deleted(store, tmp_path / "faces")
-    assert (done.there, done.removed, done.returned, done.altogether) == (6, 2, 0, 2)
+    assert (done.present, done.removed, done.returned, done.altogether) == (6, 2, 0, 2)
     assert left_out(store) == [4, 5] and store.faces(4) == [] and len(store.faces(0)) == 1
     files[5].write_bytes(kept)
     done = remove_deleted(store, tmp_path / "faces")
-    assert (done.there, done.removed, done.returned, done.altogether) == (7, 0, 1, 1) and left_out(store) == [4]
+    assert (done.present, done.removed, done.returned, done.altogether) == (7, 0, 1, 1) and left_out(store) == [4]
     assert bring_back(store) == 1 and len(store.faces(4)) == 1
 
 
