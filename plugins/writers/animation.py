@@ -28,8 +28,10 @@ CLEAR = 255  # of a palette: the colour that is transparent
 @WRITERS.register
 @dataclass
 class Animation(Writer):
-    """A GIF, WebP, APNG (.png) or AVIF that moves, for clips of some seconds: it is kept in memory
-    until the end."""
+    """An animated GIF, WebP, APNG (.png) or AVIF, for clips of some seconds.
+
+    It is kept in memory until the end.
+    """
 
     width: int | None = option(None, "Scale down to this width in pixels. Default: 480, for an "
                                      "animated input its own width.", low=16, high=16384)

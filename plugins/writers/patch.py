@@ -22,8 +22,9 @@ from lib.types import Frame, Patch
 @WRITERS.register
 @dataclass
 class Patches(Writer):
-    """New faces apart from their frames, for compositors: PNG with the mask as alpha, and the
-    matrices that carry them there.
+    """New faces apart from their frames, for compositors: PNG with alpha, and their matrices.
+
+    The alpha channel is the mask; the matrices carry the faces into the frames.
 
     A JSON file for each frame names the faces, upright as they were before they were set in, and
     their matrices.
