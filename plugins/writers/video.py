@@ -14,8 +14,10 @@ from lib.plugin import WRITERS, Writer
 @WRITERS.register
 @dataclass
 class Video(Writer):
-    """A video file; its ending chooses the container (.mp4, .mov, .mkv, .webm, .avi ...). Sound,
-    subtitles and chapters are kept."""
+    """A video file with the sound, subtitles and chapters of the input.
+
+    The ending chooses the container: .mp4, .mov, .mkv, .webm, .avi ...
+    """
 
     codec: str = option("auto", "auto is H.264, in .webm VP9; HEVC and AV1 where the input has 10 "
                                 "bits. ffv1 (.mkv, .avi, .mp4) and h264rgb (also .mov) keep every "
