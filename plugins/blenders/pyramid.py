@@ -40,9 +40,9 @@ class Pyramid(Blender):
         for _ in range(bands):
             coarser = [cv2.pyrDown(picture) for picture in (frame, face, mask)]
             size = frame.shape[1::-1]
-            own, other = (picture - cv2.pyrUp(coarse, dstsize=size)
+            frame_band, face_band = (picture - cv2.pyrUp(coarse, dstsize=size)
                           for picture, coarse in zip((frame, face), coarser))
-            levels.append(own + mask[..., None] * (other - own))
+            levels.append(frame_band + mask[..., None] * (face_band - frame_band))
             frame, face, mask = coarser
         joined = frame + mask[..., None] * (face - frame)
         for level in reversed(levels):

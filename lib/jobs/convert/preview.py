@@ -119,8 +119,9 @@ def _choice(settings: ConvertSettings, text: str) -> tuple[str, list[Any]]:
     name = name.strip().replace("-", "_")
     name = name if name in TRIED else name.removesuffix("s")
     if name not in TRIED or not equals or not values:
+        names = ", ".join(known.replace("_", "-") for known in TRIED)
         raise UsageError(f"--try {text}: say what to try as NAME=VALUE,VALUE, where NAME is one of "
-                         f"{', '.join(known.replace('_', '-') for known in TRIED)}.{nearest(name, TRIED)}")
+                         f"{names}.{nearest(name, TRIED)}")
     option = settings.option(name)
     chosen = [option.value(value.strip(), f"--try {name}") for value in values.split(",")]
     for value in chosen if option.plugin else ():

@@ -18,12 +18,25 @@ from lib.jobs.shared.options import (
     WriterOptions,
 )
 from lib.options import option
+from lib.settings import Settings
+
+
+@dataclass(kw_only=True)
+class EnhanceOptions(Settings):
+    """A network that draws faces again."""
+
+    enhance: Path | None = option(
+        None,
+        "TOML file of an ONNX network of your own that enlarges or restores faces (docs/onnx.md).",
+        group="Detail", rare=True)
+    enhance_strength: float = option(
+        1.0, "Strength of --enhance.", low=0.0, high=1.0, group="Detail", rare=True)
 
 
 @dataclass(kw_only=True)
 class ConvertSettings(FacesOptions, PeopleOptions, CompositingOptions, ExemplarsOptions,
-                      WriterOptions, CheckpointOptions, AlignmentsOptions, FindingOptions,
-                      LabelOptions, ProvenanceOptions):
+                      EnhanceOptions, WriterOptions, CheckpointOptions, AlignmentsOptions,
+                      FindingOptions, LabelOptions, ProvenanceOptions):
     """Replace the faces in a video or in pictures by what a trained model draws.
 
     Every frame of the input is written; only the faces change. Sound, subtitles and chapters of a
@@ -76,9 +89,3 @@ class ConvertSettings(FacesOptions, PeopleOptions, CompositingOptions, Exemplars
         False,
         "Keep the fields of interlaced video outside the faces. Otherwise frames are deinterlaced.",
         group="Frames and output", rare=True)
-    enhance: Path | None = option(
-        None,
-        "TOML file of an ONNX network of your own that enlarges or restores faces (docs/onnx.md).",
-        group="Detail", rare=True)
-    enhance_strength: float = option(
-        1.0, "Strength of --enhance.", low=0.0, high=1.0, group="Detail", rare=True)

@@ -115,7 +115,9 @@ class CompositingOptions(Settings):
         0.1, "Width of the mask's soft edge, as a share of the face's size.", low=0.0, high=0.5,
         group="Colours and mask", rare=True)
     match_detail: bool = option(
-        True, "Match the sharpness, grain and motion blur of the frame.", group="Detail")
+        True,
+        "Match the sharpness, grain and motion blur of the frame. Fine detail is raised to 75 % "
+        "of the original's, at most 4 times; previews have no motion blur.", group="Detail")
     sharpen: float = option(
         0.0, "Sharpen the new face; 0.5 to 1 is strong.", low=0.0, high=5.0, group="Detail",
         rare=True)

@@ -60,11 +60,12 @@ def translate(settings: TranslateSettings) -> TranslateResult:
 
     # each piece of it
     with locked_output(settings.output), \
-            Record(settings.output, "translate", option_values(settings), {"input": settings.input}) as record:
+            Record(settings.output, "translate", option_values(settings),
+                   {"input": settings.input}) as record:
         models = {translator.digest: settings.model_dir.resolve().name}
         mark = marking and marking.mark(settings.input, models, partial(record.sha256, "input"))
-        with marked(work.sink, record, mark, settings.label, settings.output,
-                    failures), work.opened:
+        with marked(work.sink, record, mark, settings.label, settings.output, failures), \
+                work.opened:
             record.note(models={str(settings.model_dir): translator.digest})
             total = work.begin()
             written = ordered_map(_write, _translated(translator, prefetch(work.pieces())),

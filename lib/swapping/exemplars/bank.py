@@ -193,8 +193,8 @@ class Exemplars:
     def prepared(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """(side, side, 3) uint8 RGB, hair retouched where the bank wants it; and (side, side, 2)
         uint8: 255 = face, and 255 = hair that hangs over the forehead still."""
-        found = self._ready.get(index)
-        if found is None:
+        prepared = self._ready.get(index)
+        if prepared is None:
             picture, points = self.crop(index)
             if self._bank.bare:
                 picture = removal.paint_over_hair(picture, points, self._hidden)
@@ -202,12 +202,12 @@ class Exemplars:
             else:
                 over = cv2.convertScaleAbs(removal.hair_over_face(picture, points), alpha=255)
             masks = cv2.merge([np.minimum(skin_mask(picture, points), 255 - over), over])
-            found = picture, masks
+            prepared = picture, masks
             with self._lock:
                 while len(self._ready) >= KEPT:
                     self._ready.pop(next(iter(self._ready)))
-                self._ready[index] = found
-        return found
+                self._ready[index] = prepared
+        return prepared
 
     @cached_property
     def _hidden(self) -> list[int]:

@@ -112,18 +112,19 @@ def openness(openings: np.ndarray, person: Person) -> np.ndarray:
     return np.sqrt(np.clip((openings - shut) / np.maximum(usual - shut, 1e-6), 0, 1))
 
 
-def transfer_lids(openings: np.ndarray, person: Person, other: Person) -> np.ndarray:
-    """`openings` of `person` as `other` would have them: shut where shut, open where open. Never
+def transfer_lids(openings: np.ndarray, person: Person, model: Person) -> np.ndarray:
+    """`openings` of `person` as `model` would have them: shut where shut, open where open. Never
     below 0."""
-    (shut, usual), (other_shut, other_usual) = person.lids, other.lids
-    return np.maximum(other_shut + (openings - shut) * (other_usual - other_shut)
+    (shut, usual), (model_shut, model_usual) = person.lids, model.lids
+    return np.maximum(model_shut + (openings - shut) * (model_usual - model_shut)
                       / np.maximum(usual - shut, 1e-6), 0)
 
 
-def set_lids(shape: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(68, 2): landmarks `shape` with eyes open as high as `wanted` (2,), in shares of the side."""
+def set_lids(shape: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """(68, 2): landmarks `shape` with eyes open as high as `heights` (2,), in shares of the
+    side."""
     changed = np.array(shape, np.float64)
-    for eye, height, target in zip((RIGHT_EYE, LEFT_EYE), openings_of(changed[None])[0], wanted):
+    for eye, height, target in zip((RIGHT_EYE, LEFT_EYE), openings_of(changed[None])[0], heights):
         corner, along = changed[eye][0], changed[eye][3] - changed[eye][0]
         along = along / max(float(np.linalg.norm(along)), 1e-9)
         across = np.array([-along[1], along[0]])

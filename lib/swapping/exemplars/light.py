@@ -39,7 +39,7 @@ class SkinLight:
     """
 
     def __init__(self, bent: Bent, skin: Skin):
-        self._wanted, self._weight, self._edge = (
+        self._target, self._weight, self._edge = (
             cv2.resize(part, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
             for part in (skin.picture.astype(np.float32) / 255, skin_weights(bent) * skin.bare,
                          _edge(bent)))
@@ -50,19 +50,20 @@ class SkinLight:
         """(SMALL, SMALL, 3) float32: the logarithm of what the colours of `face` (S, S, 3) float32
         RGB in [0, 1] are multiplied by."""
         small = cv2.resize(face, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
-        ratio = np.clip(np.log(np.maximum(self._wanted, 0) + DARK)
+        ratio = np.clip(np.log(np.maximum(self._target, 0) + DARK)
                         - np.log(np.maximum(small, 0) + DARK), -MOST, MOST)
         known = cv2.merge([ratio * self._weight[..., None], self._weight])
         apart = np.abs(ratio - _mean(self._blurred(known, BROAD))).max(-1)
         weight = self._weight * np.exp(-np.square(apart / OUTLIER))  # a beard is no light
         known = cv2.merge([ratio * weight[..., None], weight])
         fine = _mean(self._blurred(known, FINE))
-        other = cv2.remap(known, self._opposite, None, cv2.INTER_LINEAR,
-                          borderMode=cv2.BORDER_CONSTANT)
-        both = weight * other[..., 3]
-        halves = (ratio * other[..., 3:] - other[..., :3]) * (weight[..., None] / 2)
-        side = _mean(self._blurred(cv2.merge([halves, both]), SIDE))
-        broad = side + _mean(self._blurred(known - cv2.merge([side * weight[..., None], 0 * both]),
+        mirrored = cv2.remap(known, self._opposite, None, cv2.INTER_LINEAR,
+                             borderMode=cv2.BORDER_CONSTANT)
+        shared = weight * mirrored[..., 3]
+        halves = (ratio * mirrored[..., 3:] - mirrored[..., :3]) * (weight[..., None] / 2)
+        side = _mean(self._blurred(cv2.merge([halves, shared]), SIDE))
+        broad = side + _mean(self._blurred(known
+                                           - cv2.merge([side * weight[..., None], 0 * shared]),
                                            BROAD))
         return broad + self._edge[..., None] * (fine - broad)
 

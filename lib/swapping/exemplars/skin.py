@@ -43,12 +43,12 @@ def skin_mask(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     lab = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), (0, 0),
                            max(SMOOTHED * size, 0.5)).astype(np.float32)
     usual, deviation = skin_colors(lab, points)
-    other = (np.square((lab - usual) / deviation).sum(-1) > UNLIKE ** 2) & (lab[..., 0] < usual[0])
+    unlike = (np.square((lab - usual) / deviation).sum(-1) > UNLIKE ** 2) & (lab[..., 0] < usual[0])
     keep = np.zeros(picture.shape[:2], np.uint8)
     for part, margin in FEATURES:
         keep |= cv2.dilate(_hull(points[part], len(picture)), _disc(margin / 160 * size))
     keep |= cv2.dilate(_hull(points[27:], len(picture)), _disc(4 / 160 * size))
-    mask = np.where(other & (keep == 0), 0, 255).astype(np.uint8)
+    mask = np.where(unlike & (keep == 0), 0, 255).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     return cv2.erode(mask, np.ones((5, 5), np.uint8))
 
