@@ -116,10 +116,12 @@ def _implied(item: Option, argv: Sequence[str]) -> list[str]:
     """The plugin that alone has the options of `item` on the line: --writer.codec means video."""
     pattern = re.compile(rf"--(?:no-)?{item.flag}\.([^=]+)")
     flags = {match[1] for match in map(pattern.match, argv) if match}
-    registry = REGISTRIES[item.plugin]
-    having = [name for name in registry.names()
-              if flags <= {option.flag for option in registry.declaration(name).options}]
-    return having if flags and len(having) == 1 else []
+    owners = [name for name in REGISTRIES[item.plugin].names() if flags <= _flags_of(item, name)]
+    return owners if flags and len(owners) == 1 else []
+
+
+def _flags_of(item: Option, plugin: str) -> set[str]:
+    return {option.flag for option in REGISTRIES[item.plugin].declaration(plugin).options}
 
 
 def _unknown(unknown: Sequence[str], parser: Parser, chosen: Mapping[str, list[str]],
@@ -139,20 +141,18 @@ def _unknown(unknown: Sequence[str], parser: Parser, chosen: Mapping[str, list[s
 
 def _unknown_of_plugin(flag: str, selector: Option, chosen: Sequence[str], flags: list[str]) -> str:
     """What to say about "--selector.option", which no chosen plugin has."""
-    registry, name = REGISTRIES[selector.plugin], selector.name
-    options = {plugin: {f"--{name}.{item.flag}" for item in registry.declaration(plugin).options}
-               for plugin in registry.names()}
+    name, own = selector.name, flag.rpartition(".")[2]
+    options = {plugin: _flags_of(selector, plugin) for plugin in REGISTRIES[selector.plugin].names()}
     if not chosen:
-        known = sorted(set().union(*options.values()))
-        advice = "" if flag in known else nearest(flag, known)
+        possible = [f"--{name}.{option}" for option in sorted(set().union(*options.values()))]
+        advice = "" if flag in possible else nearest(flag, possible)
         return f"{flag} belongs to a plugin: say which with --{name} NAME.{advice}"
-    of_chosen = [known for known in flags if known.startswith(f"--{name}.")]
+    of_chosen = [option for option in flags if option.startswith(f"--{name}.")]
     kind, verb = (name, "has") if len(chosen) == 1 else (f"{name}s", "have")
     problem = f"The {kind} {', '.join(map(repr, chosen))} {verb} no option {flag}."
     if close := nearest(flag, of_chosen):
         return f"{problem}{close} There are: {', '.join(of_chosen)}."
-    short = f"--{name}.{flag.rpartition('.')[2]}"
-    owners = [plugin for plugin, known in options.items() if short in known]
+    owners = [plugin for plugin, plugin_flags in options.items() if own in plugin_flags]
     if owners:
         return (f"{problem} {' and '.join(owners)} {'has' if len(owners) == 1 else 'have'} it: "
                 f"choose with --{name}.")
