@@ -49,11 +49,12 @@ def extract_faces(source: FrameSource, store: AlignmentStore, setup: ExtractionS
     people = _begin_choice(store, setup.people, setup.sink)
     masking.begin(store, setup.maskers)
 
-    # Each frame by itself. Of chosen people, faces are written when all frames are known.
+    # Each frame by itself. Where people are chosen, faces are written when all frames are known.
     cropper = setup.cropper
     without_sink = replace(cropper, sink=None)
     first = _search_frames(source, store, setup, search, without_sink if people else cropper)
     written = first.written
+
     # What needs all frames
     if not setup.shard:
         with setup.stages("tracks"):
@@ -80,9 +81,8 @@ def search_changed(source: FrameSource, store: AlignmentStore) -> None:
     try:
         check_source(source, store)
     except ChangedPictures as changed:
-        state = store.state
-        detector, aligner = state.detector or PluginRecord("auto"), state.aligner or PluginRecord(
-            "dlib68")
+        detector = store.state.detector or PluginRecord("auto")
+        aligner = store.state.aligner or PluginRecord("dlib68")
         extract_faces(source, store, ExtractionSetup(
             lambda: DETECTORS.create(detector.name, **detector.options),
             lambda: ALIGNERS.create(aligner.name, **aligner.options), only=changed.indices))
