@@ -40,8 +40,8 @@ def default_store(source: Path) -> Path:
     """
     path = Path(os.path.abspath(source) + ENDING)
     if len(os.fsencode(path.name + "-journal")) > LONGEST_NAME:
-        path = path.with_name(
-            f"{path.name[:LONGEST_STEM]}~{zlib.crc32(os.fsencode(path.name)):08x}{ENDING}")
+        checksum = zlib.crc32(os.fsencode(path.name))
+        path = path.with_name(f"{path.name[:LONGEST_STEM]}~{checksum:08x}{ENDING}")
     return path
 
 

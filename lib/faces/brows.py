@@ -120,9 +120,9 @@ def _find_brow(picture: np.ndarray, points: np.ndarray, upwards: np.ndarray,
         return None
 
     # Its edges, in the picture
-    lower, upper = ((line + (heights[0] + rows[:, None] * STEP * eye_distance) * upwards).astype(
-        np.float32) for rows in _edges(dark, path, EDGE * max(darkness, 1.0)))
-    return Brow(lower, upper, darkness)
+    rows = np.stack(_edges(dark, path, EDGE * max(darkness, 1.0)))  # (2, COLUMNS)
+    edges = line + (heights[0] + rows[..., None] * STEP * eye_distance) * upwards
+    return Brow(*edges.astype(np.float32), darkness)
 
 
 def _darkest_path(dark: np.ndarray) -> np.ndarray:

@@ -153,9 +153,8 @@ class Database:
         """
         (application,), = self._rows("PRAGMA application_id")
         (version,), = self._rows("PRAGMA user_version")
-        is_new = application == version == 0 and not self._rows(
-            "SELECT 1 FROM sqlite_master LIMIT 1")
-        if is_new and not self.read_only:
+        tables = self._rows("SELECT 1 FROM sqlite_master LIMIT 1")
+        if application == version == 0 and not tables and not self.read_only:
             with self._transaction() as connection:
                 for statement in SCHEMA.split(";"):
                     connection.execute(statement)
