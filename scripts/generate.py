@@ -79,11 +79,11 @@ def _print_comparison(result: Comparison) -> None:
           "scale of its own)")
 
 
-def _tell_people(result: NewPeople, wanted: int) -> list[str]:
+def _tell_people(result: NewPeople, count: int) -> list[str]:
     """Logs each new person; returns what falls short of what was asked for."""
     problems = []
-    if len(result.people) < wanted:
-        problems.append(f"Only {len(result.people)} of {counted(wanted, 'new person')} are unlike "
+    if len(result.people) < count:
+        problems.append(f"Only {len(result.people)} of {counted(count, 'new person')} are unlike "
                         "everybody in the training set and each other, of "
                         f"{counted(result.candidates, 'candidate')}. Try more --seeds, or a larger "
                         "--truncation.")
@@ -96,8 +96,7 @@ def _tell_people(result: NewPeople, wanted: int) -> list[str]:
                     "least; to anybody else %.2f at most.", person.folder, person.number,
                     person.seed, counted(person.count, "face"), person.mean_likeness,
                     person.least_likeness, person.stranger_likeness)
-        if person.count < result.wanted_faces:
-            problems.append(f"{name}: only {person.count} of "
-                            f"{counted(result.wanted_faces, 'face')} surely show this person and "
-                            "nobody else.")
+        if person.count < result.faces_each:
+            problems.append(f"{name}: only {person.count} of {counted(result.faces_each, 'face')} "
+                            "surely show this person and nobody else.")
     return problems

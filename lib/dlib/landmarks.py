@@ -215,18 +215,17 @@ def _parse(data: bytes) -> RegressionTrees:
         for anchor, offset, forest in zip(anchors, offsets, forests, strict=True)])
 
 
-def _splits(data: np.ndarray, starts: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray,
-                                                                       np.ndarray]:
+def _splits(data: np.ndarray, starts: np.ndarray, nodes: int
+            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`first`, `second` and `thresholds` of a `Step` whose trees begin at `starts`."""
     values, _ = _integers(data, starts, 1 + 4 * nodes)
     if (values[:, 0] != nodes).any():
         raise ValueError("trees of different depth")
-    first, second, mantissa, exponent = values[:, 1:].reshape(-1, nodes,
-                                                              4).transpose(2, 1, 0).reshape(4, -1)
+    parts = values[:, 1:].reshape(-1, nodes, 4).transpose(2, 1, 0).reshape(4, -1)
+    first, second, mantissa, exponent = parts
     # differences of brightness are whole numbers: more than 3.7 is more than 3
-    thresholds = np.floor(np.ldexp(mantissa.astype(float), exponent)).clip(-256,
-                                                                           256).astype(np.int16)
-    return first.astype(np.intp), second.astype(np.intp), thresholds[:, None]
+    thresholds = np.floor(np.ldexp(mantissa.astype(float), exponent)).clip(-256, 256)
+    return first.astype(np.intp), second.astype(np.intp), thresholds.astype(np.int16)[:, None]
 
 
 def _integers(data: np.ndarray, starts: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -159,7 +159,7 @@ def _measure_jitter(frames: list[FrameScores]) -> None:
     """Adds the landmarks' acceleration to each frame whose neighbours show the same shot."""
     for before, scores, after in zip(frames, frames[1:], frames[2:]):
         are_neighbours = (before.index, after.index) == (scores.index - 1, scores.index + 1)
-        if not are_neighbours or not all(each.face_found for each in (before, scores, after)):
+        if not (are_neighbours and before.face_found and scores.face_found and after.face_found):
             continue
         # (3, 2, 68, 2): frames; original and swapped
         tracks = np.stack([before.landmarks, scores.landmarks, after.landmarks])
@@ -199,11 +199,11 @@ class _Examples:
 def _spread_out(heap: list[tuple[float, int, FrameScores]], count: int, taken: list[FrameScores]
                 ) -> list[FrameScores]:
     ranked = [scores for _, _, scores in sorted(heap, key=lambda item: -item[0])
-              if not any(scores is other for other in taken)]
+              if not any(scores is frame for frame in taken)]
     chosen: list[FrameScores] = []
     for distance in (count // 20, 1):  # rather neighbours than none
         for scores in ranked:
-            is_near = any(abs(scores.index - other.index) < max(1, distance) for other in chosen)
+            is_near = any(abs(scores.index - frame.index) < max(1, distance) for frame in chosen)
             if not is_near and len(chosen) < min(SHOWN, max(1, count // 2)):
                 chosen.append(scores)
     return chosen

@@ -50,8 +50,8 @@ def detail(pictures: np.ndarray, matrix: np.ndarray, landmarks: np.ndarray) -> f
     for part in (RIGHT_EYE, LEFT_EYE, MOUTH):
         cv2.fillConvexPoly(inside, cv2.convexHull(np.rint(points[part]).astype(np.int32)), 1)
     reach = round(MARGIN * EYE_SPAN)
-    inside = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE,
-                                                          (2 * reach + 1, 2 * reach + 1))) > 0
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    inside = cv2.dilate(inside, disc) > 0
     smooth = (cv2.medianBlur(_grey(warp(picture, to_patch, size)), MEDIAN) for picture in pictures)
     first, second = (_band(picture, FINE, COARSE)[inside].std() for picture in smooth)
     return float(second / first) if first > FLAT else None
@@ -129,14 +129,15 @@ def _best_among(patches: list[np.ndarray]) -> list[float]:
             for number, patch in enumerate(patches)]
 
 
-def _best(patch: np.ndarray, others: list[np.ndarray]) -> float:
-    """The largest normalised correlation of the middle of `patch` with any of `others`, shifted by
+def _best(patch: np.ndarray, candidates: list[np.ndarray]) -> float:
+    """The largest normalised correlation of the middle of `patch` with any of `candidates`, shifted
+    by
     up to SHIFT pixels."""
     middle = np.ascontiguousarray(patch[SHIFT:-SHIFT, SHIFT:-SHIFT])
     if middle.std() < FLAT:
         return 0.0
-    return max(float(cv2.matchTemplate(other, middle, cv2.TM_CCOEFF_NORMED).max())
-               for other in others)
+    return max(float(cv2.matchTemplate(candidate, middle, cv2.TM_CCOEFF_NORMED).max())
+               for candidate in candidates)
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:

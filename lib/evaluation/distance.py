@@ -63,8 +63,8 @@ def frechet(first: np.ndarray, second: np.ndarray) -> float:
     return max(0.0, means + traces)  # rounding may go below 0
 
 
-def kid(faces: np.ndarray, reference: np.ndarray, random: np.random.Generator) -> tuple[float,
-                                                                                        float]:
+def kid(faces: np.ndarray, reference: np.ndarray, random: np.random.Generator
+        ) -> tuple[float, float]:
     """Kernel distance (squared MMD, unbiased): mean and deviation over random halves of the faces.
 
     The kernel is (x . y / s + 1)^3, where s is the reference's mean squared length: the paper's D

@@ -94,37 +94,46 @@ def measure_pair(pair: Pair, previous: Pair | None, kit: Kit) -> FrameScores | N
     scores = FrameScores(pair.index, changes[chosen] > CHANGED, name=pair.name)
     scores.values["outside_psnr"] = _psnr(pair.original, pair.swapped, outside)
     matrix = crop_matrix(face.landmarks, SIZE, COVERAGE)
-    scores.thumbnails = crops = np.stack([warp(image, matrix, SIZE)
-                                          for image in (pair.original, pair.swapped)])
+    scores.thumbnails = _crops(pair, matrix)
     if kit.detector:
         scores.face_found = _finds_face(kit.detector, pair.swapped, face)
         scores.values["found"] = 100.0 * scores.face_found
-    if not scores.face_found:
-        return scores
+    if scores.face_found:
+        _measure_face(scores, pair, face, matrix, kit)
+        if previous is not None:
+            mask = _mask(transform_points(face.landmarks, matrix))
+            _measure_flicker(scores, _crops(previous, matrix), mask)
+    return scores
 
-    # the swapped face
+
+def _measure_face(scores: FrameScores, pair: Pair, face: Face, matrix: np.ndarray, kit: Kit
+                  ) -> None:
+    """Adds what is measured in the swapped face; `matrix` (2, 3) carries frame to crop pixels."""
     landmarks = kit.aligner.align([pair.swapped], [face.detection.box[None]])[0][0]
     scores.landmarks = np.stack([face.landmarks, landmarks])
     _measure_attributes(scores, face.landmarks, landmarks)
-    scores.embedding = kit.recognizer.embed([_aligned(pair.swapped,
-                                                      Face(face.detection, landmarks))])[0]
-    points = transform_points(face.landmarks, matrix)
-    mask = hull(points, SIZE)[..., 0] > 0.5
-    swapped_points = transform_points(landmarks, matrix)
-    _measure_gaze(scores, crops, points, swapped_points)
-    _measure_brows(scores, crops, points, swapped_points)
-    _measure_picture(scores, crops, points, mask)
+    aligned = _aligned(pair.swapped, Face(face.detection, landmarks))
+    scores.embedding = kit.recognizer.embed([aligned])[0]
+    points, swapped_points = (transform_points(part, matrix) for part in scores.landmarks)
+    _measure_gaze(scores, scores.thumbnails, points, swapped_points)
+    _measure_brows(scores, scores.thumbnails, points, swapped_points)
+    _measure_picture(scores, scores.thumbnails, points)
     fine = detail(np.stack([pair.original, pair.swapped]), matrix, face.landmarks)
     if fine is not None:
         scores.values["detail"] = fine
     if kit.parts:
-        scores.values |= {f"parts_{part}": value for part,
-                          value in kit.parts.likeness(pair.swapped, landmarks).items()}
-    if previous is not None:
-        earlier = np.stack([warp(image, matrix, SIZE)
-                            for image in (previous.original, previous.swapped)])
-        _measure_flicker(scores, crops, earlier, mask)
-    return scores
+        likenesses = kit.parts.likeness(pair.swapped, landmarks)
+        scores.values |= {f"parts_{part}": value for part, value in likenesses.items()}
+
+
+def _mask(points: np.ndarray) -> np.ndarray:
+    """(SIZE, SIZE) bool: the hull of landmarks (68, 2) in crop pixels."""
+    return hull(points, SIZE)[..., 0] > 0.5
+
+
+def _crops(pair: Pair, matrix: np.ndarray) -> np.ndarray:
+    """(2, SIZE, SIZE, 3) uint8 RGB: the face in both frames."""
+    return np.stack([warp(image, matrix, SIZE) for image in (pair.original, pair.swapped)])
 
 
 def between_eyes(landmarks: np.ndarray) -> float:
@@ -200,8 +209,8 @@ def _measure_gaze(scores: FrameScores, crops: np.ndarray, original: np.ndarray,
 def _measure_brows(scores: FrameScores, crops: np.ndarray, original: np.ndarray,
                    swapped: np.ndarray) -> None:
     """Mean height above the eyes of the brows that show in both pictures."""
-    heights = np.stack([brow_heights(picture, points) for picture,
-                        points in zip(crops, (original, swapped))])
+    heights = np.stack([brow_heights(picture, points)
+                        for picture, points in zip(crops, (original, swapped))])
     visible = np.isfinite(heights).all(0)
     if visible.any():
         first, second = heights[:, visible].mean(1).tolist()
@@ -226,8 +235,8 @@ def _iris(picture: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
     return np.array([place @ along, place @ (-along[1], along[0])]) / width
 
 
-def _measure_picture(scores: FrameScores, crops: np.ndarray, points: np.ndarray,
-                     mask: np.ndarray) -> None:
+def _measure_picture(scores: FrameScores, crops: np.ndarray, points: np.ndarray) -> None:
+    mask = _mask(points)
     gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in crops]
     variance = [cv2.Laplacian(picture, cv2.CV_32F)[mask].var() for picture in gray]
     if variance[0] > 1e-6:
@@ -278,10 +287,10 @@ def _ciede2000(first: np.ndarray, second: np.ndarray) -> float:
     return float(deltaE_ciede2000(first.astype(float), second.astype(float)))
 
 
-def _measure_flicker(scores: FrameScores, crops: np.ndarray, earlier: np.ndarray,
-                     mask: np.ndarray) -> None:
+def _measure_flicker(scores: FrameScores, earlier: np.ndarray, mask: np.ndarray) -> None:
     """The earlier frame of both clips is moved by the original's motion; what still differs inside
     `mask` is flicker."""
+    crops = scores.thumbnails
     gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (crops[0], earlier[0])]
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*gray, None)
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)

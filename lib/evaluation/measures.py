@@ -101,10 +101,10 @@ MEASURES = (
     Measure("jitter", TIME, "Landmark jitter", "%", "lower",
             "Mean acceleration of the landmarks, of the distance between the eyes; the original's "
             "own is given beside it."),
-    Measure("swapped", COVERAGE, "Frames swapped", "%", "higher", "Of the frames in which the "
-                                                                  "original shows a face."),
-    Measure("found", COVERAGE, "Face found again", "%", "higher", "Frames in which the detector "
-            "finds a face where the original's was."),
+    Measure("swapped", COVERAGE, "Frames swapped", "%", "higher",
+            "Of the frames in which the original shows a face."),
+    Measure("found", COVERAGE, "Face found again", "%", "higher",
+            "Frames in which the detector finds a face where the original's was."),
 )
 GENERATED = (  # of generated faces, which have no original
     Measure("frechet", IDENTITY, "Frechet distance", "", "lower",

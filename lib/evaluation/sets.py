@@ -143,9 +143,10 @@ class FaceSet:
         """Indices of the faces of `needed` that no face here resembles in the qualities of
         `group`."""
         qualities = [quality for quality in QUALITIES if quality.key in GROUPS[group]]
-        own, other = (np.stack([part.compared(quality) / quality.reach for quality in qualities], 1)
+        own, target = (np.stack([part.compared(quality) / quality.reach for quality in qualities],
+                                1)
                       for part in (self, needed))
-        nearest = np.concatenate([block.min(1) for _, block in _distances(other, own)])
+        nearest = np.concatenate([block.min(1) for _, block in _distances(target, own)])
         return np.flatnonzero(nearest > 1).tolist()
 
 

@@ -61,8 +61,8 @@ class Generator:
 
         "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019.
         """
-        return self.mean + np.float32(truncation) * (self.w(z_of(seeds, self.latent,
-                                                                 self.published)) - self.mean)
+        w = self.w(z_of(seeds, self.latent, self.published))
+        return self.mean + np.float32(truncation) * (w - self.mean)
 
     def styles(self, w: np.ndarray) -> np.ndarray:
         """(N, L, latent): the same w (N, latent) for every layer."""
@@ -75,8 +75,8 @@ class Generator:
     def batches(self, styles: np.ndarray) -> Iterator[np.ndarray]:
         """The same, `batch` pictures at a time."""
         for start in range(0, len(styles), self.batch):
-            yield to_uint8(self.synthesis.predict_on_batch(np.float32(styles[start:start
-                                                                             + self.batch])))
+            part = np.float32(styles[start:start + self.batch])
+            yield to_uint8(self.synthesis.predict_on_batch(part))
 
     def draw_with_noise(self, styles: np.ndarray) -> np.ndarray:
         """The same, with new random noise in each picture."""

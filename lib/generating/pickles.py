@@ -238,8 +238,8 @@ def _kind(stub: Any) -> np.dtype:
 
 
 def _tensor(numbers: np.ndarray, offset: int, size: tuple, stride: tuple) -> np.ndarray:
-    for each in (size, stride, (offset,)):
-        _check_whole(each)
+    for part in (size, stride, (offset,)):
+        _check_whole(part)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
     if 0 not in size and last >= len(numbers) or math.prod(size) > len(numbers):
         raise ValueError("a tensor is larger than its numbers")

@@ -33,7 +33,7 @@ Describe = Callable[[FaceFile], np.ndarray]  # (D,) float32 of a face
 class SortSettings(Settings):
     """Sort faces, or put them into groups, so that those to delete lie side by side.
 
-    sort -i faces -o sorted --by blur   copies, named 00000_... so that a file browser keeps the order
+    sort -i faces -o sorted --by blur   copies, named 00000_... so that file browsers keep the order
     sort -i faces --by pose-yaw         renames in place; sort -i faces --undo takes it back
     sort -i faces -o people --by identity --group 5
 
@@ -117,9 +117,9 @@ def undo_sort(settings: SortSettings) -> Undo:
 
     Raises FaceswapError where there is none.
     """
-    if given := [f"--{name}" for name in ("output", "by", "group")
+    if flags := [f"--{name}" for name in ("output", "by", "group")
                  if vars(settings)[name] is not None]:
-        raise UsageError(f"--undo takes back the last sort in place: leave {' and '.join(given)} "
+        raise UsageError(f"--undo takes back the last sort in place: leave {' and '.join(flags)} "
                          "out.")
     folder = Path(os.path.abspath(settings.input))
     _check_folder(folder)

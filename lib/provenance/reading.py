@@ -91,13 +91,12 @@ def _read(path: Path, kind: str, file: BinaryIO, plain: str) -> Provenance:
     try:
         provenance = _parse(path, state, manifests, plain)
     except (KeyError, TypeError, AttributeError, ValueError):  # not what the standard says
-        return Provenance(path, CHANGED, problems=("The mark does not hold what Content "
-                                                   "Credentials hold.",), statement=plain)
-    if provenance.state == INTACT and kind in (FORMATS[".mp4"],
-                                               FORMATS[".mov"]) and (count := _uncovered(path)):
-        return replace(provenance, state=PARTLY, problems=(f"No signature covers {count} bytes of "
-                                                           "it, in boxes that players pass over.",
-                                                           ))
+        problem = "The mark does not hold what Content Credentials hold."
+        return Provenance(path, CHANGED, problems=(problem,), statement=plain)
+    has_boxes = kind in (FORMATS[".mp4"], FORMATS[".mov"])
+    if provenance.state == INTACT and has_boxes and (count := _uncovered(path)):
+        problem = f"No signature covers {count} bytes of it, in boxes that players skip."
+        return replace(provenance, state=PARTLY, problems=(problem,))
     return provenance
 
 
@@ -108,20 +107,18 @@ def _parse(path: Path, state: str, report: dict[str, Any], plain: str) -> Proven
     assertions = {item["label"]: item["data"] for item in manifest.get("assertions", ())}
     actions = next((data["actions"] for label, data in assertions.items()
                     if label.startswith("c2pa.actions")), [])
-    signature, tools = manifest.get("signature_info",
-                                    {}), manifest.get("claim_generator_info") or [{}]
-    successes = (report.get("validation_results") or {}).get("activeManifest", {}).get("success",
-                                                                                       ())
+    signature = manifest.get("signature_info", {})
+    tools = manifest.get("claim_generator_info") or [{}]
+    results = (report.get("validation_results") or {}).get("activeManifest", {})
     problems = [item for item in report.get("validation_status", ()) if item["code"] != UNTRUSTED]
+    kinds = [action.get("digitalSourceType") for action in actions]
     return Provenance(
         path, INTACT if state in ("Valid", "Trusted") and not problems else CHANGED,
         signer=signature.get("common_name") or signature.get("issuer", ""),
-        known=any(item["code"] == TRUSTED for item in successes),
+        known=any(item["code"] == TRUSTED for item in results.get("success", ())),
         signed_at=signature.get("time"),
         tool=f"{tools[0].get('name', '')} {tools[0].get('version', '')}".strip(),
-        source_types=tuple(dict.fromkeys(action["digitalSourceType"].rpartition("/")[2]
-                                         for action in actions
-                                         if action.get("digitalSourceType"))),
+        source_types=tuple(dict.fromkeys(kind.rpartition("/")[2] for kind in kinds if kind)),
         actions=tuple(map(_action, actions)),
         ingredients=tuple(map(_ingredient, manifest.get("ingredients", ()))),
         swap=_swap(assertions.get(ASSERTION, {})),

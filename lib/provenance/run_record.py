@@ -37,8 +37,8 @@ def record_of(output: Path) -> Path:
     return path.with_name(path.name + ".run.json")
 
 
-def content_id(path: Path, files: Sequence[Path] | None = None, known: Mapping[str, str]
-               | None = None) -> dict[str, Any]:
+def content_id(path: Path, files: Sequence[Path] | None = None,
+               known: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Identifies the content of a file, or of a folder's `files` under their names; JSON values,
     the same on all machines.
 
@@ -168,8 +168,8 @@ class Record:
                         **({} if kind is None else {"error": str(error) or kind.__name__}))
 
     def _write(self, finished: bool, **more: Any) -> None:
-        inputs = {name: {"path": os.path.abspath(path), "sha256": self._hashes.get(name)} for name,
-                  path in self._inputs.items()}
+        inputs = {name: {"path": os.path.abspath(path), "sha256": self._hashes.get(name)}
+                  for name, path in self._inputs.items()}
         values = self._head | {"inputs": inputs} | self._noted
         self._unwritten = False
         values |= {"seconds": round(time.monotonic() - self._clock, 2), "finished": finished} | more

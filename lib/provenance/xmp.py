@@ -22,8 +22,8 @@ class Done(NamedTuple):
     source_type: str = COMPOSITE  # IPTC digital source type; WHOLE: without any original
 
 
-SWAPPED = Done("faces in this {what} were replaced by a computer", "Faces were replaced by faces "
-                                                                   "that a neural network drew.")
+SWAPPED = Done("faces in this {what} were replaced by a computer",
+               "Faces were replaced by faces that a neural network drew.")
 TRANSLATED = Done("this {what} was translated from another by a computer",
                   "A neural network redrew the whole picture.")
 DRAWN = Done("this {what} was drawn by a computer", "Faces were drawn by a neural network.", WHOLE)
@@ -31,10 +31,10 @@ BESIDE = Done("some of the faces in this {what} were drawn by a computer",
               "Faces drawn by a neural network were set beside real ones.")
 
 
-def statement(what: str, done: Done = SWAPPED) -> str:
-    """The statement for people; `what` is "picture" or "video"."""
+def statement(kind: str, done: Done = SWAPPED) -> str:
+    """The statement for people; `kind` is "picture" or "video"."""
     source_type = done.source_type.rpartition("/")[2]
-    return (f"{BEGINS}{done.statement.format(what=what)} ({TOOL}; IPTC digital source type "
+    return (f"{BEGINS}{done.statement.format(what=kind)} ({TOOL}; IPTC digital source type "
             f"{source_type}).")
 
 

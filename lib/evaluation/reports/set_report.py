@@ -48,8 +48,8 @@ class SetScores:
 def table(scores: SetScores) -> str:
     """Lines for a terminal."""
     faces = scores.faces
-    lines = [f"{counted(len(faces), 'face')} in {faces.name}", f"  {'':20} {'5 %':>8} "
-                                                               f"{'median':>8} {'95 %':>8}"]
+    lines = [f"{counted(len(faces), 'face')} in {faces.name}",
+             f"  {'':20} {'5 %':>8} {'median':>8} {'95 %':>8}"]
     for quality in QUALITIES:
         low, median, high = map(number, _percentiles(faces, quality))
         lines.append(f"  {quality.title:20} {low:>8} {median:>8} {high:>8}  {quality.unit}")
@@ -57,8 +57,8 @@ def table(scores: SetScores) -> str:
     if scores.needed:
         lines += ["", f"Share of the {counted(len(scores.needed), 'face')} in {scores.needed.name} "
                       "that have one like them here"]
-        lines += [f"  {group.capitalize():20} {share:7.0f} %" for group,
-                  share in scores.covered().items()]
+        lines += [f"  {group.capitalize():20} {share:7.0f} %"
+                  for group, share in scores.covered().items()]
     if scores.distribution:
         lines += ["", "Distance from the reference, as distributions"]
         lines += [f"  {title:30} {value:>8}  {meaning}"

@@ -33,7 +33,7 @@ DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "1": "1 
 def table(clip: ClipScores) -> str:
     """Lines for a terminal."""
     lines: list[str] = []
-    for group, measures in groupby(_told(clip), lambda measure: measure.group):
+    for group, measures in groupby(_measures(clip), lambda measure: measure.group):
         lines += ["", group]
         for measure in measures:
             total = clip.totals[measure.key]
@@ -52,7 +52,7 @@ def conclusion(clip: ClipScores) -> str:
     return verdict({key: total.value for key, total in clip.totals.items()}, clip.same_distance)
 
 
-def _told(clip: ClipScores) -> list[Measure]:
+def _measures(clip: ClipScores) -> list[Measure]:
     """The measures that the clip has."""
     return [measure for measure in MEASURES if measure.key in clip.totals]
 
@@ -118,20 +118,20 @@ def _signed(value: float) -> str:
     return number(value) if number(value) == "0" or value < 0 else f"+{number(value)}"
 
 
-def write(folder: Path, names: Sequence[str], clip: ClipScores, other: Compared
-          | None = None) -> list[Path]:
+def write(folder: Path, names: Sequence[str], clip: ClipScores, second: Compared | None = None
+          ) -> list[Path]:
     """Writes `report.json`, `frames.csv` and `report.html` into `folder`; with a second swap, both.
 
     `names` are those of the original and of one or two swaps. Raises FaceswapError where the files
     cannot be written.
     """
     values = as_json(clip)
-    if other:
-        differences = {key: asdict(difference) for key, difference in other.differences.items()}
-        values["compared"] = as_json(other.clip) | {"differences": differences}
+    if second:
+        differences = {key: asdict(difference) for key, difference in second.differences.items()}
+        values["compared"] = as_json(second.clip) | {"differences": differences}
     return html_page.write_all(folder, {
         "report.json": json.dumps(values, indent=1, allow_nan=False), "frames.csv": _csv(clip),
-        "report.html": _page(names, clip, other)})
+        "report.html": _page(names, clip, second)})
 
 
 def as_json(clip: ClipScores) -> dict[str, Any]:
@@ -174,13 +174,13 @@ def _csv(clip: ClipScores) -> str:
     return text.getvalue()
 
 
-def _page(names: Sequence[str], clip: ClipScores, other: Compared | None) -> str:
+def _page(names: Sequence[str], clip: ClipScores, second: Compared | None) -> str:
     rows = []
-    for group, measures in groupby(_told(clip), lambda measure: measure.group):
+    for group, measures in groupby(_measures(clip), lambda measure: measure.group):
         rows.append(f'<tr><th colspan="4">{group}</th></tr>')
         rows += [_row(measure, clip.totals[measure.key]) for measure in measures]
     failures = "".join(f"<p>{escaped_html(sentence)}</p>" for sentence in _failures(clip))
-    second_frames = other.clip.frames if other else []
+    second_frames = second.clip.frames if second else []
     plots = "".join(_plot(measure, clip.frames, second_frames) for measure in MEASURES)
     openings = "".join(_openings(clip.frames, second_frames, row, title)
                        for row, title in enumerate(("Eye opening", "Mouth opening")))
@@ -192,8 +192,8 @@ def _page(names: Sequence[str], clip: ClipScores, other: Compared | None) -> str
         f"frames</h3>{_pictures(clip.worst)}<h3>Best frames</h3>{_pictures(clip.best)}"
         f"<h2>Measures</h2><p>{len(clip.frames)} of {clip.frame_count} frames show a "
         f"face.</p>{failures}<table>{''.join(rows)}</table>"
-        f"{_beside(names, other.differences) if other else ''}"
-        f"{f'<h3>Worst of the second swap</h3>{_pictures(other.clip.worst)}' if other else ''}"
+        f"{_beside(names, second.differences) if second else ''}"
+        f"{f'<h3>Worst of the second swap</h3>{_pictures(second.clip.worst)}' if second else ''}"
         "<h2>Over "
         f"time</h2>{html_page.key(labels)}{openings}{plots}{_flicker(clip.frames, second_frames)}"))
 

@@ -143,9 +143,8 @@ def rename(folder: Path, by: str, moves: Sequence[Move]) -> list[str]:
     moves = [move for move in moves if move.after != move.before]
     if not moves:
         return []
-    folders = sorted({parent for move in moves if (parent := str(PurePosixPath(move.after).parent))
-                      != "."
-                      and not (folder / parent).exists()})
+    parents = {str(PurePosixPath(move.after).parent) for move in moves} - {"."}
+    folders = sorted(parent for parent in parents if not (folder / parent).exists())
     log = folder / f"sort-undo-{max(_logs(folder), default=0) + 1}.jsonl"
     lines = [{"format": FORMAT, "by": by, "folders": folders}, *map(asdict, moves)]
     with disk_errors(log):

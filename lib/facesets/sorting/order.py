@@ -148,8 +148,8 @@ def _groups(by: str, faces: Sequence[SortedFace], values: np.ndarray, order: lis
         return [("..".join(labels), part) for labels, part in zip(ends, parts)]
     if by == "identity":
         people = [part.tolist() for part in cluster_people(values, same_distance)]
-        others = [index for part in people[count:] for index in part]
-        return [("person", part) for part in people[:count]] + ([(OTHER, others)] if others else [])
+        rest = [index for part in people[count:] for index in part]
+        return [("person", part) for part in people[:count]] + ([(OTHER, rest)] if rest else [])
     return _clusters(by, values, order, count)
 
 

@@ -39,13 +39,13 @@ class NewPeople(NamedTuple):
 
     people: list[NewPerson]
     candidates: int
-    wanted_faces: int  # of each
+    faces_each: int  # that were asked for
 
 
 def make_people(session: Session) -> NewPeople:
     """Writes face sets of new people. Raises FaceswapError where no candidate is new."""
     settings, generator, tools = session.settings, session.generator, session.tools
-    count, wanted = settings.identities, settings.faces or FACES
+    count, faces_each = settings.identities, settings.faces or FACES
     session.output.check_empty(*(f"person{number}" for number in range(count)))
     known = session.training_embeddings
 
@@ -70,10 +70,10 @@ def make_people(session: Session) -> NewPeople:
     for number, index in enumerate(chosen):
         place = candidates[index][0]
         strangers = np.concatenate([known, np.delete(chosen_embeddings, number, 0)])
-        faces = draw_person(generator, w[place], number, embeddings[index], strangers, wanted,
+        faces = draw_person(generator, w[place], number, embeddings[index], strangers, faces_each,
                             tools)
         people.append(_write_person(session, number, seeds[place], faces))
-    return NewPeople(people, len(seeds), wanted)
+    return NewPeople(people, len(seeds), faces_each)
 
 
 def _write_person(session: Session, number: int, seed: int, faces: Sequence[GeneratedFace]
