@@ -20,6 +20,7 @@ import pytest
 from lib.alignments.store import AlignmentStore, default_store
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
+from lib.media.pictures.contact_sheet import LINE
 from lib.provenance.run_record import locked_output
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -449,14 +450,14 @@ def test_a_preview_shows_choices_and_writes_nothing_else(clip, convert, tmp_path
     said = convert(clip, tmp_path / "new" / "out.mp4", "--preview", 3, "--try", "colors=none,reinhard", "erosion=0,0.1")
     assert "3 frames, to look at: " in said and os.listdir(tmp_path / "new") == ["out.mp4.preview.png"]
     sheet = picture_file.read(tmp_path / "new" / "out.mp4.preview.png")
-    assert sheet.shape == (26 + 5 * (26 + 320), 3 * 320, 3)
-    rows = [sheet[26 + row * 346 + 26:26 + (row + 1) * 346].astype(int) for row in range(5)]
+    assert sheet.shape == (LINE + 5 * (LINE + 320), 3 * 320, 3)
+    rows = [sheet[2 * LINE + row * (LINE + 320):LINE + (row + 1) * (LINE + 320)].astype(int) for row in range(5)]
     differences = [[np.abs(one - other).mean() for other in rows] for one in rows]
     assert all(differences[one][other] > 0.1 for one in range(5) for other in range(one))
     with AlignmentStore.open(default_store(clip), read_only=True) as store:
         assert len(store.done()) == 9, "no more frames are searched than may be shown"
     convert(clip, tmp_path / "new" / "two.jpg", "--preview", 2, "--frames", "7-9")
-    assert picture_file.read(tmp_path / "new" / "two.jpg").shape == (26 + 2 * 346, 2 * 320, 3)
+    assert picture_file.read(tmp_path / "new" / "two.jpg").shape == (LINE + 2 * (LINE + 320), 2 * 320, 3)
 
 
 def test_several_people_get_a_face_each_from_a_model_of_their_own(couple, convert, clips, model, tmp_path):
