@@ -222,8 +222,8 @@ def _not_regular(path: Path) -> NotRegular:
 
 
 def _one_line(error: Exception) -> str:
-    said = " ".join(str(error).split())
-    return said if len(said) <= 200 else said[:200] + " ..."
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:200] + " ..."
 
 
 _STRICT = json.JSONDecoder(parse_int=_whole, parse_float=_finite, parse_constant=_no_number)

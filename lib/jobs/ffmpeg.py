@@ -158,8 +158,8 @@ def _write(settings: FfmpegSettings) -> Result:
         case "mux":
             return mux(path, settings.audio, target, settings.offset or 0.0, dry_run)
         case "concat":
-            asked = any(_is_given(settings, name) for name in ENCODE)
-            return concat(settings.input, target, encoding if asked else None, dry_run)
+            is_asked = any(_is_given(settings, name) for name in ENCODE)
+            return concat(settings.input, target, encoding if is_asked else None, dry_run)
     return thumbnail(path, target, settings.at, settings.tiles, settings.size, dry_run)
 
 

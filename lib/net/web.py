@@ -153,9 +153,9 @@ class _Asker:
             target = answer.headers.get("Location")
             if not target:
                 raise Failed(f"the server answered {answer.status_code}, but not where to go on")
-            asked = urlsplit(answer.url)
+            parts = urlsplit(answer.url)
             # Behind a proxy nothing is known of where the host is: it counts as public.
-            place = asked.hostname, asked.port or (443 if asked.scheme == "https" else 80)
+            place = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
             at_least = max(at_least, MACHINE, self._reached.get(place, PUBLIC))
             address = urljoin(address, target.encode("latin-1").decode("utf-8", "replace"))
             if not address.lower().startswith(("http://", "https://")):
@@ -249,8 +249,8 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _auth(address: str) -> HTTPBasicAuth | None:
     """The password that is written in `address`, if there is one."""
-    own = get_auth_from_url(address)
-    return HTTPBasicAuth(*own) if any(own) else None
+    name_and_password = get_auth_from_url(address)
+    return HTTPBasicAuth(*name_and_password) if any(name_and_password) else None
 
 
 def _kept_auth(address: str) -> HTTPBasicAuth | None:

@@ -159,12 +159,13 @@ class Network:
         """How many pictures a call takes; None where it takes any number."""
         side = self.size
         expected = (3, side, side) if self.layout == "nchw" else (side, side, 3)
-        fits = len(shape) == 4 and all(not isinstance(given, int) or given == needed
-                                       for given, needed in zip(shape[1:], expected))
+        fits = len(shape) == 4 and all(not isinstance(side, int) or side == expected_side
+                                       for side, expected_side in zip(shape[1:], expected))
         if not fits:
-            described, taken = (", ".join(map(str, sides)) for sides in (("N", *expected), shape))
+            described, accepted = (", ".join(map(str, sides))
+                                   for sides in (("N", *expected), shape))
             raise FaceswapError(f"{self.path}: size and layout in [network] make pictures of shape "
-                                f"({described}), but {self.file} takes ({taken}). Correct them.")
+                                f"({described}), but {self.file} takes ({accepted}). Correct them.")
         batch = shape[0] if isinstance(shape[0], int) else 0
         if batch * self._bytes > MEMORY:
             raise FaceswapError(f"{self.file} takes {batch} pictures at once, which do not fit "

@@ -84,10 +84,10 @@ class Beat:
 def _machine() -> str:
     """This machine's name, and what tells it from others of the name, where the system knows
     that."""
-    own = ""
+    number = ""
     with contextlib.suppress(OSError):
-        own = Path("/etc/machine-id").read_text(encoding="ascii").strip()
-    return f"{platform.node() or 'unknown'} {own}".strip()
+        number = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    return f"{platform.node() or 'unknown'} {number}".strip()
 
 
 class Lock:

@@ -94,8 +94,8 @@ def _pictures_of_before(folder: Path, video: Video) -> list[str]:
         return []
     times = FrameTimes.read(folder)
     if times and times.source == video.path.name:  # a record from elsewhere may name anything
-        own = re.compile(re.escape(video.path.stem) + r"_[0-9]{6,}\.(png|jpg|webp|tiff)")
-        return [name for name in times.times if own.fullmatch(name)]
+        pattern = re.compile(re.escape(video.path.stem) + r"_[0-9]{6,}\.(png|jpg|webp|tiff)")
+        return [name for name in times.times if pattern.fullmatch(name)]
     if any(path.suffix.lower() in PICTURE_ENDINGS for path in folder.iterdir()):
         raise FaceswapError(f"{folder} holds other pictures already, which would be mixed with "
                             "these. Name another folder.")

@@ -37,13 +37,13 @@ class FrameTimes:
         """Those of the pictures in `folder`; None where it has none."""
         path = folder / SIDECAR
         try:
-            known = read_json(path, named=False)
-            if not FRACTION.fullmatch(known["time_base"]):  # "1e999999999" would take for ever
+            fields = read_json(path, named=False)
+            if not FRACTION.fullmatch(fields["time_base"]):  # "1e999999999" would take for ever
                 raise ValueError("its time_base is no fraction")
-            return cls(str(known["source"]), Fraction(known["time_base"]), int(known["length"]),
-                       tuple(map(int, known["colours"])),
-                       {str(name): int(time) for name, time in known["times"].items()},
-                       str(known.get("statement", "")))
+            return cls(str(fields["source"]), Fraction(fields["time_base"]), int(fields["length"]),
+                       tuple(map(int, fields["colours"])),
+                       {str(name): int(time) for name, time in fields["times"].items()},
+                       str(fields.get("statement", "")))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError,

@@ -53,14 +53,14 @@ class PatchSink(PictureSink):
         self._submit(self._save_faces, self._file(frame), frame, patches)
 
     def _save_faces(self, file: Path, frame: Frame, patches: Sequence[Patch]) -> None:
-        told = []
+        faces = []
         for number, patch in enumerate(patches, 1):
             face, matrix = patch.aligned
             name = f"{file.stem}_face{number}.png"
             picture_file.write(file.with_name(name), face, mark=self.mark,
                                original=self._origin(frame))
-            told.append({"file": name, "matrix": matrix.round(6).tolist()})
+            faces.append({"file": name, "matrix": matrix.round(6).tolist()})
         with disk_errors(file):
             text = json.dumps({"frame": frame.index, "time": frame.time, "size": frame.size,
-                               "faces": told}, indent=1)
+                               "faces": faces}, indent=1)
             write_text(file, text, durable=False)

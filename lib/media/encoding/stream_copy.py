@@ -168,8 +168,8 @@ def tell_lost_flags(name: str, flagged: Sequence[tuple[str, Disposition]], path:
             expected = [flags for of_kind, flags in flagged if of_kind == kind]
             for number, (flags, stream) in enumerate(zip(expected, streams)):
                 # The first is the default anyway
-                told = FLAGS if number else FLAGS & ~Disposition.default
-                lost |= flags & ~stream.disposition & told
+                expected_flags = FLAGS if number else FLAGS & ~Disposition.default
+                lost |= flags & ~stream.disposition & expected_flags
             if lost:
                 names = (flag.name.replace("_", " ") for flag in Disposition if flag & lost)
                 logger.warning("%s: that %s tracks are flagged as %s cannot be held by %s; .mkv "

@@ -84,11 +84,11 @@ class PictureSink(FrameSink):
         self._source, self._ending, self._mask, self.deep = source, ending, mask, deep
         self._check_path()
         # Endings of formats that hold what is asked for
-        self._kept = {known for known in picture_file.WRITTEN
-                      if (not deep or known in DEEP) and (mask != ALPHA or known in WITH_ALPHA)}
+        self._kept_endings = {candidate for candidate in picture_file.WRITTEN
+                      if (not deep or candidate in DEEP) and (mask != ALPHA or candidate in WITH_ALPHA)}
         self._check_format(path.suffix.lower() if self._single else ending)
         self._named: dict[int, str] = {}  # names of pictures, by the index of the frame
-        self._taken: set[str] = set()
+        self._used_names: set[str] = set()
         self._workers = os.cpu_count() or 1
         self._waiting: deque[Future] = deque()
         self._logged: set[str] = set()  # what pictures lose
@@ -248,15 +248,15 @@ class PictureSink(FrameSink):
         if not name:
             return f"{self._source.path.stem}_{index + 1:06d}{self._ending or '.png'}"
         if index not in self._named:
-            own = Path(name)
-            is_kept = own.suffix.lower() in self._kept
-            if not is_kept or self._ending not in (None, own.suffix.lower()):
+            original = Path(name)
+            is_kept = original.suffix.lower() in self._kept_endings
+            if not is_kept or self._ending not in (None, original.suffix.lower()):
                 ending, folder = self._ending or ".png", self._source.path
-                is_taken = f"{own.stem}{ending}" in self._taken or (
-                    folder.is_dir() and (folder / f"{own.stem}{ending}").exists())
-                name = f"{name if is_taken else own.stem}{ending}"  # "a.gif" beside "a.png"
+                is_taken = f"{original.stem}{ending}" in self._used_names or (
+                    folder.is_dir() and (folder / f"{original.stem}{ending}").exists())
+                name = f"{name if is_taken else original.stem}{ending}"  # "a.gif" beside "a.png"
             self._named[index] = name
-            self._taken.add(name)
+            self._used_names.add(name)
         return self._named[index]
 
 

@@ -34,12 +34,12 @@ def read_metadata(path: Path) -> Metadata:
         with open_picture(path) as picture:
             grey = picture.mode in GREY
             profile = picture.info.get("icc_profile")
-            exif, kept = picture.getexif(), Image.Exif()
-            kept.update({tag: value for tag, value in exif.items() if tag in KEPT_TAGS})
+            exif, result = picture.getexif(), Image.Exif()
+            result.update({tag: value for tag, value in exif.items() if tag in KEPT_TAGS})
             tables = {tag: table for tag in INNER_TABLES if (table := exif.get_ifd(tag))}
             for tag, table in tables.items():
-                kept.get_ifd(tag).update(table)
-            data = kept.tobytes() if len(kept) or tables else None
+                result.get_ifd(tag).update(table)
+            data = result.tobytes() if len(result) or tables else None
     except Exception:  # decoders of damaged files raise anything; whoever reads it tells why
         return Metadata()
     is_fitting = profile and profile[16:20] == (b"GRAY" if grey else b"RGB ")
