@@ -16,19 +16,17 @@ logger = logging.getLogger(__name__)
 def run(settings: EvaluateSettings) -> int:
     if settings.faces:
         return _tell_faces(settings)
-    if settings.original and settings.swapped and same_path(settings.original, settings.swapped):
-        logger.warning("Both are %s: everything but the share of swapped frames will be perfect.",
-                       settings.original)
-    if settings.line_up:
-        return _tell_line_up(settings)
-    if settings.compare and settings.swapped and same_path(settings.swapped, settings.compare):
-        logger.warning("%s is compared with itself.", settings.compare)
-    return _tell_swap(settings)
+    return _tell_line_up(settings) if settings.line_up else _tell_swap(settings)
 
 
 def _tell_swap(settings: EvaluateSettings) -> int:
     began = time.monotonic()
     result = evaluate(settings)
+    if same_path(settings.original, settings.swapped):
+        logger.warning("Both are %s: everything but the share of swapped frames is perfect.",
+                       settings.original)
+    if settings.compare and same_path(settings.swapped, settings.compare):
+        logger.warning("%s is compared with itself.", settings.compare)
     clip = result.clip
     print(swap_report.table(clip))
     if result.compared:
