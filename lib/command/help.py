@@ -155,7 +155,7 @@ def _help(item: Option) -> str:
     if item.low is not None and item.high is not None:
         multiple = f", a multiple of {item.step}" if item.step else ""
         parts.append(f"{_shown(item.low)} to {_shown(item.high)}{multiple}.")
-    elif item.bounds:
+    elif item.bounds and (item.low not in (0, 1) or item.step):  # those of any count go unsaid
         parts.append(f"{item.bounds.capitalize()}.")
     if item.default is REQUIRED:
         parts.append("Required.")
