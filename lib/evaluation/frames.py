@@ -246,9 +246,9 @@ def _measure_picture(scores: FrameScores, crops: np.ndarray, points: np.ndarray)
     skin = inner_skin(points, SIZE)[..., 0] > 0.5
     surroundings = _skin_around(lab[0], skin, mask)
     if surroundings is not None:
-        for result, picture in zip((scores.originals, scores.values), lab):
-            result["skin_difference"] = _ciede2000(np.median(picture[skin], 0),
-                                                   np.median(picture[surroundings], 0))
+        for values, picture in zip((scores.originals, scores.values), lab):
+            colors = [np.median(picture[part], 0) for part in (skin, surroundings)]
+            values["skin_difference"] = _ciede2000(*colors)
 
 
 def _seam(original: np.ndarray, swapped: np.ndarray, mask: np.ndarray) -> float:

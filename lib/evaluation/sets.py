@@ -48,20 +48,20 @@ class Quality:
 
 QUALITIES = (
     Quality("size", "Size", "pixels", "Width of the box around the face in its frame."),
-    Quality("blur", "Blur", "0 to 1", f"Re-blurring: 0 is sharp, from {BLURRED} on a face is "
-                                      "blurred.",
+    Quality("blur", "Blur", "0 to 1",
+            f"Re-blurring: 0 is sharp, from {BLURRED} on a face is blurred.",
             "The Blur Effect: Perception and Estimation with a New No-Reference Perceptual Blur "
             "Metric, SPIE, 2007"),
-    Quality("yaw", "Head turned, right +", "degrees", "To the left (below 0) or to the right "
-                                                      "(above 0) of the picture.",
+    Quality("yaw", "Head turned, right +", "degrees",
+            "To the left (below 0) or to the right (above 0) of the picture.",
             more=("turned further to the left", "turned further to the right"), reach=7),
     Quality("pitch", "Head raised, up +", "degrees", "Down (below 0) or up (above 0); rough.",
             more=("looking further down", "looking further up"), reach=7),
-    Quality("light", "Brightness", "L*", "Median lightness (CIELAB) of cheeks and nose: 0 is "
-                                         "black, 100 white.",
+    Quality("light", "Brightness", "L*",
+            "Median lightness (CIELAB) of cheeks and nose: 0 is black, 100 white.",
             more=("darker", "brighter"), reach=10),
-    Quality("side_light", "Light from right +", "L*", "By how much the skin at the right of the "
-                                                      "picture is lighter than that at the left.",
+    Quality("side_light", "Light from right +", "L*",
+            "By how much the skin at the right of the picture is lighter than that at the left.",
             more=("lit more from the left", "lit more from the right"), reach=10),
     Quality("eyes", "Eyes open", "height by width", "About 0.2 and below is closed.",
             "Real-Time Eye Blink Detection using Facial Landmarks, CVWW, 2016 (eye aspect ratio)",
@@ -211,8 +211,8 @@ def _differences(faces: FaceSet, needed: FaceSet, group: str) -> list[str]:
             own = faces.compared(quality)
             low, high = own.min() - quality.reach / 2, own.max() + quality.reach / 2
             for words, value in zip(parts, needed.compared(quality)[lacking]):
-                words += [quality.more[0]] * bool(value
-                                                  < low) + [quality.more[1]] * bool(value > high)
+                words += [quality.more[0]] * bool(value < low)
+                words += [quality.more[1]] * bool(value > high)
     return [f"are {' and '.join(words)} than any" if words else f"have {NOUNS[group]} like none"
             for words in parts]
 

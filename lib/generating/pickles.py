@@ -248,8 +248,8 @@ def _tensor(numbers: np.ndarray, offset: int, size: tuple, stride: tuple) -> np.
 
 
 def _check_whole(numbers: Any) -> None:
-    if not isinstance(numbers, tuple) or not all(type(number) is int and number >= 0
-                                                 for number in numbers):
+    if not (isinstance(numbers, tuple)
+            and all(type(number) is int and number >= 0 for number in numbers)):
         raise ValueError("a size is no whole number")
 
 

@@ -95,18 +95,20 @@ def _checks(file: Provenance, original: Path | None, consents: list[Path]) -> li
     checks = []
     if original:
         passed = file.swap.get("original_sha256") == _hash(original, "--original")
-        checks.append(Check("original", passed, f"{original} is {'' if passed else 'NOT '}the "
-                                                "original that it names."))
+        checks.append(_check("original", passed, original, "the original that it names"))
     named = [record["sha256"] for record in file.swap.get("consent", ())]
     for consent in consents:
         passed = _hash(consent, "--consent") in named
-        checks.append(Check("consent", passed, f"{consent} is {'' if passed else 'NOT '}a record "
-                                               "of consent that it names."))
+        checks.append(_check("consent", passed, consent, "a record of consent that it names"))
     if recorded := recorded_hash(file.path):
-        passed = recorded == file_hash(file.path)
-        checks.append(Check("record", passed, f"{record_of(file.path).name}: byte for byte it is "
-                                              f"{'' if passed else 'NOT '}what that run wrote."))
+        record = f"{record_of(file.path).name}: byte for byte it"
+        checks.append(_check("record", recorded == file_hash(file.path), record,
+                             "what that run wrote"))
     return checks
+
+
+def _check(name: str, passed: bool, subject: object, fact: str) -> Check:
+    return Check(name, passed, f"{subject} is {'' if passed else 'NOT '}{fact}.")
 
 
 def _hash(path: Path, flag: str) -> str:

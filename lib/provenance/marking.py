@@ -236,11 +236,11 @@ def _is_video(path: Path) -> bool:
 
 def carries_mark(path: Path) -> bool:
     """Whether the file has Content Credentials of any tool."""
-    if path.suffix.lower() not in FORMATS:
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
         return False
     try:
-        with open(path, "rb") as file, c2pa.Reader(FORMATS[path.suffix.lower()], file,
-                                                   context=_context()):
+        with open(path, "rb") as file, c2pa.Reader(kind, file, context=_context()):
             return True
     except (c2pa.C2paError, OSError):
         return False

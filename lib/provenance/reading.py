@@ -85,9 +85,8 @@ def _read(path: Path, kind: str, file: BinaryIO, plain: str) -> Provenance:
     except c2pa.C2paError.ManifestNotFound:
         return Provenance(path, UNMARKED, statement=plain)
     except c2pa.C2paError as error:
-        return Provenance(path, CHANGED, problems=("The mark cannot be read: "
-                                                   f"{str(error).splitlines()[0]}",),
-                          statement=plain)
+        problem = f"The mark cannot be read: {str(error).splitlines()[0]}"
+        return Provenance(path, CHANGED, problems=(problem,), statement=plain)
     try:
         provenance = _parse(path, state, manifests, plain)
     except (KeyError, TypeError, AttributeError, ValueError):  # not what the standard says

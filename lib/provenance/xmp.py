@@ -8,8 +8,8 @@ from xml.sax.saxutils import escape
 from lib.version import VERSION
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"  # of the IPTC
-COMPOSITE, WHOLE = (SOURCE_TYPES + name for name in ("compositeWithTrainedAlgorithmicMedia",
-                                                     "trainedAlgorithmicMedia"))
+COMPOSITE = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
+WHOLE = SOURCE_TYPES + "trainedAlgorithmicMedia"
 TOOL = f"faceswap {VERSION}"
 BEGINS = "AI-generated: "  # every statement
 
@@ -26,9 +26,10 @@ SWAPPED = Done("faces in this {what} were replaced by a computer",
                "Faces were replaced by faces that a neural network drew.")
 TRANSLATED = Done("this {what} was translated from another by a computer",
                   "A neural network redrew the whole picture.")
-DRAWN = Done("this {what} was drawn by a computer", "Faces were drawn by a neural network.", WHOLE)
-BESIDE = Done("some of the faces in this {what} were drawn by a computer",
-              "Faces drawn by a neural network were set beside real ones.")
+GENERATED = Done("this {what} was drawn by a computer",
+                 "Faces were drawn by a neural network.", WHOLE)
+WITH_REAL_FACES = Done("some of the faces in this {what} were drawn by a computer",
+                       "Faces drawn by a neural network were set beside real ones.")
 
 
 def statement(kind: str, done: Done = SWAPPED) -> str:

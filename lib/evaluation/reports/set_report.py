@@ -80,9 +80,7 @@ def as_json(scores: SetScores) -> dict[str, Any]:
     """All that the table says, as JSON values."""
     faces, needed = scores.faces, scores.needed
     values = {"format": FORMAT, "count": len(faces), "advice": advice(faces, needed),
-              "qualities": {quality.key: dict(zip(("low", "median", "high"),
-                                                  _percentiles(faces, quality).tolist()))
-                            for quality in QUALITIES},
+              "qualities": {quality.key: _spread(faces, quality) for quality in QUALITIES},
               "blurred": faces.names(faces.blurred()), "strangers": faces.names(faces.strangers()),
               "duplicates": faces.names([index for index, _ in faces.duplicates])}
     if needed:
@@ -91,6 +89,10 @@ def as_json(scores: SetScores) -> dict[str, Any]:
     if scores.distribution:
         values["distribution"] = asdict(scores.distribution)
     return values
+
+
+def _spread(faces: FaceSet, quality: Quality) -> dict[str, float]:
+    return dict(zip(("low", "median", "high"), _percentiles(faces, quality).tolist()))
 
 
 def _percentiles(faces: FaceSet, quality: Quality) -> np.ndarray:

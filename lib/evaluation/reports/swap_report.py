@@ -159,8 +159,8 @@ def ranges(numbers: Sequence[int]) -> str:
 
 def _csv(clip: ClipScores) -> str:
     text = io.StringIO()
-    keys = [measure.key for measure in MEASURES if any(measure.key in scores.values
-                                                       for scores in clip.frames)]
+    measured = {key for scores in clip.frames for key in scores.values}
+    keys = [measure.key for measure in MEASURES if measure.key in measured]
     writer = csv.writer(text)
     writer.writerow(["frame", "name", "swapped", *keys, "taken_for", "eyes_original",
                      "eyes_swapped", "mouth_original", "mouth_swapped"])
@@ -240,8 +240,7 @@ def _plot(measure: Measure, frames: Sequence[FrameScores], second: Sequence[Fram
         return ""
     unit = f" ({measure.unit})" if measure.unit else ""
     return _over_time(f"{measure.title}{unit}, {DIRECTIONS[measure.better]}", frames, second,
-                      lambda scores, original: (scores.originals if original
-                                                else scores.values).get(measure.key))
+                      _value_of(measure.key))
 
 
 def _openings(frames: Sequence[FrameScores], second: Sequence[FrameScores], row: int,
@@ -253,9 +252,11 @@ def _openings(frames: Sequence[FrameScores], second: Sequence[FrameScores], row:
 
 def _flicker(frames: Sequence[FrameScores], second: Sequence[FrameScores]) -> str:
     return _over_time("Change from frame to frame inside the face, its motion removed (levels): "
-                      "more than the original's is flicker",
-                      frames, second, lambda scores,
-                      original: (scores.originals if original else scores.values).get("change"))
+                      "more than the original's is flicker", frames, second, _value_of("change"))
+
+
+def _value_of(key: str) -> Callable[[FrameScores, bool], float | None]:
+    return lambda scores, original: (scores.originals if original else scores.values).get(key)
 
 
 def _over_time(title: str, frames: Sequence[FrameScores], second: Sequence[FrameScores],

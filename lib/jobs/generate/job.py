@@ -15,7 +15,7 @@ from lib.jobs.generate.session import Session
 from lib.jobs.generate.settings import SEEDS, GenerateSettings, check, parse_grid, parse_seeds
 from lib.jobs.shared.marking import Marking, option_values, signature_of
 from lib.provenance.run_record import Record
-from lib.provenance.xmp import BESIDE, DRAWN
+from lib.provenance.xmp import GENERATED, WITH_REAL_FACES
 from lib.system.progress import job
 
 
@@ -55,7 +55,7 @@ def generate(settings: GenerateSettings) -> GenerateResult:
                  "identities": settings.identities}
         models = {generator.digest: generator.name}
         marks = [Marking(signature, settings.timestamp, noted, done).mark(None, models)
-                 for done in (DRAWN, BESIDE)]
+                 for done in (GENERATED, WITH_REAL_FACES)]
         marks[0].check()
     inputs = {"photo": settings.project} if settings.project else {}
     with Record(settings.output, "generate", option_values(settings), inputs) as record:
