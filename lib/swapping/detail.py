@@ -1,5 +1,10 @@
-"""Detail: a network draws softer than a camera films, without its noise and without the smear of
-what moves. Faces are given what the frame that they go into has of these."""
+"""`--match-detail`: a network draws softer than a camera films, without its noise and motion blur.
+
+Each face gets what its frame has of these: sharpness (`match_sharpness`, in the crop), then motion
+blur (`add_motion_blur`) and noise (`add_noise`), at the frame's size. Fine detail is raised to 75 %
+of the original's, at most to four times its own. Motion is known where a face is followed from
+frame to frame, so previews of single frames have no motion blur.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +13,26 @@ from functools import cache
 import cv2
 import numpy as np
 
-FINE = 1.5  # pixels of a crop for masks: sigma of what counts as fine detail
-# Share of the original's variance of the Laplacian: all of it would be its noise, too
-WANTED = 0.75
-# Times that the fine detail is added: more brings pictures that were blurred by a pixel no nearer
-# to what they were
+FINE = 1.5  # sigma of fine detail, pixels of the crop on which masks are made
+TARGET_SHARE = 0.75  # of the original's variance of the Laplacian; all of it would copy its noise
+# Times that the fine detail is added at most: more brought blurred pictures no nearer to the sharp
+# ones
 MOST = 3.0
-# Pixels between whose darkest and lightest a place stays: edges become steeper, and get no halo.
+# Neighbourhoods between whose darkest and lightest pixel a place stays, so that edges get no halo.
 # The two together are about a circle, and each takes a fraction of the time that it would.
 AROUND = np.ones((3, 5), np.uint8), np.ones((5, 1), np.uint8)
-MARGIN = 6  # pixels around a place, beyond which nothing matters to how it is sharpened
-# Leaves noise as strong as it is, and of smooth pictures nothing
+MARGIN = 6  # pixels around a place that matter to how it is sharpened
+# Filter that keeps the strength of noise and removes smooth pictures
 NOISE = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
-QUIET = 0.3  # share of the pixels that tell the noise: the others are texture
-SAMPLED = 5  # one pixel in so many is looked at for it,
-SIDE = 160  # in a square of so many pixels in the middle of the face
-GRAIN = 1024  # pixels: side of a sheet of noise, from which pieces are taken
-OF_SIGMA = 0.3853  # that quantile of the size of normally distributed numbers
-LEAST_NOISE = 0.004  # of the full range: a level
-SHUTTER = 0.5  # of the time from frame to frame that it is open
-SHORTEST = 2.0  # pixels of smear that can be seen
-STEPS = 4  # lengths of smear that are tried
-PASSES = 3  # in which the amount is found, since what is held back is not known before
+QUIET = 0.3  # quantile of the filtered pixels that measures noise; those above it are texture
+OF_SIGMA = 0.3853  # the same quantile of the absolute value of a standard normal distribution
+SAMPLED, SIDE = 5, 160  # every so many-th pixel is measured, in a square of this side, pixels
+GRAIN = 1024  # side of the sheet of noise from which pieces are taken, pixels
+LEAST_NOISE = 0.004  # missing noise below this is not added; share of the full range
+SHUTTER = 0.5  # share of the time from frame to frame that the shutter is open
+SHORTEST = 2.0  # shortest visible motion blur, pixels
+STEPS = 4  # lengths of motion blur that are tried
+PASSES = 3  # of finding the amount, since what is held back by AROUND is not known before
 
 
 def match_sharpness(face: np.ndarray, original: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -44,7 +47,7 @@ def match_sharpness(face: np.ndarray, original: np.ndarray, inside: np.ndarray) 
         return face
     fine = face - cv2.GaussianBlur(face, (0, 0), FINE)
     before, added = _detail(face, inside), _detail(fine, inside)
-    target = WANTED * _detail(original, inside).var() / 255 ** 2
+    target = TARGET_SHARE * _detail(original, inside).var() / 255 ** 2
     square, plain = float(added.var()), float(before.var())
     mixed = float(np.mean((before - before.mean()) * (added - added.mean())))
     if square <= 1e-12 or plain >= target:

@@ -14,7 +14,7 @@ from lib.faces.masks import with_whole_brows
 from lib.swapping.composite import DARK
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix
-from lib.swapping.exemplars.skin import LEFT_BROW, OUTER_LIPS, RIGHT_BROW, face_size
+from lib.swapping.exemplars.skin import LEFT_BROW, OUTER_LIPS, RIGHT_BROW, disc, face_size, filled_hull
 
 # All lengths are shares of the face's size, the side of the mean face's unit square
 BANDS = (1.5 / 160, 3 / 160, 6 / 160, 12 / 160)  # sigma: between two lies a band
@@ -99,13 +99,12 @@ class Bent:
         if right - left < 4 or bottom - top < 4:
             return
         area = slice(top, bottom), slice(left, right)
-        mask = np.zeros((bottom - top, right - left), np.uint8)
-        outline = cv2.convexHull(np.round((points - (left, top)) * 16).astype(np.int32))
-        cv2.fillConvexPoly(mask, outline, 255, cv2.LINE_AA, 4)
-        inner = cv2.GaussianBlur(_grown(mask, reach / 2), (0, 0), edge).astype(np.float32) / 255
+        mask = filled_hull(points - (left, top), bottom - top, right - left)
+        inner = cv2.GaussianBlur(cv2.dilate(mask, disc(reach / 2)), (0, 0), edge)
+        inner = inner.astype(np.float32) / 255
         self.parts[area] = np.maximum(self.parts[area], inner)
         if differs:
-            outer = cv2.GaussianBlur(_grown(mask, reach), (0, 0), edge)[..., None]
+            outer = cv2.GaussianBlur(cv2.dilate(mask, disc(reach)), (0, 0), edge)[..., None]
             outer = outer.astype(np.float32) / 255
             skin, picture = self.image[area], self._mixed(mix, area)
             ring = ((outer > 0.05) & (outer < 0.7)).astype(np.float32)
@@ -173,7 +172,7 @@ def add_detail(drawn: np.ndarray, bent: Bent, shares: Sequence[float],
 def soften_like(picture: np.ndarray, original: np.ndarray, bent: Bent) -> np.ndarray:
     """`picture` (S, S, 3) float32 RGB in [0, 1] with its fine bands lowered to those of `original`
     (S, S, 3) uint8 RGB, never raised."""
-    inside = _hull_of(bent.points[17:], bent.side) > 127
+    inside = filled_hull(bent.points[17:], bent.side) > 127
     greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY),
              cv2.cvtColor(original, cv2.COLOR_RGB2GRAY) * np.float32(1 / 255)]
     levels = [[grey, *(blur(grey, band * bent.size) for band in BANDS[:SOFTENED])]
@@ -193,7 +192,7 @@ def missing_shares(drawn: np.ndarray, bent: Bent) -> np.ndarray:
     """(4,): the share of each band of `bent` that `drawn` does not reproduce."""
     size = bent.size
     lit = relight(bent.image, drawn, skin_weights(bent), LIGHT * size)
-    inside = _hull_of(bent.points[17:], bent.side) > 127
+    inside = filled_hull(bent.points[17:], bent.side) > 127
     first, second = [drawn], [lit]
     for band in BANDS:
         first.append(blur(drawn, band * size))
@@ -234,12 +233,12 @@ def relight(picture: np.ndarray, target: np.ndarray, weights: np.ndarray,
 def skin_weights(bent: Bent) -> np.ndarray:
     """(S, S) float32: 1 on skin of the bent picture, away from eyes and brows, what lies between
     them, mouth and hair."""
-    mask = cv2.erode(_hull_of(with_whole_brows(bent.points), bent.side), np.ones((9, 9), np.uint8))
     wide = np.ones((9, 9), np.uint8)
+    mask = cv2.erode(filled_hull(with_whole_brows(bent.points), bent.side), wide)
     right, left = (np.vstack([bent.points[brow], bent.points[eye]])
                    for brow, eye in ((RIGHT_BROW, RIGHT_EYE), (LEFT_BROW, LEFT_EYE)))
     for part in (right, left, bent.points[OUTER_LIPS]):
-        mask[cv2.dilate(_hull_of(part, bent.side), wide) > 0] = 0
+        mask[cv2.dilate(filled_hull(part, bent.side), wide) > 0] = 0
     return (mask * np.float32(1 / 255)) * (np.minimum(bent.face, bent.within) > 0.8)
 
 
@@ -268,15 +267,3 @@ def _within_jaw(points: np.ndarray, side: int, size: float) -> np.ndarray:
     cv2.polylines(line, [jaw[:5], jaw[12:]], False, 0, max(1, round(2 * SIDE * size)))
     near, far = (share * size for share in JAW)
     return np.clip((cv2.distanceTransform(line, cv2.DIST_L2, 3) - near) / (far - near), 0, 1)
-
-
-def _grown(mask: np.ndarray, radius: float) -> np.ndarray:
-    size = (2 * max(1, round(radius)) + 1,) * 2
-    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size))
-
-
-def _hull_of(points: np.ndarray, side: int) -> np.ndarray:
-    mask = np.zeros((side, side), np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points * 16).astype(np.int32)), 255,
-                       cv2.LINE_AA, 4)
-    return mask

@@ -46,8 +46,8 @@ def skin_mask(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     unlike = (np.square((lab - usual) / deviation).sum(-1) > UNLIKE ** 2) & (lab[..., 0] < usual[0])
     keep = np.zeros(picture.shape[:2], np.uint8)
     for part, margin in FEATURES:
-        keep |= cv2.dilate(_hull(points[part], len(picture)), _disc(margin / 160 * size))
-    keep |= cv2.dilate(_hull(points[27:], len(picture)), _disc(4 / 160 * size))
+        keep |= cv2.dilate(filled_hull(points[part], len(picture)), disc(margin / 160 * size))
+    keep |= cv2.dilate(filled_hull(points[27:], len(picture)), disc(4 / 160 * size))
     mask = np.where(unlike & (keep == 0), 0, 255).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     return cv2.erode(mask, np.ones((5, 5), np.uint8))
@@ -68,12 +68,14 @@ def brow_offsets(picture: np.ndarray, points: np.ndarray) -> float:
     return float(heights[int(np.argmin(dark))])
 
 
-def _hull(points: np.ndarray, size: int) -> np.ndarray:
-    mask = np.zeros((size, size), np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points * 16).astype(np.int32)), 255,
-                       cv2.LINE_AA, 4)
+def filled_hull(points: np.ndarray, height: int, width: int | None = None) -> np.ndarray:
+    """(H, W) uint8: 255 inside the convex hull of `points` (K, 2), pixels; square for one length."""
+    mask = np.zeros((height, width or height), np.uint8)
+    outline = cv2.convexHull(np.round(points * 16).astype(np.int32))
+    cv2.fillConvexPoly(mask, outline, 255, cv2.LINE_AA, 4)
     return mask
 
 
-def _disc(radius: float) -> np.ndarray:
+def disc(radius: float) -> np.ndarray:
+    """(D, D) uint8: a disc of `radius` pixels to grow masks by."""
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(radius)) + 1,) * 2)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.swapping.detail import WANTED, add_motion_blur, add_noise, as_floats, match_sharpness
+from lib.swapping.detail import TARGET_SHARE, add_motion_blur, add_noise, as_floats, match_sharpness
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_a_soft_face_becomes_as_sharp_as_wanted(original, inside, sigma):
     soft = cv2.GaussianBlur(original.astype(np.float32) / 255, (0, 0), sigma)
     assert sharpness(soft, original, inside) < 0.7
     found = match_sharpness(soft, original, inside)
-    assert sharpness(found, original, inside) == pytest.approx(WANTED, abs=0.01)
+    assert sharpness(found, original, inside) == pytest.approx(TARGET_SHARE, abs=0.01)
     assert np.abs(found - original / 255)[inside].mean() < np.abs(soft - original / 255)[inside].mean(), "nearer to what it was"
     np.testing.assert_allclose(found.mean((0, 1)), soft.mean((0, 1)), atol=2e-3)
 
