@@ -1,4 +1,5 @@
-"""The files of dlib: landmarks by regression trees and the face recognition network, read as data.
+"""dlib's files as data (`reader`): `landmarks` by regression trees, the `recognition` network; and
+its own `predictors`.
 
 Imports: lib.files, lib.net, lib.onnx, lib.system.
 """

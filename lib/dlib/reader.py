@@ -22,6 +22,7 @@ class Reader:
         self.data, self.place = data, place
 
     def integer(self) -> int:
+        """The next integer."""
         length, is_negative = self.data[self.place] & 15, self.data[self.place] & 128
         start, self.place = self.place + 1, self.place + 1 + length
         value = int.from_bytes(self.data[start:self.place], "little")

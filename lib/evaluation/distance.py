@@ -31,7 +31,9 @@ class Distribution:
 
 
 def distribution(faces: np.ndarray, reference: np.ndarray, seed: int = 0) -> Distribution:
-    """Compares two sets of at least FEWEST embeddings each; the larger one is sampled down."""
+    """Compares two sets of at least FEWEST embeddings (N, D) each; the larger one is sampled
+    down.
+    """
     random = np.random.default_rng(seed)
     count = min(len(faces), len(reference))
     halves = np.array_split(random.permutation(len(reference)), 2)
@@ -43,7 +45,7 @@ def distribution(faces: np.ndarray, reference: np.ndarray, seed: int = 0) -> Dis
 
 
 def diversity(embeddings: np.ndarray) -> float:
-    """Mean distance between any two of at least two embeddings."""
+    """Mean distance between any two of at least two embeddings (N, D)."""
     squares = np.square(embeddings).sum(1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * embeddings @ embeddings.T, 0))
     return float(distances[np.triu_indices(len(embeddings), 1)].mean())

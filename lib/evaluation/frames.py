@@ -137,7 +137,7 @@ def _crops(pair: Pair, matrix: np.ndarray) -> np.ndarray:
 
 
 def between_eyes(landmarks: np.ndarray) -> float:
-    """Pixels from the middle of one eye to that of the other."""
+    """Pixels from the middle of one eye to that of the other, of landmarks (68, 2)."""
     return max(float(np.linalg.norm(landmarks[RIGHT_EYE].mean(0) - landmarks[LEFT_EYE].mean(0))),
                1e-6)
 

@@ -59,6 +59,7 @@ class Outlook:
 
     @property
     def verdict(self) -> str:
+        """Whether the footage fits, in a sentence."""
         return ("Expect faults: choose other footage of B if you can." if self.faults else
                 "The footage fits: light, poses and expressions of B are near those of A.")
 

@@ -107,6 +107,7 @@ class FaceFolder:
                 return path
 
     def is_empty(self) -> bool:
+        """Whether it holds no face."""
         return not list_faces(self.path)
 
     def write(self, aligned: AlignedFace, origin: Origin, coverage: str = DEFAULT_COVERAGE,

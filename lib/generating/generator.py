@@ -46,10 +46,12 @@ class Generator:
 
     @property
     def latent(self) -> int:
+        """Length of z and w."""
         return len(self.mean)
 
     @property
     def layers(self) -> int:
+        """Layers of the synthesis network, each with a style."""
         return self.synthesis.input_shape[1]
 
     def w(self, z: np.ndarray) -> np.ndarray:
@@ -73,13 +75,13 @@ class Generator:
         return np.concatenate(list(self.batches(styles)))
 
     def batches(self, styles: np.ndarray) -> Iterator[np.ndarray]:
-        """The same, `batch` pictures at a time."""
+        """The same as `draw`, `batch` pictures at a time: (batch, S, S, 3) uint8 RGB."""
         for start in range(0, len(styles), self.batch):
             part = np.float32(styles[start:start + self.batch])
             yield to_uint8(self.synthesis.predict_on_batch(part))
 
     def draw_with_noise(self, styles: np.ndarray) -> np.ndarray:
-        """The same, with new random noise in each picture."""
+        """(N, S, S, 3) uint8 RGB of (N, L, latent), with new random noise in each picture."""
         from keras import ops
 
         parts = (np.float32(styles[start:start + self.batch])
@@ -112,7 +114,9 @@ def z_of(seeds: Sequence[int], latent: int, published: bool = False) -> np.ndarr
 
 
 def to_uint8(drawn: np.ndarray) -> np.ndarray:
-    """uint8 of what a synthesis network draws, about -1 to 1."""
+    """(N, S, S, 3) uint8 of pictures (N, S, S, 3) from about -1 to 1, as synthesis networks
+    draw.
+    """
     return np.rint(np.clip((drawn + 1) * 127.5, 0, 255)).astype(np.uint8)
 
 

@@ -35,7 +35,8 @@ class GeneratedFace(NamedTuple):
 
 def choose_people(embeddings: np.ndarray, known: np.ndarray, count: int, recognizer: Recognizer
                   ) -> list[int]:
-    """Indices of up to `count` of `embeddings` that resemble `known` and each other least.
+    """Indices of up to `count` of `embeddings` (N, D) that resemble `known` (M, D) and each other
+    least.
 
     Each is below the recognizer's `same` to all of these, and clear enough to tell.
     """
@@ -115,7 +116,7 @@ def most_varied(rows: np.ndarray, count: int) -> list[int]:
 
 
 def likeness_within(embeddings: np.ndarray, recognizer: Recognizer) -> tuple[float, float]:
-    """Mean and smallest likeness of `embeddings` to each other; 1 of a single one."""
+    """Mean and smallest likeness of `embeddings` (N, D) to each other; 1 of a single one."""
     if len(embeddings) < 2:
         return 1.0, 1.0
     pairs = likeness(embeddings, embeddings, recognizer)[np.triu_indices(len(embeddings), 1)]

@@ -53,6 +53,7 @@ class Provenance:
 
     @property
     def synthetic(self) -> bool:
+        """Whether the file says, signed or not, that it is synthetic."""
         return bool(self.statement) or any(kind in SYNTHETIC for kind in self.source_types)
 
 

@@ -61,6 +61,7 @@ def write_all(folder: Path, texts: dict[str, str]) -> list[Path]:
 
 
 def document(heading: str, body: str) -> str:
+    """A whole page; `heading` is text, `body` HTML."""
     title = escaped_html(heading)
     return ("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
             "content='width=device-width'>"

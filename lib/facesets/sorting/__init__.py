@@ -1,4 +1,5 @@
-"""Order of a face set by a measure, and files moved there and back.
+"""Sorting of face folders: `order` by a measure and into groups, `clusters` of similar faces, `moves`
+of files, which can be undone.
 
 Imports: lib.faces, lib.facesets, lib.files, lib.system.
 """

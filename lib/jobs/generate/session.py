@@ -31,6 +31,7 @@ class Session:
 
     @cached_property
     def tools(self) -> Tools:
+        """The plugins, made when they are first needed."""
         detector = self.settings.create("detector").resolve(None)
         return Tools(detector, self.settings.create("aligner"), self.settings.create("recognizer"))
 
