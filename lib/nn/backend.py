@@ -67,11 +67,11 @@ class Devices:
 
     count: int = 1  # in all
     workers: int = 1  # machines, or processes that stand for such
-    worker: int = 0  # the number of this one; 0 saves and tells
+    worker: int = 0  # the number of this one; 0 saves and reports
     strategy: Any = None  # TensorFlow's, for several
 
     def scope(self) -> contextlib.AbstractContextManager:
-        """In it networks and optimizers are made."""
+        """The scope in which networks and optimizers are created."""
         return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
 
     def agreed(self, values: np.ndarray) -> np.ndarray:
@@ -163,16 +163,15 @@ def _jax_devices(count: int) -> Devices:
 
 
 def fused(function: Callable) -> Callable:
-    """`function` of tensors as one operation, which goes through memory once: TensorFlow takes such
-    things step by step otherwise.
+    """`function` of tensors, compiled into one operation on TensorFlow, which passes through memory
+    once.
     """
     return tf.function(function, autograph=False,
                        jit_compile=True) if BACKEND == "tensorflow" else function
 
 
 def compiled(function: Callable) -> Callable:
-    """`function` of tensors, which may ask for gradients, as one program where the backend makes
-    such.
+    """`function` of tensors, which may compute gradients, compiled where the backend can.
     """
     if BACKEND == "tensorflow":
         return tf.function(function, autograph=False)
@@ -180,7 +179,7 @@ def compiled(function: Callable) -> Callable:
 
 
 def gpu_memory() -> int | None:
-    """Bytes of memory of the GPU that trains; None where the processor does."""
+    """Bytes of memory of the GPU that trains; None on a CPU."""
     on_gpu = {"tensorflow": lambda: bool(tf.config.list_physical_devices("GPU")),
               "jax": lambda: jax.devices()[0].platform == "gpu",
               "torch": lambda: torch.cuda.is_available()}
@@ -190,8 +189,7 @@ def gpu_memory() -> int | None:
 
 
 def gradient(function: Callable, x: Any) -> Any:
-    """What the sum of function(x) changes by with each number of the tensor x: as large as x, and
-    itself differentiable.
+    """The gradient of the sum of function(x) by x, of the shape of x, itself differentiable.
     """
     if BACKEND == "tensorflow":
         with tf.GradientTape() as tape:

@@ -61,7 +61,7 @@ def _convolutions() -> list[Convolution]:
     try:
         convolutions, _ = read(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise FaceswapError(f"{path} is damaged ({error}). Install its package anew.") from error
+        raise FaceswapError(f"{path} is damaged ({error}). Reinstall its package.") from error
     return [each._replace(weights=np.ascontiguousarray(each.weights.transpose(2, 3, 1, 0)))
             for each in convolutions]
 

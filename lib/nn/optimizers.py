@@ -1,4 +1,4 @@
-"""Optimizers that Keras lacks, and what any of its own can be made to do besides."""
+"""Optimizers that Keras lacks, and extensions of its own: adaptive clipping, rate dropout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HISTORY = 1000  # iterations whose gradients' norms are remembered
 
 @keras.saving.register_keras_serializable("faceswap")
 class AdaBelief(keras.optimizers.Optimizer):
-    """Adam with the variance of the gradient about its mean in place of its mean square.
+    """Adam with the variance of the gradient in place of its mean square.
 
     Without `corrected`, the means are not corrected for beginning at zero.
     "AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients", NeurIPS, 2020.

@@ -15,7 +15,7 @@ from lib.training.batches.augmentation import Augmentation
 
 @dataclass(frozen=True)
 class Updates:
-    """How weights follow their gradients, where a run says so; None leaves it to the model."""
+    """How weights are updated, where the run says so; None leaves it to the model."""
 
     optimizer: Optimizer | None = None
     # value (each number), norm (each variable's), global (of all), adaptive (by the norms before),
@@ -35,23 +35,23 @@ class Plan:
     augmentation: Augmentation
     seed: int
     schedule: Schedule
-    warm_up: int = 0  # iterations in which the learning rate grows from nothing
+    warm_up: int = 0  # iterations in which the learning rate rises from zero
     updates: Updates = Updates()
-    averaged: float = 0.0  # how slowly the averaged weights follow; 0: there are none
+    averaged: float = 0.0  # decay of the moving average of the weights; 0: none is kept
     float16: bool = False  # losses are scaled, so that small gradients do not vanish
     on_device: bool = False  # faces lie on the device, which augments them itself
-    frozen: frozenset[str] = frozenset()  # networks that stay as they are
+    frozen: frozenset[str] = frozenset()  # networks whose weights do not change
     # by identity, how often each face is seen: shares of 1
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
-    iterations: int | None = None  # stop at this many in all
-    minutes: float | None = None  # stop after this many of training in all
+    iterations: int | None = None  # stop at this many in total
+    minutes: float | None = None  # stop after this many in total
     save_minutes: float = 5.0
-    keep: int = 3  # saves, besides the best
-    snapshots: int | None = None  # iterations between saves that are kept for good
-    preview_seconds: float | None = None  # make the preview this often too, not only at saves
-    page: bool = False  # show it all on a page of this machine
-    time_lapse: bool = False  # keep every preview that a save makes
-    histograms: bool = False  # of the weights, among the events for TensorBoard
+    keep: int = 3  # checkpoints, besides the best
+    snapshots: int | None = None  # iterations between checkpoints kept for good
+    preview_seconds: float | None = None  # make the preview this often, not only at checkpoints
+    page: bool = False  # show it on a local web page
+    time_lapse: bool = False  # keep the preview of every checkpoint
+    histograms: bool = False  # of the weights, for TensorBoard
     report_seconds: float = 10.0
     progress_minutes: float | None = None  # swap and measure the held-out faces this often
     until_plateau: bool = False  # stop when these measurements get no better
@@ -61,7 +61,7 @@ class Plan:
                 or (self.minutes is not None and seconds >= 60 * self.minutes))
 
     def done(self, iteration: int, seconds: float) -> float | None:
-        """How much of a run of known length is over, 0 to 1; None for one without an end."""
+        """Share of the run that is done, 0 to 1; None for a run without an end."""
         shares = []
         if self.iterations is not None:
             shares.append(iteration / self.iterations)
@@ -70,15 +70,15 @@ class Plan:
         return min(1.0, max(shares)) if shares else None
 
     def left(self, iteration: int, seconds: float, speed: float) -> float | None:
-        """Seconds until its end at `speed` iterations a second; None for a run without one."""
+        """Seconds until its end at `speed` iterations/s; None for a run without an end."""
         left = [(self.iterations - iteration) / max(speed, 1e-9)] if self.iterations else []
         left += [60 * self.minutes - seconds] if self.minutes else []
         return max(0.0, min(left)) if left else None
 
     def rates(self, iteration: int, count: int, seconds: float, losses: list[tuple[int, float]],
               cut: float) -> np.ndarray:
-        """(count,) float32 learning rates of iterations `iteration` and on; `cut` is what mishaps
-        left of them.
+        """(count,) float32 learning rates of iterations `iteration` and on; `cut` is the share that
+        is left after training diverged.
         """
         numbers = np.arange(iteration, iteration + count)
         warm = np.minimum(1.0, (numbers + 1) / self.warm_up) if self.warm_up else np.ones(count)
@@ -87,12 +87,11 @@ class Plan:
 
 
 class Clock:
-    """Seconds of training, in which saving does not count, and when to report, save and show by
-    them.
+    """Seconds of training, without those of saving; and when to report, save and show.
     """
 
     def __init__(self, plan: Plan, seconds: float):
-        """`seconds` were trained before. It stands until `start`."""
+        """Stands at `seconds`, those of earlier runs, until `start`."""
         self._every = {"report": plan.report_seconds, "save": 60 * plan.save_minutes,
                        "preview": plan.preview_seconds,
                        "progress": plan.progress_minutes and 60 * plan.progress_minutes}
@@ -111,7 +110,7 @@ class Clock:
         return self._before + (time.monotonic() - self._began if self.runs else 0.0)
 
     def back_to(self, seconds: float) -> None:
-        """Goes on from so many."""
+        """Sets it to `seconds`."""
         self._before = self._asked = seconds
         self._next.clear()
         self.start()

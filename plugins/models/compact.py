@@ -43,8 +43,8 @@ class Compact(CompactLosses):
                            choices=("half", "full", "whole", "head"))
     width: int = option(48, "Filters in the first stage; each deeper stage doubles them, up to "
                         "160.", low=8, high=512)
-    upscale: int = option(2, "How many times as large as the face that it sees is the face that it "
-                          "draws.", choices=(1, 2))
+    upscale: int = option(2, "How many times larger it draws a face than it sees it.",
+                          choices=(1, 2))
     latent: int = option(256, "Length of the code that both identities share.", low=16, high=4096)
     earlier = {"upscale": 1}
     batch = 8

@@ -48,19 +48,20 @@ class CycleGAN(FaceModel):
                        choices=(64, 96, 128, 160, 192, 256, 384, 512))
     coverage: str = option("full", "How much of the head the crop shows.",
                            choices=("half", "full", "whole", "head"))
-    blocks: int | None = option(None, "Residual blocks of a generator; by default 6, from 256 "
-                                "pixels on 9.", low=1, high=16)
+    blocks: int | None = option(None, "Residual blocks of a generator. Default: 6, from 256 pixels "
+                                "on 9.", low=1, high=16)
     width: int = option(64, "Filters of a generator's first layer.", low=4, high=256)
     discriminator_width: int = option(64, "Filters of a discriminator's first layer.", low=4,
                                       high=256)
     depth: int = option(3, "Layers of a discriminator before its last two: 1, 2 and 3 make patches "
                         "of 16, 34 and 70 pixels.", low=1, high=6)
     norm: str = option("instance", "Norm of the discriminators.", choices=("instance", "spectral"))
-    loss: str = option("least_squares", "The game between generators and discriminators.",
+    loss: str = option("least_squares", "Adversarial loss.",
                        choices=("least_squares", "hinge", "non_saturating"))
     cycle: float = option(10.0, "Weight of the cycle loss.", low=0.0)
-    identity: float = option(0.5, "Weight of the identity loss, as a share of that.", low=0.0)
-    pool: int = option(50, "Pictures of before that each discriminator sees among those of now; 0: "
+    identity: float = option(0.5, "Weight of the identity loss, as a share of --model.cycle.",
+                             low=0.0)
+    pool: int = option(50, "Earlier pictures that each discriminator sees again (image pool). 0: "
                        "none.", low=0, high=10_000)
     batch = 1
     learning_rate = 2e-4

@@ -20,7 +20,7 @@ class DflH128(Autoencoder):
     coverage: str = option("half", "How much of the head the crop shows.",
                            choices=("half", "full", "whole", "head"))
     low_memory: bool = option(False, "Half the code and the filters: under half of the weights.")
-    learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
+    learn_mask: bool = option(False, "Also learn the mask of the face, for convert -M predicted.")
     size = 128
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers, ops
 
-from lib.nn.blocks import dense_grid, downscale, picture, picture_and_mask, plain_mask, sharp_upscale, upscale
+from lib.nn import blocks
 from lib.options import option
 from lib.plugin import MODELS
 from lib.training.model.autoencoder import Autoencoder
@@ -30,11 +30,11 @@ class DflSae(Autoencoder):
                                 low=21, high=85)
     decoder_width: int = option(21, "A twenty-fourth of the filters of the decoder's first stage.",
                                 low=10, high=85)
-    multiscale: bool = option(False, "Learn to draw the face at a quarter and half of its size, "
-                              "too.")
+    multiscale: bool = option(False, "Also learn to draw the face at a quarter and half of its "
+                              "size.")
     coverage: str = option("full", "How much of the head the crop shows.",
                            choices=("half", "full", "whole", "head"))
-    learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
+    learn_mask: bool = option(False, "Also learn the mask of the face, for convert -M predicted.")
 
     @property
     def length(self) -> int:
@@ -52,18 +52,19 @@ class DflSae(Autoencoder):
         """
         face = x = keras.Input((self.size, self.size, 3))
         for factor in (1, 2, 4, 8):
-            x = downscale(x, factor * 3 * self.encoder_width)
+            x = blocks.downscale(x, factor * 3 * self.encoder_width)
         if self.architecture == "liae":
             return keras.Model(face, layers.Flatten()(x))
-        return keras.Model(face, upscale(dense_grid(x, self.length, self.size // 16, self.length),
-                                         self.length))
+        return keras.Model(face, blocks.upscale(blocks.dense_grid(x, self.length, self.size // 16,
+                                                                  self.length), self.length))
 
     def inter(self) -> keras.Model:
         """What the encoder of liae leaves -> (N, S / 8, S / 8, 2 code)."""
         grid = self.size // 16
         x = left = keras.Input((grid * grid * 24 * self.encoder_width,))
-        return keras.Model(left, upscale(dense_grid(x, self.length, grid, 2 * self.length),
-                                         2 * self.length))
+        return keras.Model(left, blocks.upscale(blocks.dense_grid(x, self.length, grid,
+                                                                  2 * self.length),
+                                                2 * self.length))
 
     def decoder(self) -> keras.Model:
         """The code -> (N, S, S, 3 or 4) in [0, 1]; before it, where asked for, a quarter and half
@@ -73,12 +74,13 @@ class DflSae(Autoencoder):
         code = x = keras.Input((side, side, self.length * (1 if self.architecture == "df" else 4)))
         stages = []
         for factor in (8, 4, 2):
-            x = sharp_upscale(x, factor * 3 * self.decoder_width, residuals=2)
+            x = blocks.sharp_upscale(x, factor * 3 * self.decoder_width, residuals=2)
             stages.append(x)
-        mask = plain_mask(code, [factor * self.decoder_width
+        mask = blocks.plain_mask(code, [factor * self.decoder_width
                                  for factor in (8, 4, 2)]) if self.learn_mask else None
-        drawn = picture_and_mask(picture(x), mask)
-        return keras.Model(code, [*map(picture, stages[:2]), drawn] if self.multiscale else drawn)
+        drawn = blocks.picture_and_mask(blocks.picture(x), mask)
+        return keras.Model(code, [*map(blocks.picture, stages[:2]), drawn] if self.multiscale
+                           else drawn)
 
     def decode(self, networks, code, identity, training=False):
         if self.architecture == "df":

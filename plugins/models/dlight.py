@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from lib.nn.blocks import downscale, fast_upscale, hybrid_upscale, leaky_residual, picture, picture_and_mask, upscale
+from lib.nn import blocks
 from lib.options import option
 from lib.plugin import MODELS
 from lib.training.model.autoencoder import Autoencoder
@@ -34,7 +34,7 @@ class Dlight(Autoencoder):
     details: str = option("good", "Build of B's decoder.", choices=("fast", "good"))
     coverage: str = option("full", "How much of the head the crop shows.",
                            choices=("half", "full", "whole", "head"))
-    learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
+    learn_mask: bool = option(False, "Also learn the mask of the face, for convert -M predicted.")
     size = 128
     batch = 8
 
@@ -51,7 +51,7 @@ class Dlight(Autoencoder):
         width, code = FEATURES[self.features]
         face = x = keras.Input((self.size, self.size, 3))
         for factor in (0.5, 1, 2, 4, 8):
-            x = layers.Concatenate()([downscale(x, int(factor * width)),
+            x = layers.Concatenate()([blocks.downscale(x, int(factor * width)),
                                       layers.LeakyReLU(0.1)(layers.AveragePooling2D(2)(x))])
         x = layers.Dropout(0.05)(layers.Dense(code)(layers.Flatten()(x)))
         x = layers.Dropout(0.05)(layers.Dense(4 * 4 * 1024)(x))
@@ -62,38 +62,38 @@ class Dlight(Autoencoder):
         code = keras.Input((4, 4, 1024))
         x = wide = layers.UpSampling2D(self.output // 64, interpolation="bilinear")(code)
         for filters in (256, 128, 64, 32):
-            x = hybrid_upscale(x, filters)
-        return keras.Model(code, picture_and_mask(picture(x), self._mask(wide)))
+            x = blocks.hybrid_upscale(x, filters)
+        return keras.Model(code, blocks.picture_and_mask(blocks.picture(x), self._mask(wide)))
 
     def decoder_b(self) -> keras.Model:
         """The same, with more detail."""
         code = keras.Input((4, 4, 1024))
         if self.details == "fast":
-            x = first = upscale(code, 512, block=self.output // 64)
+            x = first = blocks.upscale(code, 512, block=self.output // 64)
             for filters in (512, 256, 128, 64):
-                x = fast_upscale(x, filters)
-            return keras.Model(code, picture_and_mask(picture(x), self._mask(first)))
-        first = hybrid_upscale(code, 512, self.output // 64, slope=None)
-        x = leaky_residual(layers.LeakyReLU(0.2)(first))
+                x = blocks.fast_upscale(x, filters)
+            return keras.Model(code, blocks.picture_and_mask(blocks.picture(x), self._mask(first)))
+        first = blocks.hybrid_upscale(code, 512, self.output // 64, slope=None)
+        x = blocks.leaky_residual(layers.LeakyReLU(0.2)(first))
         for _ in range(2):
-            x = leaky_residual(x, bias=False)
-        x = leaky_residual(self._sharp(x, 512))
-        x = layers.BatchNormalization(momentum=MOMENTUM)(leaky_residual(x, bias=False))
-        x = leaky_residual(self._sharp(x, 256))
-        x = layers.BatchNormalization(momentum=MOMENTUM)(leaky_residual(self._sharp(x, 128),
+            x = blocks.leaky_residual(x, bias=False)
+        x = blocks.leaky_residual(self._sharp(x, 512))
+        x = layers.BatchNormalization(momentum=MOMENTUM)(blocks.leaky_residual(x, bias=False))
+        x = blocks.leaky_residual(self._sharp(x, 256))
+        x = layers.BatchNormalization(momentum=MOMENTUM)(blocks.leaky_residual(self._sharp(x, 128),
                                                                         bias=False))
-        drawn = picture(hybrid_upscale(x, 64))
-        return keras.Model(code, picture_and_mask(drawn,
+        drawn = blocks.picture(blocks.hybrid_upscale(x, 64))
+        return keras.Model(code, blocks.picture_and_mask(drawn,
                                                   self._mask(layers.LeakyReLU(0.1)(first))
                                                   if self.learn_mask else None))
 
     @staticmethod
     def _sharp(x, filters: int):
-        return layers.LeakyReLU(0.2)(hybrid_upscale(x, filters, slope=None))
+        return layers.LeakyReLU(0.2)(blocks.hybrid_upscale(x, filters, slope=None))
 
     def _mask(self, x):
         if not self.learn_mask:
             return None
         for filters in (128, 64, 32, 16):
-            x = hybrid_upscale(x, filters)
-        return picture(x, 1)
+            x = blocks.hybrid_upscale(x, filters)
+        return blocks.picture(x, 1)

@@ -21,7 +21,7 @@ class Lightweight(Autoencoder):
 
     coverage: str = option("full", "How much of the head the crop shows.",
                            choices=("half", "full", "whole", "head"))
-    learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
+    learn_mask: bool = option(False, "Also learn the mask of the face, for convert -M predicted.")
     size = 64
 
     def encoder(self) -> keras.Model:

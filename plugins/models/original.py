@@ -25,7 +25,7 @@ class Original(Autoencoder):
                            choices=("half", "full", "whole", "head"))
     low_memory: bool = option(False, "Leave the deepest convolution out, and halve the code: three "
                               "quarters of the weights.")
-    learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
+    learn_mask: bool = option(False, "Also learn the mask of the face, for convert -M predicted.")
     size = 64
     batch = 16
     learning_rate = 5e-5

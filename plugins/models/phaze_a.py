@@ -45,71 +45,70 @@ class PhazeA(Autoencoder):
     output: int = option(128, "Side of the face that it draws, pixels.", low=64, high=1024, step=16)
     coverage: str = option("full", "How much of the head the crop shows.",
                            choices=("half", "full", "whole", "head"))
-    learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
+    learn_mask: bool = option(False, "Also learn the mask of the face, for convert -M predicted.")
 
     encoder_kind: str = option("fs_original", "fs_original, or a network of keras.applications, "
                                "such as efficientnet_b4.")
     encoder_scale: int = option(7, "Side of the face that it sees, percent of what the encoder was "
                                 "made for (fs_original: 1024).", low=1, high=200)
-    encoder_pretrained: bool = option(False, "Begin with the encoder's weights of ImageNet, which "
-                                      "are downloaded; see --freeze encoder.")
+    encoder_pretrained: bool = option(False, "Start from the encoder's ImageNet weights, which are "
+                                      "downloaded; see --freeze encoder.")
     encoder_depth: int = option(4, "Stages of fs_original.", low=2, high=10)
-    encoder_min: int = option(128, "Filters of its first stage; each deeper one doubles them.",
-                              low=16, high=2048)
-    encoder_max: int = option(1024, "Most filters of a stage.", low=256, high=8192)
-    encoder_alternative: bool = option(False, "Stages of two convolutions and a pooling in place "
-                                       "of one with a stride.")
+    encoder_min: int = option(128, "Filters of the first stage of fs_original; each deeper one "
+                              "doubles them.", low=16, high=2048)
+    encoder_max: int = option(1024, "Most filters of a stage of fs_original.", low=256, high=8192)
+    encoder_alternative: bool = option(False, "fs_original with two convolutions and a pooling a "
+                                       "stage, in place of a convolution with a stride.")
 
-    bottleneck: str = option("dense", "How what the encoder finds becomes a code.",
+    bottleneck: str = option("dense", "How the encoder's features become a code.",
                              choices=("dense", "average", "max", "flatten"))
     bottleneck_size: int = option(1024, "Length of a dense code.", low=128, high=4096)
-    bottleneck_norm: str = option("none", "How it is evened out before.",
+    bottleneck_norm: str = option("none", "Normalisation before the bottleneck.",
                                   choices=("none", "instance", "layer", "rms"))
     bottleneck_in_encoder: bool = option(True, "One bottleneck for both people, rather than one in "
                                          "the dense layers of each.")
 
     fc_depth: int = option(1, "Dense layers behind the code.", low=0, high=16)
-    fc_min: int = option(1024, "Filters of the grid that the first of them makes.", low=16,
+    fc_min: int = option(1024, "Filters of the grid that the first dense layer makes.", low=16,
                          high=5120)
-    fc_max: int = option(1024, "Filters of the grid that the last of them makes.", low=64,
+    fc_max: int = option(1024, "Filters of the grid that the last dense layer makes.", low=64,
                          high=5120)
-    fc_side: int = option(4, "Side of that grid.", low=1, high=16)
-    fc_slope: float = option(-0.5, "How the filters go from the first to the last.", low=-0.99,
-                             high=0.99)
-    fc_dropout: float = option(0.0, "Share of the numbers that is left out in front of each.",
+    fc_side: int = option(4, "Side of the grid that dense layers make.", low=1, high=16)
+    fc_slope: float = option(-0.5, "Shape of the curve of filters from the first to the last; 0: "
+                             "straight.", low=-0.99, high=0.99)
+    fc_dropout: float = option(0.0, "Dropout before each dense layer.",
                                low=0.0, high=0.99)
-    fc_upscale: str = option("upsample2d", "How the grid is made larger; upsample2d only repeats "
-                             "it.", choices=("upsample2d", "subpixel", "resize", "hybrid", "fast",
-                                             "dny"))
-    fc_upscales: int = option(1, "How many times.", low=0, high=4)
-    fc_filters: int = option(512, "Filters that it has then, where it is not only repeated.",
+    fc_upscale: str = option("upsample2d", "How the grid is enlarged; upsample2d only repeats it.",
+                             choices=("upsample2d", "subpixel", "resize", "hybrid", "fast", "dny"))
+    fc_upscales: int = option(1, "How many times the grid is enlarged.", low=0, high=4)
+    fc_filters: int = option(512, "Filters of the enlarged grid; not for upsample2d.",
                              low=128, high=5120)
-    split_fc: bool = option(True, "Dense layers of their own for each person.")
-    shared_fc: str = option("none", "What stands beside them: nothing, dense layers that both "
-                            "share, or those of A.", choices=("none", "full", "half"))
+    split_fc: bool = option(True, "Separate dense layers for each person.")
+    shared_fc: str = option("none", "Dense layers besides these: none, full (shared by both), half "
+                            "(those of A).", choices=("none", "full", "half"))
 
-    gblock: bool = option(True, "Restyle what the dense layers make by the code.")
-    split_gblock: bool = option(False, "Each person has a block for it.")
-    gblock_depth: int = option(3, "Dense layers that make the style of the code.", low=1, high=16)
+    gblock: bool = option(True, "A block that restyles the grid by the code (g-block).")
+    split_gblock: bool = option(False, "A separate g-block for each person.")
+    gblock_depth: int = option(3, "Dense layers that turn the code into a style.", low=1, high=16)
 
-    split_decoders: bool = option(False, "A decoder of their own for each person.")
-    decoder_upscale: str = option("subpixel", "How its stages make a face larger.",
+    split_decoders: bool = option(False, "A separate decoder for each person.")
+    decoder_upscale: str = option("subpixel", "How the decoder's stages enlarge a face.",
                                   choices=("subpixel", "resize", "hybrid", "fast", "dny"))
-    decoder_max: int = option(512, "Filters of its first stage.", low=16, high=5120)
-    decoder_min: int = option(64, "Filters of its last stage.", low=16, high=512)
-    decoder_slope: float = option(-0.45, "How the filters go from the first to the last.",
-                                  low=-0.99, high=0.99)
-    decoder_mode: str = option("full", "full: along a curve; cap_max and cap_min: by a factor, the "
-                               "rest at its beginning or its end.",
+    decoder_max: int = option(512, "Filters of the decoder's first stage.", low=16, high=5120)
+    decoder_min: int = option(64, "Filters of the decoder's last stage.", low=16, high=512)
+    decoder_slope: float = option(-0.45, "Shape of the curve of filters from the first to the "
+                                  "last; 0: straight.", low=-0.99, high=0.99)
+    decoder_mode: str = option("full", "How the decoder's filters fall: full: along a curve; "
+                               "cap_max, cap_min: by a factor, and level at the start or the end.",
                                choices=("full", "cap_max", "cap_min"))
-    decoder_residuals: int = option(1, "Residual blocks of a stage.", low=0, high=8)
-    decoder_skip_last: bool = option(True, "None in the last stage.")
-    decoder_norm: str = option("none", "How a stage is evened out.",
+    decoder_residuals: int = option(1, "Residual blocks in a stage of the decoder.", low=0, high=8)
+    decoder_skip_last: bool = option(True, "No residual blocks in the decoder's last stage.")
+    decoder_norm: str = option("none", "Normalisation in the decoder.",
                                choices=("none", "instance", "layer", "rms"))
-    decoder_noise: bool = option(True, "Noise in each stage while it trains.")
-    decoder_kernel: int = option(5, "Side of the last convolution.", low=1, high=9)
-    decoder_in_fc: int = option(0, "Stages that belong to the dense layers' part instead.", low=0,
-                                high=6)
+    decoder_noise: bool = option(True, "Noise in each stage of the decoder while training.")
+    decoder_kernel: int = option(5, "Kernel size of the last convolution.", low=1, high=9)
+    decoder_in_fc: int = option(0, "Stages of the decoder that belong to the dense layers instead.",
+                                low=0, high=6)
     batch = 8
 
     def __post_init__(self):

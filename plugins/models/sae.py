@@ -28,8 +28,8 @@ class Sae(Saehd):
 
     size: int = option(128, "Side of the face, pixels; a multiple of 32 for d and t.", low=64,
                        high=640, step=16)
-    architecture: str = option("liae-ud", "df or liae, and behind a dash any of the letters u, d, "
-                               "t and c.")
+    architecture: str = option("liae-ud", "df or liae; after a dash any of the letters u, d, t and "
+                               "c.")
     code: int = option(256, "Length of the code.", low=32, high=1024)
     encoder_width: int = option(64, "Filters of the encoder's first stage.", low=16, high=256,
                                 step=2)
@@ -39,12 +39,12 @@ class Sae(Saehd):
                              "decoder's.", low=16, high=256, step=2)
     coverage: str = option("whole", "How much of the head the crop shows.",
                            choices=("half", "full", "whole", "head"))
-    face_style: float = option(0.0, "How much colours and light of A's face are taken over, "
-                               "percent.", low=0.0, high=100.0)
-    background_style: float = option(0.0, "How much the surroundings of A's face are kept, "
-                                     "percent.", low=0.0, high=100.0)
-    true_face: float = option(0.0, "How much A's codes are made to look like B's, of df alone; "
-                              "0.01 is much.", low=0.0, high=1.0)
+    face_style: float = option(0.0, "Transfer of colours and light from A's face, percent (face "
+                               "style).", low=0.0, high=100.0)
+    background_style: float = option(0.0, "Transfer of the surroundings of A's face, percent "
+                                     "(background style).", low=0.0, high=100.0)
+    true_face: float = option(0.0, "Push A's codes towards B's, for more likeness (df only); 0.01 "
+                              "is strong.", low=0.0, high=1.0)
     eyes_first: bool = option(False, "Learn eyes and mouth before all else.")
 
     def __post_init__(self):

@@ -69,26 +69,26 @@ class StyleGAN(FaceModel):
     size: int = option(64, "Side of the face, pixels.", choices=(32, 64, 128, 256, 512, 1024))
     coverage: str = option("full", "How much of the head the crop shows.",
                            choices=("half", "full", "whole", "head"))
-    design: str = option("2020", "The paper whose networks it has.", choices=("2019", "2020"))
-    width: int = option(16384, "A resolution of R pixels has so many filters divided by R, ...",
+    design: str = option("2020", "StyleGAN of 2019, or StyleGAN2 of 2020.",
+                         choices=("2019", "2020"))
+    width: int = option(16384, "Filters at a resolution of R pixels: this divided by R.",
                         low=64, high=65536)
-    most: int = option(512, "... but no more than these.", low=8, high=1024)
+    most: int = option(512, "Most filters of a layer.", low=8, high=1024)
     latent: int = option(512, "Length of latents and styles.", low=8, high=1024)
-    mapping: int = option(8, "Layers between the two.", low=1, high=16)
-    mixing: float = option(0.9, "Share of the faces that are drawn with the styles of two latents.",
-                           low=0.0, high=1.0)
-    loss: str = option("non_saturating", "The game between generator and discriminator.",
+    mapping: int = option(8, "Layers of the mapping network, from latent to style.", low=1, high=16)
+    mixing: float = option(0.9, "Share of the faces drawn with the styles of two latents (style "
+                           "mixing).", low=0.0, high=1.0)
+    loss: str = option("non_saturating", "Adversarial loss.",
                        choices=("non_saturating", "hinge", "least_squares", "wasserstein"))
-    gamma: float | None = option(None, "Weight of the penalty of the discriminator's gradient "
-                                 "(R1), and for wasserstein of the critic's; "
-                                 "by default what suits size and batch.", low=0.0)
-    path: float = option(2.0, "Weight of the penalty of uneven path lengths; of 2020 alone.",
+    gamma: float | None = option(None, "Weight of the gradient penalty: R1, and for wasserstein "
+                                 "that of the critic. Default: by size and batch.", low=0.0)
+    path: float = option(2.0, "Weight of the path length penalty (2020 only).",
                          low=0.0)
-    augment_target: float = option(0.6, "Pictures are augmented the more, the more often the "
-                                   "discriminator knows real ones: up to this "
-                                   "balance of right and wrong. 0: never.", low=0.0, high=1.0)
-    augment_images: int = option(500, "Thousands of pictures in which the augmentation can grow "
-                                 "from nothing to all.", low=1)
+    augment_target: float = option(0.6, "Target of the adaptive augmentation (ADA), which grows as "
+                                   "the discriminator recognises real pictures. 0: no "
+                                   "augmentation.", low=0.0, high=1.0)
+    augment_images: int = option(500, "Thousands of pictures in which ADA can grow from nothing to "
+                                 "full strength.", low=1)
     identities = ("a",)
     swaps = False
     adversarial = True

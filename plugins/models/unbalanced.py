@@ -8,7 +8,7 @@ import keras
 from keras import layers
 from keras.initializers import RandomNormal
 
-from lib.nn.blocks import JointNorm, dense_grid, downscale, picture, picture_and_mask, plain_mask, sharp_upscale, upscale
+from lib.nn import blocks
 from lib.options import option
 from lib.plugin import MODELS
 from lib.training.model.autoencoder import Autoencoder
@@ -34,7 +34,7 @@ class Unbalanced(Autoencoder):
                               "whatever the options say.")
     coverage: str = option("full", "How much of the head the crop shows.",
                            choices=("half", "full", "whole", "head"))
-    learn_mask: bool = option(False, "Learn where the face is, too: a mask to convert with.")
+    learn_mask: bool = option(False, "Also learn the mask of the face, for convert -M predicted.")
     batch = 8
 
     def networks(self) -> dict[str, keras.Model]:
@@ -47,10 +47,10 @@ class Unbalanced(Autoencoder):
         width = self.encoder_width
         for filters in (width, 2 * width):
             x = layers.Conv2D(filters, 5, strides=2, padding="same", kernel_initializer=START)(x)
-            x = layers.LeakyReLU(0.1)(JointNorm()(x))
+            x = layers.LeakyReLU(0.1)(blocks.JointNorm()(x))
         for factor in (4, 6, 8):
-            x = downscale(x, factor * width, start=START)
-        return keras.Model(face, dense_grid(x, 512 if self.low_memory else self.code,
+            x = blocks.downscale(x, factor * width, start=START)
+        return keras.Model(face, blocks.dense_grid(x, 512 if self.low_memory else self.code,
                                             self.size // 16, self.grid_filters, start=START))
 
     @property
@@ -61,16 +61,16 @@ class Unbalanced(Autoencoder):
         """(N, S / 16, S / 16, 512) -> (N, S, S, 3 or 4) in [0, 1]."""
         code = keras.Input((self.size // 16, self.size // 16, self.grid_filters))
         x, widths = self._guide(code) if identity == "a" else self._detailed(code)
-        mask = plain_mask(code, widths) if self.learn_mask else None
-        return keras.Model(code, picture_and_mask(picture(x, start=START), mask))
+        mask = blocks.plain_mask(code, widths) if self.learn_mask else None
+        return keras.Model(code, blocks.picture_and_mask(blocks.picture(x, start=START), mask))
 
     def _guide(self, x) -> tuple:
         """A's: plain stages, with whole channels left out at random."""
         width = 320 if self.low_memory else self.width_a
         for lost in (0.25, 0.15 if self.low_memory else 0.25):
-            x = layers.SpatialDropout2D(lost)(upscale(x, width, 5, start=START))
+            x = layers.SpatialDropout2D(lost)(blocks.upscale(x, width, 5, start=START))
         for divisor in (2, 4):
-            x = upscale(x, width // divisor, 5, start=START)
+            x = blocks.upscale(x, width // divisor, 5, start=START)
         return x, (width, width, width // 2, width // 4)
 
     def _detailed(self, x) -> tuple:
@@ -78,9 +78,9 @@ class Unbalanced(Autoencoder):
         if self.low_memory:
             widths = (384, 192, 96, 48)
             for filters in widths:
-                x = upscale(x, filters, 5, start=START)
+                x = blocks.upscale(x, filters, 5, start=START)
             return x, widths
         widths = (self.width_b, self.width_b, self.width_b // 2, self.width_b // 4)
         for filters in widths[:3]:
-            x = sharp_upscale(x, filters, kernel=5, start=START, first=START)
-        return upscale(x, widths[3], 5, start=START), widths
+            x = blocks.sharp_upscale(x, filters, kernel=5, start=START, first=START)
+        return blocks.upscale(x, widths[3], 5, start=START), widths

@@ -18,14 +18,14 @@ class AdaBelief(Optimizer):
     "AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients", NeurIPS, 2020.
     """
 
-    beta_1: float = option(0.9, "How much of the mean gradient stays at each iteration.", low=0.0,
+    beta_1: float = option(0.9, "Decay of the mean gradient.", low=0.0,
                            high=0.9999)
-    beta_2: float = option(0.999, "How much of the mean squared distance from it stays.", low=0.0,
+    beta_2: float = option(0.999, "Decay of the mean squared distance from it.", low=0.0,
                            high=0.999999)
-    epsilon: float = option(1e-14, "Keeps quotients of small numbers from growing.", low=0.0,
+    epsilon: float = option(1e-14, "Small number that keeps divisions stable.", low=0.0,
                             high=1.0)
-    weight_decay: float = option(0.0, "Share of each weight, times the learning rate, that is "
-                                 "taken away at each iteration; not of biases.", low=0.0, high=1.0)
+    weight_decay: float = option(0.0, "Weight decay, times the learning rate; not of biases.",
+                                 low=0.0, high=1.0)
 
     def make(self, learning_rate: float) -> keras.optimizers.Optimizer:
         optimizer = KerasAdaBelief(learning_rate, self.beta_1, self.beta_2, self.epsilon,

@@ -13,11 +13,11 @@ from lib.plugin import OPTIMIZERS, Optimizer
 class Adam(Optimizer):
     """The usual choice. "Adam: A Method for Stochastic Optimization", ICLR, 2015."""
 
-    beta_1: float = option(0.9, "How much of the mean gradient stays at each iteration.", low=0.0,
+    beta_1: float = option(0.9, "Decay of the mean gradient.", low=0.0,
                            high=0.9999)
-    beta_2: float = option(0.999, "How much of the mean squared gradient stays.", low=0.0,
+    beta_2: float = option(0.999, "Decay of the mean squared gradient.", low=0.0,
                            high=0.999999)
-    epsilon: float = option(1e-7, "Keeps quotients of small gradients from growing.", low=0.0,
+    epsilon: float = option(1e-7, "Small number that keeps divisions stable.", low=0.0,
                             high=1.0)
 
     def make(self, learning_rate: float) -> keras.optimizers.Optimizer:

@@ -17,14 +17,14 @@ class AdamW(Optimizer):
     "Decoupled Weight Decay Regularization", ICLR, 2019.
     """
 
-    beta_1: float = option(0.9, "How much of the mean gradient stays at each iteration.", low=0.0,
+    beta_1: float = option(0.9, "Decay of the mean gradient.", low=0.0,
                            high=0.9999)
-    beta_2: float = option(0.999, "How much of the mean squared gradient stays.", low=0.0,
+    beta_2: float = option(0.999, "Decay of the mean squared gradient.", low=0.0,
                            high=0.999999)
-    epsilon: float = option(1e-7, "Keeps quotients of small gradients from growing.", low=0.0,
+    epsilon: float = option(1e-7, "Small number that keeps divisions stable.", low=0.0,
                             high=1.0)
-    weight_decay: float = option(0.01, "Share of each weight, times the learning rate, that each "
-                                 "iteration takes away; not of biases.", low=0.0, high=1.0)
+    weight_decay: float = option(0.01, "Weight decay, times the learning rate; not of biases.",
+                                 low=0.0, high=1.0)
 
     def make(self, learning_rate: float) -> keras.optimizers.Optimizer:
         optimizer = keras.optimizers.AdamW(learning_rate, self.weight_decay, self.beta_1,

@@ -19,11 +19,11 @@ class Lion(Optimizer):
     "Symbolic Discovery of Optimization Algorithms", NeurIPS, 2023.
     """
 
-    beta_1: float = option(0.9, "How much of the mean gradient counts in an update.", low=0.0,
+    beta_1: float = option(0.9, "Weight of the mean gradient in an update.", low=0.0,
                            high=0.9999)
-    beta_2: float = option(0.99, "How much of it stays at each iteration.", low=0.0, high=0.999999)
-    weight_decay: float = option(0.0, "Share of each weight, times the learning rate, that is "
-                                 "taken away at each iteration; not of biases.", low=0.0, high=1.0)
+    beta_2: float = option(0.99, "Decay of the mean gradient.", low=0.0, high=0.999999)
+    weight_decay: float = option(0.0, "Weight decay, times the learning rate; not of biases.",
+                                 low=0.0, high=1.0)
 
     def make(self, learning_rate: float) -> keras.optimizers.Optimizer:
         optimizer = keras.optimizers.Lion(learning_rate, max(self.beta_1, 1e-9), self.beta_2,

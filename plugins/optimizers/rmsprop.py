@@ -16,9 +16,9 @@ class RMSprop(Optimizer):
     "Lecture 6.5: rmsprop", Hinton's course on neural networks, 2012.
     """
 
-    rho: float = option(0.9, "How much of the mean squared gradient stays at each iteration.",
+    rho: float = option(0.9, "Decay of the mean squared gradient.",
                         low=0.0, high=0.999999)
-    epsilon: float = option(1e-7, "Keeps quotients of small gradients from growing.", low=0.0,
+    epsilon: float = option(1e-7, "Small number that keeps divisions stable.", low=0.0,
                             high=1.0)
 
     def make(self, learning_rate: float) -> keras.optimizers.Optimizer:

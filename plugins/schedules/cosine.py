@@ -21,7 +21,7 @@ class Cosine(Schedule):
     level: float = option(0.3, "Share of the run before the rate begins to fall.", low=0.0,
                           high=1.0)
     end: float = option(0.02, "Share of the rate at the end.", low=0.0, high=1.0)
-    long: int = option(10_000, "Iterations after which the rate of a run without an end begins to "
+    long: int = option(10_000, "In a run without an end: iterations before the rate begins to "
                        "fall.", low=1)
 
     def share(self, iteration: int, done: float | None,

@@ -13,10 +13,10 @@ class Plateau(Schedule):
     """Falls by a factor whenever the loss has got no better for a while."""
 
     patience: int = option(5_000, "Iterations without a better loss before the rate falls.", low=1)
-    factor: float = option(0.5, "What each fall leaves of the rate.", low=0.0, high=1.0)
-    better: float = option(0.005, "By what share of itself the loss must be lower to count as "
-                           "better.", low=0.0, high=1.0)
-    least: float = option(0.01, "Share of the rate below which it does not fall.", low=0.0,
+    factor: float = option(0.5, "Factor of the rate at each fall.", low=0.0, high=1.0)
+    better: float = option(0.005, "Share by which the loss must fall to count as better.", low=0.0,
+                           high=1.0)
+    least: float = option(0.01, "Lowest rate, as a share of the first.", low=0.0,
                           high=1.0)
 
     def __post_init__(self):

@@ -13,7 +13,7 @@ class Step(Schedule):
     """Falls by a factor every so many iterations."""
 
     every: int = option(20_000, "Iterations between two falls.", low=1)
-    factor: float = option(0.5, "What each leaves of the rate.", low=0.0, high=1.0)
+    factor: float = option(0.5, "Factor of the rate at each fall.", low=0.0, high=1.0)
 
     def share(self, iteration: int, done: float | None,
               losses: Sequence[tuple[int, float]]) -> float:

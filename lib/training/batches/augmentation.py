@@ -23,7 +23,7 @@ class Augmentation:
     paint_hair: bool = False  # paint skin over hair that hangs over B's brow and temples
     retarget: float = 0.0  # share of the faces bent to pose and expression of the other identity
     crossed: float = 0.0  # share of these whose input is that face of the other identity itself
-    unwarped: int = 0  # every so manieth batch repeats the one before it without the warp; 0: none
+    unwarped: int = 0  # every N-th batch repeats the one before it, unwarped; 0: never
     extra: tuple[Augmenter, ...] = ()  # further plugins; one of the usual names replaces that
 
     @cached_property

@@ -1,4 +1,4 @@
-"""How often each face is drawn, so that poses which were seldom filmed are learnt too."""
+"""How often each face is drawn, so that rare poses are learnt, too."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-CHANCE = "chance"  # key of what a model leaves to chance besides
+CHANCE = "chance"  # key of a model's own random numbers
 
 
 class Side(NamedTuple):

@@ -1,5 +1,4 @@
-"""What is left to chance in a batch: plain numbers, from which the host and the device make the
-same pictures.
+"""Random numbers of a batch, from which the host and the device make the same pictures.
 
 Batch number n depends on the seed and on n alone, so a run that is resumed sees the batches it
 would have seen.
@@ -28,24 +27,24 @@ WARP = "warp.shifts"  # what a batch that repeats another leaves out
 
 
 class Draws(NamedTuple):
-    """What is left to chance in N faces of one identity."""
+    """The random numbers of N faces of one identity."""
 
     index: np.ndarray  # (N,) int32 which face
     move: np.ndarray  # (N, 2, 3) float32 crop pixels -> crop pixels
     partner: np.ndarray  # (N,) int32 face of the other identity that it is bent to; -1: it is not
-    nearest: np.ndarray  # (N,) int32 how-manieth nearest of the faces that stand like that is bent
+    nearest: np.ndarray  # (N,) int32 rank of the face that is bent among the nearest; 0: nearest
     share: np.ndarray  # (N,) float32 how much of its own build it keeps
     crossed: np.ndarray  # (N,) bool: the input is that other face itself
     flip: np.ndarray  # (N,) bool
     numbers: dict[str, np.ndarray]  # (N, ...) float32 of augmentations, by "plugin.number"
 
     def rows(self) -> Iterator[Draws]:
-        """Those of each face."""
+        """The numbers of each face."""
         for place, row in enumerate(zip(*self[:-1])):
             yield Draws(*row, {name: values[place] for name, values in self.numbers.items()})
 
     def part(self, rows: slice) -> Draws:
-        """Those of some of the faces."""
+        """The numbers of some of the faces."""
         return Draws(*(values[rows] for values in self[:-1]),
                      {name: values[rows] for name, values in self.numbers.items()})
 
@@ -57,8 +56,8 @@ def numbers_of(name: str, augmenter: Augmenter, draws: Draws) -> dict[str, Any]:
 
 def draw(indices: Sequence[int], augmentation: Augmentation, size: int, faces: int, others: int,
          random: np.random.Generator) -> Draws:
-    """Chance for the faces at `indices`, of so many `faces` and `others`, seen as crops of `size`
-    pixels. 0 others: none is retargeted.
+    """Draws the numbers for the faces at `indices` of `faces` in all, seen as crops of `size`
+    pixels; `others` counts those of the other identity, 0: none is retargeted.
     """
     augmenters = augmentation.augmenters
     count = len(indices)
@@ -104,7 +103,7 @@ ModelChance = Callable[[int, np.random.Generator], "NamedTuple | None"]
 
 
 class Chance:
-    """What is left to chance in every batch, which depends on the seed and its number alone.
+    """The random numbers of every batch, which depend on the seed and the batch's number alone.
 
     Each pass through the faces shuffles them anew, so that every face is seen equally often; with
     `weights`, (N,) by identity that sum to 1, as often as these say. `model_chance` is a model's
@@ -120,7 +119,7 @@ class Chance:
         self._weights, self._rows, self._model_chance = weights or {}, rows, model_chance
 
     def __call__(self, number: int) -> dict[str, Any]:
-        """By identity `Draws`; under CHANCE what the model has besides, if it has."""
+        """By identity `Draws`; under CHANCE the model's own, if it has any."""
         batch, every = {}, self._augmentation.unwarped
         repeats = bool(every) and number % every == every - 1
         number -= repeats

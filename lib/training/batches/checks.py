@@ -1,4 +1,4 @@
-"""What is wrong with a set of faces, said before an hour of training is spent on it."""
+"""Problems of a set of faces, reported before an hour of training is spent on it."""
 
 from __future__ import annotations
 

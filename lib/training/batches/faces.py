@@ -134,7 +134,7 @@ class Faces:
 
     def side(self, draws: Draws, augmenters: Mapping[str, Augmenter],
              others: Faces | None = None) -> Side:
-        """The faces as chance has it; of `others` those that some of them are bent to."""
+        """The faces of `draws`, augmented; some are bent to faces of `others`."""
         samples = [self._sample(row, augmenters, others) for row in draws.rows()]
         return Side(*map(np.stack, zip(*samples)))
 

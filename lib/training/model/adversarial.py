@@ -1,5 +1,5 @@
-"""Losses of networks that work against each other: a generator, and a discriminator that tells what
-it makes from what is real.
+"""Adversarial losses: of a generator, and of a discriminator that tells its pictures from real
+ones.
 
 Logits are (N, ...) float32, pictures (N, S, S, 3); all in `keras.ops`.
 """

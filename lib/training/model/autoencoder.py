@@ -1,4 +1,4 @@
-"""What the known autoencoders have in common: how they learn, whatever their networks look like."""
+"""What autoencoders have in common: how they learn."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ PUBLISHED = LossWeights(MappingProxyType({"ssim": 1.0, "mse": 1.0}))
 
 
 class Autoencoder(FaceModel):
-    """An encoder that both people share, and for each of them a way from its code to their face.
-
-    It learns to draw everybody's own faces: a face of A in B's way is then the swap. Most plugins
-    say what `encoder` and `decoder` are; the others give `networks`, and in `decode` the way
-    through them.
+    """An encoder that both people share, and for each of them a decoder from its code to their
+    face. It learns to draw everybody's own faces: A's face through B's decoder is then the swap.
+    Most plugins say what `encoder` and `decoder` are; the others give `networks`, and in `decode`
+    the way through them.
     """
 
     learn_mask: bool = False  # decoders draw a fourth channel, where the face is
@@ -75,7 +74,7 @@ class Autoencoder(FaceModel):
         return {}
 
     def reconstruction_losses(self, drawn, side) -> dict[str, Any]:
-        """How far `drawn` is from what is wanted, by each of the criteria."""
+        """How far `drawn` is from the target, by each of the criteria."""
         pixels = drawn.shape[1]
         weight, target = self.weight(resized(side.regions, pixels)), resized(side.target, pixels)
         return {name: share * loss_named(name).measure(drawn[..., :3], target, weight)

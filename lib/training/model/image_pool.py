@@ -10,7 +10,7 @@ from keras import ops
 
 
 class ImagePool(keras.Model):
-    """Holds the last pictures that it was given. It has weights, so that saves hold it too, and no
+    """Holds recent pictures. They are weights, so that checkpoints hold them, and no
     parameters.
 
     "Learning from Simulated and Unsupervised Images through Adversarial Training", CVPR, 2017.

@@ -1,5 +1,4 @@
-"""How SAEHD and AMP learn; and the losses that SAEHD can have besides, of how the swap looks and of
-how alike two people's codes are.
+"""How SAEHD and AMP learn, and the extra losses of SAEHD: style, and likeness of codes.
 """
 
 from __future__ import annotations

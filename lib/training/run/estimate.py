@@ -82,7 +82,7 @@ def memory(costs: Mapping[str, Cost], faces: int, averaged: bool, precision: str
 
 
 def images_per_second(model: FaceModel, parts: Parts, batch: int) -> float:
-    """Faces a second of the training step alone, on made-up faces."""
+    """Faces/s of the training step alone, on random pictures."""
     step = make_step(parts)
     return len(model.identities) * batch / _seconds(step, _made_up(model, batch),
                                                     model.learning_rate)
@@ -112,7 +112,7 @@ def good_rate(points: Sequence[tuple[float, float]]) -> float:
     """
     rates, losses = np.array(points).T if points else (np.zeros(0), np.zeros(0))
     if len(points) < 3 * STEEPEST_OVER:
-        raise FaceswapError("The loss left all bounds at once: no learning rate can be told. Try "
+        raise FaceswapError("The loss diverged at once: no learning rate can be suggested. Try "
                             "--precision float32 or --clip global.")
     smooth = np.convolve(losses, np.ones(STEEPEST_OVER) / STEEPEST_OVER, "valid")
     rates = np.exp(np.convolve(np.log(rates), np.ones(STEEPEST_OVER) / STEEPEST_OVER, "valid"))

@@ -31,7 +31,8 @@ def check_options(options: Any) -> None:
 
 
 def check_state(state: Any) -> None:
-    """Raises ValueError where `state.json` of a save does not say how far training had come."""
+    """Raises ValueError where `state.json` of a checkpoint does not say how far training had come.
+    """
     if not isinstance(state, dict):
         raise ValueError("it does not say how far training had come")
     for key, check in _STATE.items():
@@ -50,8 +51,7 @@ def check_identities(means: Any) -> None:
 
 
 def good_row(row: Any) -> dict[str, Any] | None:
-    """A line of `log.jsonl` without what is neither a number nor a table of numbers; None where it
-    tells of no iteration.
+    """The numbers and tables of numbers in a row of `log.jsonl`; None where it names no iteration.
     """
     if not isinstance(row, dict) or not _whole(row.get("iteration"), 0, FARTHEST):
         return None

@@ -33,13 +33,13 @@ BYTES = 16
 
 @dataclass(frozen=True)
 class Swapper:
-    """Calls the network that turns faces into those of one identity."""
+    """A network that turns faces into those of one identity."""
 
     network: keras.Model
     size: int  # side of the crops, pixels
     drawn: int  # side of what it draws
     coverage: str  # of the crops
-    digest: str = ""  # of the save that it was loaded from
+    digest: str = ""  # of the checkpoint that it was loaded from
     # mean embedding of the training faces, by identity "a", "b" ...
     identity: dict[str, np.ndarray] = field(default_factory=dict)
     recognizer: str = DEFAULT_RECOGNIZER  # ... by this recognizer
@@ -53,7 +53,7 @@ class Swapper:
 
 @dataclass(frozen=True)
 class Translator:
-    """Calls the network that draws whole pictures anew."""
+    """A network that translates whole pictures."""
 
     network: keras.Model
     size: int  # side of what it saw in training, pixels
@@ -73,7 +73,7 @@ class Translator:
 
 def load_swapper(folder: Path, to: str = "b", morph: float | None = None,
                  save: str | None = None) -> Swapper:
-    """The newest good save of the model in `folder`, or that called `save`, swapping towards
+    """The newest good checkpoint of the model in `folder`, or that called `save`, swapping towards
     identity `to`, or `morph` of the way there.
 
     Raises FaceswapError where the folder holds no model, an unfinished or a damaged one, or one
@@ -81,7 +81,7 @@ def load_swapper(folder: Path, to: str = "b", morph: float | None = None,
     """
     options, model = _described(folder)
     if options.get("whole_pictures"):
-        raise FaceswapError(f"{folder} holds a model of whole pictures, which knows no faces. Give "
+        raise FaceswapError(f"{folder} was trained on whole pictures, not on faces. Give "
                             "it pictures: faceswap.py translate -i PICTURES -o OUTPUT -m "
                             f"{folder}")
     if morph is not None:
@@ -99,7 +99,7 @@ def load_swapper(folder: Path, to: str = "b", morph: float | None = None,
 
 
 def load_translator(folder: Path, to: str = "b", save: str | None = None) -> Translator:
-    """Likewise, to translate pictures. Raises FaceswapError as `load_swapper` does, and where the
+    """The same for translating pictures. Raises FaceswapError as `load_swapper` does, and where the
     model cannot.
     """
     options, model = _described(folder)
@@ -124,15 +124,14 @@ def _described(folder: Path) -> tuple[dict[str, Any], FaceModel]:
     options = model_folder.read_options(folder)
     model = MODELS.create(options["model"], **options["options"])
     if not model.swaps:
-        raise FaceswapError(f"{folder} holds a model of the kind {options['model']!r}, which makes "
-                            "pictures of its own out of nothing: faceswap.py generate -m "
-                            f"{folder} -o OUTPUT")
+        raise FaceswapError(f"{folder} holds a model of the kind {options['model']!r}, which draws "
+                            f"faces of its own: faceswap.py generate -m {folder} -o OUTPUT")
     return options, model
 
 
 def _loaded(folder: Path, options: dict[str, Any], model: FaceModel,
             save: str | None) -> tuple[dict[str, keras.Model], str]:
-    """The networks of its newest good save, or of that called `save`, averaged where they are; and
+    """The networks of its newest good checkpoint, or that called `save`, averaged if possible; and
     what stands for this save alone.
     """
     from lib.nn import backend  # imports Keras, which takes seconds

@@ -1,4 +1,4 @@
-"""A model that begins with what another has learnt."""
+"""A model that starts from the weights of another."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ logger = logging.getLogger(__name__)
 
 
 def load_weights(source: Path, networks: dict[str, keras.Model], parts: Sequence[str] = ()) -> None:
-    """Copies the weights of the newest save in the model folder `source` into those of `networks`
+    """Copies the weights of the newest checkpoint in the model folder `source` into `networks`
     that it has too, as far as they fit.
 
-    Averaged ones, where there are such. `parts` names the networks to take; none: all. The model
-    may have other options, and be of another kind with networks of the same names: layers of other
-    shapes keep what they have, which is told. Raises FaceswapError where `source` holds no model, a
-    damaged one, none of the parts, or nothing fits.
+    Averaged weights if there are any. `parts` names the networks to take; none: all. The model may
+    have other options, and be of another kind with networks of the same names: layers of other
+    shapes keep their weights, which is logged. Raises FaceswapError where `source` holds no model,
+    a damaged one, none of the parts, or nothing fits.
     """
     options = model_folder.read_options(source)
     others = build_networks(source, MODELS.create(options["model"], **options["options"]))

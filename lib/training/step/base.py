@@ -17,7 +17,7 @@ from lib.training.model.contract import FaceModel, Phase
 import keras  # isort: skip
 from keras import ops  # isort: skip
 
-AHEAD = 2  # calls that a device may have been given and not yet done: enough for it never to wait
+AHEAD = 2  # calls that a device may have waiting: enough that it never waits itself
 
 Networks = Mapping[str, keras.Model]
 Optimizers = Mapping[str, keras.optimizers.Optimizer]
@@ -31,8 +31,8 @@ Gradients = Mapping[str, Sequence]
 
 
 def as_floats(fed: Mapping[str, Any], held: Held = ()) -> dict[str, Any]:
-    """A batch as the data threads make it, uint8, as the model gets it: float32 in [0, 1]; what
-    else there is in it as it is.
+    """A batch of uint8 pictures, as the data threads make it -> float32 in [0, 1]; the rest
+    unchanged.
     """
     return {name: Side(*(ops.cast(picture, "float32") / 255 for picture in part[:3]),
                        part.landmarks) if isinstance(part, Side) else part
@@ -45,13 +45,13 @@ class Parts:
 
     model: FaceModel
     networks: Networks
-    averages: Networks  # slow copies of the networks of the same names; none: {}
+    averages: Networks  # moving averages of the networks of the same names; {}: none
     optimizers: Optimizers  # by group
-    prepare: Prepare = as_floats  # makes the model's batch of what is fed and held, in `keras.ops`
+    prepare: Prepare = as_floats  # fed and held -> the model's batch, in `keras.ops`
     held: Held = ()
-    averaged: float = 0.0  # how slowly the averages follow
+    averaged: float = 0.0  # decay of the averages
     devices: Devices = Devices()
-    frozen: frozenset[str] = frozenset()  # networks that stay as they are
+    frozen: frozenset[str] = frozenset()  # networks whose weights do not change
     phases: tuple[Phase, ...] = field(init=False)
     trained: dict[str, list[keras.Variable]] = field(init=False, default_factory=dict)  # by group
     # an average, and what it follows
@@ -71,8 +71,7 @@ class Parts:
             self.slow.extend(zip(average.weights, self.networks[name].weights))
 
     def scaled(self, losses) -> dict[str, Any]:
-        """By group, what its optimizer wants minimised: the sum of its losses, larger where small
-        gradients would vanish in float16.
+        """By group the sum of its losses, scaled up where small gradients would vanish in float16.
         """
         return {group: self.optimizers[group].scale_loss(sum(parts.values()))
                 for group, parts in losses.minimise.items()}
@@ -88,8 +87,7 @@ class Parts:
                 self.optimizers[group].apply(*map(list, zip(*pairs)))
 
     def norms(self, gradients: Gradients) -> dict[str, Any]:
-        """By group, the norm of its gradients, of models that have several groups: where it runs
-        away, the balance is lost.
+        """By group the norm of its gradients, in models of several groups: a sign of lost balance.
         """
         if len(self.trained) == 1:
             return {}
@@ -98,7 +96,7 @@ class Parts:
                 / self.optimizers[group].scale_loss(1.0) for group, of_group in gradients.items()}
 
     def follow(self, share) -> None:
-        """Lets the averages follow by `share` of the way."""
+        """Moves the averages towards the weights by `share` of the way."""
         for slow, fast in self.slow:
             slow.assign_add((fast - slow) * ops.cast(share, slow.dtype))
 
@@ -111,10 +109,9 @@ class Parts:
 
 
 class Step(ABC):
-    """Iterations, compiled: losses, gradients, optimizers, averages, all without a word to the
-    host.
+    """Compiled iterations: losses, gradients, optimizers and averages, without the host.
 
-    What the losses were since the last `report()` is summed on the device.
+    Losses since the last `report()` are summed on the device.
     """
 
     def __init__(self, parts: Parts):
@@ -140,13 +137,12 @@ class Step(ABC):
         self.count += len(rates)
 
     def wait(self) -> None:
-        """Returns when the device has done all it was given."""
+        """Waits until the device has finished."""
         if self._sums is not None:
             ops.convert_to_numpy(self._sums)
 
     def report(self) -> dict[str, float]:
-        """Mean of every loss since the last report; waits for the device. Without those of phases
-        that were not due since then.
+        """Mean of every loss since the last report, of phases that ran; waits for the device.
         """
         values, means = iter(ops.convert_to_numpy(self._sums).tolist()), {}
         for names in self._names:
@@ -157,11 +153,11 @@ class Step(ABC):
         return means
 
     def forget(self) -> None:
-        """What was summed for the next report."""
+        """Drops the losses since the last report."""
         self._sums, self.count = None, 0
 
     def sync(self) -> None:  # noqa: B027  most steps keep nothing on the device
-        """Brings the networks and optimizers up to date, where the device holds what they became.
+        """Copies weights from the device to the networks and optimizers, where they are apart.
         """
 
     @abstractmethod
@@ -171,7 +167,7 @@ class Step(ABC):
         """
 
     def _row(self, place: int, named: Mapping[str, Any], gradients: Gradients) -> Any:
-        """What phase number `place` reports: its losses, the gradients' norms, and a 1 that counts.
+        """The report of phase number `place`: losses, norms of gradients, and a 1 that is counted.
         """
         if self.parts.phases[place].every == 1:
             named = {**named, **self.parts.norms(gradients)}

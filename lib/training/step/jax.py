@@ -100,7 +100,7 @@ class JaxStep(Step):
 
 
 def _gradients(total: Callable, trained: Mapping[str, list]) -> tuple[dict[str, list], Any]:
-    """By group the gradients of its total, and what `total` gives besides; JAX differentiates one
+    """By group the gradients of its total, and what else `total` returns; JAX differentiates one
     number at a time.
 
     What the total does not depend on gets zeros.

@@ -1,4 +1,4 @@
-"""The optimizers of a run, as its options want them."""
+"""The optimizers of a run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_optimizers(model: FaceModel, learning_rate: float, updates: Updates, fl
 
 
 def described(updates: Updates, float16: bool, frozen: frozenset[str]) -> str:
-    """What the optimizers' variables depend on: where this differs, those of a save do not fit."""
+    """What the optimizers' variables depend on: if it differs, those of a checkpoint do not fit."""
     chosen = updates.optimizer
     of = {"optimizer": chosen and [type(chosen).__name__, dataclasses.asdict(chosen)],
           "accumulate": updates.accumulate > 1, "adaptive": updates.clip == "adaptive",

@@ -44,7 +44,7 @@ class Events:
     """
 
     def __init__(self, folder: Path, iteration: int):
-        """The run goes on from `iteration`: what earlier files tell of later ones no longer counts.
+        """The run resumes from `iteration`: later entries of earlier files no longer count.
         """
         make_inner_folder(folder)
         numbers = [int(match[1]) for path in folder.iterdir()

@@ -1,4 +1,4 @@
-"""Whether networks that work against each other still teach each other something."""
+"""Whether generator and discriminator are in balance."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 
 from lib.training.watch.preview import TOLD
 
-REPORTS = 30  # in a row, before anything is told
+REPORTS = 30  # in a row, before anything is reported
 # D(real) less D(fake); the spread of what is made, of the real; a gradient's norm, of its median
 WON, ALIKE, WILD = 0.97, 0.03, 100.0
 
 
 class Balance:
-    """Looks at the rows of a log, one after another. Each kind of mishap is told once."""
+    """Watches the rows of a log, one after another. Each kind of problem is reported once."""
 
     def __init__(self):
         self._rows: deque[dict[str, float]] = deque(maxlen=REPORTS)
         self._reported: dict[str, bool] = defaultdict(bool)
 
     def mishap(self, row: Mapping[str, object]) -> str | None:
-        """What is wrong, and what to do; None while all is well."""
+        """The problem and what to do; None if all is well."""
         self._rows.append({name: value for name, value in row.items() if isinstance(value, float)})
         rows = self._rows
         if len(rows) < REPORTS:

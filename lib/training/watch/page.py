@@ -1,4 +1,4 @@
-"""A training to look at while it runs: a small page, served to this machine alone, that also takes
+"""A live page of the training, served to this machine alone, that also takes
 wishes.
 
 All of it lies under a place that nobody can guess, since other people may use the same machine:
@@ -121,7 +121,7 @@ class Page:
         return f"http://127.0.0.1:{self.port}/{self._place}/"
 
     def tell(self, row: Mapping[str, Any], line: str) -> None:
-        """What the page shows from now on: a row of the log, and the same in words, its parts two
+        """Updates the page: a row of the log, and the same in words, its parts two
         spaces apart.
         """
         row = _plain(row)
@@ -129,7 +129,7 @@ class Page:
             self._line, self._row, self._time = escaped(line), row, time.monotonic()
 
     def take(self) -> set[str]:
-        """What was asked for since this was last called: some of "save", "preview" and "stop"."""
+        """Requests since the last call: some of "save", "preview" and "stop"."""
         with self._lock:
             asked, self._asked = self._asked, set()
         return asked
@@ -139,7 +139,7 @@ class Page:
             self._asked.add(what)
 
     def close(self) -> None:
-        """Ends the serving, and every connection with it; a second call does nothing."""
+        """Stops serving and closes every connection; a second call does nothing."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()

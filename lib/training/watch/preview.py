@@ -1,4 +1,4 @@
-"""What training looks like: a sheet of faces and a plot of the losses."""
+"""Previews of training: a sheet of faces and a plot of the losses."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 
 
 def write_jpg(path: Path, picture: np.ndarray) -> None:
-    """Likewise, and makes its folder: a tenth of the room on the disk."""
+    """Writes a JPEG, a tenth of the size, and makes its folder."""
     make_inner_folder(path.parent)
     coded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
                          [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
@@ -98,8 +98,9 @@ def write_jpg(path: Path, picture: np.ndarray) -> None:
 
 
 def plot(log: Path, path: Path) -> None:
-    """Draws what `log` (log.jsonl) tells of over the iterations: the losses, how networks that work
-    against each other stand, and the progress of the swap where it was measured."""
+    """Plots the rows of `log` (log.jsonl): losses, balance of adversarial networks, and the
+    measures of the swap.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -149,7 +150,7 @@ def plot(log: Path, path: Path) -> None:
 
 
 def plot_rates(points: Sequence[tuple[float, float]], path: Path) -> None:
-    """Draws the loss over the learning rate."""
+    """Plots the loss over the learning rate."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -170,7 +171,7 @@ def _draw(axis, points: list[tuple[int, float]], color: str, label: str) -> None
 
 
 def read_log(log: Path) -> list[dict]:
-    """The lines of log.jsonl; one that a kill cut short is left out."""
+    """The rows of log.jsonl, without incomplete lines."""
     rows = []
     try:
         data = read_bytes(log, MOST_LOG, named=False) if log.exists() else b""

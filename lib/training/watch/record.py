@@ -1,5 +1,4 @@
-"""What a run leaves to look at: log, events, previews, plots, the report, and the page that shows
-them as it goes on.
+"""What a run records: log, events, previews, plots, the report, and the live page.
 """
 
 from __future__ import annotations
@@ -32,7 +31,9 @@ HARDLY, AT_ALL = 0.95, 0.3
 
 
 class Record:
-    """Use as a context manager. What the disk refuses of all this is told, and ends no training."""
+    """Writes and shows how training goes; a context manager. A full disk ends no training: it is
+    logged.
+    """
 
     def __init__(self, folder: Path, plan: Plan):
         # iterations, and how the held-out faces were swapped then
@@ -41,8 +42,8 @@ class Record:
         self.losses: list[tuple[int, float]] = []
         self._folder, self._plan, self._log = folder, plan, folder / "log.jsonl"
         self._stack = contextlib.ExitStack()
-        self._from = 0  # iteration that this run goes on from
-        self._moves = True  # or was told that it does not
+        self._from = 0  # iteration that this run started from
+        self._moves = True  # False once it was logged that nothing is learnt
         self._balance = Balance()
         self._events: Events | None = None
         self._page: Page | None = None
@@ -60,7 +61,7 @@ class Record:
         self._stack.close()
 
     def resume(self, iteration: int) -> None:
-        """Forgets what comes after it: no save holds that."""
+        """Forgets later rows: no checkpoint holds them."""
         with unessential(self._log):
             preview.forget_after(self._log, iteration)
         rows = preview.read_log(self._log)
@@ -72,11 +73,11 @@ class Record:
         self._from = iteration
 
     def wishes(self) -> set[str]:
-        """What was asked for on the page since the last time: "save", "preview", "stop"."""
+        """Requests made on the page since the last call: "save", "preview", "stop"."""
         return self._page.take() if self._page else set()
 
     def report(self, row: dict, progress: Mapping[str, float] | None) -> None:
-        """A line of the log, of the events and of the screen; `progress` is what was measured now.
+        """Writes a row to the log, the events and the screen; `progress` holds measures taken now.
         """
         iteration = row["iteration"]
         if progress is not None:
@@ -118,7 +119,8 @@ class Record:
             preview.plot(self._log, self._folder / "loss.png")
 
     def save(self, iteration: int, sheet: np.ndarray, weights: Mapping[str, np.ndarray]) -> None:
-        """What a save makes anew; `weights` are those whose histograms are wanted."""
+        """Updates previews, plots and report at a checkpoint; `weights` are those for histograms.
+        """
         self.show(sheet)
         self.plot()
         if self._plan.time_lapse:
@@ -144,8 +146,7 @@ class Record:
 
 @contextlib.contextmanager
 def unessential(path: Path) -> Iterator[None]:
-    """What the disk refuses of logs and previews is told, and ends no training; what it refuses of
-    a save does.
+    """Logs and previews that cannot be written are a warning, unlike checkpoints.
     """
     try:
         yield

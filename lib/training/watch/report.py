@@ -1,4 +1,4 @@
-"""How a training went, on one page that needs nothing else: report.html in the model's folder."""
+"""report.html in the model's folder: how training went, on one page without other files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_BYTES = 64 << 20  # of a picture that is shown
 POINTS = 600  # most of a curve: longer ones are averaged
 FRAMES = 24  # most of the time-lapse
 LEAST = 1e-300  # that a logarithmic chart shows
-LATEST = 10  # reports whose mean is told as the loss of now
+LATEST = 10  # reports whose mean is the current loss
 WIDTH, HEIGHT = 420, 240  # of a chart
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 10, 22  # its margins
 LONGEST = 300  # letters of an option's value
@@ -54,7 +54,7 @@ Points = Sequence[tuple[int, float]]
 
 
 def write(folder: Path) -> None:
-    """Makes `report.html` anew from what lies in a model's folder, at any moment of its training.
+    """Writes `report.html` from what lies in a model's folder, at any time.
 
     Raises FaceswapError where `folder` holds no model, OSError where the page cannot be written.
     """
