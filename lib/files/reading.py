@@ -47,7 +47,7 @@ def opened(path: Path, named: bool = True) -> BinaryIO:
     # a pipe without a writer is not waited for
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if not named and os.path.islink(path):
-        raise NotRegular(f"{path} is a link, which nobody named. Put the file itself there.")
+        raise NotRegular(f"{path} is a link. Put the file itself there.")
     descriptor = os.open(path, flags | (0 if named else getattr(os, "O_NOFOLLOW", 0)))
     try:
         mode = os.fstat(descriptor).st_mode

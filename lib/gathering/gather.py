@@ -156,7 +156,7 @@ def _lock(folder: Path) -> Iterator[None]:
         with disk_errors(path):
             lock = Lock(path)
     except Locked:
-        raise FaceswapError(f"Another gather is filling {folder}. Wait for it, or name another "
+        raise FaceswapError(f"Another gather is writing to {folder}. Wait for it, or name another "
                             "folder with -o.") from None
     try:
         yield

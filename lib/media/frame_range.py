@@ -72,7 +72,7 @@ def parse_shard(text: str | None) -> Shard | None:
     number, slash, count = text.partition("/")
     is_valid = slash and number.isdecimal() and count.isdecimal() and len(text) < 20
     if not (is_valid and 1 <= int(number) <= int(count)):
-        raise UsageError("--shard must be a part and how many there are, such as 3/16, not "
+        raise UsageError("--shard must be PART/PARTS, such as 3/16, not "
                          f"{text!r}.")
     return Shard(int(number), int(count))
 

@@ -119,7 +119,7 @@ class Web:
                 reason = (f"too slow: {received / (now - since):.0f} bytes a second" if is_slow
                           else f"not whole after {seconds:.0f} seconds")
                 raise Failed(f"{reason}, {have}{total} bytes so far, which are kept: the next run "
-                             "goes on from there")
+                             "resumes there")
             if now - since >= SLOW_SECONDS:
                 since, received = now, 0
 

@@ -53,7 +53,7 @@ def weights(name: str) -> Path:
         path = expanded(Path(folder)) / entry.file
         if path.is_file():
             if not _is_whole(path, entry):
-                raise FaceswapError(f"{path} is not the file that is meant (its SHA-256 is not "
+                raise FaceswapError(f"{path} is not the expected file (its SHA-256 is not "
                                     f"{entry.sha256}). Replace it with {entry.address}, or take "
                                     "it away.")
             return path

@@ -116,8 +116,7 @@ def try_out(file: Path, changed: int) -> None:
     if child.returncode and output.startswith(REFUSED):
         raise FaceswapError(output.removeprefix(REFUSED).strip())
     if child.returncode:
-        raise FaceswapError(f"{file} takes too much time or memory before it looks at a picture. "
-                            "Use another network.")
+        raise FaceswapError(f"{file} takes too much time or memory to load. Use another network.")
 
 
 def has_loops(file: Path) -> bool:

@@ -101,8 +101,8 @@ def _clock(source: PictureSource, times: FrameTimes | None, original: Video | No
                                 "names. Delete it, and name the video with -r/--reference, or give "
                                 "--rate.")
         if missing := len(times.times) - len(ticks):
-            logger.info("%d of %s missing; the one before is shown longer.", missing,
-                        counted(len(times.times), "picture") + (" is" if missing == 1 else " are"))
+            logger.info("%s of %d not found; the one before is shown longer.",
+                        counted(missing, "picture"), len(times.times))
     elif rate is None and original and len(original.ticks) == len(names):
         ticks, base = original.ticks, original.source.time_base
         length = frame_length(original.source)

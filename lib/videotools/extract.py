@@ -136,7 +136,7 @@ def _check(pictures: Sequence[Path], video: Video, expected: int | None, every: 
     for path in pictures[0], pictures[-1]:
         with open_picture(path) as picture:
             if picture.size != (width, height):
-                raise FaceswapError(f"{video.path} changes its size within: "
+                raise FaceswapError(f"{video.path} changes its size in the middle: "
                                     f"{picture.size[0]}x{picture.size[1]} where {width}x{height} "
                                     "was expected. Scale it with ffmpeg scale first.")
     if expected in (None, len(pictures)):

@@ -726,7 +726,7 @@ def test_two_runs_do_not_fill_one_folder(server, gather, tmp_path):
     thread = threading.Thread(target=gather, args=("/a.png",))
     thread.start()
     begun.wait(10)
-    with pytest.raises(FaceswapError, match="Another gather is filling"):
+    with pytest.raises(FaceswapError, match="Another gather is writing to"):
         gather("/a.png")
     go_on.set()
     thread.join()

@@ -113,9 +113,9 @@ class VideoEncoding:
                                 "av1 and .mkv, .mp4 or .mov, or convert the input to SDR first.")
         if self.keeps_fields and (self.encoder != "libx264" or not video.cuts
                                   or video.layout != layout):
-            raise FaceswapError(f"The fields of {video.path} cannot be kept: that is done as "
-                                "H.264, of video in 4:2:0 that is neither turned nor stretched. "
-                                "Choose --writer.codec h264, or leave out --keep-interlaced.")
+            raise FaceswapError(f"The fields of {video.path} cannot be kept: that needs H.264, and "
+                                "video in 4:2:0 that is neither turned nor stretched. Choose "
+                                "--writer.codec h264, or leave out --keep-interlaced.")
         if video.tone and not layout.startswith(YUV):
             logger.warning("%s is HDR video, which %s does not keep: it becomes SDR, tone-mapped.",
                            name, codec)

@@ -280,7 +280,7 @@ def test_an_unknown_host(fetched):
 def test_a_body_of_few_kilobytes_a_second_is_given_up(fetched, monkeypatch):
     monkeypatch.setattr(web, "SLOW_SECONDS", 0.5)
     (entry,) = fetched("http://public.test/drip")  # 1200 bytes a second at most
-    assert entry.error.startswith("too slow: ") and "the next run goes on from there" in entry.error
+    assert entry.error.startswith("too slow: ") and "the next run resumes there" in entry.error
 
 
 def test_a_file_that_takes_too_long_is_given_up_and_kept(fetched, tmp_path):

@@ -157,7 +157,7 @@ def test_own_folder_comes_first_and_is_checked(server, cached, tmp_path, monkeyp
     (tmp_path / "test.onnx").write_bytes(CONTENT)
     assert weights.weights("test") == tmp_path / "test.onnx"
     (tmp_path / "test.onnx").write_bytes(CONTENT[::-1])
-    with pytest.raises(FaceswapError, match="not the file that is meant"):
+    with pytest.raises(FaceswapError, match="not the expected file"):
         weights.weights("test")
     assert not server.asked
 

@@ -95,7 +95,7 @@ def test_constants_that_take_for_ever_are_found_before_they_are_computed_here(ne
     nodes = summed(
         helper.make_node("Expand", ["one", "shape"], ["wide"]), helper.make_node("MatMul", ["wide", "wide"], ["large"])
     )
-    with pytest.raises(FaceswapError, match="too much time or memory before"):
+    with pytest.raises(FaceswapError, match="too much time or memory to load"):
         network(nodes, {"one": np.ones(1, np.float32), "shape": np.array([9000, 9000], np.int64)})
 
 
