@@ -7,7 +7,15 @@ from collections.abc import Callable
 from lib.alignments import inventory
 from lib.alignments.removal import Removed
 from lib.errors import DONE, SOME_FAILED
-from lib.jobs.alignments import AlignmentsSettings, Drawn, Exchanged, Merged, Relinked, Smoothed, alignments
+from lib.jobs.alignments import (
+    AlignmentsSettings,
+    Drawn,
+    Exchanged,
+    Merged,
+    Relinked,
+    Smoothed,
+    alignments,
+)
 from lib.system.logs import counted
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,15 @@ import cv2
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.faces.geometry import COVERAGES, invert, resized_matrix, template_matrix, transform_points, upsampled, warp
+from lib.faces.geometry import (
+    COVERAGES,
+    invert,
+    resized_matrix,
+    template_matrix,
+    transform_points,
+    upsampled,
+    warp,
+)
 from lib.faces.quality import check_landmarks, check_matrix
 from lib.facesets.png import LARGEST, MOST_BYTES, foreign_tool, picture_of, text_of
 from lib.files.reading import parse_json, read_bytes

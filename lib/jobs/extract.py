@@ -18,7 +18,12 @@ from lib.faces.finding import parse_rotate
 from lib.faces.likeness import PeopleFilter
 from lib.facesets.folder import FaceFolder, foreign_faces
 from lib.files.names import same_path
-from lib.jobs.shared.options import AlignmentsOptions, FaceSizeOptions, FindingOptions, PeopleOptions
+from lib.jobs.shared.options import (
+    AlignmentsOptions,
+    FaceSizeOptions,
+    FindingOptions,
+    PeopleOptions,
+)
 from lib.media.base import FrameSource
 from lib.media.endpoints.source import open_source
 from lib.media.frame_range import parse_shard

@@ -31,7 +31,13 @@ from lib.jobs.shared.options import (
 from lib.jobs.swap_steps import Steps
 from lib.jobs.train.checks import check_batch
 from lib.jobs.train.run import train
-from lib.jobs.train.settings import LengthOptions, ModelOptions, PrecisionOptions, PreviewOptions, TrainSettings
+from lib.jobs.train.settings import (
+    LengthOptions,
+    ModelOptions,
+    PrecisionOptions,
+    PreviewOptions,
+    TrainSettings,
+)
 from lib.media.endpoints.source import open_source
 from lib.media.pictures import picture_file
 from lib.options import option

@@ -11,7 +11,13 @@ from pathlib import Path
 import av
 
 from lib.errors import FaceswapError
-from lib.media.encoding.codecs import ENCODERS, HEVC_HOLDERS, ON_A_CHIP, TRANSPARENT, encoder_options
+from lib.media.encoding.codecs import (
+    ENCODERS,
+    HEVC_HOLDERS,
+    ON_A_CHIP,
+    TRANSPARENT,
+    encoder_options,
+)
 from lib.media.encoding.stream_copy import EDIT_LISTS, SOUND
 from lib.media.samples import chroma_between
 from lib.media.video.colours import BT601, BT709

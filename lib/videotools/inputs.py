@@ -10,7 +10,12 @@ from pathlib import Path
 import av
 
 from lib.errors import FaceswapError
-from lib.media.encoding.stream_copy import ATTACHES, flags_of, log_lost_attachments, log_lost_subtitles
+from lib.media.encoding.stream_copy import (
+    ATTACHES,
+    flags_of,
+    log_lost_attachments,
+    log_lost_subtitles,
+)
 from lib.media.opening import open_container
 from lib.media.timecode import carry_timecode
 from lib.media.video.container import pick_stream

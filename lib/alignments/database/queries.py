@@ -13,7 +13,15 @@ import numpy as np
 
 from lib.alignments.database import schema
 from lib.alignments.database.connection import Database, damaged
-from lib.alignments.database.rows import COLUMNS, StoredFace, array, face_of, look_of, mask_of, stored_face
+from lib.alignments.database.rows import (
+    COLUMNS,
+    StoredFace,
+    array,
+    face_of,
+    look_of,
+    mask_of,
+    stored_face,
+)
 from lib.alignments.database.state import StoreState
 from lib.faces.quality import check_landmarks
 from lib.files.names import printable

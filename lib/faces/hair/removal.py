@@ -15,7 +15,16 @@ import numpy as np
 
 from lib.faces.brows import Brow, find_brows
 from lib.faces.geometry import LEFT_BROW, LEFT_EYE, MIRRORED, RIGHT_BROW, RIGHT_EYE
-from lib.faces.hair.colours import BARE, SKIN_BLUR, UNLIKE_SKIN, bare_skin, cut_out, grown, joined_to_rim, skin_distance
+from lib.faces.hair.colours import (
+    BARE,
+    SKIN_BLUR,
+    UNLIKE_SKIN,
+    bare_skin,
+    cut_out,
+    grown,
+    joined_to_rim,
+    skin_distance,
+)
 from lib.faces.hair.view import BROW_WIDTH, View, at_places, disc, eye_distance_of
 from lib.faces.masks import BROWS
 

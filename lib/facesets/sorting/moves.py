@@ -23,7 +23,15 @@ from lib.facesets.face_file import Origin
 from lib.facesets.folder import list_faces, stem_of
 from lib.facesets.sorting.order import Group
 from lib.files.reading import NotRegular, parse_json, read_json, read_text
-from lib.files.writing import copy_file, disk_errors, make_folder, make_inner_folder, rename_file, write_json, write_text
+from lib.files.writing import (
+    copy_file,
+    disk_errors,
+    make_folder,
+    make_inner_folder,
+    rename_file,
+    write_json,
+    write_text,
+)
 from lib.system.lock import Lock, Locked
 from lib.system.progress import progress
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.jobs.shared.options import CheckpointOptions, ExemplarsOptions, LabelOptions, ProvenanceOptions
+from lib.jobs.shared.options import (
+    CheckpointOptions,
+    ExemplarsOptions,
+    LabelOptions,
+    ProvenanceOptions,
+)
 from lib.options import option
 
 # Options that finished pictures do not depend on

@@ -14,7 +14,15 @@ import av
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.files.writing import MARK, disk_errors, make_folder, make_work_folder, remove_work_folder, sweep, work_folder_of
+from lib.files.writing import (
+    MARK,
+    disk_errors,
+    make_folder,
+    make_work_folder,
+    remove_work_folder,
+    sweep,
+    work_folder_of,
+)
 from lib.media.base import FrameSink, FrameSource
 from lib.media.encoding import segments
 from lib.media.encoding.codecs import VideoEncoding

@@ -23,7 +23,16 @@ from lib.media.samples import is_transparent, plain
 from lib.media.tone import Tone
 from lib.media.video.colours import Colours, Hdr
 from lib.media.video.container import display_matrix, indexed_count, open_video, square_pixels
-from lib.media.video.packets import Damaged, PacketIndex, counts_frames, decode, index_packets, packets_from_start, shown_tick, with_times
+from lib.media.video.packets import (
+    Damaged,
+    PacketIndex,
+    counts_frames,
+    decode,
+    index_packets,
+    packets_from_start,
+    shown_tick,
+    with_times,
+)
 from lib.media.video.stitching import Jumps, Stitcher, may_jump
 from lib.media.video.uniform import Decoded, is_top_first, of_one_size, progressive
 from lib.types import Frame

@@ -14,7 +14,14 @@ from lib.faces.masks import with_whole_brows
 from lib.swapping.composite import DARK
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix
-from lib.swapping.exemplars.skin import LEFT_BROW, OUTER_LIPS, RIGHT_BROW, disc, face_size, filled_hull
+from lib.swapping.exemplars.skin import (
+    LEFT_BROW,
+    OUTER_LIPS,
+    RIGHT_BROW,
+    disc,
+    face_size,
+    filled_hull,
+)
 
 # All lengths are shares of the face's size, the side of the mean face's unit square
 BANDS = (1.5 / 160, 3 / 160, 6 / 160, 12 / 160)  # sigma: between two lies a band

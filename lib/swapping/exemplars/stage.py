@@ -19,7 +19,15 @@ from lib.faces.hair import removal
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.choice import Choice, Mix, choose, measure_costs
 from lib.swapping.exemplars.drawing import Bent, add_detail, soften_like
-from lib.swapping.exemplars.features import Features, Person, features_of, openings_of, refine_brows, set_lids, transfer_lids
+from lib.swapping.exemplars.features import (
+    Features,
+    Person,
+    features_of,
+    openings_of,
+    refine_brows,
+    set_lids,
+    transfer_lids,
+)
 from lib.swapping.exemplars.light import Skin, SkinLight
 from lib.types import AlignedFace, Face, Frame, SwappedFace
 

@@ -4,7 +4,17 @@ import pytest
 from skimage.transform import SimilarityTransform
 
 from lib.faces import geometry
-from lib.faces.geometry import COVERAGES, INNER, MEAN_FACE, crop, crop_matrix, invert, similarity_transform, transform_points, warp
+from lib.faces.geometry import (
+    COVERAGES,
+    INNER,
+    MEAN_FACE,
+    crop,
+    crop_matrix,
+    invert,
+    similarity_transform,
+    transform_points,
+    warp,
+)
 from lib.types import Detection, Face
 
 

@@ -13,7 +13,14 @@ import pytest
 from lib.faces.geometry import MIRRORED, crop
 from lib.facesets.face_file import FaceFile, Origin, read_face
 from lib.facesets.folder import list_faces
-from lib.facesets.sorting.order import SCALES, VECTORS, SortedFace, arrange, color_histogram, measure
+from lib.facesets.sorting.order import (
+    SCALES,
+    VECTORS,
+    SortedFace,
+    arrange,
+    color_histogram,
+    measure,
+)
 from lib.media.endpoints.sample_clips import MovingCamera
 from lib.media.endpoints.sample_clips import astronaut as astronaut_portrait
 from lib.plugin import ALIGNERS
