@@ -24,13 +24,14 @@ _FIXES = {
 
 
 class FaceswapError(Exception):
-    """What went wrong, where, and what to do next. `faceswap.py` prints it alone and exits with `exit_code`."""
+    """What went wrong, where, and what to do next. `faceswap.py` prints it alone, in one line, and
+    exits with `exit_code`."""
 
     exit_code = FIXABLE
 
 
 class UsageError(FaceswapError):
-    """The command line or the configuration file asks for something that does not exist or is out of bounds."""
+    """The command line or the configuration file asks for what does not exist or is out of bounds."""
 
     exit_code = USAGE
 
@@ -40,7 +41,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def trouble_with_machine(error: Exception, options: Collection[str] = ()) -> str | None:
-    """One line about an exception that means a full disk, missing memory or missing rights; None for any other.
+    """One line about a full disk, missing memory or missing rights; None for any other exception.
 
     `options` are the names of the options that the command has.
     """

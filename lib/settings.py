@@ -1,4 +1,4 @@
-"""What a command is told: the options of the command line, of a TOML file, or of a call from Python."""
+"""What a command is told: options from the command line, a TOML file, or a call from Python."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from lib.plugin import REGISTRIES
 
 @dataclass(kw_only=True)
 class Settings:
-    """Base of the settings of a command. `plugin_options` holds the options of each chosen plugin: {"detector": {"min_score": 0.8}}.
+    """Base of the settings of a command. `plugin_options` holds the options of chosen plugins.
 
-    Where several plugins can be chosen, it holds those of each: {"masker.hull": {"feather": 0.1}}. Where a plugin is left to be
-    chosen when the command runs, it holds those of each that the configuration file has a table of: {"writer.video": {"crf": 18}}.
+    Of one: {"detector": {"min_score": 0.8}}. Where several can be chosen, of each:
+    {"masker.hull": {"feather": 0.1}}. Where the plugin is chosen only when the command runs, of each
+    that the configuration file has a table of: {"writer.video": {"crf": 18}}.
 
     Raises UsageError for values of another type or out of bounds.
     """
@@ -36,13 +37,14 @@ class Settings:
         return Option(name, kind, optional, REQUIRED, **metadata)
 
     def shared(self, *mixins: type[Settings]) -> dict[str, Any]:
-        """The values of the options that `mixins` declare, to make settings of another command of."""
+        """The values of the options that `mixins` declare, for the settings of another command."""
         names = {item.name for mixin in mixins for item in dataclasses.fields(mixin)} - {"plugin_options"}
         plugin_options = {key: value for key, value in self.plugin_options.items() if key.partition(".")[0] in names}
         return {name: getattr(self, name) for name in names} | {"plugin_options": plugin_options}
 
     def create(self, name: str) -> Any:
-        """The plugin that the option `name` ("detector") chooses, made with its options; a list where it chooses several."""
+        """The plugin that the option `name` ("detector") chooses, made with its options; a list where
+        it chooses several."""
         kind = self.option(name).plugin
         assert kind, f"{name} chooses no plugin"
         registry = REGISTRIES[kind]

@@ -1,7 +1,8 @@
-"""Foreign words on screens and pages: names of files and signers, what servers say, what others wrote into files.
+"""Words of others on screens and pages: names of files and signers, answers of servers.
 
-Such words can move the cursor, hide what stands before them, begin lines of their own, or turn the direction of
-writing, so that a reader takes them for words of this program. Whatever is printed, logged or shown goes through here.
+They can move the cursor, hide what stands before them, begin lines of their own, or turn the
+direction of writing, so that a reader takes them for words of this program. Whatever is printed,
+logged or shown goes through here.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import html
 import re
 from typing import TextIO
 
-# Control characters, separators of lines, marks that turn the direction of writing or cannot be seen, halves of
-# characters. Joiners (U+200C, U+200D) stay: words of many languages and most emoji need them.
+# Control characters, separators of lines, marks that turn the direction of writing or cannot be
+# seen, halves of characters. Joiners (U+200C, U+200D) stay: many languages and most emoji need them.
 HARMFUL = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f"

@@ -1,5 +1,6 @@
-"""What the commands do, each as one function of its settings: `extract(ExtractSettings(input=..., output=...))`. All take a
-progress callback and a way to stop. Scripts, and any other front end, call these and tell the result.
+"""What the commands do, each as one function of its settings: `extract(ExtractSettings(input=...))`.
+All take a progress callback and a way to stop. Scripts, and any other front end, call these and
+tell the result.
 
 Imports: lib.alignments, lib.alignments.database, lib.alignments.extraction, lib.evaluation,
 lib.evaluation.reports, lib.faces, lib.facesets, lib.facesets.sorting, lib.files, lib.gathering,
