@@ -8,7 +8,7 @@ change.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -42,8 +42,7 @@ class MaskedFace(Face):
 
     @classmethod
     def of(cls, stored: StoredFace) -> MaskedFace:
-        known = {item.name: vars(stored.face)[item.name] for item in fields(Face)}
-        return cls(**known, masks=stored.masks, fitted=stored.fitted.landmarks)
+        return cls(**vars(stored.face), masks=stored.masks, fitted=stored.fitted.landmarks)
 
 
 @dataclass(frozen=True)
