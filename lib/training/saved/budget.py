@@ -7,6 +7,7 @@ gigabytes.
 from __future__ import annotations
 
 import math
+import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,10 @@ def network_bytes(model: FaceModel) -> dict[str, int]:
                                             for variable in network.weights)
                 for name, network in networks.items()}
 
-    # Keras keeps a list of variables that await their values, for each thread
-    with ThreadPoolExecutor(1) as apart:
-        return apart.submit(measure).result()
+    state = random.getstate()  # of which Keras draws the seeds of layers such as dropout
+    try:
+        # Keras keeps a list of variables that await their values, for each thread
+        with ThreadPoolExecutor(1) as apart:
+            return apart.submit(measure).result()
+    finally:
+        random.setstate(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import psutil
 import pytest
@@ -39,6 +40,14 @@ def received(folder, name: str, options: dict, networks=()):
 def test_networks_are_measured_as_they_are_built(name):
     model = MODELS.create(name)
     assert budget.network_bytes(model) == {key: 4 * network.count_params() for key, network in model.networks().items()}
+
+
+def test_measuring_changes_no_training():
+    """Layers that draw, such as dropout, take their seeds from Python's generator."""
+    random.seed(7)
+    expected = random.Random(7).random()
+    assert budget.network_bytes(MODELS.create("amp", size=64, inter=64))["encoder"] > 0
+    assert random.random() == expected
 
 
 @pytest.mark.parametrize("name, read", [("amp", load_swapper), ("stylegan", load_generator), ("amp", lambda folder: transfer.load_weights(folder, {}))])
