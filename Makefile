@@ -23,10 +23,11 @@ check: $(INSTALLED) $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# In three runs, since TensorFlow keeps memory of models that are gone: each run begins with new processes.
+# In four runs, since TensorFlow keeps memory of models that are gone: each run begins with new processes.
 test: $(INSTALLED) $(INSTALLED_DEV)
 	$(PYTEST) -m "not slow" tests/lib --ignore=tests/lib/training
-	$(PYTEST) -m "not slow" tests/lib/training tests/plugins
+	$(PYTEST) -m "not slow" tests/lib/training
+	$(PYTEST) -m "not slow" tests/plugins
 	$(PYTEST) -m "not slow" tests --ignore=tests/lib --ignore=tests/plugins
 
 test-slow: $(INSTALLED) $(INSTALLED_DEV)
