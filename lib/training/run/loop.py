@@ -97,8 +97,7 @@ class _Run:
 
         best = {**self.parts.networks, **self.parts.averages}
         self.view = model.viewer(best, faces)
-        maker = Swapper(model.swapper(best, "b"), model.size, model.drawn, model.coverage) \
-            if model.swaps else model.drawer(best)
+        maker = _swapper(model, best) if model.swaps else model.drawer(best)
         self.measure, self.show = measure and partial(measure, maker), show and partial(show, maker)
         self.clock = Clock(plan, self.seconds)
 
@@ -365,3 +364,13 @@ class _Run:
 def _finite(networks: Networks) -> bool:
     return all(np.isfinite(weight).all() for network in networks.values()
                for weight in network.get_weights())
+
+
+def _swapper(model: FaceModel, networks: Networks) -> Swapper:
+    """What swaps towards B. Raises FaceswapError where the model says another size than it draws."""
+    network = model.swapper(networks, "b")
+    side = network.output_shape[1]
+    if side not in (None, model.drawn):
+        raise FaceswapError(f"The model draws faces of {side} pixels and declares {model.drawn}. "
+                            f"Set `drawn = {side}` in its class.")
+    return Swapper(network, model.size, model.drawn, model.coverage)

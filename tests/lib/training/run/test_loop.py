@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
+from lib.errors import FaceswapError
 from lib.nn import backend
 from lib.plugin import SCHEDULES
 from lib.training.batches.augmentation import CLASSIC
@@ -131,3 +132,9 @@ def test_the_page_takes_wishes(model, faces, tmp_path, wish):
 def test_networks_that_learn_nothing_are_told_once(model, faces, tmp_path, caplog, rate, told):
     loop.train(model, faces, tmp_path, plan(2 * STILL, learning_rate=rate, report_seconds=0.1, preview_seconds=None))
     assert caplog.text.count("the networks learn nothing") == told
+
+
+def test_a_model_that_draws_another_size_than_it_declares_is_refused(model, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(model), "drawn", 64)
+    with pytest.raises(FaceswapError, match="draws faces of 32 pixels and declares 64"):
+        loop.train(model, faces, tmp_path, plan(1))
