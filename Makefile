@@ -23,9 +23,10 @@ check: $(INSTALLED) $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# In four runs, since TensorFlow keeps memory of models that are gone: each run begins with new processes.
+# In five runs, since TensorFlow keeps memory of models that are gone: each run begins with new processes.
 test: $(INSTALLED) $(INSTALLED_DEV)
-	$(PYTEST) -m "not slow" tests/lib --ignore=tests/lib/training
+	$(PYTEST) -m "not slow" tests/lib --ignore=tests/lib/training --ignore=tests/lib/media --ignore=tests/lib/videotools
+	$(PYTEST) -m "not slow" tests/lib/media tests/lib/videotools
 	$(PYTEST) -m "not slow" tests/lib/training
 	$(PYTEST) -m "not slow" tests/plugins
 	$(PYTEST) -m "not slow" tests --ignore=tests/lib --ignore=tests/plugins
