@@ -15,6 +15,7 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -180,10 +181,13 @@ def settings_of(script: Path) -> Declaration:
 
 def _parsed(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_text(encoding="utf-8"), str(path))
+        return _syntax(path.read_text(encoding="utf-8"), str(path))
     except (OSError, SyntaxError, ValueError) as error:
         raise FaceswapError(f"Cannot read {path}: {error}. Repair the file or take it "
                             "away.") from error
+
+
+_syntax = cache(ast.parse)  # commands share the files that declare their options
 
 
 def _declaration(node: ast.ClassDef, path: Path) -> Declaration:
