@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,8 @@ from lib.system.logs import duration
 logger = logging.getLogger(__name__)
 FORMAT = 1
 STEPS = ("extract A", "extract B", "train", "convert")
-RENAMED = {"save": "checkpoint"}  # options that older records name otherwise
+# What older records name otherwise
+RENAMED = {"save": "checkpoint", "settings": "plugin_options"}
 
 StepSettings = TypeVar("StepSettings", bound=Settings)
 
@@ -48,12 +49,13 @@ class Steps:
         """
         options = as_json(asdict(settings), self._place)
         before = self._done.get(name)
-        if before and before["options"] == options and all(path.exists() for path in results):
+        recorded = _defaults(settings) | before["options"] if before else {}
+        changes = [f"{key} was {recorded.get(key)}, is {value}"
+                   for key, value in options.items() if recorded.get(key) != value]
+        if before and not changes and all(path.exists() for path in results):
             logger.info("%s: already done; it took %s.", name, duration(before["seconds"]))
             return before["code"] == DONE
         if before:
-            changes = [f"{key} was {before['options'].get(key)}, is {value}"
-                       for key, value in options.items() if before["options"].get(key) != value]
             logger.info("%s: again, because %s.", name, "; ".join(changes)
                         or "its results are gone")
         else:
@@ -79,6 +81,13 @@ class Steps:
 
     def _save(self) -> None:
         write_json(self._path, {"format": FORMAT, "inputs": self._inputs, "steps": self._done})
+
+
+def _defaults(settings: Settings) -> dict[str, Any]:
+    """Values of options that a record lacks, since they are newer than it."""
+    return {item.name: item.default_factory() if item.default is MISSING else item.default
+            for item in fields(settings)
+            if (item.default, item.default_factory) != (MISSING, MISSING)}
 
 
 def read_steps(path: Path, inputs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

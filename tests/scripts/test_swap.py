@@ -58,6 +58,18 @@ def test_a_second_run_does_nothing_again(swap):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_a_work_folder_of_an_earlier_version_does_nothing_again(swap):
+    """Some options had other names, others did not exist."""
+    path = swap.folder / "out.faceswap" / "swap.json"
+    record = json.loads(path.read_text())
+    for step in record["steps"].values():
+        step["options"]["settings"] = step["options"].pop("plugin_options")
+    record["steps"]["convert"]["options"]["save"] = record["steps"]["convert"]["options"].pop("checkpoint")
+    del record["steps"]["train"]["options"]["augmentation"]
+    path.write_text(json.dumps(record))
+    assert swap().count(": already done") == 4
+
+
 def test_other_colours_convert_again_and_no_more(swap):
     log = swap("-c", "none")
     assert log.count(": already done") == 3

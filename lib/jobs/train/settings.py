@@ -101,7 +101,7 @@ class LengthOptions(Settings):
     """How long to train."""
 
     iterations: int | None = option(
-        None, "Stop at this many iterations in total. Default: train until stopped.", short="-i",
+        None, "Stop at this many iterations in total.", short="-i",
         low=1, group="Length and checkpoints")
     minutes: float | None = option(None, "Stop after this many minutes of training in total.",
                                    low=0.01, group="Length and checkpoints")
@@ -267,5 +267,6 @@ class TrainSettings(DataOptions, LengthOptions, CheckpointingOptions, ModelOptio
                     AugmentationOptions, MachineOptions, PrecisionOptions, FindingOptions):
     """Train a model on the faces of two people: one shared encoder, a decoder for each person.
 
-    Run the same command again to resume. Ctrl-C saves and ends.
+    Without -i, --minutes or --until it trains until Ctrl-C, which saves and ends. Run the same
+    command again to resume.
     """

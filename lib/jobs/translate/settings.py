@@ -21,9 +21,9 @@ ELSEWHERE = ("input", "output", "model_dir", "checkpoint")
 class TranslateSettings(CheckpointOptions, ExemplarsOptions, LabelOptions, ProvenanceOptions):
     """Translate whole pictures with a model that was trained without pairs, such as cyclegan.
 
-    translate -i photos -o paintings -m model            every picture, in the size of the training
-    pictures translate -i photos -o paintings -m model --size 0   in its own size translate -i
-    faces_a -o faces_ab -m model            a face set stays one: evaluate and train take it
+    translate -i photos -o paintings -m model            each picture, at the size of the training
+    translate -i photos -o paintings -m model --size 0   each picture at its own size
+    translate -i faces_a -o faces_ab -m model            a face set, for evaluate and train
 
     After an interruption, run the same command again: finished pictures are used. OUTPUT.run.json
     tells how the output was made.

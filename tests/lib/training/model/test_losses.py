@@ -278,3 +278,9 @@ def test_blurred_and_resized(pair):
     for side in (64, 128, 256, 96):
         small = np.asarray(resized(one, side))
         assert small.shape == (1, side, side, 3) and abs(small.mean() - one.mean()) < 1e-3
+
+
+def test_every_loss_that_can_be_chosen_is_listed(faceswap):
+    assert "faceswap.py plugins losses" in " ".join(faceswap("train", "--help", "all").stdout.split())
+    said = faceswap("plugins", "losses").stdout.split("\n")
+    assert [line.split()[0] for line in said if line.startswith("  ")] == list(LOSSES.names())
