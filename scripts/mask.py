@@ -4,7 +4,7 @@ import logging
 
 from lib.errors import DONE, SOME_FAILED
 from lib.jobs.mask import MaskSettings, mask
-from lib.system.logs import counted
+from lib.system.logs import counted, listed
 
 logger = logging.getLogger(__name__)
 NAMED = 20  # frames at most that a warning names
@@ -20,7 +20,6 @@ def run(settings: MaskSettings) -> int:
     if settings.output:
         logger.info("Pictures to look at: %s", settings.output)
     if result.unread:
-        more = f" and {len(result.unread) - NAMED} more" if len(result.unread) > NAMED else ""
-        logger.warning("Frames that could not be read, whose faces have no masks: %s%s.",
-                       ", ".join(result.unread[:NAMED]), more)
+        logger.warning("Frames that could not be read, whose faces have no masks: %s.",
+                       listed(result.unread, NAMED))
     return SOME_FAILED if result.unread else DONE

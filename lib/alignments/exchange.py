@@ -28,6 +28,7 @@ from lib.faces.quality import check_landmarks
 from lib.files.reading import Unreadable, json_member, opened
 from lib.files.writing import disk_errors, open_new
 from lib.media.base import FrameSource
+from lib.system.logs import listed
 from lib.system.progress import progress
 from lib.types import Detection, Face
 
@@ -119,7 +120,7 @@ def _picture_places(path: Path, files: list[str]) -> dict[str, int]:
     names = _names(path)
     if strangers := [name for name in names if name not in known]:
         raise FaceswapError(f"{path} names pictures that the source does not have: "
-                            f"{_some(strangers)}. Name the folder that it was made for.")
+                            f"{listed(strangers, NAMED)}. Name the folder that it was made for.")
     return {name: known[name] for name in names}
 
 
@@ -163,11 +164,6 @@ def _video_places(path: Path, source: FrameSource, first_frame: int | None) -> d
                             "it. Name the video that it was made for, or say with --first-frame "
                             "whether its frames are counted from 0 or 1.")
     return places
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED
-                                       else "")
 
 
 def _names(path: Path) -> list[str]:

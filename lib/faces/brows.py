@@ -74,19 +74,6 @@ def find_brows(picture: np.ndarray, landmarks: np.ndarray) -> tuple[Brow | None,
             _find_brow(picture, points[LEFT_BROW], upwards, eye_distance))
 
 
-def brow_mask(picture: np.ndarray, landmarks: np.ndarray, margin: float = 0.0) -> np.ndarray:
-    """(H, W) uint8: 255 on both brows and `margin` around them, in distances between the eyes."""
-    mask = np.zeros(picture.shape[:2], np.uint8)
-    for brow in find_brows(picture, landmarks):
-        if brow is not None:
-            cv2.fillPoly(mask, [np.rint(brow.outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    across = landmarks[LEFT_EYE].mean(0) - landmarks[RIGHT_EYE].mean(0)
-    radius = round(margin * float(np.linalg.norm(across)))
-    if not radius:
-        return mask
-    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2))
-
-
 def _find_brow(picture: np.ndarray, points: np.ndarray, upwards: np.ndarray,
                eye_distance: float) -> Brow | None:
     """The path, along the line of its landmarks `points` (5, 2), that is darker than what lies

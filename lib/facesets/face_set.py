@@ -23,14 +23,6 @@ def is_face_set(path: Path) -> bool:
     return is_packed(path) or is_face_folder(path)
 
 
-def face_names(path: Path) -> list[str]:
-    """File names of the faces in a set, in the order of `read_faces`. No picture is read."""
-    if path.is_dir():
-        return [file.name for file in list_faces(path)]
-    with PackedFaces(path) as faces:
-        return faces.names
-
-
 def read_faces(path: Path, threads: int) -> list[FaceFile]:
     """The faces in a set, numbers in their names in numeric order.
 

@@ -73,11 +73,6 @@ def check_regular(path: Path) -> None:
         raise _not_regular(path)
 
 
-def is_regular(path: Path) -> bool:
-    """Whether a regular file lies at `path`, or a link to one."""
-    return os.path.isfile(path)
-
-
 def read_bytes(path: Path, most: int | None = None, named: bool = True) -> bytes:
     """All of the file. Raises NotRegular, OSError, or Unreadable where it has more than `most`
     bytes."""

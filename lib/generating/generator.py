@@ -63,8 +63,10 @@ class Generator:
 
         "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR, 2019.
         """
+        from lib.nn.stylegan import truncated  # imports Keras, which takes seconds
+
         w = self.w(z_of(seeds, self.latent, self.published))
-        return self.mean + np.float32(truncation) * (w - self.mean)
+        return truncated(w, self.mean, np.float32(truncation))
 
     def styles(self, w: np.ndarray) -> np.ndarray:
         """(N, L, latent): the same w (N, latent) for every layer."""

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.faces.brows import brow_mask, find_brows
+from lib.faces.brows import find_brows
+from lib.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lib.faces.hair import removal
 from lib.media.pictures import picture_file
 from lib.plugin import ALIGNERS, DETECTORS
@@ -24,6 +25,19 @@ def fitted():
         return aligner.align([picture], [box[None]])[0][0]
 
     return fit
+
+
+def brow_mask(picture: np.ndarray, landmarks: np.ndarray, margin: float = 0.0) -> np.ndarray:
+    """(H, W) uint8: 255 on both brows and `margin` around them, in distances between the eyes."""
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    for brow in find_brows(picture, landmarks):
+        if brow is not None:
+            cv2.fillPoly(mask, [np.rint(brow.outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    across = landmarks[LEFT_EYE].mean(0) - landmarks[RIGHT_EYE].mean(0)
+    radius = round(margin * float(np.linalg.norm(across)))
+    if not radius:
+        return mask
+    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2))
 
 
 def test_both_brows_of_a_portrait_are_darker_than_what_is_around_them(astronaut, fitted):
