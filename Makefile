@@ -1,6 +1,6 @@
 # make demo   sets up .venv and makes a swap video out of two portraits
 # make test   sets up .venv and runs the tests, but for the slow ones (tests/slow.txt); make test-slow runs those, make test-all both
-# make check runs ruff on everything and mypy on the contracts (ruff.toml, mypy.ini)
+# make check runs ruff on everything and mypy on the contracts and jobs (ruff.toml, mypy.ini)
 # make lock   renews requirements*.lock from requirements*.txt; make lock UPGRADE= keeps every version that still fits
 # Needs Python 3.11 or newer with venv. Other choices: make PYTHON=python3.12 REQUIREMENTS=requirements-gpu.txt demo
 PYTHON ?= python3

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +19,8 @@ from lib.facesets.png import MOST_BYTES, MOST_TEXT, foreign_tool, is_face, text_
 from lib.files.names import natural_key
 from lib.files.reading import NotRegular, parse_json, read_bytes
 from lib.files.writing import make_folder, probe
-from lib.media.base import FrameSource
+from lib.media.base import FrameSource, Mark
 from lib.types import AlignedFace, Face, Frame
-
-if TYPE_CHECKING:
-    from lib.provenance.marking import Mark
 
 LONGEST_STEM = 180  # bytes of a source's name in those of its faces; file systems take 255 in all
 MORE = 5  # further faces that a picture may have shown before it changed

@@ -19,7 +19,7 @@ from lib.files.writing import write_bytes, write_new
 from lib.media.pictures.metadata import XMP_CHUNK
 
 if TYPE_CHECKING:
-    from lib.provenance.marking import Mark
+    from lib.media.base import Mark
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 AFTER_HEADER = len(SIGNATURE) + 25  # the IHDR chunk comes first and is always 25 bytes long

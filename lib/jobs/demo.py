@@ -106,7 +106,7 @@ def contact_sheet(original: Path, swapped: Path) -> np.ndarray:
         size = TILE, TILE * source.size[1] // source.size[0]
         tiles = []
         for frame in source.at(evenly(range(source.count), SHOWN)):
-            tile = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+            tile: np.ndarray = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
             tile[:STRIP] //= 3  # dark, to read the label on
             label = f"{title}, {frame.time:.1f} s"
             cv2.putText(tile, label, (6, STRIP - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255),

@@ -126,13 +126,14 @@ def quick_look(settings: SwapSettings) -> QuickLook:
     UsageError, FaceswapError."""
     plan = _prepare(settings)
     _extract_both(_begin(settings, plan), plan)
-    sets = [read_faces(step.output, device.cores()) for step in (plan.extract_a, plan.extract_b)]
-    for files, name in zip(sets, "AB"):
+    files_a, files_b = (read_faces(step.output, device.cores())
+                        for step in (plan.extract_a, plan.extract_b))
+    for files, name in ((files_a, "A"), (files_b, "B")):
         if not files:
             raise FaceswapError(
                 f"No faces of {name} were found. Look at the footage, or try another "
                 "-D/--detector.")
-    outlook = look_ahead(*sets, compositor_of(plan.convert, plan.convert.alignments))
+    outlook = look_ahead(files_a, files_b, compositor_of(plan.convert, plan.convert.alignments))
     path = settings.quick_look
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -85,7 +85,7 @@ class Steps:
 
 def _defaults(settings: Settings) -> dict[str, Any]:
     """Values of options that a record lacks, since they are newer than it."""
-    return {item.name: item.default_factory() if item.default is MISSING else item.default
+    return {item.name: item.default if item.default_factory is MISSING else item.default_factory()
             for item in fields(settings)
             if (item.default, item.default_factory) != (MISSING, MISSING)}
 

@@ -86,6 +86,12 @@ class Mark(Protocol):
         """Signs the finished file `part`, which becomes `path`, in its place."""
 
 
+class Markable(Protocol):
+    """Writes what is made, and marks it."""
+
+    mark: Mark | None  # None: it is not marked
+
+
 class FrameSink(ABC):
     """Takes frames in order. A context manager: leaving it without an error finishes the output."""
 

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -74,7 +74,7 @@ class Devices:
         """The scope in which networks and optimizers are created."""
         return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
 
-    def agreed(self, values: np.ndarray) -> np.ndarray:
+    def agreed(self, values: Sequence[float] | np.ndarray) -> np.ndarray:
         """The sum, number by number, of what every worker gives.
 
         All machines must call it equally often and in the same order: each call waits until all
@@ -83,7 +83,7 @@ class Devices:
         if self.workers == 1:
             return np.asarray(values)
         here = self.count // self.workers  # devices, each of which adds its part
-        return self._summed(tf.constant(np.float64(values) / here)).numpy()
+        return self._summed(tf.constant(np.asarray(values, np.float64) / here)).numpy()
 
     @cached_property
     def _summed(self):

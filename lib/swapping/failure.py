@@ -11,7 +11,7 @@ and in OUTPUT.run.json, ends with exit code 3, and tries the frame again in the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Generic, TypeVar
@@ -29,7 +29,7 @@ class Staged(Generic[FaceKind]):
     failed."""
 
     frame: Frame
-    faces: list[FaceKind]
+    faces: Sequence[FaceKind]
     failure: str = ""  # why, on one line
 
     def failed(self, error: Exception) -> Staged[Any]:

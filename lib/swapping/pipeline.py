@@ -46,12 +46,24 @@ class Follow(Protocol):
         """The same for faces that have the detail of real pictures."""
 
 
-class Network(Protocol):
-    """What is needed of a trained model."""
+class Cropping(Protocol):
+    """How a trained model wants its crops, and how large it draws them."""
 
-    size: int  # side of the crops that it sees, pixels
-    drawn: int  # side of what it draws
-    coverage: str  # of the crops, a key of `geometry.COVERAGES`
+    @property
+    def size(self) -> int:
+        """Side of the crops that it sees, pixels."""
+
+    @property
+    def drawn(self) -> int:
+        """Side of what it draws."""
+
+    @property
+    def coverage(self) -> str:
+        """Of the crops, a key of `geometry.COVERAGES`."""
+
+
+class Network(Cropping, Protocol):
+    """What is needed of a trained model."""
 
     def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(N, S, S, 3) float32 RGB in [0, 1] -> swapped faces, (N, D, D, 3), likewise, and
@@ -114,7 +126,7 @@ class Cropped(NamedTuple):
     aligned: AlignedFace
 
 
-def swap_frames(frames: Iterable[tuple[Frame, list[Face]]], roles: Sequence[Role],
+def swap_frames(frames: Iterable[tuple[Frame, Sequence[Face]]], roles: Sequence[Role],
                 follow: Follow | None = None, deep: bool = False, aligned: bool = False,
                 depth: Depth | None = None) -> Iterator[Finished]:
     """Each of `frames` with its faces swapped by the first of `roles` that takes them.

@@ -25,7 +25,7 @@ from lib.jobs.convert.resuming import Outcome, key_of
 from lib.jobs.convert.settings import ConvertSettings
 from lib.jobs.shared.compositing import compositor_of, eyes_of
 from lib.jobs.shared.finding import open_alignments
-from lib.jobs.shared.marking import Marking, marked, marking_of, option_values
+from lib.jobs.shared.marking import Marking, marked, marking_of, note_hash, option_values
 from lib.media.base import LARGE, FrameSink, FrameSource
 from lib.media.endpoints.sink import writer_for
 from lib.media.endpoints.source import open_source
@@ -97,10 +97,12 @@ def convert(settings: ConvertSettings) -> ConvertResult:
     with locked_output(output, scene.shard), \
             Record(output, "convert", option_values(settings), inputs, scene.shard) as record:
         outcome = Outcome(record)
-        mark = scene.marking and scene.marking.mark(source.path, models.names,
-                                                    partial(record.sha256, "input"))
-        with marked(sink, record, mark, settings.label, output, outcome.failures), sink:
+        mark = scene.marking.mark(source.path, models.names, partial(record.sha256, "input")) \
+            if scene.marking else None
+        with marked(sink, record, mark, settings.label, outcome.failures), sink:
             missing = _swap(scene, models, outcome)
+        if not sink.missing_parts:  # else a file there is an earlier run's
+            note_hash(record, output)
     return ConvertResult(output, outcome.frames, outcome.frames_swapped, outcome.faces,
                          outcome.faint, _reused(scene, missing), not missing, sink.missing_parts,
                          tuple(sorted(mark.unmarked_endings)) if mark else (),

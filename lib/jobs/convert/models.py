@@ -23,7 +23,7 @@ from lib.swapping.enhance import Enhanced, Enhancer
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.features import Person
 from lib.swapping.exemplars.stage import Planned, Separate
-from lib.swapping.pipeline import Role, Takes
+from lib.swapping.pipeline import Network, Role, Takes
 from lib.training.saved.swapper import Swapper, load_swapper
 from lib.types import AlignedFace, Frame
 
@@ -54,7 +54,7 @@ class Models:
         """The digest of each model by its folder."""
         return {str(folder): swapper.digest for folder, swapper in self.swappers.items()}
 
-    def network(self, folder: Path) -> Swapper | Enhanced:
+    def network(self, folder: Path) -> Network:
         """The model in `folder`, and the enhancer behind it."""
         swapper = self.swappers[folder]
         return Enhanced(swapper, self.enhancer, self.strength) if self.enhancer else swapper
@@ -123,9 +123,8 @@ def _predicts_mask(swapper: Swapper) -> bool:
     return swapper(np.zeros((1, swapper.size, swapper.size, 3), np.float32))[1] is not None
 
 
-def _exemplars(settings: ConvertSettings, folder: Path, network: Swapper | Enhanced,
-               source: FrameSource, store: AlignmentStore, takes: Takes,
-               film: bool) -> Separate | Planned | None:
+def _exemplars(settings: ConvertSettings, folder: Path, network: Network, source: FrameSource,
+               store: AlignmentStore, takes: Takes, film: bool) -> Separate | Planned | None:
     """What draws the detail of real pictures into the faces of `source`.
 
     None with --no-exemplars, or for a model that has no pictures. They are chosen over stretches of

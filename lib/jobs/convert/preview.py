@@ -74,8 +74,8 @@ def preview(settings: ConvertSettings) -> PreviewResult:
     any_exemplars = replace(settings, exemplars=any(variant.settings.exemplars
                                                     for variant in variants))
     with open_alignments(source, settings.alignments, settings, searched) as store:
-        candidates = set(candidates or store.done())
-        with_face = [index for index in people.frames_with_face(store) if index in candidates]
+        eligible = set(candidates or store.done())
+        with_face = [index for index in people.frames_with_face(store) if index in eligible]
         frames = [(frame, people.everybody(store, frame.index))
                   for frame in source.at(middles(with_face, count))]
         depth = Depth.of(store)

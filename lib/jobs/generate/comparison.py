@@ -70,12 +70,11 @@ def compare_with_training(session: Session) -> Comparison:
     session.write("nearest.png", table(rows, captions), with_real_faces=True)
 
     best = likenesses.max(1)
-    sample_embeddings = known_embeddings[sample]
+    variety, training_variety = (diversity(part) if len(part) > 1 else None
+                                 for part in (embeddings, known_embeddings[sample]))
     return Comparison(len(styles), len(faces), float(best.mean()), float(best.max()),
                       int((best >= recognizer.same).sum()), recognizer.same,
-                      *(diversity(part) if len(part) > 1 else None
-                        for part in (embeddings, sample_embeddings)),
-                      path_length(generator), distances)
+                      variety, training_variety, path_length(generator), distances)
 
 
 def _distances(session: Session, styles: np.ndarray, sample: list[int]) -> Distribution:
@@ -85,4 +84,5 @@ def _distances(session: Session, styles: np.ndarray, sample: list[int]) -> Distr
                  for pictures in generator.batches(styles) for picture in pictures]
     known = [at_generated_size(session.training_faces[index], generator.size, generator.coverage)
              for index in sample]
-    return distribution(*(embed_all(faces, recognizer, "embed") for faces in (generated, known)))
+    return distribution(embed_all(generated, recognizer, "embed"),
+                        embed_all(known, recognizer, "embed"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lib.generating.generator import Generator, load_generator
 from lib.generating.output import Output
@@ -17,6 +18,9 @@ from lib.jobs.shared.marking import Marking, option_values, signature_of
 from lib.provenance.run_record import Record
 from lib.provenance.xmp import GENERATED, WITH_REAL_FACES
 from lib.system.progress import job
+
+if TYPE_CHECKING:
+    from lib.provenance.marking import Mark
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def generate(settings: GenerateSettings) -> GenerateResult:
         parse_seeds(text, "--style-mix")
     generator = _load(settings)
 
-    marks = [None, None]
+    marks: list[Mark | None] = [None, None]
     if signature:
         noted = {"seeds": settings.seeds, "truncation": settings.truncation, "edit": settings.edit,
                  "identities": settings.identities}

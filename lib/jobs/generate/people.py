@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ CANDIDATES, FEWEST_CANDIDATES = 40, 200  # faces to choose from: for each person
 FACES = 100  # of each person
 
 
-class NewPerson(NamedTuple):
+@dataclass(frozen=True)
+class NewPerson:
     """One face set."""
 
     number: int

@@ -69,7 +69,7 @@ def _photo_crop(session: Session, path: Path) -> tuple[np.ndarray, AlignedFace |
         logger.info("%s is %d pixels a side, as the model's pictures are: used as it is.", path,
                     generator.size)
         face = find_face(image, tools)
-        return image, face and crop(image, face, generator.size, generator.coverage)
+        return image, crop(image, face, generator.size, generator.coverage) if face else None
     largest = next(reference_faces(path, tools.detector, tools.aligner), None)
     if largest is None:
         raise FaceswapError(f"No face found in {path}. Choose another photo, or another "

@@ -75,7 +75,7 @@ def _known(source: FrameSource, path: Path, options: FindingOptions) -> Alignmen
         check_source(source, store)
         (faces, _, frames), state = store.counts(), store.state
         known = faces and 1 in state.complete and state.followed == frames and not any(
-            _asked(options, kind, plugin and plugin.name)
+            _asked(options, kind, plugin.name if plugin else None)
             for kind, plugin in _plugins(state).items())
     except BaseException:
         store.close()

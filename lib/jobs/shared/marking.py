@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lib.errors import UsageError
-from lib.facesets.folder import FaceFolder
 from lib.files.reading import as_json
 from lib.jobs.shared.options import ProvenanceOptions
-from lib.media.base import FrameSink
+from lib.media.base import Markable
 from lib.provenance.run_record import Record
 from lib.provenance.xmp import SWAPPED, Done
 from lib.settings import Settings
@@ -84,10 +83,10 @@ def signature_of(options: ProvenanceOptions) -> Signature | None:
 
 
 @contextmanager
-def marked(sink: FrameSink | FaceFolder, record: Record, mark: Mark | None, label: str | None,
-           output: Path, failures: dict[str, None]) -> Iterator[None]:
-    """Makes `sink` mark what it writes to `output`, and notes in the record how; adds what could
-    not be marked to `failures`."""
+def marked(sink: Markable, record: Record, mark: Mark | None, label: str | None,
+           failures: dict[str, None]) -> Iterator[None]:
+    """Makes `sink` mark what it writes, and notes in the record how; adds what could not be marked
+    to `failures`."""
     sink.mark = mark
     noted = {"marked": mark is not None, "label": label}
     if mark:
@@ -98,7 +97,11 @@ def marked(sink: FrameSink | FaceFolder, record: Record, mark: Mark | None, labe
     yield
     if mark:
         failures |= dict.fromkeys(mark.problems)
-    if output.is_file() and not sink.missing_parts:  # else the file is an earlier run's
+
+
+def note_hash(record: Record, output: Path) -> None:
+    """Notes in the record which file a run has written; of a folder nothing."""
+    if output.is_file():
         from lib.provenance.marking import file_hash
 
         record.note(output_sha256=file_hash(output))

@@ -11,6 +11,7 @@ from lib.jobs.train.settings import TrainSettings
 from lib.options import nearest
 from lib.plugin import MASKERS, MODELS
 from lib.system import device
+from lib.training.model.contract import FaceModel
 from lib.training.saved import checkpoint, model_folder
 
 OWN_FILES = {"events", "exemplars_a.h5", "exemplars_b.h5", "identities.json", "log.jsonl",
@@ -110,7 +111,8 @@ def _check_folder(folder: Path, inputs: tuple[Path, ...]) -> None:
 
 def check_kind(settings: TrainSettings) -> None:
     """Raises UsageError where options do not suit the kind of model. Imports the model."""
-    kind, name = MODELS.load(settings.model), settings.model
+    kind: type[FaceModel] = MODELS.load(settings.model)
+    name = settings.model
     if "b" in kind.identities and not settings.input_b:
         raise UsageError(f"{name} learns from two people: give -B/--input-b, too.")
     if "b" not in kind.identities and settings.input_b:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def describe(settings: TrainSettings) -> Description:
               "recognizer": settings.recognizer or None}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     if not checkpoint.saves(folder):
-        return {"format": model_folder.FORMAT, "model": settings.model, "options": asdict(model),
+        return {"format": model_folder.FORMAT, "model": settings.model, "options": model.options(),
                 "size": model.size, "coverage": model.coverage,
                 "whole_pictures": settings.whole_pictures} | defaults | chosen
     stored = {"whole_pictures": False} | defaults | model_folder.read_options(folder)

@@ -22,13 +22,13 @@ from lib.sampling import evenly
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.bank import Exemplars
 from lib.swapping.exemplars.stage import Separate
+from lib.swapping.pipeline import Network
 from lib.training.model.contract import FaceModel
-from lib.training.run.loop import Measure, Show
-from lib.training.saved.swapper import Swapper
+from lib.training.run.loop import MeasureDrawn, MeasureSwap, Show
 
 
 def of_held_out(faces: Sequence[FaceFile], faces_b: Sequence[FaceFile], folder: Path,
-                model: FaceModel, recognizer: Callable[[], Recognizer]) -> tuple[Measure, Show]:
+                model: FaceModel, recognizer: Callable[[], Recognizer]) -> tuple[MeasureSwap, Show]:
     """What measures and what shows the swap of A's held-out `faces`, as convert would make it.
 
     `faces_b` are compared with what is drawn. Networks are loaded when they are first needed.
@@ -48,7 +48,7 @@ def of_held_out(faces: Sequence[FaceFile], faces_b: Sequence[FaceFile], folder: 
     def banks() -> dict[str, Exemplars]:
         return loading.prepare(loading.read_banks(folder), model)
 
-    def exemplars(network: Swapper) -> Separate | None:
+    def exemplars(network: Network) -> Separate | None:
         if banks().keys() != {"a", "b"}:
             return None
         return Separate(loading.make_drawer(network, banks()["b"], banks()["a"]))
@@ -57,7 +57,7 @@ def of_held_out(faces: Sequence[FaceFile], faces_b: Sequence[FaceFile], folder: 
 
 
 def of_drawn(faces: Sequence[FaceFile], model: FaceModel,
-             recognizer: Callable[[], Recognizer]) -> Measure:
+             recognizer: Callable[[], Recognizer]) -> MeasureDrawn:
     """What measures how like the training `faces` those are that a model draws."""
 
     @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from lib.training.saved import checkpoint, model_folder
 
 if TYPE_CHECKING:
     from lib.nn.backend import Devices
+    from lib.training.run.assembly import Begin
 
 logger = logging.getLogger(__name__)
 
@@ -136,14 +137,14 @@ def _largest_batch(prepared: Preparation, plan: Plan, in_memory: dict[str, Any])
 
     logger.info("Looking for the largest batch that fits.")
     batch, speed, reason = estimate.largest_batch(
-        prepared.settings.model, asdict(prepared.model), prepared.description["precision"], plan,
+        prepared.settings.model, prepared.model.options(), prepared.description["precision"], plan,
         on_device.bytes_of(in_memory) if plan.on_device else 0)
     logger.info("Batch: %s of each person, %.0f images/s; %s.", counted(batch, "face"), speed,
                 reason)
     return batch
 
 
-def beginning(prepared: Preparation) -> Callable[[dict[str, Any]], None] | None:
+def beginning(prepared: Preparation) -> Begin | None:
     """What changes new networks first: --load-weights, unless the folder holds a model."""
     from lib.training.saved import transfer
 

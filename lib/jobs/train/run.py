@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lib.errors import FaceswapError
 from lib.evaluation.verdict import verdict
@@ -19,6 +19,9 @@ from lib.system import device
 from lib.system.logs import counted
 from lib.system.progress import job
 from lib.training.plan import Plan
+
+if TYPE_CHECKING:
+    from lib.training.run.loop import Measure, Show
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +101,7 @@ def _write_banks(prepared: Preparation) -> None:
             bank.write(path, bank.make(files, bare), sources)
 
 
-def _measures(prepared: Preparation) -> tuple[Any, Any]:
+def _measures(prepared: Preparation) -> tuple[Measure | None, Show | None]:
     """What measures and what shows the model as it trains; None for either if there is none."""
     from lib.jobs.train import measures
 

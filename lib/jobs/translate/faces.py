@@ -33,6 +33,7 @@ class FaceWork(Work):
     """Notes what fails in `failures`, a sentence each."""
 
     unit, writers = "face", device.cores()
+    sink: FaceFolder
 
     def __init__(self, settings: TranslateSettings, translator: Translator,
                  failures: dict[str, None]):

@@ -13,7 +13,7 @@ import numpy as np
 from lib.errors import FaceswapError, UsageError
 from lib.facesets.face_set import is_face_set
 from lib.facesets.png import is_face
-from lib.jobs.shared.marking import marked, marking_of, option_values
+from lib.jobs.shared.marking import marked, marking_of, note_hash, option_values
 from lib.jobs.translate.faces import FaceWork
 from lib.jobs.translate.pictures import PictureWork
 from lib.jobs.translate.settings import TranslateSettings
@@ -51,7 +51,7 @@ def translate(settings: TranslateSettings) -> TranslateResult:
     if settings.size is not None and 0 < settings.size < LEAST:
         raise UsageError(
             f"--size must be 0, for each picture's own, or at least {LEAST}, not {settings.size}.")
-    label = settings.label and Label(settings.label)
+    label = Label(settings.label) if settings.label else None
     marking = marking_of(settings, settings.input, {"label": settings.label}, TRANSLATED)
     translator = load_translator(settings.model_dir, "a" if settings.swap_model else "b",
                                  settings.checkpoint)
@@ -63,15 +63,16 @@ def translate(settings: TranslateSettings) -> TranslateResult:
             Record(settings.output, "translate", option_values(settings),
                    {"input": settings.input}) as record:
         models = {translator.digest: settings.model_dir.resolve().name}
-        mark = marking and marking.mark(settings.input, models, partial(record.sha256, "input"))
-        with marked(work.sink, record, mark, settings.label, settings.output, failures), \
-                work.opened:
+        mark = marking.mark(settings.input, models, partial(record.sha256, "input")) \
+            if marking else None
+        with marked(work.sink, record, mark, settings.label, failures), work.opened:
             record.note(models={str(settings.model_dir): translator.digest})
             total = work.begin()
             written = ordered_map(_write, _translated(translator, prefetch(work.pieces())),
                                   work.writers)
             count = sum(1 for _ in progress(written, "translate", total, unit=work.unit))
             record.note(pictures=count, failures=list(failures))
+        note_hash(record, settings.output)
     return TranslateResult(settings.output, count, work.unit, not total,
                            tuple(sorted(mark.unmarked_endings)) if mark else (), tuple(failures))
 

@@ -27,6 +27,7 @@ class PictureWork(Work):
     """Notes what fails in `failures`, a sentence each."""
 
     unit, writers = "picture", 1  # the sink has threads of its own
+    sink: PictureSink
 
     def __init__(self, settings: TranslateSettings, translator: Translator, label: Label | None,
                  failures: dict[str, None]):

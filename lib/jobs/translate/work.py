@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.errors import FaceswapError
-from lib.facesets.folder import FaceFolder
-from lib.media.base import FrameSink
+from lib.media.base import Markable
 from lib.training.saved.swapper import LEAST, Translator
 
 
@@ -28,7 +27,7 @@ class Work(ABC):
 
     unit: str  # "picture" or "face"
     writers: int  # threads that write
-    sink: FrameSink | FaceFolder
+    sink: Markable
     opened: AbstractContextManager  # within which is written
 
     @abstractmethod

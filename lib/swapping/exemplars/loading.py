@@ -17,12 +17,12 @@ from lib.swapping.exemplars.bank import Bank, Exemplars
 from lib.swapping.exemplars.drawing import BANDS, Bent, missing_shares
 from lib.swapping.exemplars.features import Person
 from lib.swapping.exemplars.stage import Drawer, enlarge
-from lib.swapping.pipeline import BATCH, Network
+from lib.swapping.pipeline import BATCH, Cropping, Network
 
 ASKED = 16  # faces of the other person by which is found what drawings lack
 
 
-def working_side(network: Network) -> int:
+def working_side(network: Cropping) -> int:
     """Side of the crops in which exemplars are drawn, pixels: that of `composite.crop_face`."""
     return network.size * -(-max(MASK_SIZE, network.drawn) // network.size)
 
@@ -47,7 +47,7 @@ def shapes_of(landmarks: Sequence[np.ndarray], coverage: str) -> np.ndarray:
     return np.array(finite, np.float32).reshape(-1, 68, 2)
 
 
-def prepare(banks_read: dict[str, Bank], network: Network) -> dict[str, Exemplars]:
+def prepare(banks_read: dict[str, Bank], network: Cropping) -> dict[str, Exemplars]:
     """The banks by identity, ready for what `network` draws."""
     side = working_side(network)
     return {identity: Exemplars(bank, network.coverage, side)

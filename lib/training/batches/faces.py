@@ -35,9 +35,9 @@ class Faces:
     becomes depends on it alone.
     """
 
-    def __init__(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], stored: str,
-                 size: int, coverage: str, drawn: int | None = None, paint_hair: bool = False,
-                 face_masks: Sequence[np.ndarray] | None = None):
+    def __init__(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray] | np.ndarray,
+                 stored: str, size: int, coverage: str, drawn: int | None = None,
+                 paint_hair: bool = False, face_masks: Sequence[np.ndarray] | None = None):
         self.size, self.drawn = size, drawn or size
         wide = max(geometry.COVERAGES[stored][0] / geometry.COVERAGES[coverage][0], 1.0)
         seen = int(np.ceil(size * wide))  # side of what holds as much as the model sees

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from lib.plugin import Plugin
 from lib.training.batches.augmentation import CLASSIC, Augmentation
 from lib.training.batches.faces import Faces
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-Networks = "dict[str, keras.Model]"
+Networks: TypeAlias = "dict[str, keras.Model]"
 Draw = Callable[[int], "np.ndarray"]  # (N, S, S, 3) float32 RGB in [0, 1]: always the same N faces
 
 
@@ -49,7 +50,7 @@ class Phase(NamedTuple):
     every: int = 1  # iterations from one to the next; the first is in iteration 0
 
 
-class FaceModel(ABC):
+class FaceModel(Plugin, ABC):
     """Networks and losses for two identities, or one. A description: it holds options, never
     weights.
 

@@ -11,10 +11,10 @@ from lib.training.batches import on_device
 from lib.training.batches.chance import Chance
 from lib.training.batches.faces import Faces
 from lib.training.batches.feed import Feed, Host
-from lib.training.model.contract import FaceModel
+from lib.training.model.contract import FaceModel, Networks
 from lib.training.plan import Plan
 from lib.training.step import optimize
-from lib.training.step.base import Networks, Parts
+from lib.training.step.base import Parts
 
 MOST_AT_ONCE = 16  # iterations that a device is given at once
 

@@ -19,14 +19,14 @@ from lib.nn.backend import Devices
 from lib.system.progress import tell
 from lib.training.batches.faces import Faces
 from lib.training.batches.feed import Feed
-from lib.training.model.contract import Draw, FaceModel
+from lib.training.model.contract import Draw, FaceModel, Networks
 from lib.training.plan import Clock, Plan
 from lib.training.run.assembly import MOST_AT_ONCE, ONE_DEVICE, Begin, make_feed, make_parts
 from lib.training.run.signals import stop_on_signals
 from lib.training.saved import checkpoint, weights
 from lib.training.saved.swapper import Swapper
 from lib.training.step import optimize
-from lib.training.step.base import Networks, Optimizers
+from lib.training.step.base import Optimizers
 from lib.training.step.choice import make_step
 from lib.training.watch.preview import stacked
 from lib.training.watch.record import Record, unessential
@@ -52,8 +52,10 @@ class Outcome:
     plateau: bool = False  # it gets no better
 
 
-Measure = Callable[["Swapper | Draw"], "dict[str, float]"]  # how good the model is now
-Show = Callable[["Swapper | Draw"], np.ndarray]  # (H, W, 3) uint8 RGB
+MeasureSwap = Callable[[Swapper], dict[str, float]]  # how good a model that swaps is now
+MeasureDrawn = Callable[[Draw], dict[str, float]]  # the same of one that draws
+Measure = MeasureSwap | MeasureDrawn
+Show = Callable[[Swapper], np.ndarray]  # (H, W, 3) uint8 RGB; of a model that swaps
 
 
 def train(model: FaceModel, faces: dict[str, Faces], folder: Path, plan: Plan,

@@ -12,14 +12,13 @@ import numpy as np
 from lib.errors import FaceswapError
 from lib.nn.backend import Devices
 from lib.training.batches.batch import Side
-from lib.training.model.contract import FaceModel, Phase
+from lib.training.model.contract import FaceModel, Networks, Phase
 
 import keras  # isort: skip
 from keras import ops  # isort: skip
 
 AHEAD = 2  # calls that a device may have waiting: enough that it never waits itself
 
-Networks = Mapping[str, keras.Model]
 Optimizers = Mapping[str, keras.optimizers.Optimizer]
 # a dict, tuple or NamedTuple, however deep, of arrays with one entry for each iteration along their
 # first axis
