@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lib.media.base import FrameSink, FrameSource
-    from lib.types import AlignedFace, Detection, Place
+    from lib.types import AlignedFace, Alignment, Detection, Place
 
 DETECTORS = Registry("detectors", "plugins.detectors")
 ALIGNERS = Registry("aligners", "plugins.aligners")
@@ -78,6 +78,8 @@ class Detector(Plugin, ABC):
 class Aligner(Plugin, ABC):
     """Finds landmarks of a face. One instance serves one thread."""
 
+    follows: bool = False  # whether `follow` finds faces by where they were a frame before
+
     @abstractmethod
     def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
         """(K, 68, 2) float32 landmarks, x and y in pixels, for each of `images` (H, W, 3) uint8 RGB
@@ -86,6 +88,18 @@ class Aligner(Plugin, ABC):
         `boxes` are (K, 4) for each image, as `Detection.box`; the result has the faces in their
         order.
         """
+
+    def fit(self, images: Sequence[np.ndarray],
+            boxes: Sequence[np.ndarray]) -> list[list[Alignment]]:
+        """What `align` finds, and the shape of each face where the aligner tells it."""
+        from lib.types import Alignment
+
+        return [[Alignment(points) for points in fits] for fits in self.align(images, boxes)]
+
+    def follow(self, image: np.ndarray, before: Sequence[Alignment]) -> list[Alignment]:
+        """The same faces in `image` (H, W, 3) uint8 RGB as in the frame before. Each has a shape,
+        whose score says whether the face is still there."""
+        raise NotImplementedError
 
 
 class Masker(Plugin, ABC):

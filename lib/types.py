@@ -164,6 +164,25 @@ class Detection:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What some aligners tell of a face besides its landmarks."""
+
+    score: float  # 0 to 1: how surely the landmarks are a face's
+    # (3,) float32 degrees: turned to the picture's right, turned up, tilted clockwise
+    pose: np.ndarray
+    depth: np.ndarray  # (68,) float32 of the landmarks, in frame pixels, larger is farther away
+    # (2, 3) float32 x, y and radius in frame pixels of the person's right and left iris
+    irises: np.ndarray
+
+
+class Alignment(NamedTuple):
+    """What an aligner finds of a face."""
+
+    landmarks: np.ndarray  # (68, 2) float32 x, y in frame pixels, 300-W order
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True)
 class Face:
     """A detection with its landmarks, and what is known of it from the alignments of its source."""
 
@@ -175,6 +194,7 @@ class Face:
     track: int | None = None
     person: int | None = None  # whose face it is, from 1; None where people were not told apart
     left_out: bool = False  # is not to be swapped, but may stand in front of one that is
+    shape: Shape | None = None  # None where its aligner tells the landmarks alone
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-# The first two are no faces that could be followed through time.
+# Faces left out for one of the first three are not followed through time.
 REASONS = {"size": "smaller than --min-face", "landmarks": "landmarks that are no face's",
+           "unsure": "turned away or covered too far for landmarks",
            "person": "of somebody else", "removed": "removed by hand"}
 REMEDIES = {  # how each comes back
     "size": "Move the alignments file away and search again with a smaller --min-face to find "
             "smaller ones",
     "landmarks": "Look at them with alignments draw; another --aligner may do better",
+    "unsure": "convert --unsure swaps them all the same",
     "person": "extract without -f, -n and --person brings everybody back",
     "removed": "alignments remove --undo brings back what was removed"}
 

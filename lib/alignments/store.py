@@ -113,7 +113,7 @@ class AlignmentStore(Queries):
 
     def _write_face(self, index: int, number: int, stored: StoredFace) -> None:
         self._connection.execute("INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, "
-                                 "NULL)", face_row(index, number, stored))
+                                 "NULL, ?)", face_row(index, number, stored))
         self._connection.executemany(ADD_MASK,
                                      [mask_row(index, number, name, mask)
                                       for name, mask in stored.masks.items()])
@@ -279,8 +279,8 @@ class AlignmentStore(Queries):
                                    "frame ORDER BY frame")
             with self._transaction() as database:
                 database.execute("INSERT INTO faces SELECT frame, number, box, score, landmarks, "
-                                 "NULL, NULL, filled, NULL, embedding, dropped, recognizer FROM "
-                                 f"part.faces WHERE frame NOT IN {known}")
+                                 "NULL, NULL, filled, NULL, embedding, dropped, recognizer, shape "
+                                 f"FROM part.faces WHERE frame NOT IN {known}")
                 database.execute("INSERT INTO masks SELECT * FROM part.masks WHERE frame NOT IN "
                                  f"{known}")
                 for folder in part.folders():

@@ -203,9 +203,11 @@ def _between(image: np.ndarray, aligner: Aligner, before: Face, after: Face, sha
     """
     box = between(before.detection.box, after.detection.box, share)
     landmarks = between(before.landmarks, after.landmarks, share)
-    fit = aligner.align([image], [box[None]])[0][0]
+    alignment = aligner.fit([image], [box[None]])[0][0]
+    fit = alignment.landmarks
     eyes = np.linalg.norm(landmarks[RIGHT_EYE].mean(0) - landmarks[LEFT_EYE].mean(0))
     believed = np.linalg.norm(fit - landmarks, axis=1).mean() < TRUSTED * eyes
     score = min(before.detection.score, after.detection.score)
-    return Face(Detection(box.astype(np.float32), score),
-                fit if believed else landmarks.astype(np.float32))
+    if not believed:
+        return Face(Detection(box.astype(np.float32), score), landmarks.astype(np.float32))
+    return Face(Detection(box.astype(np.float32), score), fit, shape=alignment.shape)

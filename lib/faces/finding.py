@@ -13,11 +13,11 @@ from lib.faces.geometry import invert, transform_points
 from lib.faces.search import distinct, search, search_closer, search_farther, shrunk
 from lib.plugin import Aligner, Detector
 from lib.system.profile import Stages
-from lib.types import Detection, Face
+from lib.types import Alignment, Detection, Face, Shape
 
 ON, OFF = "on", "off"
 ANGLES = {None: None, ON: (90, 180, 270), OFF: ()}
-NO_LANDMARKS = np.zeros((0, 2), np.float32)
+NOT_ALIGNED = Alignment(np.zeros((0, 2), np.float32))
 
 
 class _Turned(NamedTuple):
@@ -127,17 +127,31 @@ def _aligned(images: Sequence[np.ndarray], rows: Sequence[Sequence[_Turned]], al
             boxes.append(np.stack([_box_through(row[place].detection.box, matrix)
                                    for place in places]))
             origins.append((number, places, matrix))
-    landmarks = {}
-    for (number, places, matrix), fits in zip(origins, aligner.align(pictures, boxes)):
-        for place, fit in zip(places, fits):
-            if matrix is not None:
-                fit = transform_points(fit, invert(matrix)).astype(np.float32)
-            landmarks[number, place] = fit
+    alignments = {}
+    for (number, places, matrix), fits in zip(origins, aligner.fit(pictures, boxes)):
+        for place, alignment in zip(places, fits):
+            alignments[number, place] = alignment if matrix is None else _turned_back(alignment,
+                                                                                      matrix)
     faces = []
     for number, row in enumerate(rows):
-        faces.append([Face(face.detection, landmarks.get((number, place), NO_LANDMARKS))
-                      for place, face in enumerate(row)])
+        fits = [alignments.get((number, place), NOT_ALIGNED) for place in range(len(row))]
+        faces.append([Face(face.detection, fit.landmarks, shape=fit.shape)
+                      for face, fit in zip(row, fits)])
     return faces
+
+
+def _turned_back(alignment: Alignment, matrix: np.ndarray) -> Alignment:
+    """What was seen in a picture that `matrix` (2, 3) turned, in the picture's own pixels."""
+    back = invert(matrix)
+    landmarks = transform_points(alignment.landmarks, back).astype(np.float32)
+    shape = alignment.shape
+    if shape is None:
+        return Alignment(landmarks)
+    irises = shape.irises.copy()
+    irises[:, :2] = transform_points(irises[:, :2], back)
+    roll = shape.pose[2] + np.degrees(np.arctan2(back[1, 0], back[0, 0]))
+    pose = np.array([*shape.pose[:2], (roll + 180) % 360 - 180], np.float32)
+    return Alignment(landmarks, Shape(shape.score, pose, shape.depth, irises))
 
 
 def _size(box: np.ndarray) -> np.ndarray:

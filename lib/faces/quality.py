@@ -7,6 +7,8 @@ import numpy as np
 from lib.faces.geometry import INNER, MEAN_FACE, similarity_transform, transform_points
 from lib.types import Face
 
+# Score of a shape from which on its landmarks are believed
+LEAST_SURE = 0.5
 SMALLEST_SPREAD = 2.0  # pixels: landmarks closer together than this do not tell where a face is
 # Bounds from 460 fits in photographs and footage, of which the worst of true faces (profiles,
 # blurred) had 0.11, 0.15, 0.58 and 0.97.

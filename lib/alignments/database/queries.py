@@ -28,7 +28,7 @@ from lib.files.names import printable
 from lib.types import Detection, Face
 
 # Reasons for which faces are left out that cannot be followed through time
-NO_FACES = "('size', 'landmarks')"
+NO_FACES = "('size', 'landmarks', 'unsure')"
 
 
 class Queries(Database):

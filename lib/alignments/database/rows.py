@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from lib.faces.quality import check_landmarks
-from lib.types import Detection, Face
+from lib.types import Detection, Face, Shape
 
 # That `stored_face` reads
-COLUMNS = "number, box, score, landmarks, smooth, track, filled, person, dropped"
+COLUMNS = "number, box, score, landmarks, smooth, track, filled, person, dropped, shape"
 ROUNDING = 0.01  # pixels by which landmarks in a face picture may differ
 LARGEST_MASK = 4096  # pixels of a side
 LOOK_SHAPE = (18, 32, 3)
+SHAPE_NUMBERS = 78
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,21 @@ def face_row(index: int, number: int, stored: StoredFace) -> tuple:
     smooth = None if stored.raw is None else to_bytes(stored.face.landmarks)
     return (index, number, to_bytes(stored.face.detection.box), float(stored.face.detection.score),
             to_bytes(stored.fitted.landmarks), smooth, stored.track, int(stored.filled),
-            stored.person, stored.dropped)
+            stored.person, stored.dropped, shape_row(stored.face.shape))
 
 
 def stored_face(index: int, row: Sequence, masks: dict[str, np.ndarray]) -> StoredFace:
     """The face of frame `index` that the values `row` of COLUMNS stand for. Raises ValueError or
     TypeError for others.
     """
-    number, box, score, landmarks, smooth, track, filled, person, dropped = row
+    number, box, score, landmarks, smooth, track, filled, person, dropped, shape = row
     fitted = face_of(index, number, box, score, landmarks)
     face = fitted if smooth is None else face_of(index, number, box, score, smooth)
     if dropped is None:
         check_landmarks(face.landmarks)
         check_landmarks(fitted.landmarks)
-    face = replace(face, track=track, person=person, left_out=dropped is not None)
+    face = replace(face, track=track, person=person, left_out=dropped is not None,
+                   shape=shape_of(shape))
     return StoredFace(face, masks, None if smooth is None else fitted.landmarks, bool(filled),
                       dropped)
 
@@ -88,6 +90,24 @@ def face_of(index: int, number: int, box: bytes, score: float, landmarks: bytes)
     if not (np.isfinite(face.landmarks).all() and np.isfinite(face.detection.box).all()):
         raise ValueError("a coordinate is not a number")
     return face
+
+
+def shape_row(shape: Shape | None) -> bytes | None:
+    """A value of `shape`."""
+    if shape is None:
+        return None
+    return to_bytes(np.concatenate([[shape.score], shape.pose, shape.depth,
+                                    shape.irises.reshape(-1)]))
+
+
+def shape_of(data: bytes | None) -> Shape | None:
+    """What a value of `shape` stands for. Raises ValueError or TypeError for another."""
+    if data is None:
+        return None
+    numbers = array(data, (SHAPE_NUMBERS,))
+    if not np.isfinite(numbers).all():
+        raise ValueError("a shape has what is not a number")
+    return Shape(float(numbers[0]), numbers[1:4], numbers[4:72], numbers[72:].reshape(2, 3))
 
 
 def mask_row(index: int, number: int, name: str, mask: np.ndarray) -> tuple:

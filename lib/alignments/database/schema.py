@@ -15,7 +15,7 @@ from typing import Any
 from lib.files.reading import DEEPEST, parse_json
 
 MOST_BYTES = 64 << 20  # of a value, and of a row
-MOST_TABLES, LATEST = 20, 4  # the format whose columns are the last below
+MOST_TABLES, LATEST = 20, 5  # the format whose columns are the last below
 OFTEN = 100_000  # SQLite's steps between two moments at which Ctrl-C is heard
 # That checking a store may take, and bytes a second that it reads at least
 SECONDS, SPEED = 20.0, 10e6
@@ -42,7 +42,8 @@ TABLES: dict[str, tuple[tuple[str, str, str, int], ...]] = {
               ("person", "INTEGER", OR_NULL + COUNT + ")", 2),
               ("embedding", "BLOB", OR_NULL + BLOB + "BETWEEN 4 AND 65536 AND length({0}) % 4 = 0)",
                2), ("dropped", "TEXT", OR_NULL + TEXT + ")", 2),
-              ("recognizer", "TEXT", OR_NULL + TEXT + ")", 4)),
+              ("recognizer", "TEXT", OR_NULL + TEXT + ")", 4),
+              ("shape", "BLOB", OR_NULL + BLOB + "= 312)", 5)),
     "masks": (("frame", "INTEGER", FRAME, 1), ("number", "INTEGER", NUMBER, 1),
               ("name", "TEXT", TEXT, 1), ("size", "INTEGER", COUNT, 1),
               ("pixels", "BLOB", BLOB + "> 0", 1)),

@@ -14,8 +14,9 @@ from lib.alignments import masking, tracks
 from lib.alignments.sources import file_identity
 from lib.alignments.store import StoredFace
 from lib.faces.finding import find_faces
+from lib.faces.following import follow_faces
 from lib.faces.geometry import DEFAULT_COVERAGE
-from lib.faces.quality import is_face
+from lib.faces.quality import LEAST_SURE, is_face
 from lib.facesets.folder import FaceCropper
 from lib.media.base import FrameSource
 from lib.plugin import Aligner, Detector, Masker
@@ -75,7 +76,7 @@ class FrameWork:
         kits.put((detector, aligner))
         for _ in range(workers - 1):
             kits.put((detector.copy(), aligner.copy()))
-        batches = _Batches(jobs)
+        batches = _Batches(jobs, follows(aligner, self.source))
 
         def work(batch: list[FrameJob]) -> list[FrameResult]:
             kit = kits.get()
@@ -94,11 +95,7 @@ class FrameWork:
         """All frames go through one stage before the next begins, so that a stage finds its weights
         in the processor's cache: dlib's landmarks take 3 ms a frame where they took 5.
         """
-        images = [job.frame.image for job in jobs if job.known is None]
-        # pictures that show no face are looked at twice more; frames of videos are not,
-        # since their neighbours tell
-        rows = iter(find_faces(images, detector, aligner, self.min_face, self.rotate,
-                         bool(self.source.files), self.stages) if images else [])
+        rows = iter(self._find([job.frame for job in jobs if job.known is None], detector, aligner))
         results = []
         for job in jobs:
             if job.known is not None:
@@ -111,6 +108,19 @@ class FrameWork:
         for result in results:
             self._finish(result)
         return results
+
+    def _find(self, frames: list[Frame], detector: Detector,
+              aligner: Aligner) -> list[list[Face]]:
+        """The faces of each frame."""
+        if not frames:
+            return []
+        images = [frame.image for frame in frames]
+        if follows(aligner, self.source) and frames[-1].index - frames[0].index < len(frames):
+            return follow_faces(images, detector, aligner, self.min_face, self.rotate, self.stages)
+        # pictures that show no face are looked at twice more; frames of videos are not,
+        # since their neighbours tell
+        return find_faces(images, detector, aligner, self.min_face, self.rotate,
+                          bool(self.source.files), self.stages)
 
     def _finish(self, result: FrameResult) -> None:
         """Writes the faces that the job says are to be written, and makes the masks that are
@@ -143,19 +153,34 @@ class FrameWork:
 
 
 def _judged(frame: Frame, number: int, face: Face) -> StoredFace:
-    """The face, left out if it is too small, which it is where it has no landmarks, or if they are
-    no face's.
+    """The face, left out if it is too small, which it is where it has no landmarks, if they are no
+    face's, or if the aligner is not sure of them.
     """
-    dropped = "size" if not len(face.landmarks) else None if is_face(face) else "landmarks"
+    dropped = None
+    if not len(face.landmarks):
+        dropped = "size"
+    elif not is_face(face):
+        dropped = "landmarks"
+    elif face.shape and face.shape.score < LEAST_SURE:
+        dropped = "unsure"
     return StoredFace(replace(face, frame=frame.index, number=number, left_out=dropped is not None),
                       dropped=dropped)
 
 
-class _Batches:
-    """Cuts jobs into batches of up to BATCH, fewer where their frames are large or take long."""
+def follows(aligner: Aligner, source: FrameSource) -> bool:
+    """Whether faces are followed from frame to frame."""
+    return aligner.follows and not source.files
 
-    def __init__(self, jobs: Iterable[FrameJob]):
-        self._jobs = jobs
+
+class _Batches:
+    """Cuts jobs into batches of up to BATCH, fewer where their frames are large or take long.
+
+    Where faces are followed, a batch ends before each frame whose index is a multiple of BATCH
+    instead, however long it takes: what is found does not depend on how fast the machine is.
+    """
+
+    def __init__(self, jobs: Iterable[FrameJob], follows: bool):
+        self._jobs, self._follows = jobs, follows
         self._seconds = BATCH_SECONDS  # that a frame takes
 
     def __iter__(self) -> Iterator[list[FrameJob]]:
@@ -163,7 +188,10 @@ class _Batches:
         for job in self._jobs:
             batch.append(job)
             size += 3 * job.frame.size[0] * job.frame.size[1]
-            if len(batch) >= min(BATCH, BATCH_SECONDS / self._seconds) or size >= BATCH_BYTES:
+            is_last = len(batch) >= min(BATCH, BATCH_SECONDS / self._seconds)
+            if self._follows:
+                is_last = job.frame.index % BATCH == BATCH - 1
+            if is_last or size >= BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
         if batch:

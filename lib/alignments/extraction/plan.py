@@ -32,8 +32,11 @@ class Plan:
 
 
 def make_plan(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup,
-              sink: FaceFolder | None) -> Plan:
-    """The plan of a run that writes its faces into `sink`."""
+              sink: FaceFolder | None, block: int) -> Plan:
+    """The plan of a run that writes its faces into `sink`.
+
+    Frames are searched in blocks of this many: all of a block again where some are not done.
+    """
     done, every = store.done(), setup.every
     complete = any(every % searched == 0 for searched in store.state.complete)
     first, end, to_the_end = _bounds(source, setup, done, complete)
@@ -53,6 +56,11 @@ def make_plan(source: FrameSource, store: AlignmentStore, setup: ExtractionSetup
     if asked is None:
         asked = [index for index in range(first + -first % every, end, every)
                  if not complete or index in done]
+    if block > 1 and every == 1 and not complete:
+        partial = {index // block for index in asked if index not in done}
+        if to_the_end:
+            partial.add(end // block)
+        done -= {index for index in done if index // block in partial}
     needed = [index for index in asked if index not in done or index in unfinished]
     segments = _segments(needed, 1 if source.files else NEARBY_FRAMES, end,
                          to_the_end and not complete)

@@ -12,7 +12,7 @@ import pytest
 from lib.alignments.store import AlignmentStore, StoredFace, default_store
 from lib.errors import FaceswapError
 from lib.faces.geometry import MEAN_FACE
-from lib.types import Detection, Face
+from lib.types import Detection, Face, Shape
 
 
 def face(seed: int = 0, masks: dict | None = None) -> StoredFace:
@@ -181,7 +181,7 @@ def test_a_file_of_format_1_is_renewed(path):
     AlignmentStore.open(path).close()
     database = sqlite3.connect(path)
     older(database, frames=("look", "stamp", "content"),
-          faces=("smooth", "track", "filled", "person", "embedding", "dropped", "recognizer"))
+          faces=("smooth", "track", "filled", "person", "embedding", "dropped", "recognizer", "shape"))
     database.execute("INSERT INTO settings VALUES ('min_size', '40')")
     database.execute("DROP TABLE written")
     database.execute("CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY(folder, frame))")
@@ -202,7 +202,7 @@ def test_a_file_of_format_2_knows_again_which_faces_were_written(path, tmp_path)
     database.execute("DROP TABLE written")
     database.execute("CREATE TABLE written(folder TEXT NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY(folder, frame))")
     database.executemany("INSERT INTO written VALUES ('faces', ?)", [(index,) for index in range(3)])
-    older(database, frames=("stamp", "content"), faces=("recognizer",))
+    older(database, frames=("stamp", "content"), faces=("recognizer", "shape"))
     database.execute("PRAGMA user_version = 2")
     database.commit()
     database.close()
@@ -221,7 +221,7 @@ def test_embeddings_of_format_3_are_kept_where_it_is_sure_who_made_them(path, re
         store.add_embedding(0, 0, np.ones(numbers), "mine")
         store.update_settings({"recognizer": recorded} if recorded else {})
     database = sqlite3.connect(path)
-    older(database, frames=("stamp", "content"), faces=("recognizer",))
+    older(database, frames=("stamp", "content"), faces=("recognizer", "shape"))
     database.execute("PRAGMA user_version = 3")
     database.commit()
     database.close()
@@ -229,12 +229,58 @@ def test_embeddings_of_format_3_are_kept_where_it_is_sure_who_made_them(path, re
         assert len(list(store.embeddings("dlib_resnet"))) == kept and not list(store.embeddings("mine"))
 
 
+def test_a_file_of_format_4_has_no_shapes_until_faces_are_found_anew(path):
+    with AlignmentStore.open(path) as store:
+        store.add(0, "", None, [face(1)])
+    database = sqlite3.connect(path)
+    older(database, faces=("shape",))
+    database.execute("PRAGMA user_version = 4")
+    database.commit()
+    database.close()
+    with AlignmentStore.open(path, read_only=True) as store:
+        assert same(store.faces(0)[0], face(1)) and store.faces(0)[0].face.shape is None
+    with AlignmentStore.open(path) as store:
+        store.add(1, "", None, [with_shape(face(2))])
+        assert store.faces(0)[0].face.shape is None and store.faces(1)[0].face.shape.score == 0.75
+
+
+def with_shape(stored):
+    depth, irises = np.linspace(-9, 9, 68), np.arange(6).reshape(2, 3)
+    shape = Shape(0.75, *(np.float32(values) for values in ([30, -10, 5], depth, irises)))
+    return replace(stored, face=replace(stored.face, shape=shape))
+
+
+def test_shapes_are_kept_and_come_along_when_stores_are_joined(path, tmp_path):
+    stored = with_shape(face(1))
+    with AlignmentStore.open(path) as store:
+        store.add(0, "", None, [stored, face(2)])
+    with AlignmentStore.open(tmp_path / "all.db") as joined, AlignmentStore.open(path, read_only=True) as part:
+        joined.take(part)
+        first, second = joined.faces(0)
+    assert second.face.shape is None
+    for one, other in zip(vars(first.face.shape).values(), vars(stored.face.shape).values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("value", [b"", np.full(78, np.nan, "<f4").tobytes()])
+def test_a_shape_that_is_none_is_refused(path, value):
+    with AlignmentStore.open(path) as store:
+        store.add(0, "", None, [face(1)])
+    database = sqlite3.connect(path)
+    database.execute("UPDATE faces SET shape = ?", (value,))
+    database.commit()
+    database.close()
+    with pytest.raises(FaceswapError, match="shape|damaged"):
+        with AlignmentStore.open(path) as store:
+            store.faces(0)
+
+
 def test_a_later_format_is_refused(path):
     AlignmentStore.open(path).close()
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 5")
+    database.execute("PRAGMA user_version = 6")
     database.close()
-    with pytest.raises(FaceswapError, match="format 5"):
+    with pytest.raises(FaceswapError, match="format 6"):
         AlignmentStore.open(path)
 
 

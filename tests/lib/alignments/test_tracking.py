@@ -111,7 +111,7 @@ def test_a_store_of_the_first_format_is_read_and_gone_on_with(film, tmp_path):
     old = tmp_path / "old.db"
     schema = " ".join(SCHEMA.split()).replace(", look BLOB, stamp TEXT, content TEXT", "")
     for new in ("smooth BLOB, track INTEGER, filled INTEGER NOT NULL DEFAULT 0, ", "person INTEGER, embedding BLOB, dropped TEXT,",
-                "recognizer TEXT,"):
+                "recognizer TEXT, shape BLOB,"):
         assert new in schema
         schema = schema.replace(new, "")
     with sqlite3.connect(old) as database:

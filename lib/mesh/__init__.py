@@ -1,0 +1,5 @@
+"""MediaPipe's Face Mesh: 468 points of a face in space and its irises (`networks`), and what they
+say in the words of this toolkit, 68 landmarks and the pose of the head (`points`).
+
+Imports: lib.faces, lib.files, lib.net, lib.onnx.
+"""
