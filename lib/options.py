@@ -31,14 +31,15 @@ MOST = 10 ** 9  # what no number goes beyond, in either direction, unless its op
 def option(default: Any = REQUIRED, help: str = "", *, low: float | None = None,
            high: float | None = None, step: int | None = None,
            choices: tuple | None = None, short: str | None = None, plugin: str | None = None,
-           positional: bool = False,
+           positional: bool = False, more_names: bool = False,
            group: str = "", rare: bool = False, aliases: tuple[str, ...] = ()) -> Any:
     """A dataclass field that users set.
 
     `default` may be left out: then the option is required. `low` and `high` are inclusive bounds of
     a number, which is a multiple of `step`, `choices` the values allowed, `short` the one-letter
     flag ("-i"), and `plugin` the kind of plugin that is chosen by name ("detectors"), or several
-    where the field is a list[str]. A `positional` option has no flag. Help lists it under the
+    where the field is a list[str]; with `more_names` also by names that the command knows and
+    checks itself. A `positional` option has no flag. Help lists it under the
     heading `group`, and a `rare` one only in `--help all`. `aliases` are earlier names ("save"),
     which the command line and TOML files still take. All arguments must be literals: declarations
     are read without importing.
@@ -66,6 +67,7 @@ class Option:
     short: str | None = None
     plugin: str | None = None
     positional: bool = False
+    more_names: bool = False
     group: str = ""
     rare: bool = False
     aliases: tuple[str, ...] = ()
@@ -140,9 +142,9 @@ class Declaration:
     options: tuple[Option, ...]
     registered: bool  # decorated with a registry's `register`: a plugin
 
-    def check(self, values: dict[str, Any], prefix: str) -> dict[str, Any]:
-        """`values` by option name, converted and within bounds, none missing that is required.
-        UsageError names "--PREFIX.option"."""
+    def check(self, values: dict[str, Any], prefix: str, whole: bool = True) -> dict[str, Any]:
+        """`values` by option name, converted and within bounds; if `whole`, none missing that is
+        required. UsageError names "--PREFIX.option"."""
         known = {item.name: item for item in self.options}
         checked = {}
         for name, value in values.items():
@@ -152,8 +154,8 @@ class Declaration:
                                  + (f" Options: {', '.join(sorted(known))}."
                                     if known else " There are no options."))
             checked[name] = known[name].value(value, label)
-        if missing := [item for item in self.options if item.default is REQUIRED
-                       and item.name not in checked]:
+        if whole and (missing := [item for item in self.options if item.default is REQUIRED
+                                  and item.name not in checked]):
             raise UsageError(" ".join(f"--{prefix}.{item.flag} must be given: {item.help}"
                                       for item in missing))
         return checked

@@ -114,6 +114,9 @@ class Masker(Plugin, ABC):
 
     # Whether it looks at the landmarks alone, so that it can be asked again at any size
     from_landmarks: bool = False
+    # Whether what it leaves out is something in front of the face: its edge is shown as it is, neither
+    # moved nor feathered, and no colour is measured there
+    tells_covers: bool = False
 
     @abstractmethod
     def mask(self, aligned: AlignedFace) -> np.ndarray:

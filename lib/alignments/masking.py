@@ -7,6 +7,7 @@ change.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +24,13 @@ from lib.media.base import FrameSource
 from lib.options import REQUIRED
 from lib.plugin import MASKERS, Masker
 from lib.system import device
+from lib.system.logs import counted
 from lib.system.parallel import ordered_map
 from lib.system.progress import progress
 from lib.types import AlignedFace, Face, Frame
 
+logger = logging.getLogger(__name__)
+IN_FRONT = "occlusion"  # name of the masks that say what is in front of faces
 SIZE = 128  # side of the stored masks: a face's outline takes about a kilobyte
 MADE_AT = 256  # side of the crops that maskers look at: networks want to see more than the outline
 
@@ -50,12 +54,28 @@ class StoredMask(Masker):
     """The mask called `name` that a store has of each face, a `MaskedFace`."""
 
     name: str
+    # What stands for it where a face has none; None: each face must have one
+    otherwise: Masker | None = None
+
+    @property
+    def tells_covers(self) -> bool:  # type: ignore[override]
+        return self.name == IN_FRONT
 
     def mask(self, aligned: AlignedFace) -> np.ndarray:
         face = aligned.face
+        if self.otherwise and not (isinstance(face, MaskedFace) and self.name in face.masks):
+            return self.otherwise.mask(aligned)
         assert isinstance(face, MaskedFace), "only faces of a store have stored masks"
         return laid_over(face.masks[self.name], face.landmarks if face.fitted is None
                          else face.fitted, aligned.matrix, len(aligned.image))
+
+
+@dataclass(frozen=True)
+class Everything(Masker):
+    """The whole crop."""
+
+    def mask(self, aligned: AlignedFace) -> np.ndarray:
+        return np.ones((*aligned.image.shape[:2], 1), np.float32)
 
 
 def laid_over(mask: np.ndarray, fitted: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
@@ -71,10 +91,13 @@ def usable(name: str, store: AlignmentStore | None) -> Masker:
     with its defaults.
 
     Masks from landmarks alone are rather made again, finer than they are stored, if the masker's
-    defaults are what they were made with. Raises UsageError where there is no such masker, or it
-    would need options.
+    defaults are what they were made with. Where all masks of that name were imported, they say
+    nothing against faces without one. Raises UsageError where there is no such masker, or it would
+    need options.
     """
     recorded = store.state.maskers.get(name) if store else None
+    if store and recorded is None and is_imported(name, store):
+        return StoredMask(name, Everything())
     needs_options = any(item.default is REQUIRED for item in MASKERS.declaration(name).options)
     fresh = None if needs_options else MASKERS.create(name)
     if fresh and (recorded is None or fresh.from_landmarks
@@ -87,24 +110,43 @@ def usable(name: str, store: AlignmentStore | None) -> Masker:
     return StoredMask(name)
 
 
+def is_imported(name: str, store: AlignmentStore) -> bool:
+    """Whether `store` has masks called `name` that no masker made."""
+    return name in store.state.painted or (name not in MASKERS.names()
+                                           and name in store.mask_counts())
+
+
 def check_stored(store: AlignmentStore, maskers: Sequence[Masker], source: Path) -> None:
     """Raises FaceswapError where a face lacks one of the masks that are to be taken from `store`,
     whose faces are those of `source`.
     """
     for masker in maskers:
-        if isinstance(masker, StoredMask) and (lacking := store.without_mask(masker.name)):
+        if not isinstance(masker, StoredMask) or not (lacking := store.without_mask(masker.name)):
+            continue
+        if masker.otherwise is None:
             raise FaceswapError(f"{store.path} has no mask {masker.name} of the faces in "
                                 f"{len(lacking)} of its frames. Run faceswap.py mask -i {source} "
                                 f"-M {masker.name}, with the options that it needs.")
+        logger.info("No mask %s of the faces in %s: nothing of them is taken to be covered.",
+                    masker.name, counted(len(lacking), "frame"))
 
 
 def masks_of_files(files: Sequence[FaceFile], name: str, path: Path | None) -> list[np.ndarray]:
     """(S, S) float32 in [0, 1] for each of `files`, over its picture: the mask called `name` from
-    the alignments file of its source.
+    the alignments file of its source; several joined by * are multiplied.
 
-    That lies at `path`, or in its usual place beside the source. Raises FaceswapError where a face
-    has none.
+    That lies at `path`, or in its usual place beside the source. Where a mask was imported, the
+    hull stands for it on faces without one. Raises FaceswapError where a face has no mask of a
+    masker.
     """
+    first, *others = (_masks_of_files(files, factor.strip(), path) for factor in name.split("*"))
+    for masks in others:
+        first = [mask * factor for mask, factor in zip(first, masks, strict=True)]
+    return first
+
+
+def _masks_of_files(files: Sequence[FaceFile], name: str, path: Path | None) -> list[np.ndarray]:
+    """`masks_of_files` for one name."""
     masks: list[np.ndarray | None] = [None] * len(files)
     by_store: dict[Path, list[int]] = {}
     for place, file in enumerate(files):
@@ -112,8 +154,12 @@ def masks_of_files(files: Sequence[FaceFile], name: str, path: Path | None) -> l
     for store_path, places in by_store.items():
         with AlignmentStore.open(store_path, read_only=True) as store:
             frames = {name: index for index, name in store.names().items() if name}
+            made = name in store.state.maskers or name in MASKERS.names() and not is_imported(
+                name, store)
             for place in places:
                 masks[place] = _mask_of_file(files[place], name, store, frames)
+                if masks[place] is None and not made:
+                    masks[place] = MASKERS.create("hull").mask(files[place].aligned)[..., 0]
         if lacking := [files[place] for place in places if masks[place] is None]:
             source = Path(lacking[0].origin.source)
             raise FaceswapError(f"{store_path} has no mask {name} of {len(lacking)} of the "

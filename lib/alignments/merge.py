@@ -48,9 +48,18 @@ def join(paths: Sequence[Path], store: AlignmentStore) -> Joined:
     smooth = next((state.smooth for state in states if state.smooth is not None), None)
     complete, missing = _complete(states)
     store.update_settings(common)
+    if any(state.painted for state in states):
+        store.update(painted=_painted(states))
     store.update(complete=complete, losses=[loss for state in states for loss in state.losses])
     return Joined(differing, missing,
                   [path for path, state in zip(paths, states) if not state.complete], smooth)
+
+
+def _painted(states: Sequence[StoreState]) -> dict[str, list[str]]:
+    """What `StoreState.painted` says of all parts together."""
+    names = {name for state in states for name in state.painted}
+    return {name: sorted({item for state in states for item in state.painted.get(name, ())})
+            for name in sorted(names)}
 
 
 def _check(first_path: Path, first: StoreState, path: Path, state: StoreState) -> None:

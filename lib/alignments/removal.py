@@ -10,6 +10,7 @@ import numpy as np
 from lib.alignments.store import AlignmentStore, StoredFace
 from lib.errors import FaceswapError
 from lib.facesets.face_file import read_origin
+from lib.facesets.folder import is_mask
 from lib.system.progress import progress
 
 FaceKey = tuple[int, int]  # frame and number
@@ -117,7 +118,8 @@ def _written(store: AlignmentStore, folder: Path, kept: set[FaceKey]) -> set[Fac
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*")
-            if path.suffix.lower() == ".png" and not path.name.startswith(".")]
+            if path.suffix.lower() == ".png" and not path.name.startswith(".")
+            and not is_mask(path)]
 
 
 def _is_shown(stored: StoredFace, landmarks: list[np.ndarray]) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 
 from lib.alignments.database.connection import locked
 from lib.alignments.database.queries import Queries
-from lib.alignments.database.rows import StoredFace, face_row, mask_row, to_bytes
+from lib.alignments.database.rows import StoredFace, face_row, mask_print, mask_row, to_bytes
 from lib.alignments.database.state import to_json
 from lib.errors import FaceswapError
 from lib.files.writing import part_beside, publish
@@ -178,7 +178,7 @@ class AlignmentStore(Queries):
 
     def begin_masks(self, made_with: Mapping[str, Any]) -> None:
         """Notes what masks are made with from now on, JSON values by masker; masks made with
-        anything else are forgotten.
+        anything else are forgotten, but not imported ones.
         """
         self.commit()
         recorded = self.state.maskers
@@ -186,9 +186,34 @@ class AlignmentStore(Queries):
                    if recorded.get(name) != options}
         if not changed:
             return
-        with self._transaction() as database:
-            database.executemany("DELETE FROM masks WHERE name = ?", [(name,) for name in changed])
+        with self._transaction():
+            for name in changed:
+                self._forget_masks(name, set(self.state.painted.get(name, ())))
             self._write_settings(to_json(maskers=recorded | changed))
+
+    def _forget_masks(self, name: str, kept: set[str]) -> None:
+        """Forgets the masks called `name` but those with the fingerprints `kept`."""
+        rows = self._each("SELECT frame, number, pixels FROM masks WHERE name = ?", (name,))
+        self._connection.executemany(
+            "DELETE FROM masks WHERE frame = ? AND number = ? AND name = ?",
+            [(index, number, name) for index, number, pixels in rows
+             if mask_print(pixels) not in kept])
+
+    def add_painted(self, name: str, masks: Iterable[tuple[int, int, np.ndarray]]) -> int:
+        """Adds masks called `name` that were made by hand, as (frame, number, mask), in place of
+        any others; no masker replaces them. Returns how many.
+        """
+        prints: list[str] = []
+        try:
+            for index, number, mask in masks:
+                row = mask_row(index, number, name, mask)
+                self._pending.append((ADD_MASK, row))
+                prints.append(mask_print(row[-1]))
+                self._commit_now_and_then()
+        finally:
+            painted = self.state.painted
+            self.update(painted=painted | {name: sorted({*painted.get(name, ()), *prints})})
+        return len(prints)
 
     def add_masks(self, index: int, number: int, masks: Mapping[str, np.ndarray]) -> None:
         """Adds masks (S, S, 1) float32 in [0, 1] to a face, or replaces those of that name;

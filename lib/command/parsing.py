@@ -49,7 +49,8 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
                                                             for name in commands()})
     values = dict(tables.get(command, {}))
     names = {item.name: item.default for item in selectors} | values | vars(chosen_by_line)
-    chosen = {item.name: _check_names(item, names[item.name]) for item in selectors}
+    named = {item.name: _names(names[item.name]) for item in selectors}
+    chosen = {item.name: _check_names(item, named[item.name]) for item in selectors}
     implied = {item.name: _implied(item, argv) for item in selectors
                if not chosen[item.name] and not item.several}
     chosen |= implied
@@ -79,7 +80,7 @@ def parse(command: str, declared: Declaration, argv: Sequence[str]) -> dict[str,
         values["plugin_options"] |= _plugin_options(item, chosen[item.name],
                                                     tables.get(item.name, {}), line)
         if item.several:
-            values[item.name] = chosen[item.name]
+            values[item.name] = named[item.name]
     return values
 
 
@@ -96,14 +97,24 @@ def _plugin_options(item: Option, chosen: Sequence[str], from_file: dict[str, di
         label = f"{item.name}.{name}" if len(chosen) > 1 else item.name
         options = from_file.get(name, {}) | from_line
         key = f"{item.name}.{name}" if item.several else item.name
-        result[key] = REGISTRIES[item.plugin].declaration(name).check(options, label)
+        # a command that knows more names may not need the plugin, only what it made
+        plugin = REGISTRIES[item.plugin].declaration(name)
+        result[key] = plugin.check(options, label, whole=not item.more_names)
     return result
 
 
-def _check_names(item: Option, names: Any) -> list[str]:
-    """The plugins that a selector chooses, each once. Raises UsageError for unknown ones."""
+def _names(names: Any) -> list[str]:
+    """What a selector names, each once."""
     names = names if isinstance(names, list) else [names]
-    names = list(dict.fromkeys(name for name in names if name not in (None, "", REQUIRED)))
+    return list(dict.fromkeys(name for name in names if name not in (None, "", REQUIRED)))
+
+
+def _check_names(item: Option, names: list[str]) -> list[str]:
+    """The plugins among `names`. Raises UsageError for unknown ones, unless the selector takes more
+    names than theirs."""
+    if item.more_names:
+        known = REGISTRIES[item.plugin].names()
+        return [name for name in names if name in known]
     for name in names:
         try:
             REGISTRIES[item.plugin].check_name(name)

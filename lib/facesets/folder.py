@@ -22,6 +22,7 @@ from lib.files.writing import make_folder, probe
 from lib.media.base import FrameSource, Mark
 from lib.types import AlignedFace, Face, Frame
 
+MASK = "_mask"  # what the name of a mask's file adds to that of the face beside it
 LONGEST_STEM = 180  # bytes of a source's name in those of its faces; file systems take 255 in all
 MORE = 5  # further faces that a picture may have shown before it changed
 
@@ -46,12 +47,23 @@ def write_face(folder: Path, aligned: AlignedFace, origin: Origin,
             return path
 
 
+def mask_beside(face: Path) -> Path:
+    """Where the mask of the face in the file `face` lies, for painting."""
+    return face.with_name(f"{face.stem}{MASK}.png")
+
+
+def is_mask(path: Path) -> bool:
+    """Whether the PNG file at `path` lies beside a face as its mask, and is no face itself."""
+    return path.stem.endswith(MASK) and not is_face(path)
+
+
 def list_faces(folder: Path) -> list[Path]:
-    """The PNG files of a face folder, numbers in their names in numeric order."""
+    """The PNG files of a face folder, without masks beside faces, numbers in their names in numeric
+    order."""
     with os.scandir(folder) as entries:
         paths = [folder / entry.name for entry in entries
                  if entry.name.lower().endswith(".png") and not entry.name.startswith(".")
-                 and entry.is_file()]
+                 and entry.is_file() and not is_mask(folder / entry.name)]
     return sorted(paths, key=lambda path: natural_key(path.name))
 
 

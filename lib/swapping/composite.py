@@ -29,6 +29,7 @@ MASK_SIZE = 256  # least side, pixels, of the crop on which masks are made
 BROW_MARGIN = 0.08
 LEAST_VISIBLE = 1 / 512  # a mask below this changes no 8-bit pixel
 SEEN = 0.3  # a mask that is nowhere above this shows next to nothing of the new face
+LEAST_UNCOVERED = 0.2  # of the skin: of less, no colours are measured
 DARK = 0.03  # is added to brightness before logarithms are taken
 # Pixels more around what is changed, from and to even ones: a video's colours are those of pixels
 # nearby
@@ -188,14 +189,19 @@ class Compositor:
 
     def mask(self, swapped: SwappedFace) -> np.ndarray:
         """(S, S) float32 in [0, 1] on the crop `swapped.aligned`: what the maskers say, eroded and
-        feathered."""
+        feathered, without what is in front of the face."""
         size = swapped.aligned.image.shape[0]
         mask = np.ones((size, size), np.float32)
         if self.predicted:
             mask = cv2.resize(self._predicted(swapped), (size, size),
                               interpolation=cv2.INTER_LINEAR)
+        covers = np.ones_like(mask)
         for masker in self.maskers:
-            mask = mask * masker.mask(swapped.aligned)[..., 0]
+            factor = masker.mask(swapped.aligned)[..., 0]
+            if masker.tells_covers:
+                covers = covers * factor
+            else:
+                mask = mask * factor
         if swapped.front is not None:
             mask = mask * (1 - cv2.resize(swapped.front, (size, size),
                                           interpolation=cv2.INTER_LINEAR))
@@ -203,7 +209,7 @@ class Compositor:
             mask = mask * (1 - covered(swapped.aligned.nearer, self._placed(swapped.aligned), size))
         unit = size / COVERAGES[self.coverage][0]
         mask = trimmed(eroded(mask, self.erosion * unit), [side * unit for side in self.sides])
-        return feathered(mask, self.feather * unit)
+        return feathered(mask, self.feather * unit) * covers
 
     def _placed(self, aligned: AlignedFace) -> np.ndarray:
         """(2, 3) frame pixels -> pixels of the crop that is drawn there, scaled about the middle of
@@ -219,6 +225,18 @@ class Compositor:
         clear = np.clip(2 * swapped.mask[..., 0] - 0.5, 0, 1)
         return eroded(clear, -BROW_MARGIN * clear.shape[0] / COVERAGES[self.coverage][0])
 
+    def _uncovered(self, aligned: AlignedFace, skin: np.ndarray,
+                   inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`skin` and `inside` (S, S, 1) without what is in front of the face, unless next to no
+        skin were left."""
+        for masker in self.maskers:
+            if masker.tells_covers:
+                seen = cv2.resize(masker.mask(aligned), skin.shape[:2],
+                                  interpolation=cv2.INTER_AREA)[..., None]
+                if (skin * seen).sum() >= LEAST_UNCOVERED * skin.sum():
+                    skin, inside = skin * seen, inside * seen
+        return skin, inside
+
     def fit(self, swapped: SwappedFace) -> Fit:
         """How `swapped` has to change to suit its frame."""
         # both faces, small, and where their skin is
@@ -229,6 +247,7 @@ class Compositor:
         if swapped.aligned.nearer:
             visible = 1 - covered(swapped.aligned.nearer, matrix, size)[..., None]
             skin, inside = skin * visible, inside * visible
+        skin, inside = self._uncovered(swapped.aligned, skin, inside)
         original = network_input(swapped.aligned, size)
         face = np.clip(cv2.resize(swapped.image, (size, size), interpolation=cv2.INTER_AREA), 0, 1)
         # each step is measured on what the one before it made

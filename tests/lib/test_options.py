@@ -260,7 +260,7 @@ def run(settings: Sample) -> int:
 """)
     declared = settings_of(script)
     assert declared.name == "Sample" and [item.name for item in declared.options] == [
-        "size", "masker", "input", "alignments", "output", "overlay", "label"]
+        "size", "masker", "action", "input", "alignments", "output", "overlay", "faces", "frames", "count", "name", "label"]
     assert declared.options[1].default == ["hull"]  # the nearest declaration counts
 
 

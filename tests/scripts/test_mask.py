@@ -154,7 +154,7 @@ def test_pictures_keep_their_names_and_what_cannot_be_read_is_told(faceswap, tmp
 @pytest.mark.parametrize("arguments, code, answer", [
     (["-M", "hul"], 2, "-M/--masker: There is no masker 'hul'. Did you mean 'hull'"),
     ([], 2, "mask needs -M/--masker"),
-    (["-M", ""], 2, "-M/--masker needs the name of a masker"),
+    (["-M", ""], 2, "mask needs -M/--masker, the name of a masker"),
     (["-M", "hull", "--overlay", "3"], 2, "--overlay needs a folder for the pictures: name it with -o"),
     (["-M", "hull", "onnx"], 2, "--masker.onnx.network must be given"),
     (["-M", "onnx", "--masker.network", "nowhere.toml"], 1, "nowhere.toml, which should describe the network"),

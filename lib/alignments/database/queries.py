@@ -160,6 +160,10 @@ class Queries(Database):
         """How many masks there are of each masker."""
         return dict(self._select("SELECT name, COUNT(*) FROM masks GROUP BY name ORDER BY name"))
 
+    def with_mask(self, name: str) -> set[tuple[int, int]]:
+        """(frame, number) of the faces that have a mask called `name`."""
+        return set(self._select("SELECT frame, number FROM masks WHERE name = ?", (name,)))
+
     def without_mask(self, masker: str) -> set[int]:
         """Frames with a face of which there is no mask by `masker`."""
         return {index for index, in self._select("SELECT DISTINCT frame FROM faces WHERE dropped "

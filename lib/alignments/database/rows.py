@@ -116,6 +116,11 @@ def mask_row(index: int, number: int, name: str, mask: np.ndarray) -> tuple:
     return index, number, name, len(mask), zlib.compress(pixels, 1)
 
 
+def mask_print(pixels: bytes) -> str:
+    """A fingerprint of a stored mask by its compressed `pixels`."""
+    return f"{zlib.crc32(pixels):08x}"
+
+
 def mask_of(size: int, pixels: bytes) -> np.ndarray:
     """(S, S, 1) float32 in [0, 1]. Raises ValueError, TypeError or zlib.error for values that stand
     for none.

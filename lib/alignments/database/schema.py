@@ -192,6 +192,9 @@ _SETTINGS = {
     "smooth": lambda value: isinstance(value, bool | None),
     "maskers": lambda value: isinstance(value, dict)
     and all(isinstance(options, dict) for options in value.values()), "complete": _wholes,
+    "painted": lambda value: isinstance(value, dict) and all(
+        isinstance(prints, list) and all(isinstance(item, str) for item in prints)
+        for prints in value.values()),
     "losses": lambda value: isinstance(value, list)
     and all(isinstance(loss, str) for loss in value),
     "followed": lambda value: value is None or _whole(value),

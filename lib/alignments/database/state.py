@@ -75,6 +75,8 @@ class StoreState:
     losses: tuple[str, ...] = ()  # what of the source could not be read, a sentence each
     # What the masks of each were made with
     maskers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Fingerprints of the masks of each name that were imported: no masker replaces these
+    painted: dict[str, list[str]] = field(default_factory=dict)
     smooth: bool | None = None  # whether landmarks are smoothed
     followed: int | None = None  # how many frames there were when faces were linked through time
     recognizer: str | None = None  # that told people apart

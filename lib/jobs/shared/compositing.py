@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-from lib.alignments.masking import usable
+from lib.alignments.masking import IN_FRONT, Everything, StoredMask, usable
 from lib.alignments.store import AlignmentStore
 from lib.errors import UsageError
 from lib.jobs.shared.options import CompositingOptions
@@ -15,6 +16,7 @@ from lib.swapping.composite import Compositor
 from lib.swapping.eyes import EyesFollow
 
 PREDICTED = "predicted"  # the mask that the model made, in -M/--mask
+AUTO = "auto"  # this, the hull, and what is known to be in front of the face
 
 
 def compositor_of(options: CompositingOptions, alignments: Path | None = None) -> Compositor:
@@ -38,13 +40,31 @@ def maskers_of(mask: str, alignments: Path | None = None) -> tuple[list[Masker],
     """The maskers that `mask` ("predicted*hull") names, and whether the model's own mask is a
     factor. Raises UsageError."""
     names = [name.strip() for name in mask.split("*")]
-    known = [PREDICTED, *MASKERS.names()]
-    for name in names:
-        if name not in known:
-            raise UsageError(
-                f"-M/--mask: there is no mask {name!r}.{nearest(name, known)} There are: "
-                f"{', '.join(known)}; several are joined by *.")
     store = AlignmentStore.open(alignments,
                                 read_only=True) if alignments and alignments.is_file() else None
     with store or nullcontext():
-        return [usable(name, store) for name in names if name != PREDICTED], PREDICTED in names
+        stored = store.mask_counts() if store else {}
+        known = list(dict.fromkeys([AUTO, PREDICTED, *MASKERS.names(), *stored]))
+        for name in names:
+            if name not in known:
+                raise UsageError(
+                    f"-M/--mask: there is no mask {name!r}.{nearest(name, known)} There are: "
+                    f"{', '.join(known)}; several are joined by *.")
+        factors = dict.fromkeys(names)
+        maskers = [usable(name, store) for name in factors if name not in (AUTO, PREDICTED)]
+        if AUTO in factors and "hull" not in factors:
+            maskers.append(usable("hull", store))
+        if AUTO in factors and IN_FRONT in stored and IN_FRONT not in factors:
+            maskers.append(StoredMask(IN_FRONT, Everything()))
+        is_predicted = bool(factors.keys() & {AUTO, PREDICTED})
+        return _bounded(maskers, is_predicted), is_predicted
+
+
+def _bounded(maskers: list[Masker], predicted: bool) -> list[Masker]:
+    """`maskers`, of which one at least ends at each face: where all are masks that a face may lack,
+    and the model's own is no factor, its hull stands for the first of them."""
+    first = maskers[0] if maskers else None
+    if predicted or not all(isinstance(masker, StoredMask) and masker.otherwise
+                            for masker in maskers):
+        return maskers
+    return [replace(first, otherwise=MASKERS.create("hull")), *maskers[1:]]

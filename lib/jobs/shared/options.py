@@ -91,9 +91,10 @@ class CompositingOptions(Settings):
         "reinhard", "Colour transfer from the old face to the new one.", short="-c",
         plugin="colors", group="Colours and mask")
     mask: str = option(
-        "predicted*hull",
+        "auto",
         "The part of the face to replace: predicted (by the model), a masker, or a mask stored "
-        "by extract or mask; * multiplies several.", short="-M", group="Colours and mask")
+        "by extract or mask; * multiplies several. auto is predicted*hull, and the stored mask "
+        "occlusion where there is one: what is in front of a face stays there.", short="-M", group="Colours and mask")
     blender: str = option(
         "alpha", "How the new face is blended into the frame.", short="-b", plugin="blenders",
         group="Colours and mask")

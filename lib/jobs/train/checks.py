@@ -8,8 +8,7 @@ from pathlib import Path
 from lib.errors import FaceswapError, UsageError
 from lib.files.names import same_path
 from lib.jobs.train.settings import TrainSettings
-from lib.options import nearest
-from lib.plugin import MASKERS, MODELS
+from lib.plugin import MODELS
 from lib.system import device
 from lib.training.model.contract import FaceModel
 from lib.training.saved import checkpoint, model_folder
@@ -32,10 +31,6 @@ def check_batch(text: str | None) -> None:
 
 def check_options(settings: TrainSettings) -> None:
     """Raises UsageError where options do not go together."""
-    if settings.mask and settings.mask not in MASKERS.names():
-        raise UsageError(f"-M/--mask: there is no mask {settings.mask!r}."
-                         f"{nearest(settings.mask, MASKERS.names())} There are: "
-                         f"{', '.join(MASKERS.names())}.")
     if settings.until and not settings.progress_minutes:
         raise UsageError("--until plateau needs the measurements that --progress-minutes 0 turns "
                          "off. Leave one of them out.")

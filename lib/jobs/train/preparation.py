@@ -15,6 +15,7 @@ from lib.facesets.face_file import FaceFile
 from lib.jobs.train import checks, faces
 from lib.jobs.train.description import Description, choose_losses, describe
 from lib.jobs.train.faces import InputSets
+from lib.jobs.train.masks import check_mask
 from lib.jobs.train.plan import plan_run
 from lib.jobs.train.settings import TrainSettings
 from lib.plugin import MODELS, Recognizer
@@ -68,6 +69,7 @@ def checked_folder(settings: TrainSettings) -> Iterator[None]:
     """Checks the settings, and keeps other trainings out of the model folder meanwhile."""
     checks.check_options(settings)
     checks.check_paths(settings)
+    check_mask(settings)
     if device.worker()[0]:  # of several machines, the first writes and keeps others out
         yield
         return

@@ -29,7 +29,7 @@ class DataOptions(Settings):
               "(a pretrained model).", group="Faces and model")
     mask: str | None = option(
         None, "Name of a stored mask (extract -M, mask) that weights the loss and trains the "
-              "predicted mask. Default: hull of the landmarks.",
+              "predicted mask; * multiplies several. Default: hull of the landmarks.",
         short="-M", group="Faces and model")
     parts: list[str] = option(
         [], "Networks to take from --load-weights, such as encoder. Default: all.",
