@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lib.alignments.drawing import masks_side_by_side
 from lib.alignments.extraction.extract import search_changed
@@ -126,8 +127,9 @@ def mask(settings: MaskSettings) -> MaskResult | MaskExport | MaskImport:
     not go together.
     """
     _check_usage(settings)
-    actions = {None: make, "export": export, "import": import_}
-    return actions[settings.action](settings)
+    if settings.action == "export":
+        return export(settings)
+    return import_(settings) if settings.action == "import" else make(settings)
 
 
 def make(settings: MaskSettings) -> MaskResult:
@@ -221,7 +223,8 @@ def _check_import(settings: MaskSettings) -> None:
     if not NAME.fullmatch(name) or name in (AUTO, PREDICTED):
         raise UsageError(f"--name must be a word of letters, digits, _, - and ., other than {AUTO} "
                          f"and {PREDICTED}, not {name[:60]!r}.")
-    if name in MASKERS.names() and MASKERS.load(name).from_landmarks:
+    masker: Any = MASKERS.load(name) if name in MASKERS.names() else None
+    if masker and masker.from_landmarks:
         raise UsageError(f"--name {name}: masks of the masker {name} follow from the landmarks and "
                          "are made again as they are needed. Choose another name.")
 

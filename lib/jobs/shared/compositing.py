@@ -63,8 +63,9 @@ def maskers_of(mask: str, alignments: Path | None = None) -> tuple[list[Masker],
 def _bounded(maskers: list[Masker], predicted: bool) -> list[Masker]:
     """`maskers`, of which one at least ends at each face: where all are masks that a face may lack,
     and the model's own is no factor, its hull stands for the first of them."""
-    first = maskers[0] if maskers else None
-    if predicted or not all(isinstance(masker, StoredMask) and masker.otherwise
-                            for masker in maskers):
+    first, *others = maskers or [None]
+    bounded = predicted or not all(isinstance(masker, StoredMask) and masker.otherwise
+                                   for masker in maskers)
+    if bounded or not isinstance(first, StoredMask):
         return maskers
-    return [replace(first, otherwise=MASKERS.create("hull")), *maskers[1:]]
+    return [replace(first, otherwise=MASKERS.create("hull")), *others]
