@@ -239,7 +239,7 @@ def covered(clip, tmp_path) -> Path:
 def test_convert_leaves_what_is_in_front(covered, faceswap, own_plugins, tiny_swap, tmp_path):
     """Of itself where the store says so; not with -M hull; with any name that is asked for. Faces without such a mask are whole."""
     changed = {}
-    for name in (None, "hull", "hull*hand", "hand", "predicted*hull*occlusion"):
+    for name in (None, "hull", "hull*hand", "hand", "occlusion", "predicted*hull*occlusion"):
         output = tmp_path / f"out{len(changed)}.mkv"
         faceswap("convert", "-i", covered, "-o", output, "-m", tiny_swap / "out.faceswap" / "model", "-w", "video", "--writer.codec", "ffv1",
                  *(["-M", name] if name else []), "-c", "none", "--no-match-detail", "--feather", 0, "--frames", "1,8", **own_plugins)
@@ -248,7 +248,7 @@ def test_convert_leaves_what_is_in_front(covered, faceswap, own_plugins, tiny_sw
     mouth = tuple(points_of(covered, 0)[48:60].mean(0).round().astype(int)[::-1])
     nose = tuple(points_of(covered, 0)[30].round().astype(int)[::-1])
     assert {name: bool(frames[0][mouth]) for name, frames in changed.items()} == {
-        None: False, "hull": True, "hull*hand": False, "hand": False, "predicted*hull*occlusion": False}
+        None: False, "hull": True, "hull*hand": False, "hand": False, "occlusion": False, "predicted*hull*occlusion": False}
     assert all(frames[0][nose] for frames in changed.values())
     for name, frames in changed.items():  # without a mask: the hull
         assert np.array_equal(frames[7], changed["hull"][7]), name

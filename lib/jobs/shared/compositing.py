@@ -61,11 +61,14 @@ def maskers_of(mask: str, alignments: Path | None = None) -> tuple[list[Masker],
 
 
 def _bounded(maskers: list[Masker], predicted: bool) -> list[Masker]:
-    """`maskers`, of which one at least ends at each face: where all are masks that a face may lack,
-    and the model's own is no factor, its hull stands for the first of them."""
-    first, *others = maskers or [None]
-    bounded = predicted or not all(isinstance(masker, StoredMask) and masker.otherwise
-                                   for masker in maskers)
-    if bounded or not isinstance(first, StoredMask):
+    """`maskers`, of which one at least ends at each face, unless the model's own mask is a factor:
+    the hull is one more where all tell what is in front alone, and stands for the first where all
+    are masks that a face may lack."""
+    if predicted:
         return maskers
-    return [replace(first, otherwise=MASKERS.create("hull")), *others]
+    if all(masker.tells_covers for masker in maskers):
+        return [*maskers, MASKERS.create("hull")]
+    imported = [masker for masker in maskers if isinstance(masker, StoredMask) and masker.otherwise]
+    if len(imported) < len(maskers):
+        return maskers
+    return [replace(imported[0], otherwise=MASKERS.create("hull")), *imported[1:]]

@@ -9,12 +9,13 @@ import pytest
 
 from lib.alignments.extraction.extract import extract_faces
 from lib.alignments.extraction.setup import ExtractionSetup
-from lib.alignments.masking import MaskedFace, StoredMask, masks_of_files, usable
+from lib.alignments.masking import Everything, MaskedFace, StoredMask, masks_of_files, usable
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError
 from lib.faces.geometry import crop
 from lib.facesets.face_file import read_face
 from lib.facesets.folder import FaceFolder, list_faces
+from lib.jobs.shared.compositing import maskers_of
 from lib.media.endpoints.source import open_source
 from lib.plugin import ALIGNERS, DETECTORS, MASKERS
 
@@ -49,6 +50,29 @@ def test_masks_of_landmarks_alone_are_made_anew_unless_they_were_made_otherwise(
     with AlignmentStore.open(tmp_path / "other.db") as store:
         store.update_settings({"maskers": {"hull": MASKERS.create("hull").made_with(), "onnx": {"network": "x.toml"}}})
         assert usable("hull", store) == MASKERS.create("hull") and usable("onnx", store) == StoredMask("onnx")
+
+
+@pytest.mark.parametrize("mask, maskers, predicted", [
+    ("auto", ["hull"], True), ("predicted*hull", ["hull"], True), ("predicted", [], True), ("hull", ["hull"], False),
+    ("auto*extended", ["extended", "hull"], True)])
+def test_what_convert_makes_of_the_names_of_masks(mask, maskers, predicted):
+    assert maskers_of(mask) == ([MASKERS.create(name) for name in maskers], predicted)
+
+
+def test_imported_masks_may_be_missing(tmp_path):
+    hull = MASKERS.create("hull")
+    with AlignmentStore.open(tmp_path / "x.db") as store:
+        store.add_painted("hand", [(0, 0, np.ones((128, 128, 1), np.float32))])
+        store.add_painted("occlusion", [(0, 0, np.ones((128, 128, 1), np.float32))])
+    hand, occlusion = StoredMask("hand", Everything()), StoredMask("occlusion", Everything())
+    assert maskers_of("hull*hand", tmp_path / "x.db") == ([hull, hand], False)
+    assert maskers_of("hand", tmp_path / "x.db") == ([StoredMask("hand", hull)], False)
+    assert maskers_of("occlusion", tmp_path / "x.db") == ([occlusion, hull], False)
+    assert maskers_of("auto", tmp_path / "x.db") == ([hull, occlusion], True)
+    assert maskers_of("predicted*hull", tmp_path / "x.db") == ([hull], True)
+    assert occlusion.tells_covers and not hand.tells_covers
+    with pytest.raises(FaceswapError, match="there is no mask 'hat'. Did you mean 'hand'"):
+        maskers_of("hull*hat", tmp_path / "x.db")
 
 
 def test_face_pictures_find_their_masks(clip):
