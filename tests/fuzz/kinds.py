@@ -115,11 +115,15 @@ class Pictures(Files):
         return damage.bytes_of(data, chance)
 
     def use(self, folder: Path) -> None:
+        from lib.alignments.mask_files.pictures import read_mask
         from lib.media.endpoints.source import open_source
         from lib.media.pictures.content import identify
 
         path = self.one(folder)
         identify(path)
+        with contextlib.suppress(FaceswapError):
+            mask = read_mask(path)
+            assert mask.dtype == np.float32 and 0 <= mask.min() <= mask.max() <= 1
         source = open_source(path)
         assert source.size is None or min(source.size) > 0
         for frame, _ in zip(source, range(3)):
@@ -715,10 +719,20 @@ class Json(Kind):
             "inputs": {"A": {"name": "a", "files": 1, "bytes": 5}},
             "steps": {"extract": {"options": {}, "code": 0, "seconds": 5.5}},
         },
+        "polygons.json": [
+            {"frame": 1, "number": 0, "polygons": [{"kind": "cover", "points": [[50, 60], [90, 60], [90, 80.5]]}]},
+            {"frame": 1, "name": "a.png", "number": 0, "polygons": [{"kind": "face", "points": [[5, 6], [9, 6], [9, 8]]}]},
+        ],
+        "masks/x_000000_0.json": {
+            "imagePath": "x_000000_0.png",
+            "imageWidth": 256,
+            "shapes": [{"label": "hand", "shape_type": "polygon", "points": [[5.5, 6], [90, 6], [90, 80]]}],
+        },
     }
 
     def make(self, chance: random.Random, folder: Path) -> None:
-        (folder / ".parts").mkdir()
+        for name in (".parts", "masks"):
+            (folder / name).mkdir()
         name = chance.choice(list(self.SAID))
         text = damage.json_text(self.SAID[name], chance)
         if name.endswith("jsonl"):
@@ -754,11 +768,31 @@ class Json(Kind):
             from lib.jobs.swap_steps import read_steps
 
             read_steps(folder / "swap.json", {"A": {"name": "a", "files": 1, "bytes": 5}})
+        if (folder / "polygons.json").exists() or any((folder / "masks").iterdir()):
+            self._import_masks(folder)
         for path in folder.glob("*.json"):
             try:
                 reading.read_json(path)
             except ValueError:
                 continue
+
+    def _import_masks(self, folder: Path) -> None:
+        from lib.alignments.mask_files.importing import import_folder, import_polygons
+        from lib.alignments.store import AlignmentStore, StoredFace
+        from lib.media.endpoints.source import open_source
+        from lib.media.pictures import picture_file
+
+        (folder / "x").mkdir()
+        picture_file.write(folder / "x" / "x.png", picture())
+        (folder / "masks" / "x_000000_0.png").touch()
+        source = open_source(folder / "x")
+        with AlignmentStore.open(folder / "x.db") as store:
+            box = np.float32([20, 20, 120, 120])
+            store.add(0, "x.png", None, [StoredFace(Face(Detection(box, 1.0), landmarks()))])
+            if (folder / "polygons.json").exists():
+                import_polygons(source, store, "hand", folder / "polygons.json")
+            else:
+                import_folder(source, store, "hand", folder / "masks")
 
 
 class Toml(Kind):

@@ -155,7 +155,11 @@ def test_masks_beside_a_face_set(clip, faceswap, tmp_path, coverage, size):
     hull, hand = masks(clip, "hull"), masks(clip, "hand")
     most = max(((hull[index] > 0.5) != (hand[index] > 0.5)).mean() for index in hull)
     assert most == 0 if coverage == "whole" else most < 0.006
+    # masks are no faces, wherever faces are read
     faceswap("faces", "pack", "-i", faces, "-o", tmp_path / "faces.h5")
+    faceswap("alignments", "remove", "-i", clip, "-f", faces)
+    with AlignmentStore.open(Path(f"{clip}.alignments.db"), read_only=True) as store:
+        assert store.counts()[0] == FRAMES
 
 
 def test_polygons_go_out_and_come_back(clip, faceswap, tmp_path):

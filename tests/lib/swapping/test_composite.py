@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
+from lib.alignments.masking import Everything, MaskedFace, StoredMask
 from lib.faces import geometry
 from lib.faces.masks import inner_skin
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
@@ -260,3 +263,37 @@ def test_skin_gets_the_colour_of_the_face_it_replaces(portrait, other):
                       for color in ("none", "reinhard"))
     wanted = image[inside].mean(0)
     assert np.abs(matched - wanted).max() < np.abs(plain - wanted).max() / 2
+
+
+def test_what_is_in_front_gives_the_face_no_colour_and_keeps_its_edge(portrait):
+    """A green board before one cheek: the face behind keeps its colours, and the board its straight edge."""
+    image, face = portrait
+    cheek = face.landmarks[[2, 3, 31, 48]].mean(0).round().astype(int)
+    board = slice(cheek[1] - 14, cheek[1] + 14), slice(cheek[0] - 14, cheek[0] + 14)
+    filmed = image.copy()
+    filmed[board] = 0, 255, 0
+    mask = np.ones((128, 128), np.float32)
+    onto = geometry.crop_matrix(face.landmarks, 128)
+    corners = np.array([(board[1].start, board[0].start), (board[1].stop, board[0].stop)]) - 0.5
+    (left, top), (right, bottom) = np.rint(geometry.transform_points(corners, onto) + 0.5).astype(int)
+    mask[top:bottom, left:right] = 0
+    masked = MaskedFace(**vars(face), masks={"occlusion": mask[..., None], "hand": mask[..., None]})
+
+    def result(name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The frame with the face, and the mask by which it was set in."""
+        drawn = swapped(image, face, 128)
+        drawn = replace(drawn, aligned=crop_face(Frame(0, filmed), masked, 128))
+        stored = StoredMask(name, Everything())
+        kind = replace(compositor("reinhard", match_detail=False), maskers=[MASKERS.create("hull"), stored])
+        canvas = Canvas(Frame(0, filmed))
+        kind.paste(canvas, drawn)
+        return canvas.frame.with_patches(canvas.patches), kind.mask(drawn)
+
+    (known, edge), (unknown, soft) = result("occlusion"), result("hand")
+    nose = tuple(slice(int(value) - 5, int(value) + 5) for value in face.landmarks[30][::-1])
+    away = [np.abs(frame[nose].astype(int) - image[nose]).mean() for frame in (known, unknown)]
+    assert away[0] < 3 and away[1] > 2 * away[0]
+    inner = tuple(slice(part.start + 3, part.stop - 3) for part in board)
+    assert (known[inner] == (0, 255, 0)).all()
+    ramp = [((part > 0.05) & (part < 0.95)).sum() for part in (edge, soft)]
+    assert ramp[0] < ramp[1]
