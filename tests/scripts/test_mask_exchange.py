@@ -157,9 +157,7 @@ def test_masks_beside_a_face_set(clip, faceswap, tmp_path, coverage, size):
     assert most == 0 if coverage == "whole" else most < 0.006
     # masks are no faces, wherever faces are read
     faceswap("faces", "pack", "-i", faces, "-o", tmp_path / "faces.h5")
-    faceswap("alignments", "remove", "-i", clip, "-f", faces)
-    with AlignmentStore.open(Path(f"{clip}.alignments.db"), read_only=True) as store:
-        assert store.counts()[0] == FRAMES
+    assert "all 16 faces are there" in faceswap("alignments", "remove", "-i", clip, "-f", faces, code=1).stderr
 
 
 def test_polygons_go_out_and_come_back(clip, faceswap, tmp_path):
