@@ -117,6 +117,8 @@ class Masker(Plugin, ABC):
     # Whether what it leaves out is something in front of the face: its edge is shown as it is, neither
     # moved nor feathered, and no colour is measured there
     tells_covers: bool = False
+    # Whether its masks of neighbouring frames differ by chance, so that convert steadies them
+    flickers: bool = False
 
     @abstractmethod
     def mask(self, aligned: AlignedFace) -> np.ndarray:

@@ -1,5 +1,5 @@
 """Keras layers and blocks that models share, the backend, first weights, optimizers that Keras
-lacks.
+lacks; networks as ONNX files.
 
-Imports: lib.dlib, lib.system.
+Imports: lib.dlib, lib.onnx, lib.system.
 """

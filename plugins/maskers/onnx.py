@@ -22,6 +22,8 @@ VALUES = ("logits", "probabilities", "labels")
 class Onnx(ShapedMasker):
     """A segmentation network of your own (ONNX), described by a TOML file (docs/onnx.md)."""
 
+    flickers = True
+
     network: Path = option(help="The TOML file that describes the network (docs/onnx.md).")
 
     def __post_init__(self):

@@ -23,6 +23,7 @@ from lib.jobs.convert import people
 from lib.jobs.convert.models import Models, check_models_named, load_models, roles_of
 from lib.jobs.convert.resuming import Outcome, key_of
 from lib.jobs.convert.settings import ConvertSettings
+from lib.jobs.convert.steadying import SteadyFaces
 from lib.jobs.shared.compositing import compositor_of, eyes_of
 from lib.jobs.shared.finding import open_alignments
 from lib.jobs.shared.marking import Marking, marked, marking_of, note_hash, option_values
@@ -198,8 +199,9 @@ def _swapped(scene: Scene, store: AlignmentStore, roles: Sequence[Role], depth: 
     after = None if stop is None else -(-(stop + REACH) // BATCH) * BATCH
     if after is None or frame_range.stop is not None and frame_range.stop < after:
         after = frame_range.stop
+    steady = SteadyFaces(store)
     frames = ((frame,
-               people.everybody(store, frame.index) if frame_range.includes(frame.index) else [])
+               people.everybody(steady, frame.index) if frame_range.includes(frame.index) else [])
               for frame in prefetch(scene.source.frames(lead, after)))
     for done in swap_frames(frames, roles, scene.eyes, sink.deep, sink.aligned, depth):
         if done.frame.index >= start and (stop is None or done.frame.index < stop):

@@ -23,6 +23,7 @@ from lib.faces.likeness import PeopleFilter, likeness
 from lib.faces.quality import is_face
 from lib.facesets.folder import FaceCropper
 from lib.jobs.convert.settings import ConvertSettings
+from lib.jobs.convert.steadying import SteadyFaces
 from lib.media.base import FrameSource
 from lib.plugin import DEFAULT_RECOGNIZER, RECOGNIZERS, Recognizer
 from lib.sampling import middles
@@ -46,9 +47,9 @@ def faces_of(store: AlignmentStore, index: int) -> list[MaskedFace]:
     return list(map(MaskedFace.of, store.faces(index)))
 
 
-def everybody(store: AlignmentStore, index: int) -> list[MaskedFace]:
+def everybody(faces: SteadyFaces, index: int) -> list[MaskedFace]:
     """All faces of a frame, also those that are not swapped but may stand in front of others."""
-    return [MaskedFace.of(stored) for stored in store.faces(index, dropped=True)
+    return [face for stored, face in faces(index)
             if stored.dropped is None or is_face(stored.face)]
 
 

@@ -17,6 +17,7 @@ from lib.jobs.convert import people
 from lib.jobs.convert.job import masks_store
 from lib.jobs.convert.models import check_models_named, load_models, roles_of
 from lib.jobs.convert.settings import ConvertSettings
+from lib.jobs.convert.steadying import SteadyFaces
 from lib.jobs.shared.compositing import compositor_of, eyes_of
 from lib.jobs.shared.finding import open_alignments
 from lib.media.endpoints.source import open_source
@@ -76,7 +77,8 @@ def preview(settings: ConvertSettings) -> PreviewResult:
     with open_alignments(source, settings.alignments, settings, searched) as store:
         eligible = set(candidates or store.done())
         with_face = [index for index in people.frames_with_face(store) if index in eligible]
-        frames = [(frame, people.everybody(store, frame.index))
+        steady = SteadyFaces(store)
+        frames = [(frame, people.everybody(steady, frame.index))
                   for frame in source.at(middles(with_face, count))]
         depth = Depth.of(store)
         roles = roles_of(any_exemplars, source, store, models, compositors[0], film=False)

@@ -14,7 +14,7 @@ from lib.training.model.contract import FaceModel
 from lib.training.saved import checkpoint, model_folder
 
 OWN_FILES = {"events", "exemplars_a.h5", "exemplars_b.h5", "identities.json", "log.jsonl",
-             "loss.png", model_folder.COPY, "preview.png", "rate.png", "report.html", "saves",
+             "loss.png", model_folder.COPY, "occlusion.onnx", "occlusion.toml", "preview.png", "rate.png", "report.html", "saves",
              "snapshots", "timelapse"}  # of a model folder
 MOST_FACES = 4096  # of each person in a batch
 LONGEST_NUMBER = 19  # digits of --batch
@@ -118,6 +118,12 @@ def check_kind(settings: TrainSettings) -> None:
     if settings.whole_pictures and (settings.balance or settings.mask):
         raise UsageError(f"--{'balance' if settings.balance else 'mask'} is for faces: leave it or "
                          "--whole-pictures out.")
+    if not kind.finds_covers and (settings.labels or settings.covers):
+        raise UsageError(f"--{'labels' if settings.labels else 'covers'} is for the model "
+                         f"occlusion, which learns what covers a face; {name} draws faces. Leave "
+                         "it out.")
+    if kind.finds_covers:
+        _check_finder(settings)
     if kind.adversarial and settings.gan:
         raise UsageError(f"--gan is a finishing stage of autoencoders; {name} has discriminators "
                          "of its own. Leave it out.")
@@ -126,3 +132,14 @@ def check_kind(settings: TrainSettings) -> None:
     if kind.adversarial and settings.find_rate:
         raise UsageError(f"--find-rate needs a loss that falls, which {name} does not have. Leave "
                          "it out.")
+
+
+def _check_finder(settings: TrainSettings) -> None:
+    """Raises UsageError for what a model that draws no faces cannot do."""
+    for used, flag in ((settings.gan, "--gan"), (settings.find_rate, "--find-rate"),
+                       (settings.mask, "-M/--mask"), (settings.until, "--until"),
+                       (settings.augment == "device", "--augment device"),
+                       (settings.batch == "auto", "--batch auto")):
+        if used:
+            raise UsageError(f"{flag} is for models that draw faces, and {settings.model} finds "
+                             "what covers them. Leave it out.")

@@ -22,6 +22,7 @@ from lib.facesets import folder as face_folders
 from lib.facesets.face_file import FaceFile, crop_landmarks
 from lib.facesets.face_set import is_face_set, read_faces
 from lib.facesets.folder import stem_of
+from lib.jobs.train.labels import read_labels
 from lib.jobs.train.settings import TrainSettings
 from lib.media.endpoints.source import open_source
 from lib.system import device
@@ -30,6 +31,8 @@ from lib.training.batches import balance
 from lib.training.batches.checks import complaints
 from lib.training.batches.faces import Faces
 from lib.training.batches.whole_pictures import Pictures, read_squares
+from lib.training.covers.covered_faces import CoveredFaces
+from lib.training.covers.cutouts import read_cutouts
 from lib.training.model.contract import FaceModel
 
 logger = logging.getLogger(__name__)
@@ -175,12 +178,23 @@ def in_memory(settings: TrainSettings, model: FaceModel, inputs: InputSets, whol
         if whole_pictures:
             faces[identity] = Pictures(files, model.size)
             continue
+        if model.finds_covers:
+            faces[identity] = _covered(settings, model, files)
+            continue
         store = settings.alignments_a if identity == "a" else settings.alignments_b
         faces[identity] = Faces(
             [file.image for file in files], crop_landmarks(files), files[0].coverage, model.size,
             model.coverage, model.taught, paint_hair=paint_hair and identity == "b",
             face_masks=masks_of_files(files, settings.mask, store) if settings.mask else None)
     return faces
+
+
+def _covered(settings: TrainSettings, model: FaceModel, files: Sequence[FaceFile]) -> CoveredFaces:
+    """Faces that get covers as they are drawn."""
+    labels = read_labels(settings.labels, files, settings.alignments_a)
+    cutouts = read_cutouts(settings.covers) if settings.covers else None
+    return CoveredFaces([file.image for file in files], crop_landmarks(files), files[0].coverage,
+                        model.size, model.coverage, labels, cutouts)
 
 
 def draw_weights(settings: TrainSettings, inputs: InputSets) -> dict[str, np.ndarray]:
@@ -213,6 +227,8 @@ def fits_device(choice: str, faces: Mapping[str, Any], most: float) -> bool:
     from lib.nn import backend
     from lib.training.batches import on_device
 
+    if any(isinstance(held, CoveredFaces) for held in faces.values()):
+        return False  # covers are made with OpenCV
     if choice != "auto":
         return choice == "device"
     memory = backend.gpu_memory()

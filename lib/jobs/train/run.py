@@ -109,7 +109,7 @@ def _measures(prepared: Preparation) -> tuple[Measure | None, Show | None]:
     if prepared.held_out:
         return measures.of_held_out(prepared.held_out, files_of(inputs["b"]), prepared.folder,
                                     model, recognizer)
-    if prepared.settings.progress_minutes and not model.swaps:
+    if prepared.settings.progress_minutes and not (model.swaps or model.finds_covers):
         return measures.of_drawn(files_of(inputs["a"]), model, recognizer), None
     return None, None
 

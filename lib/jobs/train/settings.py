@@ -20,7 +20,7 @@ class DataOptions(Settings):
         short="-A", group="Faces and model")
     input_b: list[Path] = option(
         [], "Faces of person B, whose face is put on A (source, src), given like -A. Needed by all "
-            "models but stylegan.", short="-B", group="Faces and model")
+            "models but stylegan and occlusion.", short="-B", group="Faces and model")
     model_dir: Path = option(
         help="Folder of the model. Created if missing; training resumes if it exists.",
         short="-m", group="Faces and model")
@@ -31,6 +31,13 @@ class DataOptions(Settings):
         None, "Name of a stored mask (extract -M, mask) that weights the loss and trains the "
               "predicted mask; * multiplies several. Default: hull of the landmarks.",
         short="-M", group="Faces and model")
+    labels: list[str] = option(
+        [], "For occlusion: what covers some of the faces, as somebody said: JSON files of "
+            "polygons, folders of painted masks (NAME_mask.png), names of stored masks.",
+        group="Faces and model")
+    covers: Path | None = option(
+        None, "For occlusion: folder of pictures with transparency (PNG) of things that cover "
+              "faces; half of the covers are taken from it.", group="Faces and model", rare=True)
     parts: list[str] = option(
         [], "Networks to take from --load-weights, such as encoder. Default: all.",
         group="Faces and model", rare=True)

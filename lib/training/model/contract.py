@@ -63,6 +63,7 @@ class FaceModel(Plugin, ABC):
     coverage: str  # of the crop: a key of `geometry.COVERAGES`
     identities: tuple[str, ...] = ("a", "b")  # whose faces it learns from
     swaps: bool = True  # has a `swapper`; one without it draws faces of its own, for `generate`
+    finds_covers: bool = False  # learns what covers faces, for a masker; draws no faces
     translates: bool = False  # has a `translation`, of faces or whole pictures
     adversarial: bool = False  # networks work against each other: losses do not say how good it is
     added: tuple[str, ...] = ()  # networks and groups that an earlier checkpoint may lack
@@ -140,6 +141,10 @@ class FaceModel(Plugin, ABC):
         (N, D, D, 4) with the mask where it is learnt. S is `size`, D `drawn`.
         """
         raise NotImplementedError
+
+    def exports(self, networks: Networks) -> dict[str, bytes]:
+        """Files, by name, that each save leaves in the model's folder for others to use."""
+        return {}
 
     def drawer(self, networks: Networks) -> Draw:
         """Of a model that does not swap: draws faces, with the networks as they are when called."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from lib.errors import FaceswapError, Stopped
 from lib.evaluation.held_out import plateau, score
-from lib.files.writing import make_folder
+from lib.files.writing import make_folder, write_bytes
 from lib.nn.backend import Devices
 from lib.system.progress import tell
 from lib.training.batches.faces import Faces
@@ -99,7 +99,8 @@ class _Run:
 
         best = {**self.parts.networks, **self.parts.averages}
         self.view = model.viewer(best, faces)
-        maker = _swapper(model, best) if model.swaps else model.drawer(best)
+        self.exports = partial(model.exports, best)
+        maker = _swapper(model, best) if model.swaps else measure and model.drawer(best)
         self.measure, self.show = measure and partial(measure, maker), show and partial(show, maker)
         self.clock = Clock(plan, self.seconds)
 
@@ -308,6 +309,8 @@ class _Run:
         try:
             checkpoint.save(self.folder, self.parts.networks, self.parts.averages,
                             self.parts.optimizers, state, self.plan.keep)
+            for name, data in self.exports().items():
+                write_bytes(self.folder / name, data)
         except OSError as error:
             reason = str(error.strerror or error).splitlines()[0]
             raise FaceswapError(f"Cannot save into {self.folder}: {reason}. The checkpoint before "

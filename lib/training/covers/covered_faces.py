@@ -1,0 +1,97 @@
+"""Faces with covers over them, of which it is known what is covered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from lib.faces import masks
+from lib.faces.geometry import template_matrix
+from lib.plugin import Augmenter
+from lib.training.batches.chance import Draws, numbers_of
+from lib.training.batches.faces import Faces
+from lib.training.covers import painting
+from lib.training.covers.layer import Layer, Scene
+
+CLEAN = 0.45  # share of the faces that get no cover
+TWICE = 0.15  # share of covered ones that get another
+MARGIN = 0.06  # of the face's size around the face, where it is learnt, too, what covers it
+SKIN = [2, 3, 4, 12, 13, 14, 29, 31, 35]  # landmarks between which cheeks lie
+
+Cutouts = Callable[[Scene, np.random.Generator], Layer]
+
+
+class CoveredFaces(Faces):
+    """Faces to learn from what covers a face.
+
+    `labels` say which pixels of a face are seen, (S, S) float32 in [0, 1] over its picture, 1 =
+    seen; None where nobody said so. `cutouts` draws covers of the user's. In a `Side`, `input` is
+    the face with covers, `target` the face without, `regions` are what is seen of it, where that
+    counts, and where it is known rather than likely, 255 = yes.
+    """
+
+    def __init__(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], stored: str,
+                 size: int, coverage: str, labels: Sequence[np.ndarray | None],
+                 cutouts: Cutouts | None = None):
+        super().__init__(images, landmarks, stored, size, coverage)
+        self._labels, self._cutouts = labels, cutouts
+        self.unit = float(template_matrix(size, coverage)[0, 0])
+
+    def _sample(self, draws: Draws, augmenters: Mapping[str, Augmenter], others: Faces | None
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        size, index = self.size, draws.index
+        # What follows depends on the draws alone, as all of a batch does
+        random = np.random.default_rng(np.frombuffer(draws.move.tobytes(), np.uint32))
+        target = self._cut(index, draws.move, size)
+        points = self.shapes[index] * size - 0.5
+        points = points @ draws.move[:, :2].T + draws.move[:, 2]
+        face = masks.extended(points, size)[..., 0]
+        seen, known = self._label(index, draws.move)
+
+        # Covers and shadows
+        image = target.astype(np.float32)
+        if random.random() < 0.35:
+            image = painting.lit(image, random)
+        if random.random() >= CLEAN:
+            scene = self._scene(image, points, random)
+            for _ in range(1 + (random.random() < TWICE)):
+                layer = painting.cover(scene, face, self._cutouts, random)
+                image, alpha = painting.set_over(image, layer, random)
+                seen = seen * (1 - alpha)
+                known = np.maximum(known, (alpha > 0.05).astype(np.float32))
+
+        # The camera
+        for name, augmenter in augmenters.items():
+            if augmenter.changes == "target":
+                bytes_ = np.rint(image.clip(0, 255)).astype(np.uint8)
+                image = augmenter.on_host(bytes_, numbers_of(name, augmenter, draws))
+        source = painting.photographed(image.astype(np.float32), random)
+        side = 2 * round(MARGIN * self.unit) + 1
+        counts = cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+        regions = np.rint(255 * np.dstack([seen, counts, known])).astype(np.uint8)
+        if draws.flip:
+            source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
+        return source, target, regions, ((points + 0.5) / size).astype(np.float32)
+
+    def _label(self, index: int, move: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(S, S) float32: what is seen of a face as far as is known, and where it is known."""
+        size, label = self.size, self._labels[index]
+        if label is None:
+            return np.ones((size, size), np.float32), np.zeros((size, size), np.float32)
+        matrix = self._placed(self.matrix, move, size)
+        shrunk = self._images.shape[1]
+        small = cv2.resize(label, (shrunk, shrunk), interpolation=cv2.INTER_AREA)
+        return (cv2.warpAffine(small, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE),
+                np.ones((size, size), np.float32))
+
+    def _scene(self, image: np.ndarray, points: np.ndarray, random: np.random.Generator) -> Scene:
+        places = np.rint(points[SKIN]).astype(int).clip(0, self.size - 1)
+        middle = np.rint(points[33]).astype(int)
+        inwards = np.rint((places + middle) / 2).astype(int).clip(0, self.size - 1)
+        skin = np.median(image[inwards[:, 1], inwards[:, 0]], 0).astype(np.float32)
+        stranger = int(random.integers(len(self)))
+        self._prepare(stranger)
+        picture = cv2.resize(self._images[stranger], (self.size, self.size))
+        return Scene(image.astype(np.uint8), points, self.unit, skin, picture)
