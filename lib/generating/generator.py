@@ -133,7 +133,7 @@ def load_generator(folder: Path, save: str | None = None) -> Generator:
 
     backend.set_up("float32")  # fewer bits would lose fine tones
     model = MODELS.create(options["model"], **options["options"])
-    if model.swaps:
+    if model.swaps or model.finds_covers:
         raise FaceswapError(f"The model in {folder} is of the kind {options['model']!r}, which "
                             "draws no new faces. Train one that does: faceswap.py train -t "
                             "stylegan -A FACES -m MODEL")

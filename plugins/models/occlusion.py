@@ -24,6 +24,7 @@ NAME = "seer"  # of the network
 # Of the generalised cross entropy: what a network is sure is covered, though nobody said so, pulls
 # it the less, the nearer this is to 1
 TOLERANCE = 0.6
+MOMENTUM = 0.98  # of the means and variances by which features are normed
 OVERLAP = 0.5  # weight of the loss of the overlap
 SHOWN = 8  # faces in the preview, with covers and without
 DESCRIPTION = """\
@@ -58,7 +59,7 @@ class Occlusion(FaceModel):
     swaps = False
     finds_covers = True
     batch = 16
-    learning_rate = 1e-3
+    learning_rate = 3e-3
     decays = True
     averaged = 0.998
     augmentation = Augmentation(rotation=12.0, scale=0.1, shift=0.04, flip=True)
@@ -110,7 +111,8 @@ class Occlusion(FaceModel):
         random = np.random.default_rng(0)
         side = held.side(draw(chosen, self.augmentation, self.size, len(held), 0, random),
                          self.augmentation.augmenters)
-        covered, plain = side.input.astype(np.float32) / 255, preview.chosen(held, SHOWN)
+        covered, plain = (pictures.astype(np.float32) / 255
+                          for pictures in (side.input, held.uncovered(chosen)))
         truth = side.regions[..., :1].astype(np.float32) / 255
 
         def told(pictures: np.ndarray) -> Any:
@@ -128,12 +130,16 @@ def _marked(pictures: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return pictures + 0.65 * (1 - seen) * (red - pictures)
 
 
+def _normed(x: Any, filters: int, kernel: int = 3, stride: int = 1) -> Any:
+    x = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False,
+                      kernel_initializer="he_uniform")(x)
+    return layers.BatchNormalization(momentum=MOMENTUM)(x)
+
+
 def _conv(x: Any, filters: int, kernel: int = 3, stride: int = 1) -> Any:
-    return layers.Conv2D(filters, kernel, strides=stride, padding="same", activation="relu",
-                         kernel_initializer="he_uniform")(x)
+    return layers.ReLU()(_normed(x, filters, kernel, stride))
 
 
 def _residual(x: Any) -> Any:
     filters = x.shape[-1]
-    y = layers.Conv2D(filters, 3, padding="same", kernel_initializer="zeros")(_conv(x, filters))
-    return layers.ReLU()(layers.Add()([x, y]))
+    return layers.ReLU()(layers.Add()([x, _normed(_conv(x, filters), filters)]))

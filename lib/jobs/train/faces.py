@@ -75,7 +75,8 @@ def read_inputs(settings: TrainSettings, model: FaceModel, whole_pictures: bool)
             inputs[identity].append(InputSet(folder, _read_faces(folder, model.coverage)))
     for identity, sets in inputs.items():
         if whole_pictures or not model.swaps:
-            _check_variety(sets, "picture" if whole_pictures else "face")
+            _check_variety(sets, "picture" if whole_pictures else "face",
+                           FEW_FACES if model.finds_covers else FEW_PICTURES)
         else:
             _check_person(identity, sets)
     return inputs
@@ -134,15 +135,18 @@ def _check_person(identity: str, sets: Sequence[InputSet]) -> None:
         logger.warning("%s", complaint)
 
 
-def _check_variety(sets: Sequence[InputSet], unit: str) -> None:
-    """Raises FaceswapError where there are too few pictures of many people or things."""
+def _check_variety(sets: Sequence[InputSet], unit: str, few: int) -> None:
+    """Raises FaceswapError where there are too few pictures of many people or things; below `few`
+    there is a warning.
+    """
     count, folders = len(files_of(sets)), _names(sets)
     if count < FEWEST_FACES:
         raise FaceswapError(f"{folders}: {counted(count, unit)}, too few to learn from. At least "
                             f"{FEWEST_FACES} are needed, and some thousands make good ones.")
-    if count < FEW_PICTURES:
-        logger.warning("%s: only %d %ss. A model of so few learns them by heart; some thousands "
-                       "make a good one.", folders, count, unit)
+    if count < few:
+        logger.warning("%s: only %d %ss. A model of so few learns them by heart; some %s make a "
+                       "good one.", folders, count, unit,
+                       "hundreds" if few < FEW_PICTURES else "thousands")
 
 
 def _names(sets: Sequence[InputSet]) -> str:

@@ -92,7 +92,7 @@ def _polygons(path: Path, files: Sequence[FaceFile]) -> Labels:
         entries = [_entry(entry) for entry in _list_of(read_json(path))]
     except FileNotFoundError:
         raise FaceswapError(f"--labels: there is no file {path}.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error) or type(error).__name__
         raise FaceswapError(f"--labels: {path} is no file of polygons: {reason}. docs/mask.md says "
                             "what stands in one.") from error
@@ -110,7 +110,7 @@ def _list_of(values: Any) -> Iterable:
 
 
 def _entry(values: Mapping[str, Any]) -> dict:
-    """What one entry says, checked. Raises ValueError, KeyError or TypeError."""
+    """What one entry says, checked. Raises ValueError, KeyError, TypeError or AttributeError."""
     frame = values.get("frame")
     if not (frame is None or type(frame) is int and frame >= 0):
         raise ValueError(f"frame {frame!r} is no number from 0")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from lib.faces import masks
-from lib.faces.geometry import template_matrix
+from lib.faces.geometry import MIRRORED, template_matrix
 from lib.plugin import Augmenter
 from lib.training.batches.chance import Draws, numbers_of
 from lib.training.batches.faces import Faces
@@ -17,8 +17,13 @@ from lib.training.covers.layer import Layer, Scene
 
 CLEAN = 0.45  # share of the faces that get no cover
 TWICE = 0.15  # share of covered ones that get another
+LABELLED = 0.2  # share of the faces that are labelled ones, where there are any
+TAKEN = 0.4  # share of the covers that are taken from labelled faces, where there are any
+LEAST_TAKEN = 0.002  # of a crop, that such a cover fills
 MARGIN = 0.06  # of the face's size around the face, where it is learnt, too, what covers it
 SKIN = [2, 3, 4, 12, 13, 14, 29, 31, 35]  # landmarks between which cheeks lie
+
+STILL = np.float32([[1, 0, 0], [0, 1, 0]])  # moves nothing
 
 Cutouts = Callable[[Scene, np.random.Generator], Layer]
 
@@ -38,12 +43,20 @@ class CoveredFaces(Faces):
         super().__init__(images, landmarks, stored, size, coverage)
         self._labels, self._cutouts = labels, cutouts
         self.unit = float(template_matrix(size, coverage)[0, 0])
+        self._labelled = [index for index, label in enumerate(labels) if label is not None]
+        self._covered = [index for index in self._labelled
+                         if (labels[index] < 0.5).mean() > LEAST_TAKEN]
 
     def _sample(self, draws: Draws, augmenters: Mapping[str, Augmenter], others: Faces | None
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        size, index = self.size, draws.index
-        # What follows depends on the draws alone, as all of a batch does
-        random = np.random.default_rng(np.frombuffer(draws.move.tobytes(), np.uint32))
+        size = self.size
+        # What follows depends on the draws alone, as all of a batch does; `share` is of no other use
+        # here, and another one for each face
+        seed = np.append(draws.move, draws.share).astype(np.float32)
+        random = np.random.default_rng(np.frombuffer(seed.tobytes(), np.uint32))
+        index = draws.index
+        if self._labelled and random.random() < LABELLED:
+            index = self._labelled[random.integers(len(self._labelled))]
         target = self._cut(index, draws.move, size)
         points = self.shapes[index] * size - 0.5
         points = points @ draws.move[:, :2].T + draws.move[:, 2]
@@ -57,7 +70,10 @@ class CoveredFaces(Faces):
         if random.random() >= CLEAN:
             scene = self._scene(image, points, random)
             for _ in range(1 + (random.random() < TWICE)):
-                layer = painting.cover(scene, face, self._cutouts, random)
+                if self._covered and random.random() < TAKEN:
+                    layer = self._taken(random)
+                else:
+                    layer = painting.cover(scene, face, self._cutouts, random)
                 image, alpha = painting.set_over(image, layer, random)
                 seen = seen * (1 - alpha)
                 known = np.maximum(known, (alpha > 0.05).astype(np.float32))
@@ -71,9 +87,15 @@ class CoveredFaces(Faces):
         side = 2 * round(MARGIN * self.unit) + 1
         counts = cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
         regions = np.rint(255 * np.dstack([seen, counts, known])).astype(np.uint8)
+        shape = (points + 0.5) / size
         if draws.flip:
             source, target, regions = source[:, ::-1], target[:, ::-1], regions[:, ::-1]
-        return source, target, regions, ((points + 0.5) / size).astype(np.float32)
+            shape = shape[MIRRORED] * (-1, 1) + (1, 0)
+        return source, target, regions, shape.astype(np.float32)
+
+    def uncovered(self, indices: Sequence[int]) -> np.ndarray:
+        """(N, S, S, 3) uint8 RGB: these faces as they are."""
+        return np.stack([self._cut(index, STILL, self.size) for index in indices])
 
     def _label(self, index: int, move: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(S, S) float32: what is seen of a face as far as is known, and where it is known."""
@@ -85,6 +107,20 @@ class CoveredFaces(Faces):
         small = cv2.resize(label, (shrunk, shrunk), interpolation=cv2.INTER_AREA)
         return (cv2.warpAffine(small, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE),
                 np.ones((size, size), np.float32))
+
+    def _taken(self, random: np.random.Generator) -> Layer:
+        """The cover of a labelled face, near to where it was."""
+        index, size = self._covered[random.integers(len(self._covered))], self.size
+        turn, scale = random.normal(0, 20), np.exp(random.normal(0, 0.15))
+        move = cv2.getRotationMatrix2D((size / 2, size / 2), turn, scale)
+        move[:, 2] += random.normal(0, 0.12, 2) * self.unit
+        if random.random() < 0.5:
+            move = np.array([[-1, 0, size - 1], [0, 1, 0]]) @ np.vstack([move, [0, 0, 1]])
+        colors, (seen, _) = self._cut(index, move, size), self._label(index, move)
+        matrix = self._placed(self.matrix, move, size)
+        side = self._images.shape[1]
+        inside = cv2.warpAffine(np.ones((side, side), np.float32), matrix, (size, size))
+        return Layer(colors.astype(np.float32), ((1 - seen) * inside).clip(0, 1))
 
     def _scene(self, image: np.ndarray, points: np.ndarray, random: np.random.Generator) -> Scene:
         places = np.rint(points[SKIN]).astype(int).clip(0, self.size - 1)

@@ -123,6 +123,10 @@ def _described(folder: Path) -> tuple[dict[str, Any], FaceModel]:
     """What `options.json` says, and the model that it describes."""
     options = model_folder.read_options(folder)
     model = MODELS.create(options["model"], **options["options"])
+    if model.finds_covers:
+        raise FaceswapError(f"{folder} holds a model of the kind {options['model']!r}, which finds "
+                            "what covers faces and swaps none: faceswap.py mask -i INPUT -M "
+                            f"occlusion --masker.model {folder}")
     if not model.swaps:
         raise FaceswapError(f"{folder} holds a model of the kind {options['model']!r}, which draws "
                             f"faces of its own: faceswap.py generate -m {folder} -o OUTPUT")
