@@ -26,6 +26,7 @@ class Occlusion(ShapedMasker):
     Says nothing of where the face ends: join it with the mask of a face, `-M hull*occlusion`.
     """
 
+    tells_covers = True
     flickers = True
 
     model: Path = option(help="Folder of a model of `train -t occlusion`.")

@@ -197,7 +197,7 @@ def _covered(settings: TrainSettings, model: FaceModel, files: Sequence[FaceFile
     """Faces that get covers as they are drawn."""
     labels = read_labels(settings.labels, files, settings.alignments_a)
     cutouts = read_cutouts(settings.covers) if settings.covers else None
-    return CoveredFaces([file.image for file in files], crop_landmarks(files), files[0].coverage,
+    return CoveredFaces([file.image for file in files], list(crop_landmarks(files)), files[0].coverage,
                         model.size, model.coverage, labels, cutouts)
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from lib.alignments.masking import laid_over
+from lib.alignments.mask_files.pictures import read_mask
+from lib.alignments.mask_files.polygons import Polygon, from_json, mask_of_polygons
+from lib.alignments.masking import SIZE, laid_over
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError
-from lib.faces.geometry import transform_points
 from lib.facesets.face_file import FaceFile
-from lib.facesets.folder import stem_of
+from lib.facesets.folder import mask_beside, stem_of
 from lib.files.reading import read_json
-from lib.media.pictures import picture_file
-
-PAINTED = "_mask.png"  # what the name of a painted mask ends in
-MOST_POINTS = 100_000  # of all polygons of a face
-SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 
 Labels = list["np.ndarray | None"]
 
@@ -53,12 +49,12 @@ def _painted(folder: Path, files: Sequence[FaceFile]) -> Labels:
     """White where the face is seen, black where it is covered; of any size."""
     labels: Labels = []
     for file in files:
-        path = folder / f"{stem_of(file.origin)}{PAINTED}"
+        path = mask_beside(folder / f"{stem_of(file.origin)}.png")
         if not path.is_file():
             labels.append(None)
             continue
-        gray = picture_file.read(path).mean(-1, dtype=np.float32) / 255
-        labels.append(cv2.resize(gray, (file.size, file.size), interpolation=cv2.INTER_AREA))
+        labels.append(cv2.resize(read_mask(path), (file.size, file.size),
+                                 interpolation=cv2.INTER_AREA))
     return labels
 
 
@@ -84,61 +80,60 @@ def _stored(name: str, files: Sequence[FaceFile], path: Path | None) -> Labels:
 
 
 def _polygons(path: Path, files: Sequence[FaceFile]) -> Labels:
-    """{"faces": [{"file": "clip.mp4", "frame": 12, "covers": [[[x, y], ...], ...]}, ...]}: polygons
-    of what covers faces in pixels of the frame; of a picture without "frame". All faces of such a
-    frame are labelled, or with "box": [left, top, right, bottom] those whose middle lies in it.
+    """Those in a list of faces as `mask export` writes it. "file" may name the source, and a face
+    without "number" stands for all of its frame.
     """
     try:
-        entries = [_entry(entry) for entry in _list_of(read_json(path))]
+        entries = read_json(path)
+        if not isinstance(entries, list):
+            raise ValueError("it is no list of faces")
+        by_frame: dict[tuple[str, int], list[_Entry]] = {}
+        for entry in map(_entry, entries):
+            by_frame.setdefault((entry.name, entry.frame), []).append(entry)
     except FileNotFoundError:
         raise FaceswapError(f"--labels: there is no file {path}.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = str(error) or type(error).__name__
-        raise FaceswapError(f"--labels: {path} is no file of polygons: {reason}. docs/mask.md says "
-                            "what stands in one.") from error
-    by_frame: dict[tuple[str, int], list[dict]] = {}
-    for entry in entries:
-        by_frame.setdefault((entry["name"], entry["frame"]), []).append(entry)
-    return [_label(file, by_frame.get(_frame_of(file), [])) for file in files]
+    except OSError as error:
+        raise FaceswapError(f"--labels: cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise FaceswapError(f"--labels: {path} holds no polygons: {error}. docs/mask.md says what "
+                            "stands in such a file.") from error
+    return [_label(file, by_frame.get((file.origin.name, 0 if file.origin.name
+                                       else file.origin.frame + 1), [])) for file in files]
 
 
-def _list_of(values: Any) -> Iterable:
-    faces = values["faces"] if isinstance(values, Mapping) else values
-    if not isinstance(faces, list):
-        raise ValueError("it lacks a list of faces")
-    return faces
+class _Entry(NamedTuple):
+    """What a file says of a face."""
+
+    name: str  # of the picture; "" in a video
+    frame: int  # from 1; 0 for a picture
+    number: int | None  # of the face; None: all of that frame
+    source: str | None  # name of the file that the face is from; None: any
+    polygons: list[Polygon]
 
 
-def _entry(values: Mapping[str, Any]) -> dict:
-    """What one entry says, checked. Raises ValueError, KeyError, TypeError or AttributeError."""
-    frame = values.get("frame")
-    if not (frame is None or type(frame) is int and frame >= 0):
-        raise ValueError(f"frame {frame!r} is no number from 0")
-    covers = [np.array(points, np.float64).reshape(-1, 2) for points in values["covers"]]
-    count = sum(map(len, covers))
-    if count > MOST_POINTS or not all(np.isfinite(points).all() and len(points) >= 3
-                                      for points in covers):
-        raise ValueError("a polygon is not a list of three or more [x, y]")
-    box = None if values.get("box") is None else np.array(values["box"], np.float64).reshape(4)
-    return {"name": Path(str(values["file"])).name, "frame": -1 if frame is None else frame,
-            "covers": covers, "box": box}
+def _entry(values: Any) -> _Entry:
+    """Raises ValueError, which says what is wrong."""
+    if not isinstance(values, dict):
+        raise ValueError('a face must have "frame" or "name", and "polygons"')
+    name, frame = values.get("name", ""), values.get("frame", 0)
+    number, source = values.get("number"), values.get("file")
+    if not isinstance(name, str) or not isinstance(source, str | None):
+        raise ValueError('"name" and "file" must be texts')
+    if not all(type(value) is int and value >= 0 for value in (frame, number or 0)):
+        raise ValueError('"frame" and "number" must be whole numbers, of frames from 1')
+    if not name and frame < 1:
+        raise ValueError('a face must have a "frame", from 1, or the "name" of a picture')
+    return _Entry(name, 0 if name else frame, number, source and Path(source).name,
+                  from_json(values.get("polygons")))
 
 
-def _frame_of(file: FaceFile) -> tuple[str, int]:
-    origin = file.origin
-    return (origin.name, -1) if origin.name else (Path(origin.source).name, origin.frame)
-
-
-def _label(file: FaceFile, entries: Sequence[dict]) -> np.ndarray | None:
-    middle = file.aligned.face.landmarks[27:36].mean(0)
-    said = [entry for entry in entries if entry["box"] is None
-            or ((entry["box"][:2] <= middle) & (middle <= entry["box"][2:])).all()]
-    if not said:
+def _label(file: FaceFile, entries: Sequence[_Entry]) -> np.ndarray | None:
+    """What `entries`, of the frame of a face, say of it."""
+    polygons = [polygon for entry in entries for polygon in entry.polygons
+                if entry.number in (None, file.origin.number)
+                and entry.source in (None, Path(file.origin.source).name)]
+    if not polygons:
         return None
-    covered = np.zeros((file.size, file.size), np.uint8)
-    for entry in said:
-        for points in entry["covers"]:
-            placed = transform_points(points, file.aligned.matrix) * (1 << SHIFT)
-            drawn = np.rint(placed.clip(-1e6, 1e6)).astype(np.int32)
-            cv2.fillPoly(covered, [drawn], 255, cv2.LINE_AA, SHIFT)
-    return 1 - covered / np.float32(255)
+    fitted = file.aligned.face.landmarks
+    return laid_over(mask_of_polygons(polygons, fitted, SIZE), fitted, file.aligned.matrix,
+                     file.size)[..., 0]

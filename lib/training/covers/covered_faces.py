@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from lib.faces import masks
-from lib.faces.geometry import MIRRORED, template_matrix
+from lib.faces.geometry import MIRRORED, template_matrix, transform_points
 from lib.plugin import Augmenter
 from lib.training.batches.chance import Draws, numbers_of
 from lib.training.batches.faces import Faces
@@ -44,8 +44,10 @@ class CoveredFaces(Faces):
         self._labels, self._cutouts = labels, cutouts
         self.unit = float(template_matrix(size, coverage)[0, 0])
         self._labelled = [index for index, label in enumerate(labels) if label is not None]
-        self._covered = [index for index in self._labelled
-                         if (labels[index] < 0.5).mean() > LEAST_TAKEN]
+        hulls = {index: masks.hull(landmarks[index], len(images[index]))[..., 0]
+                 for index in self._labelled}
+        self._covered = [index for index, hull in hulls.items()
+                         if ((labels[index] < 0.5) & (hull > 0.5)).mean() > LEAST_TAKEN]
 
     def _sample(self, draws: Draws, augmenters: Mapping[str, Augmenter], others: Faces | None
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -58,8 +60,7 @@ class CoveredFaces(Faces):
         if self._labelled and random.random() < LABELLED:
             index = self._labelled[random.integers(len(self._labelled))]
         target = self._cut(index, draws.move, size)
-        points = self.shapes[index] * size - 0.5
-        points = points @ draws.move[:, :2].T + draws.move[:, 2]
+        points = transform_points(self.shapes[index] * size - 0.5, draws.move)
         face = masks.extended(points, size)[..., 0]
         seen, known = self._label(index, draws.move)
 
@@ -84,8 +85,7 @@ class CoveredFaces(Faces):
                 bytes_ = np.rint(image.clip(0, 255)).astype(np.uint8)
                 image = augmenter.on_host(bytes_, numbers_of(name, augmenter, draws))
         source = painting.photographed(image.astype(np.float32), random)
-        side = 2 * round(MARGIN * self.unit) + 1
-        counts = cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+        counts = self._counts(index, face, points)
         regions = np.rint(255 * np.dstack([seen, counts, known])).astype(np.uint8)
         shape = (points + 0.5) / size
         if draws.flip:
@@ -108,6 +108,21 @@ class CoveredFaces(Faces):
         return (cv2.warpAffine(small, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE),
                 np.ones((size, size), np.float32))
 
+    def _counts(self, index: int, face: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """(S, S) float32: where it is learnt what covers a face: a little beyond the `face`."""
+        if self._ends(index):
+            return masks.hull(points, self.size)[..., 0]
+        side = 2 * round(MARGIN * self.unit) + 1
+        return cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+
+    def _ends(self, index: int) -> bool:
+        """Whether a label says of what lies beside the face that it is no face: then it says what
+        covers it within the hull alone.
+        """
+        label = self._labels[index]
+        return label is not None and float(np.mean([label[0], label[-1], label[:, 0],
+                                                    label[:, -1]])) < 0.5
+
     def _taken(self, random: np.random.Generator) -> Layer:
         """The cover of a labelled face, near to where it was."""
         index, size = self._covered[random.integers(len(self._covered))], self.size
@@ -120,6 +135,9 @@ class CoveredFaces(Faces):
         matrix = self._placed(self.matrix, move, size)
         side = self._images.shape[1]
         inside = cv2.warpAffine(np.ones((side, side), np.float32), matrix, (size, size))
+        if self._ends(index):
+            points = transform_points(self.shapes[index] * size - 0.5, move)
+            inside = inside * masks.hull(points, size)[..., 0]
         return Layer(colors.astype(np.float32), ((1 - seen) * inside).clip(0, 1))
 
     def _scene(self, image: np.ndarray, points: np.ndarray, random: np.random.Generator) -> Scene:

@@ -10,12 +10,12 @@ import pytest
 
 from lib.alignments.store import AlignmentStore, default_store
 from lib.errors import FaceswapError
-from lib.faces.geometry import transform_points
 from lib.facesets.face_set import read_faces
 from lib.facesets.folder import stem_of
 from lib.jobs.extract import ExtractSettings, extract
 from lib.jobs.train.labels import read_labels
 from lib.media.pictures import picture_file
+from lib.plugin import MASKERS
 
 
 @pytest.fixture(scope="module")
@@ -29,30 +29,43 @@ def film(astronaut, hopper, tmp_path_factory):
     return folder / "film", read_faces(folder / "faces", 1)
 
 
+def square(file, half: float) -> dict:
+    """A polygon over the tip of the nose."""
+    corners = file.aligned.face.landmarks[30] + half * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    return {"kind": "cover", "points": corners.tolist()}
+
+
 def test_polygons_lie_over_the_face_where_they_were_drawn(film, tmp_path):
-    source, files = film
-    chin = transform_points(files[0].landmarks, np.array([[1.0, 0, 0], [0, 1, 0]]))[8]
-    nose = files[0].aligned.face.landmarks[30]
-    square = nose + 6 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    _, files = film
     path = tmp_path / "covers.json"
-    path.write_text(json.dumps({"faces": [{"file": f"film/{files[0].origin.name}", "covers": [square.tolist()]}]}))
+    path.write_text(json.dumps([{"name": files[0].origin.name, "polygons": [square(files[0], 12)]}]))
     seen, nobody_said = read_labels([str(path)], files, None)
     assert nobody_said is None and seen.shape == (files[0].size,) * 2
     x, y = np.rint(files[0].landmarks[30]).astype(int)
-    assert seen[y, x] == 0 and seen[min(round(chin[1]), 255), round(chin[0])] == 1
+    assert seen[y, x] == 0 and seen[y, x + 60] == 1
     scale = np.sqrt(abs(np.linalg.det(files[0].aligned.matrix[:, :2])))
-    assert (1 - seen).sum() == pytest.approx((12 * scale) ** 2, rel=0.2)
+    assert (1 - seen[20:-20, 20:-20]).sum() == pytest.approx((24 * scale) ** 2, rel=0.1)
 
 
-def test_a_box_chooses_among_the_faces_of_a_frame(film, tmp_path):
+def test_what_mask_export_wrote_is_read(film, tmp_path, faceswap):
+    source, files = film
+    faceswap("mask", "export", "-i", source, "-o", tmp_path / "out.json", "-M", "hull")
+    labels = read_labels([str(tmp_path / "out.json")], files, None)
+    for file, seen in zip(files, labels):
+        hull = MASKERS.create("hull").mask(file.aligned)[..., 0]
+        assert np.abs(seen - hull)[20:-20, 20:-20].mean() < 0.02
+
+
+def test_source_and_number_choose_among_faces(film, tmp_path):
     _, files = film
     path = tmp_path / "covers.json"
-    entry = {"file": files[0].origin.name, "covers": []}
-    path.write_text(json.dumps([{**entry, "box": files[0].aligned.face.detection.box.tolist()}]))
-    assert read_labels([str(path)], files, None)[0].min() == 1  # nothing covers it
-    path.write_text(json.dumps([{**entry, "box": [0, 0, 3, 3]}]))
-    with pytest.raises(FaceswapError, match="says nothing of any of the 2 faces"):
-        read_labels([str(path)], files, None)
+    for choice, is_labelled in (({}, True), ({"number": 0, "file": "films/film"}, True), ({"number": 1}, False), ({"file": "x"}, False)):
+        path.write_text(json.dumps([{"name": files[0].origin.name, "polygons": [square(files[0], 9)], **choice}]))
+        if is_labelled:
+            assert read_labels([str(path)], files, None)[0] is not None
+        else:
+            with pytest.raises(FaceswapError, match="says nothing of any of the 2 faces"):
+                read_labels([str(path)], files, None)
 
 
 def test_painted_masks_are_read_by_name(film, tmp_path):
@@ -78,14 +91,13 @@ def test_stored_masks_are_labels_and_later_ones_win(film, tmp_path):
 
 
 @pytest.mark.parametrize("text", [
-    "{", "[1]", '{"faces": 3}', '[{"file": "a.png"}]', '[{"file": "a.png", "covers": [[[1, 2]]]}]',
-    '[{"file": "a.png", "covers": [[[1, 2], [3, "x"], [4, 5]]]}]', '[{"file": "a.png", "frame": -1, "covers": []}]',
-    '[{"file": "a.png", "box": [1, 2], "covers": []}]', '[{"file": "a.png", "covers": {}}]x',
-    '[{"file": "a.png", "covers": [[[1e400, 2], [3, 4], [4, 5]]]}]'])
+    "{", "[1]", '{"faces": 3}', '[{"name": "a.png"}]', '[{"polygons": []}]', '[{"frame": 0, "polygons": [{"kind": "cover", "points": []}]}]',
+    '[{"name": "a.png", "polygons": [{"kind": "cover", "points": [[1, 2], [3, "x"], [4, 5]]}]}]', '[{"name": 3, "polygons": []}]',
+    '[{"frame": 1, "number": -1, "polygons": [{"kind": "cover", "points": [[1, 2], [3, 4], [4, 5]]}]}]'])
 def test_files_that_hold_no_polygons_are_refused_in_one_line(film, tmp_path, text):
     path = tmp_path / "covers.json"
     path.write_text(text)
-    with pytest.raises(FaceswapError, match="covers.json is no file of polygons") as caught:
+    with pytest.raises(FaceswapError, match="covers.json holds no polygons") as caught:
         read_labels([str(path)], film[1], None)
     assert "\n" not in str(caught.value)
 

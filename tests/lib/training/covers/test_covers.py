@@ -84,8 +84,8 @@ def test_a_batch_follows_from_its_draws_alone(portraits):
 
 
 def test_labels_move_with_their_faces(portraits):
-    label = np.ones((256, 256), np.float32)
-    label[:, :120] = 0  # the left of the picture is covered
+    label = np.ones((SIZE, SIZE), np.float32)
+    label[:, :60] = 0  # the left of the picture is covered
     faces = covered_faces(portraits, (label, None))
     random = np.random.default_rng(1)
     side = faces.side(draw([0] * 20 + [1] * 20, MOVED, SIZE, 2, 0, random), MOVED.augmenters)
@@ -94,6 +94,15 @@ def test_labels_move_with_their_faces(portraits):
     assert (known[:20] == 255).all() and 0 < (known[20:] == 255).all((1, 2)).mean() < 0.5
     left, right = (seen[:20, 40:90, part].astype(float).mean((1, 2)) for part in (slice(0, 40), slice(88, 128)))
     assert (np.minimum(left, right) < 30).mean() > 0.9
+
+
+def test_beside_the_face_a_label_of_the_face_says_nothing(portraits):
+    images, landmarks = portraits
+    face = hull(landmarks[0], SIZE)[..., 0]
+    for label, most in ((face, 1.05), (np.ones_like(face), 2.0)):  # of the face; of covers
+        side = covered_faces(portraits, (label, None))
+        counts = side.side(draw([0], Augmentation(), SIZE, 2, 0, np.random.default_rng(0)), Augmentation().augmenters).regions[0, ..., 1]
+        assert most - 1 < (counts > 127).sum() / face.sum() < most
 
 
 def test_covers_of_labelled_faces_are_set_over_the_others(portraits):
