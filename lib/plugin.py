@@ -96,9 +96,10 @@ class Aligner(Plugin, ABC):
 
         return [[Alignment(points) for points in fits] for fits in self.align(images, boxes)]
 
-    def follow(self, image: np.ndarray, before: Sequence[Alignment]) -> list[Alignment]:
-        """The same faces in `image` (H, W, 3) uint8 RGB as in the frame before. Each has a shape,
-        whose score says whether the face is still there."""
+    def follow(self, images: Sequence[np.ndarray],
+               faces: Sequence[Alignment]) -> list[list[Alignment]]:
+        """The same faces in each of `images` (H, W, 3) uint8 RGB, consecutive frames after the one
+        of `faces`, up to the first in which one of them is lost."""
         raise NotImplementedError
 
 

@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from scipy.sparse import csc_array, csr_array
 from lib.dlib.reader import Reader
 from lib.errors import FaceswapError
 from lib.files.writing import make_folder, open_new
-from lib.net.weights import derived_file
+from lib.net.weights import derived_file, package_file
 from lib.system import device
 from lib.system.parallel import ordered_map
 
@@ -139,6 +139,13 @@ def _reached_leaves(step: Step, brightness: np.ndarray) -> csc_array:
     rows = np.arange(0, columns.size + 1, trees, dtype=np.int32)
     ones = np.ones(columns.size, np.float32)
     return csr_array((ones, columns.ravel(), rows), (count, len(step.leaves))).tocsc()
+
+
+@cache  # 65 MB and never changed: all threads share it
+def shape_predictor() -> RegressionTrees:
+    """dlib's own, of 68 landmarks. Raises FaceswapError where its package is not installed."""
+    return read(package_file("face_recognition_models",
+                             "models/shape_predictor_68_face_landmarks.dat"))
 
 
 def read(path: Path) -> RegressionTrees:

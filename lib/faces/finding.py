@@ -10,6 +10,7 @@ import numpy as np
 
 from lib.errors import UsageError
 from lib.faces.geometry import invert, transform_points
+from lib.faces.pose import turned_pose
 from lib.faces.search import distinct, search, search_closer, search_farther, shrunk
 from lib.plugin import Aligner, Detector
 from lib.system.profile import Stages
@@ -149,9 +150,8 @@ def _turned_back(alignment: Alignment, matrix: np.ndarray) -> Alignment:
         return Alignment(landmarks)
     irises = shape.irises.copy()
     irises[:, :2] = transform_points(irises[:, :2], back)
-    roll = shape.pose[2] + np.degrees(np.arctan2(back[1, 0], back[0, 0]))
-    pose = np.array([*shape.pose[:2], (roll + 180) % 360 - 180], np.float32)
-    return Alignment(landmarks, Shape(shape.score, pose, shape.depth, irises))
+    return Alignment(landmarks, Shape(shape.score, turned_pose(shape.pose, back), shape.depth,
+                                      irises))
 
 
 def _size(box: np.ndarray) -> np.ndarray:

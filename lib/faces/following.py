@@ -52,13 +52,9 @@ def _followed(images: Sequence[np.ndarray], faces: Sequence[Face],
     lost."""
     if not all(face.shape and face.shape.score >= LEAST_SURE for face in faces):
         return []
-    rows, before = [], [Alignment(face.landmarks, face.shape) for face in faces]
-    for image in images:
-        before = aligner.follow(image, before)
-        if any(alignment.shape.score < LEAST_SURE for alignment in before):
-            return []
-        rows.append(before)
-    return rows
+    rows = aligner.follow(images, [Alignment(face.landmarks, face.shape) for face in faces])
+    sure = all(alignment.shape.score >= LEAST_SURE for row in rows for alignment in row)
+    return rows if sure and len(rows) == len(images) else []
 
 
 def _partners(followed: Sequence[Alignment], detected: Sequence[Face]) -> list[int] | None:

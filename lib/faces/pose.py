@@ -75,3 +75,15 @@ def yaw_pitch_roll(rotation: np.ndarray) -> np.ndarray:
     yaw, pitch = np.arctan2(forward[0], -forward[2]), np.arcsin(np.clip(-forward[1], -1, 1))
     right = rotation @ (1, 0, 0)
     return np.degrees([yaw, pitch, np.arctan2(right[1], right[0])])
+
+
+def turned_pose(pose: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(3,) float32: a pose as `yaw_pitch_roll` has it, where the picture is turned by `matrix`
+    (2, 3)."""
+    yaw, pitch, roll = np.radians(pose.astype(np.float64))
+    forward = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch)]) @ matrix[:, :2].T
+    forward /= np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    yaw = np.arctan2(forward[0], np.cos(yaw) * np.cos(pitch))
+    roll += np.arctan2(matrix[1, 0], matrix[0, 0])
+    return np.degrees([yaw, np.arcsin(np.clip(-forward[1], -1, 1)),
+                       (roll + np.pi) % (2 * np.pi) - np.pi]).astype(np.float32)

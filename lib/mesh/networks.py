@@ -25,7 +25,8 @@ EYES = (33, 133), (263, 362)
 EYE_WIDTHS = 2.3  # of the square around an eye
 # Pixels of a crop to one of the picture below which pixels between those looked at count
 COARSEST = 0.25
-IRIS = 5  # points of an iris: its middle, then four on its edge
+OUTLINE = 16  # points of an eye that come first
+IRIS = 5  # points of an iris, which come last: its middle, then four on its edge
 
 
 @cache  # threads share a session
@@ -52,27 +53,34 @@ def mesh(images: Sequence[np.ndarray], regions: Sequence[Region],
     return points, 1 / (1 + np.exp(-answers[1].reshape(-1).astype(np.float64)))
 
 
-def irises(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(2, 3) float32: x, y and radius, in pixels of `image` (H, W, 3) uint8 RGB, of the iris of the
-    person's right eye, then of the left, in a face with the mesh `points` (468, 3).
+def eyes(images: Sequence[np.ndarray], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Outlines (N, 2, 16, 2) of the person's right eye and left eye, each from the outer corner
+    along the lower lid, then along the upper one; and irises (N, 2, 3): x, y and radius.
+
+    In pixels of each of `images` (H, W, 3) uint8 RGB, which show faces with the mesh `points`
+    (N, 468, 3). The mesh itself hardly sees lids move.
     """
-    matrices = []
-    for number, (outer, inner) in enumerate(EYES):
-        across = (points[outer] - points[inner])[:2] * (1 if number else -1)
-        region = Region((points[outer] + points[inner])[:2] / 2,
-                        max(EYE_WIDTHS * float(np.linalg.norm(across)), 1.0),
-                        float(np.arctan2(across[1], across[0])))
-        matrix = region.matrix(EYE_SIZE)
-        if number:  # the network knows right eyes: a left one is mirrored
-            matrix = np.array([[-1, 0, EYE_SIZE - 1], [0, 1, 0]]) @ np.vstack([matrix, [0, 0, 1]])
-        matrices.append(matrix)
-    answers = _run("iris_landmark", [_seen(image, matrix, EYE_SIZE) for matrix in matrices])
-    seen = []
-    for answer, matrix in zip(answers[1], matrices):
-        ring = transform_points(answer.reshape(IRIS, 3)[:, :2] - 0.5, invert(matrix))
-        radius = np.linalg.norm(ring[1:] - ring[0], axis=1).mean()
-        seen.append([*ring[0], radius])
-    return np.array(seen, np.float32)
+    matrices = [_eye_matrix(face, side) for face in points for side in (0, 1)]
+    pictures = [image for image in images for side in (0, 1)]
+    answers = _run("iris_landmark", [_seen(image, matrix, EYE_SIZE)
+                                     for image, matrix in zip(pictures, matrices)])
+    rows = np.concatenate([answer.reshape(len(matrices), -1, 3)[..., :2] for answer in answers], 1)
+    back = np.stack([invert(matrix) for matrix in matrices])
+    rows = transform_points(rows.astype(np.float64) - 0.5, back).reshape(len(points), 2, -1, 2)
+    rings = rows[:, :, -IRIS:]
+    radii = np.linalg.norm(rings[:, :, 1:] - rings[:, :, :1], axis=3).mean(2)
+    return rows[:, :, :OUTLINE], np.concatenate([rings[:, :, 0], radii[..., None]], 2)
+
+
+def _eye_matrix(points: np.ndarray, side: int) -> np.ndarray:
+    """(2, 3) from the picture's pixels to those of the square around the eye on the person's right
+    (`side` 0) or left (1), which is mirrored: the network knows right eyes."""
+    outer, inner = points[list(EYES[side]), :2]
+    across = (outer - inner) * (1 if side else -1)
+    region = Region((outer + inner) / 2, max(EYE_WIDTHS * float(np.linalg.norm(across)), 1.0),
+                    float(np.arctan2(across[1], across[0])))
+    matrix = region.matrix(EYE_SIZE)
+    return matrix * [[-1], [1]] + [[0, 0, EYE_SIZE - 1], [0, 0, 0]] if side else matrix
 
 
 def _seen(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 from lib.files.reading import read_json
 
 POINTS = 468
+MIRRORED_EYE = [3, 2, 1, 0, 5, 4]  # landmarks of a left eye, by those of a right one
 
 
 class Region(NamedTuple):
@@ -36,6 +37,7 @@ class Region(NamedTuple):
 class _Shape(NamedTuple):
     mean: np.ndarray  # (468, 3) float64, in sides of the region
     map: np.ndarray  # (68, 468) float64
+    lids: np.ndarray  # (6, 16) float64
 
 
 @cache
@@ -44,12 +46,19 @@ def _shape() -> _Shape:
     weights = np.zeros((68, POINTS))
     for row, shares in zip(weights, data["map"]):
         row[[int(point) for point in shares]] = list(shares.values())
-    return _Shape(np.array(data["shape"]), weights)
+    return _Shape(np.array(data["shape"]), weights, np.array(data["lids"]))
 
 
 def landmarks_of(points: np.ndarray) -> np.ndarray:
     """(..., 68, C): the landmarks that `points` (..., 468, C) stand for, 300-W order."""
     return _shape().map @ points
+
+
+def lids_of(outlines: np.ndarray) -> np.ndarray:
+    """(..., 12, 2): the landmarks 36 to 47 of the `outlines` (..., 2, 16, 2) of the person's right
+    eye and left eye, each from its outer corner along the lower lid, then along the upper one."""
+    right, left = np.moveaxis(_shape().lids @ outlines, -3, 0)
+    return np.concatenate([right, left[..., MIRRORED_EYE, :]], axis=-2)
 
 
 def fitted(points: np.ndarray) -> tuple[Region, np.ndarray]:

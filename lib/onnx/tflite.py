@@ -6,6 +6,7 @@ Only the operators of small convolutional networks are known.
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def as_onnx(file: Path) -> bytes:
     """
     try:
         return _Conversion(tflite.Model.GetRootAsModel(read_bytes(file, MOST_BYTES), 0)).model()
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, struct.error) as error:
         raise FaceswapError(f"{file} is not a TensorFlow Lite network that can be read ({error}). "
                             "Install its package again.") from error
 

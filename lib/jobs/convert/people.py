@@ -47,10 +47,13 @@ def faces_of(store: AlignmentStore, index: int) -> list[MaskedFace]:
     return list(map(MaskedFace.of, store.faces(index)))
 
 
-def everybody(faces: SteadyFaces, index: int) -> list[MaskedFace]:
-    """All faces of a frame, also those that are not swapped but may stand in front of others."""
-    return [face for stored, face in faces(index)
-            if stored.dropped is None or is_face(stored.face)]
+def everybody(faces: SteadyFaces, index: int, unsure: bool) -> list[MaskedFace]:
+    """All faces of a frame, also those that are not swapped but may stand in front of others.
+
+    With `unsure`, those are swapped whose landmarks the aligner is not sure of.
+    """
+    return [replace(face, left_out=False) if unsure and stored.dropped == "unsure" else face
+            for stored, face in faces(index) if stored.dropped is None or is_face(stored.face)]
 
 
 def selection_of(settings: ConvertSettings, source: FrameSource, store: AlignmentStore) -> Takes:

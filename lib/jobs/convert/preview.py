@@ -78,7 +78,7 @@ def preview(settings: ConvertSettings) -> PreviewResult:
         eligible = set(candidates or store.done())
         with_face = [index for index in people.frames_with_face(store) if index in eligible]
         steady = SteadyFaces(store)
-        frames = [(frame, people.everybody(steady, frame.index))
+        frames = [(frame, people.everybody(steady, frame.index, settings.unsure))
                   for frame in source.at(middles(with_face, count))]
         depth = Depth.of(store)
         roles = roles_of(any_exemplars, source, store, models, compositors[0], film=False)

@@ -71,6 +71,9 @@ class ConvertSettings(FacesOptions, PeopleOptions, CompositingOptions, Exemplars
         None,
         "Only faces whose pictures, as extract wrote them, are in this folder: delete those to "
         "leave out.", short="-a", group="Which faces", rare=True)
+    unsure: bool = option(
+        False, "Also swap faces that are turned away or covered so far that the aligner is not "
+        "sure of their landmarks.", group="Which faces", rare=True)
     recognizer: str | None = option(
         None, "Recognizer that compares faces with the photos. Default: the one that extract used.",
         plugin="recognizers", group="Which faces", rare=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from lib.faces.pose import POINTS, SHAPE, angle_between, head_rotation, yaw_pitch_roll
+from lib.faces.pose import POINTS, SHAPE, angle_between, head_rotation, turned_pose, yaw_pitch_roll
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -44,3 +45,16 @@ def test_points_without_a_face_are_refused():
         head_rotation(np.full((68, 2), 5.0))
     with pytest.raises(ValueError, match="line"):
         head_rotation(np.repeat(np.arange(68.0)[:, None], 2, 1) * (1, 0))
+
+
+@pytest.mark.parametrize("angle", [0, 90, 180, -45])
+def test_a_pose_in_a_picture_that_is_turned(angle):
+    """As that of the head whose rotation is turned with the picture."""
+    head = cv2.Rodrigues(np.radians([12.0, 25, 8]))[0]
+    turn = cv2.Rodrigues(np.radians([0.0, 0, angle]))[0]
+    matrix = np.hstack([3 * turn[:2, :2], [[5], [7]]])
+    expected = yaw_pitch_roll(turn @ head)
+    difference = turned_pose(yaw_pitch_roll(head), matrix) - expected
+    # a roll is read off the axis through the ears, which leans when the head is turned
+    np.testing.assert_allclose(difference[:2], 0, atol=1e-3)
+    assert abs((difference[2] + 180) % 360 - 180) < 12
