@@ -23,7 +23,7 @@ from lib.training.watch import preview
 NAME = "seer"  # of the network
 # Of the generalised cross entropy: what a network is sure is covered, though nobody said so, pulls
 # it the less, the nearer this is to 1
-TOLERANCE = 0.6
+TOLERANCE = 0.85
 MOMENTUM = 0.98  # of the means and variances by which features are normed
 OVERLAP = 0.5  # weight of the loss of the overlap
 SHOWN = 8  # faces in the preview, with covers and without

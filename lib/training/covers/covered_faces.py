@@ -16,6 +16,7 @@ from lib.training.covers import painting
 from lib.training.covers.layer import Layer, Scene
 
 CLEAN = 0.45  # share of the faces that get no cover
+SHADOWED = 0.15  # share of the faces upon which the shadow of something unseen falls
 TWICE = 0.15  # share of covered ones that get another
 LABELLED = 0.2  # share of the faces that are labelled ones, where there are any
 TAKEN = 0.4  # share of the covers that are taken from labelled faces, where there are any
@@ -68,8 +69,11 @@ class CoveredFaces(Faces):
         image = target.astype(np.float32)
         if random.random() < 0.35:
             image = painting.lit(image, random)
+        scene = self._scene(image, points, random)
+        if random.random() < SHADOWED:
+            layer = painting.cover(scene, face, None, random)
+            image = painting.only_shadow(image, layer, random)
         if random.random() >= CLEAN:
-            scene = self._scene(image, points, random)
             for _ in range(1 + (random.random() < TWICE)):
                 if self._covered and random.random() < TAKEN:
                     layer = self._taken(random)

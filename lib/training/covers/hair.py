@@ -47,7 +47,8 @@ def fringe(scene: Scene, random: np.random.Generator) -> Layer:
         bend = (root + end) / 2 + along * unit * 0.1 * np.sin(wave[1])
         hairs.append(bent_line(root, bend, end, 10))
     thick = unit * random.uniform(0.02, 0.07)
-    return _drawn(scene, hairs, (thick, 2 * thick), True, random)
+    layer = _drawn(scene, hairs, (thick, 2 * thick), True, random)
+    return _with_own_hair(scene, layer, -up * unit * random.uniform(0.35, 0.75), random)
 
 
 def locks(scene: Scene, random: np.random.Generator) -> Layer:
@@ -65,7 +66,25 @@ def locks(scene: Scene, random: np.random.Generator) -> Layer:
             end = places[2] + (0, unit * random.uniform(-0.3, 0.8))
             hairs.append(bent_line(top + random.normal(0, 0.12, 2) * unit, bend, end))
     thick = unit * random.uniform(0.015, 0.06)
-    return _drawn(scene, hairs, (thick, 2 * thick), random.random() < 0.7, random)
+    layer = _drawn(scene, hairs, (thick, 2 * thick), random.random() < 0.7, random)
+    inwards = np.array([-sign, 0]) * unit * random.uniform(0.55, 0.95)
+    return _with_own_hair(scene, layer, inwards, random)
+
+
+def _with_own_hair(scene: Scene, layer: Layer, shift: np.ndarray, random: np.random.Generator
+                   ) -> Layer:
+    """The layer, half of the time made of what the picture shows by `shift` (2,) pixels further
+    out: most often that is the person's own hair.
+    """
+    if random.random() < 0.4:
+        return layer
+    size = scene.size
+    matrix = np.float32([[1, 0, shift[0]], [0, 1, shift[1]]])
+    own = cv2.warpAffine(scene.image, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    gain = random.uniform(0.8, 1.2)
+    shine = layer.colors.mean(-1, keepdims=True)
+    shine = 1 + random.uniform(0, 0.5) * (shine / max(float(shine.mean()), 1.0) - 1)
+    return Layer((own * gain * shine).clip(0, 255).astype(np.float32), layer.alpha)
 
 
 def _color(scene: Scene, random: np.random.Generator) -> np.ndarray:

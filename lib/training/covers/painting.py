@@ -76,6 +76,11 @@ def lit(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return (image * (1 + share[..., None] * (tint - 1))).clip(0, 255)
 
 
+def only_shadow(image: np.ndarray, layer: Layer, random: np.random.Generator) -> np.ndarray:
+    """`image` (S, S, 3) float32 with the shadow of a cover that is not seen itself."""
+    return _shadowed(image, layer.alpha, random, 0.75)
+
+
 def photographed(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """`image` (S, S, 3) float32 as another camera takes it: uint8 of other colours, blurred,
     enlarged, noisy or compressed.
@@ -120,10 +125,11 @@ def _streak(length: float, angle: float) -> np.ndarray:
     return kernel / max(float(kernel.sum()), 1e-6) if kernel.sum() > 0 else np.ones((1, 1), np.float32)
 
 
-def _shadowed(image: np.ndarray, alpha: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _shadowed(image: np.ndarray, alpha: np.ndarray, random: np.random.Generator,
+              darkest: float = 0.6) -> np.ndarray:
     size = len(image)
     shift = random.normal(0, 0.035, 2) * size
     moved = cv2.warpAffine(alpha, np.float32([[1, 0, shift[0]], [0, 1, shift[1]]]), (size, size))
     soft = cv2.GaussianBlur(moved, (0, 0), random.uniform(0.8, 0.05 * size))
-    dark = np.float32(random.uniform(0.05, 0.6) * np.array([0.92, 1, 1.04]))
+    dark = np.float32(random.uniform(0.05, darkest) * np.array([0.92, 1, 1.04]))
     return image * (1 - soft[..., None] * dark)

@@ -119,8 +119,8 @@ def headset(scene: Scene, random: np.random.Generator) -> Layer:
 def spectacles(scene: Scene, random: np.random.Generator) -> Layer:
     """Rims, bridge and arms; lenses that are clear, or dark."""
     size, points, unit = scene.size, scene.landmarks, scene.unit
-    width = unit * random.uniform(0.18, 0.29)
-    height = width * random.uniform(0.5, 1.05)
+    width = unit * random.uniform(0.19, 0.28)
+    height = width * random.uniform(0.55, 1.05)
     power = random.uniform(2, 5)  # of a circle up to nearly a rectangle
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     shape = np.stack([np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** (2 / power) * width,
@@ -128,7 +128,7 @@ def spectacles(scene: Scene, random: np.random.Generator) -> Layer:
     eyes = [points[36:42].mean(0), points[42:48].mean(0)]
     along = (eyes[1] - eyes[0]) / max(float(np.linalg.norm(eyes[1] - eyes[0])), 1e-6)
     turned = shape @ np.array([along, (-along[1], along[0])])
-    drop = np.array([-along[1], along[0]]) * unit * random.uniform(-0.02, 0.06)
+    drop = np.array([-along[1], along[0]]) * unit * random.uniform(-0.02, 0.1)
     lenses = [eye + drop + turned for eye in eyes]
     thick = unit * random.choice([0.01, 0.02, 0.03, 0.045])
     middle = [eye + drop + sign * along * width for eye, sign in zip(eyes, (1, -1))]
@@ -150,7 +150,13 @@ def spectacles(scene: Scene, random: np.random.Generator) -> Layer:
         light = 1 + random.uniform(0, 0.8) * clouds(size, 3, random)
         layers.append(Layer((tint * light[..., None]).clip(0, 255).astype(np.float32),
                             inside * np.float32(random.uniform(0.75, 1.0))))
-    layers.append(Layer(colored_like(color, size, random), rims))
+    elif random.random() < 0.5:  # what clear lenses reflect hides next to nothing
+        inside = np.maximum(polygon(lenses[0], size), polygon(lenses[1], size))
+        shine = inside * clouds(size, int(random.integers(2, 7)), random).clip(0)
+        layers.append(Layer(np.full((size, size, 3), 255, np.float32),
+                            shine * np.float32(random.uniform(0.05, 0.3))))
+    shades = 1 + random.uniform(0, 0.6) * clouds(size, 8, random)
+    layers.append(Layer((colored_like(color, size, random) * shades[..., None]).clip(0, 255), rims))
     return joined(layers)
 
 
@@ -174,8 +180,8 @@ def mask(scene: Scene, random: np.random.Generator) -> Layer:
         height -= random.uniform(0.5, 2) * curve(line, 1.5, size)
     height += random.uniform(0, 1.5) * clouds(size, 10, random)
     straps = np.zeros((size, size), np.float32)
-    for place, ear, up in ((jaw[0], points[0], -0.35), (jaw[-1], points[16], -0.35)):
-        line = np.stack([place, ear + (0, up * unit)])
+    for place, ear, out in ((jaw[0], points[0], -0.12), (jaw[-1], points[16], 0.12)):
+        line = np.stack([place, ear + (out * unit, random.uniform(-0.25, 0.1) * unit)])
         straps = np.maximum(straps, curve(line, unit * random.uniform(0.01, 0.04), size))
     cloth = texture(scene, random)
     if random.random() < 0.5:  # medical ones
