@@ -96,8 +96,8 @@ class Occlusion(FaceModel):
         both = ops.sum(covered * (1 - says))
         either = ops.sum(covered) + ops.sum(told) - both
         overlap = OVERLAP * (1 - (both + 1) / (either + 1))
-        report = {"overlap of covers": (both + 1) / (either + 1),
-                  "seen as seen": ops.sum(counts * seen * says) / ops.sum(counts * seen)}
+        kept = ops.sum(counts * seen * says) / ops.sum(counts * seen)
+        report = dict(zip(preview.COVERS, ((both + 1) / (either + 1), kept)))
         return Losses({"all": {"pixels": pixels, "overlap": overlap}}, report)
 
     def exports(self, networks: dict[str, keras.Model]) -> dict[str, bytes]:

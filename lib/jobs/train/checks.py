@@ -139,7 +139,9 @@ def _check_finder(settings: TrainSettings) -> None:
     for used, flag in ((settings.gan, "--gan"), (settings.find_rate, "--find-rate"),
                        (settings.mask, "-M/--mask"), (settings.until, "--until"),
                        (settings.augment == "device", "--augment device"),
-                       (settings.batch == "auto", "--batch auto")):
+                       (settings.batch == "auto", "--batch auto"),
+                       *((getattr(settings, name) is not None, f"--{name.replace('_', '-')}")
+                         for name in ("warp", "blur", "retarget", "crossed", "paint_hair"))):
         if used:
             raise UsageError(f"{flag} is for models that draw faces, and {settings.model} finds "
                              "what covers them. Leave it out.")

@@ -16,6 +16,7 @@ MAKERS = ((hands.hand, 5), (hands.two_hands, 1), (things.finger, 2), (things.mic
 SHARES = np.array([share for _, share in MAKERS]) / sum(share for _, share in MAKERS)
 LEAST = 0.01  # of the face's area, that a cover has to hide to be worth its time
 TRIES = 3
+DIM = 0.12  # share of the pictures that were taken in the dark
 
 
 def cover(scene: Scene, face: np.ndarray, cutouts: object | None,
@@ -87,6 +88,8 @@ def photographed(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """
     size = len(image)
     gain = np.exp(random.normal(0, 0.2) + random.normal(0, 0.06, 3))
+    if random.random() < DIM:
+        gain = gain * random.uniform(0.1, 0.5)
     image = (image * gain + random.normal(0, 8)).clip(0, 255)
     if random.random() < 0.5:
         image = 255 * (image / 255) ** np.exp(random.normal(0, 0.25))

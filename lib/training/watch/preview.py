@@ -22,10 +22,13 @@ TILE = 128  # pixels
 PLAIN = ("Rebuilding faces of A and B", "log", ["a", "b"])
 # how the names begin of what discriminators say of pictures, on average
 TOLD = ("D(real)", "D(fake)")
+# What a model says of itself that finds covers: shares, 1 is best
+COVERS = ("overlap of covers", "seen as seen")
 MOST_LOG = 256 << 20  # bytes
 # title, scale, how the names of its curves begin
 PANELS = (("What the discriminators say: 1 is real, 0 is made, at 0.5 they cannot tell", "linear",
-           TOLD), ("Losses of generators (G) and discriminators (D)", "linear",
+           TOLD), ("Covers: overlap with the truth; and how much of the face is left", "linear", COVERS),
+          ("Losses of generators (G) and discriminators (D)", "linear",
                    ("G ", "D ", "cycle ", "identity ")),
           ("Norms of the gradients", "log", ("gradient ",)),)
 ROWS = 6

@@ -21,7 +21,7 @@ from lib.training.watch import preview, report
 from lib.training.watch.events import Events
 from lib.training.watch.gan_balance import Balance
 from lib.training.watch.page import Page
-from lib.training.watch.preview import TOLD
+from lib.training.watch.preview import COVERS, TOLD
 
 logger = logging.getLogger(__name__)
 
@@ -162,6 +162,7 @@ def _line(plan: Plan, row: dict, progress: Mapping[str, float]) -> str:
     for prefix in TOLD:
         if values := [value for name, value in row.items() if name.startswith(prefix)]:
             parts.append(f"{prefix} {sum(values) / len(values):.2f}")
+    parts += [f"{name} {row[name]:.3f}" for name in COVERS if name in row]
     if "distance_b" in progress:
         parts.append(f"to B {progress['distance_b']:.3f} landmarks "
                      f"{progress['landmark_error']:.1f} %")
