@@ -43,7 +43,7 @@ def mesh(images: Sequence[np.ndarray], regions: Sequence[Region],
     Image and region go together: the network sees the region, `factor` times as wide.
     """
     matrices = [region.matrix(SIZE, factor) for region in regions]
-    answers = _run("face_landmark", [_seen(image, matrix, SIZE)
+    answers = _run("face_landmark", [seen(image, matrix, SIZE)
                                      for image, matrix in zip(images, matrices)])
     points = answers[0].reshape(-1, POINTS, 3).astype(np.float64)
     for face, matrix, region in zip(points, matrices, regions):
@@ -62,7 +62,7 @@ def eyes(images: Sequence[np.ndarray], points: np.ndarray) -> tuple[np.ndarray, 
     """
     matrices = [_eye_matrix(face, side) for face in points for side in (0, 1)]
     pictures = [image for image in images for side in (0, 1)]
-    answers = _run("iris_landmark", [_seen(image, matrix, EYE_SIZE)
+    answers = _run("iris_landmark", [seen(image, matrix, EYE_SIZE)
                                      for image, matrix in zip(pictures, matrices)])
     rows = np.concatenate([answer.reshape(len(matrices), -1, 3)[..., :2] for answer in answers], 1)
     back = np.stack([invert(matrix) for matrix in matrices])
@@ -83,7 +83,7 @@ def _eye_matrix(points: np.ndarray, side: int) -> np.ndarray:
     return matrix * [[-1], [1]] + [[0, 0, EYE_SIZE - 1], [0, 0, 0]] if side else matrix
 
 
-def _seen(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+def seen(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """`image` through `matrix`, (size, size, 3). Aliasing moves no point by more than a thousandth
     of the distance between the eyes, so that `warp`, which avoids it, is not worth its time."""
     if scale_of(matrix) < COARSEST:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.dlib.landmarks import shape_predictor
-from lib.faces.geometry import invert, transform_points, warp
+from lib.faces.geometry import invert, transform_points
 from lib.faces.pose import yaw_pitch_roll
 from lib.faces.quality import LEAST_SURE
 from lib.mesh import networks
@@ -23,7 +23,7 @@ EYES, MOUTH, INSIDE = slice(36, 48), slice(48, 68), slice(17, 36)
 TREES_SIZE = 256
 TREES_BOX = (np.array([0.511, 0.527, 0.511, 0.527])
              + 0.38 * np.array([-1, -1, 1, 1])) * TREES_SIZE
-MOVES = 0.03 * np.array([[0, 0], [1, 0.6], [-1, -0.6]])  # of the box, for a fit each, in its sides
+MOVES = 0.03 * np.array([[1, 0.6], [-1, -0.6]])  # of the box, for a fit each, in its sides
 # Degrees that a head may be turned for its mouth to be dlib's, altogether and in part
 FRONTAL, TURNED = 20, 40
 APART = 0.2  # of the box: landmarks of the nose and brows that lie farther from dlib's are no good
@@ -39,7 +39,7 @@ class Mesh(Aligner):
     (docs/landmarks.md).
     """
 
-    crops: int = option(3, "Crops of each face, a little narrower and wider; the points are the "
+    crops: int = option(2, "Crops of each face, a little narrower and wider; the points are the "
                         "mean of all.", low=1, high=9)
 
     follows = True
@@ -122,7 +122,8 @@ class Mesh(Aligner):
     def _by_trees(self, pictures: Sequence[np.ndarray], regions: Sequence[Region]) -> np.ndarray:
         """(N, 68, 2): dlib's landmarks, fitted in upright crops of the regions."""
         matrices = [region.matrix(TREES_SIZE) for region in regions]
-        crops = [warp(picture, matrix, TREES_SIZE) for picture, matrix in zip(pictures, matrices)]
+        crops = [networks.seen(picture, matrix, TREES_SIZE)
+                 for picture, matrix in zip(pictures, matrices)]
         side = TREES_BOX[2] - TREES_BOX[0]
         boxes = (TREES_BOX + side * np.tile(MOVES, 2)).astype(np.float32)
         fits = self._trees.fit(crops, [boxes] * len(crops))
