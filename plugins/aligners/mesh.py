@@ -26,7 +26,7 @@ TREES_BOX = (np.array([0.511, 0.527, 0.511, 0.527])
 MOVES = 0.03 * np.array([[1, 0.6], [-1, -0.6]])  # of the box, for a fit each, in its sides
 # Degrees that a head may be turned for its mouth to be dlib's, altogether and in part
 FRONTAL, TURNED = 20, 40
-APART = 0.2  # of the box: landmarks of the nose and brows that lie farther from dlib's are no good
+APART = 0.13  # of the box: landmarks of the nose and brows that lie farther from dlib's are no good
 
 
 @ALIGNERS.register
