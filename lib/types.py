@@ -175,6 +175,13 @@ class Shape:
     irises: np.ndarray
 
 
+class Eyes(NamedTuple):
+    """The eyes of a face in a picture."""
+
+    landmarks: np.ndarray  # (68, 2) x, y in pixels, of which those of the eyes count
+    irises: np.ndarray  # (2, 3) x, y and radius in pixels of the person's right and left iris
+
+
 class Alignment(NamedTuple):
     """What an aligner finds of a face."""
 
@@ -251,6 +258,15 @@ class Light(Protocol):
         """
 
 
+class Gaze(NamedTuple):
+    """Where a swapped face looks, and where it is to look."""
+
+    wanted: np.ndarray  # (2, 2) gaze of the original's eyes, as `lib.faces.gaze` has it
+    known: np.ndarray  # (2,) from 0 to 1: how surely that can be told
+    drawn: Eyes  # in pixels of the swapped picture
+    movable: np.ndarray  # (2,) from 0 to 1: how far each of the drawn irises may be moved
+
+
 @dataclass(frozen=True)
 class SwappedFace:
     """What the model made of an aligned face."""
@@ -263,6 +279,7 @@ class SwappedFace:
     light: Light | None = None  # that of its frame, where that is to be given to it
     # (S, S) float32 in [0, 1]: what stays in front of it, such as hair
     front: np.ndarray | None = None
+    gaze: Gaze | None = None  # None: its irises stay where they are drawn
     # The same face in frames around this one, and how many frames later each is
     near: tuple[tuple[int, SwappedFace], ...] = ()
 

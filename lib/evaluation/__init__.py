@@ -4,5 +4,5 @@ train on, `distance` generated faces; `held_out` and `generator_progress` serve 
 `quick_look` looks ahead, `verdict` says it in a sentence, `lineup` lets people judge.
 
 Imports: lib.faces, lib.faces.hair, lib.facesets, lib.files, lib.media, lib.media.pictures,
-lib.swapping, lib.swapping.exemplars, lib.system.
+lib.mesh, lib.swapping, lib.swapping.exemplars, lib.system.
 """

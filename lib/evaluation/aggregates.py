@@ -15,8 +15,9 @@ MEDIANS = ("distance_a", "distance_b", "cosine_a", "cosine_b", "sharpness", "det
 # Of all frames; others are of swapped frames alone, since unswapped ones are perfect
 ALL_FRAMES = ("retrieved", "flicker", "jitter", "swapped", "found")
 FEWEST = 10  # frames that a correlation needs
-STILL = 0.01  # deviation of openings, and of heights of brows, below which they are noise
-FOLLOWED = {"brows_follow": "brows", "gaze_follows": "gaze"}
+STILL = 0.01  # deviation of openings, gaze and heights of brows, below which it is noise
+FOLLOWED = {"brows_follow": "brows", "gaze_follows": "gaze",
+            "gaze_height_follows": "gaze_height"}
 
 
 class Aggregate(NamedTuple):

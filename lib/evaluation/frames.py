@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 
 from lib.evaluation.detail import PartsOfB, brow_heights, detail
+from lib.faces.gaze import gaze, visibility
 from lib.faces.geometry import COVERAGES, LEFT_EYE, RIGHT_EYE, crop_matrix, transform_points, warp
 from lib.faces.masks import hull, inner_skin, with_whole_brows
 from lib.faces.pose import angle_between, head_rotation
 from lib.faces.traits import openings
+from lib.mesh.irises import see_eyes
 from lib.plugin import Aligner, Detector, Recognizer
-from lib.types import AlignedFace, Face
+from lib.types import AlignedFace, Eyes, Face
 
 SIZE, COVERAGE = 256, "whole"  # of the crop on which pictures are compared
 UNIT = SIZE / COVERAGES[COVERAGE][0]  # pixels of the crop: the side of the mean face's unit square
@@ -25,6 +27,7 @@ FEWEST_SKIN = 150  # pixels of the crop: with less skin there is no colour to co
 EXACT = 99.0  # dB, for no difference
 # 8-bit levels by which a face must differ more than the frame outside it to count as swapped
 CHANGED = 1.5
+SEEN = 0.5  # visibility of an eye whose gaze counts
 EYES, MOUTH = slice(36, 48), slice(48, 68)
 
 
@@ -53,7 +56,7 @@ class FrameScores:
     originals: dict[str, float] = field(default_factory=dict)
     embedding: np.ndarray | None = None  # (D,) of the swapped face
     openings: np.ndarray | None = None  # (2, 2): original and swapped; eyes and mouth
-    # original and swapped: "brows" height, "gaze" to the right
+    # original and swapped: "brows" height, "gaze" to the right, "gaze_height" downwards
     followed: dict[str, tuple[float, float]] = field(default_factory=dict)
     landmarks: np.ndarray | None = None  # (2, 68, 2) frame pixels: original and swapped
     thumbnails: np.ndarray | None = None  # (2, SIZE, SIZE, 3) uint8 RGB
@@ -192,18 +195,17 @@ def _measure_attributes(scores: FrameScores, original: np.ndarray, swapped: np.n
 
 def _measure_gaze(scores: FrameScores, crops: np.ndarray, original: np.ndarray,
                   swapped: np.ndarray) -> None:
-    """Mean of the eyes that are open in both pictures."""
-    irises = []
-    for eye in (RIGHT_EYE, LEFT_EYE):
-        places = [_iris(picture, points[eye])
-                  for picture, points in zip(crops, (original, swapped))]
-        if all(place is not None for place in places):
-            irises.append(places)
-    if irises:
-        first, second = np.stack(irises, 1)  # each (eyes, 2)
-        errors = np.linalg.norm(second - first, axis=1)
-        scores.values["gaze_error"] = float(100 * errors.mean())
-        scores.followed["gaze"] = float(first[:, 0].mean()), float(second[:, 0].mean())
+    """Mean of the eyes that are seen in both pictures: how far two people's irises lie outwards
+    differs with the shape of their eyes."""
+    points = original, swapped
+    eyes = [Eyes(landmarks, seen.irises)
+            for landmarks, seen in zip(points, see_eyes(list(crops), points))]
+    is_seen = np.min([visibility(both) for both in eyes], 0) > SEEN
+    if is_seen.any():
+        first, second = (gaze(both)[is_seen].mean(0) for both in eyes)
+        scores.values["gaze_error"] = 100 * float(np.linalg.norm(second - first))
+        for name, *values in zip(("gaze", "gaze_height"), first.tolist(), second.tolist()):
+            scores.followed[name] = (values[0], values[1])
 
 
 def _measure_brows(scores: FrameScores, crops: np.ndarray, original: np.ndarray,
@@ -216,23 +218,6 @@ def _measure_brows(scores: FrameScores, crops: np.ndarray, original: np.ndarray,
         first, second = heights[:, visible].mean(1).tolist()
         scores.values["brow_error"] = 100 * float(np.abs(heights[1] - heights[0])[visible].mean())
         scores.followed["brows"] = first, second
-
-
-def _iris(picture: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
-    """(2,): the middle of the dark between the lids, from the eye's middle, in its widths; None of
-    a closed eye."""
-    corner_to_corner = eye[3] - eye[0]
-    width = float(np.linalg.norm(corner_to_corner))
-    inside = np.zeros(picture.shape[:2], np.uint8)
-    cv2.fillConvexPoly(inside, cv2.convexHull(np.rint(eye).astype(np.int32)), 1)
-    if width < 4 or inside.sum() < 0.12 * width ** 2:
-        return None
-    y, x = np.nonzero(inside)
-    light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[y, x].astype(np.float32)
-    dark = np.maximum(np.median(light) - light, 0) + 1e-3
-    place = np.array([dark @ x, dark @ y]) / dark.sum() - (eye[0] + eye[3]) / 2
-    along = corner_to_corner / width
-    return np.array([place @ along, place @ (-along[1], along[0])]) / width
 
 
 def _measure_picture(scores: FrameScores, crops: np.ndarray, points: np.ndarray) -> None:

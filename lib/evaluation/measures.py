@@ -58,11 +58,15 @@ MEASURES = (
             "Correlation over the clip of the lips' distance in the original and in the swapped "
             "frames."),
     Measure("gaze_error", ATTRIBUTES, "Gaze error", "%", "lower",
-            "Distance of the irises (the dark between the lids) from the original's, of the eye's "
-            "width; rough."),
+            "How far the irises lie from where the original's do, of the eye's width: from the "
+            "middle between the corners of each eye, the mean of both eyes where both are open.",
+            "Real-time Pupil Tracking from Monocular Video for Digital Puppetry, CVPR Workshop, "
+            "2020"),
     Measure("gaze_follows", ATTRIBUTES, "Gaze follows", "correlation", "higher",
-            "Correlation over the clip of the irises' horizontal position in the original and in "
-            "the swapped frames; rough."),
+            "Correlation over the clip of that horizontally in the original and in the swapped "
+            "frames."),
+    Measure("gaze_height_follows", ATTRIBUTES, "Gaze follows, height", "correlation", "higher",
+            "The same vertically, where most of the change is the lids'."),
     Measure("brow_error", ATTRIBUTES, "Brow height error", "%", "lower",
             "Difference in height above the eyes, of the distance between the eyes, between the "
             "darkest line above each eye in the original and in the swapped frame: B's brows may "

@@ -60,22 +60,28 @@ def eyes(images: Sequence[np.ndarray], points: np.ndarray) -> tuple[np.ndarray, 
     In pixels of each of `images` (H, W, 3) uint8 RGB, which show faces with the mesh `points`
     (N, 468, 3). The mesh itself hardly sees lids move.
     """
-    matrices = [_eye_matrix(face, side) for face in points for side in (0, 1)]
+    return eyes_between(images, points[:, EYES, :2])
+
+
+def eyes_between(images: Sequence[np.ndarray],
+                 corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same of eyes between `corners` (N, 2, 2, 2): of the right and the left eye, the outer and
+    the inner one."""
+    matrices = [_eye_matrix(*eye, side) for face in corners for side, eye in enumerate(face)]
     pictures = [image for image in images for side in (0, 1)]
     answers = _run("iris_landmark", [seen(image, matrix, EYE_SIZE)
                                      for image, matrix in zip(pictures, matrices)])
     rows = np.concatenate([answer.reshape(len(matrices), -1, 3)[..., :2] for answer in answers], 1)
     back = np.stack([invert(matrix) for matrix in matrices])
-    rows = transform_points(rows.astype(np.float64) - 0.5, back).reshape(len(points), 2, -1, 2)
+    rows = transform_points(rows.astype(np.float64) - 0.5, back).reshape(len(corners), 2, -1, 2)
     rings = rows[:, :, -IRIS:]
     radii = np.linalg.norm(rings[:, :, 1:] - rings[:, :, :1], axis=3).mean(2)
     return rows[:, :, :OUTLINE], np.concatenate([rings[:, :, 0], radii[..., None]], 2)
 
 
-def _eye_matrix(points: np.ndarray, side: int) -> np.ndarray:
+def _eye_matrix(outer: np.ndarray, inner: np.ndarray, side: int) -> np.ndarray:
     """(2, 3) from the picture's pixels to those of the square around the eye on the person's right
     (`side` 0) or left (1), which is mirrored: the network knows right eyes."""
-    outer, inner = points[list(EYES[side]), :2]
     across = (outer - inner) * (1 if side else -1)
     region = Region((outer + inner) / 2, max(EYE_WIDTHS * float(np.linalg.norm(across)), 1.0),
                     float(np.arctan2(across[1], across[0])))

@@ -19,6 +19,7 @@ from lib.faces.geometry import COVERAGES, DEFAULT_COVERAGE, INNER
 from lib.faces.masks import eroded, extended, feathered, hull, inner_skin, trimmed
 from lib.plugin import Blender, Color, Masker
 from lib.swapping import detail, tint
+from lib.swapping.gaze import look
 from lib.swapping.steady import average_front, average_mask, reduce_flicker
 from lib.types import AlignedFace, Face, Fit, Frame, Patch, Place, SwappedFace
 
@@ -114,6 +115,7 @@ class Compositor:
             raise ValueError("the model's answer is not made of numbers")
         # where it goes
         swapped = self._steadied(swapped)
+        swapped = replace(swapped, image=look(swapped))
         mask = self.mask(swapped)
         matrix = self._placed(swapped.aligned)
         rows, columns = _region(mask, matrix, canvas.frame.size)

@@ -15,6 +15,7 @@ import numpy as np
 
 from lib.faces import geometry
 from lib.plugin import Aligner
+from lib.swapping.gaze import looking
 from lib.types import SwappedFace
 
 MEASURED_AT = 256  # least side, pixels, of the picture on which the lids are measured
@@ -32,7 +33,8 @@ ACROSS, ALONG = 0.38, 0.55
 
 @dataclass(frozen=True)
 class EyesFollow:
-    """`follow(faces)`: the same with their eyes as far open as the originals' are.
+    """`follow(faces)`: the same with their eyes as far open as the originals' are, and with where
+    they look, for irises to be moved (`gaze.py`) once that is steadied.
 
     How far two people's eyes are open on the whole tells more of what they were filmed doing than
     of who they are, so it is not kept: with it, identity was no nearer and the eyes followed less.
@@ -48,7 +50,7 @@ class EyesFollow:
         return replace(self, gain=REAL_GAIN, leaves_shut=True)
 
     def __call__(self, faces: Sequence[SwappedFace]) -> list[SwappedFace]:
-        return list(map(self._moved, faces, self.landmarks(faces)))
+        return looking(list(map(self._moved, faces, self.landmarks(faces))))
 
     def landmarks(self, faces: Sequence[SwappedFace]) -> list[np.ndarray]:
         """(68, 2) of each in pixels of the swapped picture."""

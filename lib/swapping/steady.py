@@ -12,7 +12,8 @@ import numpy as np
 
 from lib.faces.geometry import INNER
 from lib.swapping.failure import Staged, guarded
-from lib.types import Fit, SwappedFace
+from lib.swapping.gaze import steady
+from lib.types import Fit, Gaze, SwappedFace
 
 REACH = 4  # frames to either side that count
 SPREAD = 2.0  # frames: sigma of how much they do
@@ -51,7 +52,8 @@ def steadied(items: Iterable[Staged[SwappedFace]]) -> Iterator[Staged[SwappedFac
 def _steady(window: Window, staged: Staged[SwappedFace]) -> Staged[SwappedFace]:
     index = staged.frame.index
     faces = [face if _track(face) is None else
-             replace(face, fit=_mean(window, index, _track(face)), near=_near(window, index, face))
+             replace(face, fit=_mean(window, index, _track(face)), gaze=_gaze(window, index, face),
+                     near=_near(window, index, face))
              for face in staged.faces]
     return Staged(staged.frame, faces)
 
@@ -60,6 +62,14 @@ def _near(window: Window, index: int, face: SwappedFace) -> tuple[tuple[int, Swa
     """The same face in frames around this one, and how many frames later each is."""
     return tuple((offset, near) for offset, near in _around(window, index, _track(face), NEAR)
                  if offset and near.role == face.role)
+
+
+def _gaze(window: Window, index: int, face: SwappedFace) -> Gaze | None:
+    if face.gaze is None:
+        return None
+    return steady(face.gaze, [(offset, near.gaze) for offset, near
+                              in _around(window, index, _track(face), REACH)
+                              if near.gaze and near.role == face.role])
 
 
 def _around(window: Window, index: int, track: int,

@@ -31,7 +31,7 @@ def compositor_of(options: CompositingOptions, alignments: Path | None = None) -
 
 
 def eyes_of(options: CompositingOptions) -> EyesFollow | None:
-    """What moves the eyelids of the new face; None with --no-follow-eyes."""
+    """What moves eyelids and irises of the new face; None with --no-follow-eyes."""
     # Drawn eyes are smooth: one fit will do
     return EyesFollow(ALIGNERS.create("dlib68", refeed=0)) if options.follow_eyes else None
 

@@ -130,8 +130,8 @@ class CompositingOptions(Settings):
         "Smooth what the model draws over neighbouring frames, against flicker; 1 is strongest "
         "and softens.", low=0.0, high=1.0, group="Detail", rare=True)
     follow_eyes: bool = option(
-        True, "Move the eyelids of the new face to where those of the old one are.", group="Detail",
-        rare=True)
+        True, "Move eyelids and irises of the new face to where those of the old one are.",
+        group="Detail", rare=True)
 
 
 @dataclass(kw_only=True)

@@ -1,0 +1,213 @@
+"""Irises of the swapped face, moved so that it looks where the person filmed looks.
+
+A decoder draws eyes that look where its person looked on the whole. So the gaze is measured in the
+original and in what was drawn, and inside the lids the picture is moved by the difference. Both
+eyes are moved by the same, the mean of both: how far two people's irises lie from the middle of
+their eyes differs with the shape of the eyes, and outwards in the one as in the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from lib.alignments.masking import MaskedFace
+from lib.faces.gaze import gaze, iris_likeness, openness, ramp, visibility
+from lib.faces.geometry import (
+    INNER,
+    LEFT_EYE,
+    MEAN_FACE,
+    RIGHT_EYE,
+    scale_of,
+    similarity_transform,
+    transform_points,
+    upsampled,
+)
+from lib.faces.quality import LEAST_SURE
+from lib.mesh.irises import see_eyes
+from lib.types import AlignedFace, Eyes, Face, Gaze, SwappedFace
+
+GAIN = 1.0  # of the correction
+MOST = 0.25  # of the eye's width: an iris is moved no farther
+LEAST = 0.004  # likewise: of less nothing is seen
+# Width of an eye, of one that is seen from the front: of less its gaze cannot be told
+TURNED = 0.55, 0.75
+# By which share an iris is darker than the white, where it is one
+CONTRAST = 0.08, 0.2
+# Frames to either side that count in the gaze, sigma of how much they do, and how much a gaze may
+# differ to be the same, in widths of the eye: it jumps within a frame or two
+REACH, SPREAD, SAME = 3, 1.5, 0.03
+# Of the eye's width: how far from the lids the picture moves whole; how far from the corners an
+# iris stays; and how much wider than itself it is moved as it is
+EDGE, CORNER, LIMBUS = 0.06, 0.03, 1.12
+SMALLEST = 4  # pixels: width of an eye of which something can be moved
+EYES = RIGHT_EYE, LEFT_EYE
+WIDTH = 0.213  # of an eye of the mean face
+SHIFT = 4  # bits of a fraction in OpenCV's drawing
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    return np.rint(points * (1 << SHIFT)).astype(np.int32)
+
+
+def looking(faces: Sequence[SwappedFace]) -> list[SwappedFace]:
+    """`faces` with where they look and where they are to look; 3 ms of one core a face, 6 where
+    the alignments know no irises."""
+    pictures = [cv2.convertScaleAbs(np.maximum(face.image, 0), alpha=255) for face in faces]
+    drawn = see_eyes(pictures, [transform_points(face.aligned.face.landmarks, _onto_drawn(face))
+                                for face in faces])
+    originals = _eyes_of([face.aligned for face in faces])
+    return [replace(face, gaze=Gaze(gaze(original), _known(face.aligned, original), eyes,
+                                    _movable(picture, eyes)))
+            for face, picture, eyes, original in zip(faces, pictures, drawn, originals)]
+
+
+def steady(gaze: Gaze, around: Iterable[tuple[int, Gaze]]) -> Gaze:
+    """`gaze` as those `around` it have it, each so many frames later, but for jumps. Where one of
+    them cannot be told the eyes are moved less, so that nothing pops."""
+    near = [(offset, other) for offset, other in around if abs(offset) <= REACH]
+    weights = np.exp([-0.5 * (offset / SPREAD) ** 2 for offset, _ in near])[:, None]
+    wanted = np.stack([other.wanted for _, other in near])
+    known = np.stack([other.known for _, other in near])
+    movable = np.stack([other.movable for _, other in near])
+    alike = np.exp(-0.5 * (np.linalg.norm(wanted - gaze.wanted, axis=2) / SAME) ** 2)
+    shares = weights * alike * np.maximum(known, 1e-6)
+    total = weights.sum(0)
+    return Gaze((shares[..., None] * wanted).sum(0) / shares.sum(0)[:, None],
+                np.minimum(gaze.known, (weights * known).sum(0) / total), gaze.drawn,
+                np.minimum(gaze.movable, (weights * movable).sum(0) / total))
+
+
+def look(swapped: SwappedFace) -> np.ndarray:
+    """(S, S, 3) float32: what is drawn of `swapped`, with its irises where they are to be."""
+    if swapped.gaze is None:
+        return swapped.image
+    shift, strengths = _shift(swapped.gaze)
+    return move_irises(swapped.image, swapped.gaze.drawn, strengths[:, None] * shift)
+
+
+def move_irises(image: np.ndarray, eyes: Eyes, moves: np.ndarray) -> np.ndarray:
+    """(S, S, 3) float32: `image` with each iris of `eyes` moved by `moves` (2, 2), in widths of the
+    eye along it and across. Nothing outside of the lids changes."""
+    if (np.abs(moves) < LEAST).all():
+        return image
+    moved = image.copy()
+    for part, iris, move in zip(EYES, eyes.irises, moves):
+        _move(moved, image, eyes.landmarks[part], iris, move)
+    return moved
+
+
+def _shift(gaze_of: Gaze) -> tuple[np.ndarray, np.ndarray]:
+    """(2,) by how much both irises are to be moved, in widths of the eye, and (2,) how much of
+    that each is."""
+    weights = gaze_of.known * gaze_of.movable
+    if weights.max() < 1e-3:
+        return np.zeros(2), np.zeros(2)
+    shift = GAIN * np.average(gaze_of.wanted - gaze(gaze_of.drawn), axis=0, weights=weights)
+    length = float(np.linalg.norm(shift))
+    shift *= min(1.0, MOST / max(length, 1e-6))
+    return shift, gaze_of.known.max() * gaze_of.movable
+
+
+def _eyes_of(faces: Sequence[AlignedFace]) -> list[Eyes]:
+    """The eyes of the originals: as the alignments have them, else as they are seen in the
+    crops."""
+    unknown = [aligned for aligned in faces if aligned.face.shape is None]
+    seen = iter(see_eyes([aligned.image for aligned in unknown],
+                         [transform_points(aligned.face.landmarks, aligned.matrix)
+                          for aligned in unknown]))
+    return [next(seen) if aligned.face.shape is None else _stored(aligned.face)
+            for aligned in faces]
+
+
+def _stored(face: Face) -> Eyes:
+    """As the aligner saw them: irises that were seen at once with the corners of their eyes shake
+    as these do."""
+    assert face.shape is not None
+    fitted = face.fitted if isinstance(face, MaskedFace) else None
+    return Eyes(face.landmarks if fitted is None else fitted, face.shape.irises)
+
+
+def _known(aligned: AlignedFace, eyes: Eyes) -> np.ndarray:
+    """(2,) from 0 to 1: how surely the gaze of the original can be told."""
+    face = aligned.face
+    if face.shape is not None and face.shape.score < LEAST_SURE:
+        return np.zeros(2)
+    widths = [np.linalg.norm(np.subtract(*face.landmarks[part][[3, 0]])) for part in EYES]
+    size = scale_of(similarity_transform(face.landmarks[INNER], MEAN_FACE))
+    return visibility(eyes) * ramp(np.array(widths) * size / WIDTH, *TURNED)
+
+
+def _movable(picture: np.ndarray, eyes: Eyes) -> np.ndarray:
+    """(2,) from 0 to 1: how far each iris of what was drawn may be moved. Where one of two open
+    eyes has none, the other stays as well, or they would squint."""
+    is_open = openness(eyes)
+    are_found = iris_likeness(eyes) * _contrast(picture, eyes)
+    return is_open * are_found * (1 - is_open * (1 - are_found)).min()
+
+
+def _onto_drawn(face: SwappedFace) -> np.ndarray:
+    """(2, 3) from the frame's pixels to those of the swapped picture."""
+    aligned = face.aligned
+    return upsampled(aligned.matrix, len(face.image) / len(aligned.image))
+
+
+def _contrast(picture: np.ndarray, eyes: Eyes) -> np.ndarray:
+    """(2,) from 0 to 1: whether each iris is darker than what else is seen between the lids."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    contrasts = []
+    for part, (x, y, radius) in zip(EYES, eyes.irises):
+        inside, iris, surroundings = np.zeros((3, *grey.shape), np.uint8)
+        cv2.fillConvexPoly(inside, cv2.convexHull(_fixed(eyes.landmarks[part])), 1, shift=SHIFT)
+        centre = _fixed(np.array([x, y])).tolist()
+        cv2.circle(iris, centre, round(0.8 * radius * (1 << SHIFT)), 1, -1, shift=SHIFT)
+        cv2.circle(surroundings, centre, round(1.1 * radius * (1 << SHIFT)), 1, -1, shift=SHIFT)
+        dark, light = grey[(inside & iris) > 0], grey[(inside & ~surroundings) > 0]
+        contrasts.append(1 - dark.mean() / max(light.mean(), 1)
+                         if len(dark) > 3 and len(light) > 3 else 0)
+    return ramp(np.array(contrasts), *CONTRAST)
+
+
+def _move(image: np.ndarray, source: np.ndarray, eye: np.ndarray, iris: np.ndarray,
+          move: np.ndarray) -> None:
+    """Draws `source` (S, S, 3) into `image` with the `iris` (3,) of the `eye` (6, 2) moved by
+    `move` (2,), in widths of the eye along it and across.
+
+    Whites are stretched and squeezed between the iris and the corners. What comes out from under a
+    lid is what is seen at its edge.
+    """
+    # the part of the picture, in the eye's own frame
+    first, last = eye[0], eye[3]
+    middle, width = (first + last) / 2, float(np.linalg.norm(last - first))
+    low = np.clip(np.floor(eye.min(0)).astype(int) - 1, 0, len(image))
+    high = np.clip(np.ceil(eye.max(0)).astype(int) + 2, 0, len(image))
+    if width < SMALLEST or (high - low).min() < 1:
+        return
+    along = (last - first) / width
+    axes = np.stack([along, along[::-1] * (-1, 1)])
+    x, y = np.meshgrid(*map(np.arange, low, high))
+    u, v = np.moveaxis((np.stack([x, y], -1) - middle) @ axes.T / width, -1, 0)
+    lids = (eye - middle) @ axes.T / width
+    upper, lower = (np.polynomial.Polynomial.fit(*lids[points].T, 3)
+                    for points in ([0, 1, 2, 3], [0, 5, 4, 3]))
+    depth = np.minimum(v - upper(u), lower(u) - v)  # below the lids
+
+    # where each pixel comes from
+    centre, radius = (iris[:2] - middle) @ axes[0] / width, LIMBUS * iris[2] / width
+    room = np.array([CORNER - 0.5 + radius, 0.5 - CORNER - radius]) - centre
+    right = float(np.clip(move[0], min(room[0], 0), max(room[1], 0)))
+    edges = np.array([-0.5, centre - radius, centre + radius, 0.5])
+    moved = edges + np.array([0, right, right, 0])
+    from_u = np.interp(u, moved, edges)
+    share = np.interp(u, moved, [0, 1, 1, 0])
+    top, bottom = (lid(from_u) for lid in (upper, lower))
+    hidden = np.minimum(EDGE / 2, (bottom - top) / 2) * share
+    from_v = np.clip(v - move[1] * share, top + hidden, np.maximum(bottom - hidden, top + hidden))
+    places = (np.stack([from_u, from_v], -1) @ axes * width + middle).astype(np.float32)
+    seen = cv2.remap(source, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    inside = ramp(depth, 0, EDGE)[..., None].astype(np.float32)
+    part = image[low[1]:high[1], low[0]:high[0]]
+    part += inside * (seen - part)
