@@ -28,7 +28,7 @@ from lib.faces.geometry import (
 )
 from lib.faces.quality import LEAST_SURE
 from lib.mesh.irises import see_eyes
-from lib.types import AlignedFace, Eyes, Face, Gaze, SwappedFace
+from lib.types import AlignedFace, Eyes, Face, Gaze, Shape, SwappedFace
 
 GAIN = 1.0  # of the correction
 MOST = 0.25  # of the eye's width: an iris is moved no farther
@@ -36,13 +36,14 @@ LEAST = 0.004  # likewise: of less nothing is seen
 # Width of an eye, of one that is seen from the front: of less its gaze cannot be told
 TURNED = 0.55, 0.75
 # By which share an iris is darker than the white, where it is one
-CONTRAST = 0.08, 0.2
+CONTRAST = 0.04, 0.12
 # Frames to either side that count in the gaze, sigma of how much they do, and how much a gaze may
 # differ to be the same, in widths of the eye: it jumps within a frame or two
 REACH, SPREAD, SAME = 3, 1.5, 0.03
 # Of the eye's width: how far from the lids the picture moves whole; how far from the corners an
 # iris stays; and how much wider than itself it is moved as it is
 EDGE, CORNER, LIMBUS = 0.06, 0.03, 1.12
+COVER = 0.7, 1.2  # of that: soft edge of what covers the white before an iris
 SMALLEST = 4  # pixels: width of an eye of which something can be moved
 EYES = RIGHT_EYE, LEFT_EYE
 WIDTH = 0.213  # of an eye of the mean face
@@ -113,22 +114,24 @@ def _shift(gaze_of: Gaze) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _eyes_of(faces: Sequence[AlignedFace]) -> list[Eyes]:
-    """The eyes of the originals: as the alignments have them, else as they are seen in the
-    crops."""
+    """The eyes of the originals in pixels of their crops: as the alignments have them, else as they
+    are seen there."""
     unknown = [aligned for aligned in faces if aligned.face.shape is None]
     seen = iter(see_eyes([aligned.image for aligned in unknown],
                          [transform_points(aligned.face.landmarks, aligned.matrix)
                           for aligned in unknown]))
-    return [next(seen) if aligned.face.shape is None else _stored(aligned.face)
-            for aligned in faces]
+    return [next(seen) if aligned.face.shape is None
+            else _stored(aligned.face, aligned.face.shape, aligned.matrix) for aligned in faces]
 
 
-def _stored(face: Face) -> Eyes:
-    """As the aligner saw them: irises that were seen at once with the corners of their eyes shake
-    as these do."""
-    assert face.shape is not None
+def _stored(face: Face, shape: Shape, matrix: np.ndarray) -> Eyes:
+    """As the aligner saw them, through `matrix`: irises that were seen at once with the corners of
+    their eyes shake as these do."""
     fitted = face.fitted if isinstance(face, MaskedFace) else None
-    return Eyes(face.landmarks if fitted is None else fitted, face.shape.irises)
+    landmarks = face.landmarks if fitted is None else fitted
+    return Eyes(transform_points(landmarks, matrix),
+                np.column_stack([transform_points(shape.irises[:, :2], matrix),
+                                 shape.irises[:, 2] * scale_of(matrix)]))
 
 
 def _known(aligned: AlignedFace, eyes: Eyes) -> np.ndarray:
@@ -138,7 +141,8 @@ def _known(aligned: AlignedFace, eyes: Eyes) -> np.ndarray:
         return np.zeros(2)
     widths = [np.linalg.norm(np.subtract(*face.landmarks[part][[3, 0]])) for part in EYES]
     size = scale_of(similarity_transform(face.landmarks[INNER], MEAN_FACE))
-    return visibility(eyes) * ramp(np.array(widths) * size / WIDTH, *TURNED)
+    return (visibility(eyes) * _contrast(aligned.image, eyes)
+            * ramp(np.array(widths) * size / WIDTH, *TURNED))
 
 
 def _movable(picture: np.ndarray, eyes: Eyes) -> np.ndarray:
@@ -176,8 +180,8 @@ def _move(image: np.ndarray, source: np.ndarray, eye: np.ndarray, iris: np.ndarr
     """Draws `source` (S, S, 3) into `image` with the `iris` (3,) of the `eye` (6, 2) moved by
     `move` (2,), in widths of the eye along it and across.
 
-    Whites are stretched and squeezed between the iris and the corners. What comes out from under a
-    lid is what is seen at its edge.
+    The white behind it is stretched, the one before it covered. What comes out from under a lid is
+    what is seen at its edge.
     """
     # the part of the picture, in the eye's own frame
     first, last = eye[0], eye[3]
@@ -195,19 +199,27 @@ def _move(image: np.ndarray, source: np.ndarray, eye: np.ndarray, iris: np.ndarr
                     for points in ([0, 1, 2, 3], [0, 5, 4, 3]))
     depth = np.minimum(v - upper(u), lower(u) - v)  # below the lids
 
-    # where each pixel comes from
+    # where each pixel comes from: the iris as it is, the white behind it stretched
     centre, radius = (iris[:2] - middle) @ axes[0] / width, LIMBUS * iris[2] / width
-    room = np.array([CORNER - 0.5 + radius, 0.5 - CORNER - radius]) - centre
-    right = float(np.clip(move[0], min(room[0], 0), max(room[1], 0)))
-    edges = np.array([-0.5, centre - radius, centre + radius, 0.5])
-    moved = edges + np.array([0, right, right, 0])
-    from_u = np.interp(u, moved, edges)
-    share = np.interp(u, moved, [0, 1, 1, 0])
+    side = 1 if move[0] >= 0 else -1
+    room = 0.5 - CORNER - radius - side * centre
+    right = side * min(abs(float(move[0])), max(room, 0))
+    edges = np.array([-0.5 * side, centre - side * radius])
+    moved = edges + [0, right]
+    order = slice(None, None, side)
+    is_stretched = side * (u - moved[1]) < 0
+    from_u = np.where(is_stretched, np.interp(u, moved[order], edges[order]), u - right)
+    share = ramp(0.5 - np.abs(u), 0, 0.2)
     top, bottom = (lid(from_u) for lid in (upper, lower))
     hidden = np.minimum(EDGE / 2, (bottom - top) / 2) * share
     from_v = np.clip(v - move[1] * share, top + hidden, np.maximum(bottom - hidden, top + hidden))
     places = (np.stack([from_u, from_v], -1) @ axes * width + middle).astype(np.float32)
     seen = cv2.remap(source, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    inside = ramp(depth, 0, EDGE)[..., None].astype(np.float32)
+
+    # the white before it stays and is covered
+    beside, above = u - centre - right, v - (iris[:2] - middle) @ axes[1] / width - move[1]
+    ahead = np.clip(side * beside / radius, 0, 1)
+    covered = 1 - ahead * ramp(np.hypot(beside, above) / radius, *COVER)
+    inside = (ramp(depth, 0, EDGE) * covered)[..., None].astype(np.float32)
     part = image[low[1]:high[1], low[0]:high[0]]
     part += inside * (seen - part)
