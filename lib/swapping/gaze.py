@@ -30,7 +30,6 @@ from lib.faces.quality import LEAST_SURE
 from lib.mesh.irises import see_eyes
 from lib.types import AlignedFace, Eyes, Face, Gaze, Shape, SwappedFace
 
-GAIN = 1.0  # of the correction
 MOST = 0.25  # of the eye's width: an iris is moved no farther
 LEAST = 0.004  # likewise: of less nothing is seen
 # Width of an eye, of one that is seen from the front: of less its gaze cannot be told
@@ -41,11 +40,15 @@ CONTRAST = 0.04, 0.12
 # differ to be the same, in widths of the eye: it jumps within a frame or two
 REACH, SPREAD, SAME = 3, 1.5, 0.03
 # Of the eye's width: how far from the lids the picture moves whole; how far from the corners an
-# iris stays; and how much wider than itself it is moved as it is
-EDGE, CORNER, LIMBUS = 0.06, 0.03, 1.12
-COVER = 0.7, 1.2  # of that: soft edge of what covers the white before an iris
+# iris stays, and what moves across less
+EDGE, CORNER, FALL = 0.06, 0.03, 0.2
+# Of the iris: how much wider than itself it is moved as it is; soft edge of what covers the white
+# before it; and, of the eye's width, from which move on that is done
+LIMBUS, COVER, COVERING = 1.12, (0.7, 1.2), 0.04
 SMALLEST = 4  # pixels: width of an eye of which something can be moved
+APART = 0.03  # of the eye's width: landmarks of a lid that are nearer draw no curve
 EYES = RIGHT_EYE, LEFT_EYE
+UPPER, LOWER = [0, 1, 2, 3], [0, 5, 4, 3]  # landmarks of an eye, along its lids
 WIDTH = 0.213  # of an eye of the mean face
 SHIFT = 4  # bits of a fraction in OpenCV's drawing
 
@@ -107,9 +110,16 @@ def _shift(gaze_of: Gaze) -> tuple[np.ndarray, np.ndarray]:
     weights = gaze_of.known * gaze_of.movable
     if weights.max() < 1e-3:
         return np.zeros(2), np.zeros(2)
-    shift = GAIN * np.average(gaze_of.wanted - gaze(gaze_of.drawn), axis=0, weights=weights)
+    drawn = gaze(gaze_of.drawn)
+    shift = np.average(gaze_of.wanted - drawn, axis=0, weights=weights)
     length = float(np.linalg.norm(shift))
     shift *= min(1.0, MOST / max(length, 1e-6))
+    # neither leaves its eye
+    points = gaze_of.drawn.landmarks
+    widths = [np.linalg.norm(points[eye][3] - points[eye][0]) for eye in EYES]
+    room = 0.5 - CORNER - LIMBUS * gaze_of.drawn.irises[:, 2] / np.maximum(widths, 1e-6)
+    shift[0] = np.clip(shift[0], min((-room - drawn[:, 0]).max(), 0),
+                       max((room - drawn[:, 0]).min(), 0))
     return shift, gaze_of.known.max() * gaze_of.movable
 
 
@@ -178,48 +188,56 @@ def _contrast(picture: np.ndarray, eyes: Eyes) -> np.ndarray:
 def _move(image: np.ndarray, source: np.ndarray, eye: np.ndarray, iris: np.ndarray,
           move: np.ndarray) -> None:
     """Draws `source` (S, S, 3) into `image` with the `iris` (3,) of the `eye` (6, 2) moved by
-    `move` (2,), in widths of the eye along it and across.
-
-    The white behind it is stretched, the one before it covered. What comes out from under a lid is
-    what is seen at its edge.
-    """
-    # the part of the picture, in the eye's own frame
+    `move` (2,), in widths of the eye along it and across."""
     first, last = eye[0], eye[3]
     middle, width = (first + last) / 2, float(np.linalg.norm(last - first))
     low = np.clip(np.floor(eye.min(0)).astype(int) - 1, 0, len(image))
     high = np.clip(np.ceil(eye.max(0)).astype(int) + 2, 0, len(image))
     if width < SMALLEST or (high - low).min() < 1:
         return
+    # the eye's own frame, in its widths
     along = (last - first) / width
     axes = np.stack([along, along[::-1] * (-1, 1)])
-    x, y = np.meshgrid(*map(np.arange, low, high))
-    u, v = np.moveaxis((np.stack([x, y], -1) - middle) @ axes.T / width, -1, 0)
     lids = (eye - middle) @ axes.T / width
-    upper, lower = (np.polynomial.Polynomial.fit(*lids[points].T, 3)
-                    for points in ([0, 1, 2, 3], [0, 5, 4, 3]))
-    depth = np.minimum(v - upper(u), lower(u) - v)  # below the lids
-
-    # where each pixel comes from: the iris as it is, the white behind it stretched
-    centre, radius = (iris[:2] - middle) @ axes[0] / width, LIMBUS * iris[2] / width
-    side = 1 if move[0] >= 0 else -1
-    room = 0.5 - CORNER - radius - side * centre
-    right = side * min(abs(float(move[0])), max(room, 0))
-    edges = np.array([-0.5 * side, centre - side * radius])
-    moved = edges + [0, right]
-    order = slice(None, None, side)
-    is_stretched = side * (u - moved[1]) < 0
-    from_u = np.where(is_stretched, np.interp(u, moved[order], edges[order]), u - right)
-    share = ramp(0.5 - np.abs(u), 0, 0.2)
-    top, bottom = (lid(from_u) for lid in (upper, lower))
-    hidden = np.minimum(EDGE / 2, (bottom - top) / 2) * share
-    from_v = np.clip(v - move[1] * share, top + hidden, np.maximum(bottom - hidden, top + hidden))
-    places = (np.stack([from_u, from_v], -1) @ axes * width + middle).astype(np.float32)
-    seen = cv2.remap(source, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-
-    # the white before it stays and is covered
-    beside, above = u - centre - right, v - (iris[:2] - middle) @ axes[1] / width - move[1]
-    ahead = np.clip(side * beside / radius, 0, 1)
-    covered = 1 - ahead * ramp(np.hypot(beside, above) / radius, *COVER)
-    inside = (ramp(depth, 0, EDGE) * covered)[..., None].astype(np.float32)
+    if min(np.diff(lids[lid, 0]).min() for lid in (UPPER, LOWER)) < APART:
+        return
+    pixels = np.stack(np.meshgrid(*map(np.arange, low, high)), -1)
+    centre = (iris[:2] - middle) @ axes.T / width
+    places, share = _whence((pixels - middle) @ axes.T / width, lids, centre,
+                            float(LIMBUS * iris[2] / width), move)
+    seen = cv2.remap(source, (places @ axes * width + middle).astype(np.float32), None,
+                     cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     part = image[low[1]:high[1], low[0]:high[0]]
-    part += inside * (seen - part)
+    part += share[..., None].astype(np.float32) * (seen - part)
+
+
+def _whence(places: np.ndarray, lids: np.ndarray, centre: np.ndarray, radius: float,
+            move: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where what is seen at `places` (H, W, 2) of an eye comes from, likewise, and (H, W) how much
+    of it is seen. The iris around `centre` (2,) moves by `move` (2,).
+
+    The white behind it is stretched, the one before it covered. What comes out from under a lid is
+    what is seen at its edge. All in widths of the eye, from its middle, along it and across.
+    """
+    u, v = places[..., 0], places[..., 1]
+    upper, lower = (np.polynomial.Polynomial.fit(*lids[lid].T, 3) for lid in (UPPER, LOWER))
+
+    # along the eye
+    side = 1 if move[0] >= 0 else -1
+    edges = np.array([-0.5 * side, centre[0] - side * radius])  # of the white behind
+    moved = edges + [0, move[0]]
+    from_u = np.where(side * (u - moved[1]) < 0, np.interp(u, moved[::side], edges[::side]),
+                      u - move[0])
+
+    # across it, between the lids
+    fall = ramp(0.5 - np.abs(u), 0, FALL)
+    top, bottom = upper(from_u), lower(from_u)
+    hidden = np.minimum(EDGE / 2, (bottom - top) / 2) * fall
+    from_v = np.clip(v - move[1] * fall, top + hidden, np.maximum(bottom - hidden, top + hidden))
+
+    # the white before the iris stays; so do the lids
+    beside, above = u - centre[0] - move[0], v - centre[1] - move[1]
+    ahead = np.clip(side * beside / radius, 0, 1) * min(abs(move[0]) / COVERING, 1)
+    covered = 1 - ahead * ramp(np.hypot(beside, above) / radius, *COVER)
+    depth = np.minimum(v - upper(u), lower(u) - v)
+    return np.stack([from_u, from_v], -1), covered * ramp(depth, 0, EDGE)

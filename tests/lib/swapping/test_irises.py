@@ -113,6 +113,22 @@ def test_both_eyes_move_alike(face):
     np.testing.assert_allclose(moved, alike, atol=1e-3)
 
 
+def test_no_iris_leaves_its_eye(face):
+    eyes = eyes_of(face)
+    far = look(replace(face, gaze=Gaze(gaze(eyes) + [[0.9, 0], [0.9, 0]], np.ones(2), eyes, np.ones(2))))
+    assert np.abs(far - face.image).max() > 0.1 and visibility(eyes_of(face, far)).min() > 0.5
+
+
+def test_a_reflection_is_no_iris(astronaut):
+    face = face_in(astronaut)
+    eyes, shining = eyes_of(face), face.image.copy()
+    for x, y, radius in eyes.irises:
+        cv2.circle(shining, (round(x), round(y)), round(radius), (0.9, 0.8, 1.0), -1)
+    filmed = replace(face, aligned=replace(face.aligned, image=as_bytes(cv2.GaussianBlur(shining, (0, 0), 1))))
+    looked, = looking([filmed])
+    assert looked.gaze.known.max() < 0.05 and looking([face])[0].gaze.known.min() == 1
+
+
 def test_shut_eyes_are_left_alone(shared):
     """Of a blink, whether it is drawn or filmed."""
     source = open_source(shared("videos/swap/a_ocasio_cortez.mp4"))
