@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from lib.faces.gaze import gaze, visibility
-from lib.faces.geometry import eye_openings, transform_points
+from lib.faces.geometry import DEFAULT_COVERAGE, eye_openings, transform_points
 from lib.media.endpoints.source import open_source
 from lib.mesh.irises import see_eyes
-from lib.plugin import ALIGNERS, DETECTORS
-from lib.swapping.composite import crop_face, network_input
+from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
+from lib.swapping.composite import Compositor, crop_face, network_input
+from lib.swapping.eyes import EyesFollow
 from lib.swapping.gaze import look, looking, move_irises, steady
+from lib.swapping.pipeline import Role, swap_frames
 from lib.types import Eyes, Face, Frame, Gaze, SwappedFace
 
 SIZE = 256
@@ -127,6 +129,37 @@ def test_a_reflection_is_no_iris(astronaut):
     filmed = replace(face, aligned=replace(face.aligned, image=as_bytes(cv2.GaussianBlur(shining, (0, 0), 1))))
     looked, = looking([filmed])
     assert looked.gaze.known.max() < 0.05 and looking([face])[0].gaze.known.min() == 1
+
+
+class Ahead:
+    """Draws one picture, whatever it is shown."""
+
+    size = drawn = SIZE
+    coverage = DEFAULT_COVERAGE
+
+    def __init__(self, picture: np.ndarray):
+        self.picture = picture
+
+    def __call__(self, faces: np.ndarray) -> tuple[np.ndarray, None]:
+        return np.repeat(self.picture[None], len(faces), 0), None
+
+
+def test_frames_of_a_film_look_where_the_original_looks(astronaut):
+    """Six frames in which the eyes glance aside, and a network that draws them looking ahead."""
+    face = face_in(astronaut)
+    eyes = see_eyes([astronaut], [face.aligned.face.landmarks])[0]
+    film = [np.clip(move_irises(astronaut.astype(np.float32), eyes, np.array([[right, 0]] * 2)), 0, 255).astype(np.uint8)
+            for right in (0, 0, 0, 0.12, 0.12, 0.12)]
+    faces = [replace(face.aligned.face, track=1)]
+    compositor = Compositor(COLORS.create("none"), BLENDERS.create("alpha"), [MASKERS.create("hull")], match_detail=False)
+    frames = ((Frame(index, image), faces) for index, image in enumerate(film))
+    follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
+    finished = [done.frame.with_patches(done.patches) for done in swap_frames(frames, [Role(Ahead(face.image), compositor)], follow)]
+    places = [seen.irises[:, 0].mean() for seen in see_eyes(finished, [face.aligned.face.landmarks] * 6)]
+    wanted = [seen.irises[:, 0].mean() for seen in see_eyes(film, [face.aligned.face.landmarks] * 6)]
+    assert wanted[3] - wanted[2] > 1.5  # pixels
+    np.testing.assert_allclose(places, wanted, atol=0.5 * (wanted[3] - wanted[2]))
+    assert places[3] - places[2] > 0.5 * (wanted[3] - wanted[2]) and np.ptp(places[3:]) < 0.3
 
 
 def test_shut_eyes_are_left_alone(shared):
