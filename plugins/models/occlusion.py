@@ -21,9 +21,11 @@ from lib.training.model.contract import FaceModel, Losses
 from lib.training.watch import preview
 
 NAME = "seer"  # of the network
-# Of the generalised cross entropy: what a network is sure is covered, though nobody said so, pulls
-# it the less, the nearer this is to 1
-TOLERANCE = 0.85
+# How little a face counts where the network is sure that something covers it, though nobody said
+# so: its answer to this power
+DOUBT = 3.0
+LEAST_TRUST = 0.1  # without it, a network that finds covers everywhere would learn no better
+ASSUMED = 2.0  # logit of a face before anything is learnt: it is seen
 MOMENTUM = 0.98  # of the means and variances by which features are normed
 OVERLAP = 0.5  # weight of the loss of the overlap
 SHOWN = 8  # faces in the preview, with covers and without
@@ -47,8 +49,8 @@ class Occlusion(FaceModel):
     Learns from -A alone. Covers that are made by chance, or cut out of pictures (--covers), are set
     over its faces, so that it is known what they hide; what users drew or painted (--labels) is
     learnt, too. Faces that are covered already, and that nobody labelled, count the less the surer
-    the network becomes: "Generalized Cross Entropy Loss for Training Deep Neural Networks with
-    Noisy Labels", NeurIPS, 2018. The network is small: a few milliseconds a face on one core.
+    the network becomes, much as in "Generalized Cross Entropy Loss for Training Deep Neural
+    Networks with Noisy Labels", NeurIPS, 2018. The network is small: a few milliseconds a face on one core.
     """
 
     size: int = option(128, "Side of the face that the network sees, pixels.",
@@ -80,7 +82,8 @@ class Occlusion(FaceModel):
         for filters, skip in zip((4 * width, 2 * width, width), skips[-2::-1]):
             x = layers.UpSampling2D(2)(_conv(x, filters, kernel=1))
             x = _residual(_conv(layers.Concatenate()([x, skip]), filters))
-        logits = layers.Conv2D(4, 3, padding="same", dtype="float32")(x)
+        logits = layers.Conv2D(4, 3, padding="same", dtype="float32",
+                               bias_initializer=keras.initializers.Constant(ASSUMED))(x)
         return {NAME: keras.Model(face, DepthToSpace(2, dtype="float32")(logits), name=NAME)}
 
     def losses(self, networks: dict[str, keras.Model], batch: dict) -> Losses:
@@ -88,13 +91,13 @@ class Occlusion(FaceModel):
         seen, counts, known = ops.split(batch["a"].regions, 3, -1)
         logits = networks[NAME](batch["a"].input, training=True)
         says = ops.sigmoid(logits)
-        exact = seen * ops.softplus(-logits) + (1 - seen) * ops.softplus(logits)
-        tolerant = (1 - ops.power(says + 1e-6, TOLERANCE)) / TOLERANCE
-        area = ops.sum(counts)
-        pixels = ops.sum(counts * (known * exact + (1 - known) * tolerant)) / area
-        covered, told = counts * (1 - seen), counts * (1 - says)
-        both = ops.sum(covered * (1 - says))
-        either = ops.sum(covered) + ops.sum(told) - both
+        wrong = seen * ops.softplus(-logits) + (1 - seen) * ops.softplus(logits)
+        # What nobody labelled is a face only as far as the network agrees
+        agreed = LEAST_TRUST + (1 - LEAST_TRUST) * ops.stop_gradient(ops.power(says, DOUBT))
+        trust = counts * (known + (1 - known) * agreed)
+        pixels = ops.sum(trust * wrong) / ops.sum(counts)
+        both = ops.sum(counts * (1 - seen) * (1 - says))
+        either = ops.sum(counts * (1 - seen)) + ops.sum(trust * seen * (1 - says))
         overlap = OVERLAP * (1 - (both + 1) / (either + 1))
         kept = ops.sum(counts * seen * says) / ops.sum(counts * seen)
         report = dict(zip(preview.COVERS, ((both + 1) / (either + 1), kept)))

@@ -103,7 +103,7 @@ def test_labels_and_cut_outs_are_taken(faceswap, face_folders, tmp_path):
     (("-B", "b"), "leave -B out"), (("--labels", "nothing"), "--labels nothing says nothing"), (("--covers", "nowhere"), "no folder"),
     (("--find-rate",), "--find-rate is for models that draw faces"), (("-M", "hull"), "-M/--mask is for models"),
     (("--loss", "mse"), "--loss is not for occlusion"), (("--until", "plateau"), "--until is for models"),
-    (("--augment", "device"), "--augment device"), (("--model.size", "99"), "must be one of")])
+    (("--augment", "device"), "--augment device"), (("--warp", 1), "--warp is for models that draw faces"), (("--model.size", "99"), "must be one of")])
 def test_bad_options_are_answered_in_one_line(faceswap, face_folders, tmp_path, options, words):
     options = [face_folders["b"] if text == "b" else text for text in options]
     done = faceswap("train", *SMALL, "-A", face_folders["a"], "-m", tmp_path / "model", "-i", 2, *options, code=None)
