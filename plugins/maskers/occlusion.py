@@ -18,7 +18,7 @@ from lib.types import AlignedFace
 COVERAGE = "whole"  # of the crops that the network was trained on
 # What is taken off the network's logits: it learnt from some covered faces that nobody labelled,
 # which teach it that too much is seen
-DOUBT = 1.0
+DOUBT = 0.6
 
 
 @MASKERS.register

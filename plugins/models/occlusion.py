@@ -24,7 +24,8 @@ NAME = "seer"  # of the network
 # How little a face counts where the network is sure that something covers it, though nobody said
 # so: its answer to this power
 DOUBT = 3.0
-LEAST_TRUST = 0.1  # without it, a network that finds covers everywhere would learn no better
+# At least so much it counts all the same, less by the second number times the overlap of covers
+TRUSTS, LEAST_TRUST = (1.2, 2.0), 0.1
 ASSUMED = 2.0  # logit of a face before anything is learnt: it is seen
 MOMENTUM = 0.98  # of the means and variances by which features are normed
 OVERLAP = 0.5  # weight of the loss of the overlap
@@ -92,16 +93,19 @@ class Occlusion(FaceModel):
         logits = networks[NAME](batch["a"].input, training=True)
         says = ops.sigmoid(logits)
         wrong = seen * ops.softplus(-logits) + (1 - seen) * ops.softplus(logits)
-        # What nobody labelled is a face only as far as the network agrees
-        agreed = LEAST_TRUST + (1 - LEAST_TRUST) * ops.stop_gradient(ops.power(says, DOUBT))
-        trust = counts * (known + (1 - known) * agreed)
-        pixels = ops.sum(trust * wrong) / ops.sum(counts)
-        both = ops.sum(counts * (1 - seen) * (1 - says))
-        either = ops.sum(counts * (1 - seen)) + ops.sum(trust * seen * (1 - says))
-        overlap = OVERLAP * (1 - (both + 1) / (either + 1))
+        covered, told = counts * (1 - seen), counts * seen * (1 - says)
+        both = ops.sum(covered * (1 - says))
+        found = (both + 1) / (ops.sum(covered) + ops.sum(told) + 1)
+        # What nobody labelled is taken for a face; the better the network is, only as far as it
+        # agrees
+        least = ops.clip(TRUSTS[0] - TRUSTS[1] * found, LEAST_TRUST, 1.0)
+        agreed = ops.stop_gradient(least + (1 - least) * ops.power(says, DOUBT))
+        trust = known + (1 - known) * agreed
+        pixels = ops.sum(counts * trust * wrong) / ops.sum(counts)
+        overlap = 1 - (both + 1) / (ops.sum(covered) + ops.sum(trust * told) + 1)
         kept = ops.sum(counts * seen * says) / ops.sum(counts * seen)
-        report = dict(zip(preview.COVERS, ((both + 1) / (either + 1), kept)))
-        return Losses({"all": {"pixels": pixels, "overlap": overlap}}, report)
+        return Losses({"all": {"pixels": pixels, "overlap": OVERLAP * overlap}},
+                      dict(zip(preview.COVERS, (found, kept))))
 
     def exports(self, networks: dict[str, keras.Model]) -> dict[str, bytes]:
         return {"occlusion.onnx": onnx_of(networks[NAME]),

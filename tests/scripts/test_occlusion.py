@@ -61,7 +61,7 @@ def test_a_large_cover_is_found_and_the_face_is_not(model, portrait, coverage, s
     hull = MASKERS.create("hull").mask(aligned)[..., 0] > 0.5
     board, free = hull & (board > 0), hull & (board == 0)
     assert before[hull].mean() > 0.8 and before[board].mean() > 0.8
-    assert after[board].mean() < 0.5 and after[free].mean() > 0.75
+    assert after[board].mean() < before[board].mean() - 0.25 and after[free].mean() > 0.75
 
 
 def test_a_training_resumes_and_its_masks_are_made_again(faceswap, model, face_folders, tmp_path, clips):
