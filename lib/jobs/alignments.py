@@ -27,7 +27,7 @@ from lib.media.base import FrameSource
 from lib.media.endpoints.sink import writer_for
 from lib.media.endpoints.source import open_source
 from lib.options import option
-from lib.plugin import ALIGNERS, WRITERS
+from lib.plugin import ALIGNERS, DEFAULT_ALIGNER, WRITERS
 from lib.provenance.run_record import locked_output
 from lib.settings import Settings
 from lib.system import device
@@ -312,7 +312,7 @@ def merge(settings: AlignmentsSettings) -> Merged:
     with new_store(settings.output) as store:
         joined = join(parts, store)
         if source:
-            aligner = store.state.aligner or PluginRecord("dlib68")
+            aligner = store.state.aligner or PluginRecord(DEFAULT_ALIGNER)
             tracking.follow(source, store, ALIGNERS.create(aligner.name, **aligner.options),
                             joined.smooth, FaceCropper())
             store.update(source=source_identity(source))

@@ -18,13 +18,13 @@ from lib.types import Alignment, Shape
 BOX_WIDTHS = 1.6  # of the first region around a detector's box, which the next look corrects
 LOOKS = 2  # at a face that was detected, each in the region around what the one before saw
 WIDEST = 0.1  # by how much the widest crop is wider than the region
-EYES, MOUTH, INSIDE = slice(36, 48), slice(48, 68), slice(17, 36)
+EYES, INSIDE = slice(36, 48), slice(17, 36)  # lids; brows and nose
 # Crops for dlib's trees, and in them the box that its detector would draw: left, top, right, bottom
 TREES_SIZE = 256
 TREES_BOX = (np.array([0.511, 0.527, 0.511, 0.527])
              + 0.38 * np.array([-1, -1, 1, 1])) * TREES_SIZE
 MOVES = 0.03 * np.array([[1, 0.6], [-1, -0.6]])  # of the box, for a fit each, in its sides
-# Degrees that a head may be turned for its mouth to be dlib's, altogether and in part
+# Degrees that a head may be turned for its landmarks to be dlib's, altogether and in part
 FRONTAL, TURNED = 20, 40
 APART = 0.13  # of the box: landmarks of the nose and brows that lie farther from dlib's are no good
 
@@ -34,9 +34,9 @@ APART = 0.13  # of the box: landmarks of the nose and brows that lie farther fro
 class Mesh(Aligner):
     """MediaPipe's Face Mesh, with depth, irises and its own score; no download.
 
-    The 68 landmarks are made of its points by a fixed map, the eyelids of the iris network's
-    points, and the mouth of a face that is not turned is dlib's, which follows lips further
-    (docs/landmarks.md).
+    The eyelids are those of the iris network. The other landmarks of a face that is not turned are
+    dlib's, fitted where the mesh lies, which follow lips and brows further; those of a turned one
+    are made of the mesh by a fixed map (docs/landmarks.md).
     """
 
     crops: int = option(2, "Crops of each face, a little narrower and wider; the points are the "
@@ -95,10 +95,9 @@ class Mesh(Aligner):
 
     def _finished(self, pictures: Sequence[np.ndarray], points: np.ndarray,
                   scores: np.ndarray) -> list[Alignment]:
-        """What the points (N, 468, 3) say, with the lids, the irises and the mouths."""
+        """What the points (N, 468, 3) say, with lids, irises, and what dlib's trees see."""
         landmarks = landmarks_of(points)
         outlines, irises = networks.eyes(pictures, points)
-        landmarks[:, EYES, :2] = lids_of(outlines)
         poses, regions = [], []
         for face in points:
             region, rotation = fitted(face)
@@ -106,11 +105,11 @@ class Mesh(Aligner):
             regions.append(region)
         trees = self._by_trees(pictures, regions)
 
-        # The mouth, and whether both see the same face
-        share = np.clip((TURNED - np.abs(np.array(poses)[:, :1])) / (TURNED - FRONTAL), 0, 1)
-        mouths = landmarks[:, MOUTH, :2]
-        landmarks[:, MOUTH, :2] = mouths + share[..., None] * (trees[:, MOUTH] - mouths)
+        # Whether both see the same face, and the landmarks of one that is not turned
         apart = np.linalg.norm(landmarks[:, INSIDE, :2] - trees[:, INSIDE], axis=2).mean(1)
+        share = np.clip((TURNED - np.abs(np.array(poses)[:, :1])) / (TURNED - FRONTAL), 0, 1)
+        landmarks[..., :2] += share[..., None] * (trees - landmarks[..., :2])
+        landmarks[:, EYES, :2] = lids_of(outlines)
         box_side = (TREES_BOX[2] - TREES_BOX[0]) / TREES_SIZE
         agree = [distance < APART * box_side * region.side
                  for distance, region in zip(apart, regions)]

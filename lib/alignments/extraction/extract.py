@@ -26,7 +26,7 @@ from lib.faces.likeness import PeopleFilter
 from lib.facesets.folder import FaceCropper, FaceFolder
 from lib.files.reading import as_json
 from lib.media.base import FrameSource
-from lib.plugin import ALIGNERS, DETECTORS, RECOGNIZERS, Aligner, Detector, Plugin
+from lib.plugin import ALIGNERS, DEFAULT_ALIGNER, DETECTORS, RECOGNIZERS, Aligner, Detector, Plugin
 from lib.registry import Registry
 from lib.system.progress import progress
 from lib.types import Shard
@@ -82,7 +82,7 @@ def search_changed(source: FrameSource, store: AlignmentStore) -> None:
         check_source(source, store)
     except ChangedPictures as changed:
         detector = store.state.detector or PluginRecord("auto")
-        aligner = store.state.aligner or PluginRecord("dlib68")
+        aligner = store.state.aligner or PluginRecord(DEFAULT_ALIGNER)
         extract_faces(source, store, ExtractionSetup(
             lambda: DETECTORS.create(detector.name, **detector.options),
             lambda: ALIGNERS.create(aligner.name, **aligner.options), only=changed.indices))

@@ -9,7 +9,7 @@ from typing import Any
 from lib.faces.geometry import DEFAULT_COVERAGE, DEFAULT_SIZE
 from lib.faces.likeness import PeopleFilter
 from lib.facesets.folder import FaceCropper, FaceFolder
-from lib.plugin import ALIGNERS, DETECTORS, Aligner, Detector, Masker, Recognizer
+from lib.plugin import ALIGNERS, DEFAULT_ALIGNER, DETECTORS, Aligner, Detector, Masker, Recognizer
 from lib.system.profile import Stages
 from lib.types import Shard
 
@@ -44,7 +44,7 @@ class ExtractionSetup:
     stages: Stages = field(default_factory=Stages)  # measures the time of each stage
 
     @classmethod
-    def of(cls, detector: str, aligner: str = "dlib68", **options: Any) -> ExtractionSetup:
+    def of(cls, detector: str, aligner: str = DEFAULT_ALIGNER, **options: Any) -> ExtractionSetup:
         """With the plugins of these names, without options."""
         return cls(lambda: DETECTORS.create(detector), lambda: ALIGNERS.create(aligner), **options)
 

@@ -31,7 +31,7 @@ class FindingOptions(Settings):
     detector: str = option(
         "auto", "Face detector.", short="-D", plugin="detectors", group="Finding faces")
     aligner: str = option(
-        "dlib68", "Landmark aligner.", short="-A", plugin="aligners", group="Finding faces")
+        "mesh", "Landmark aligner.", short="-A", plugin="aligners", group="Finding faces")
 
 
 @dataclass(kw_only=True)

@@ -17,7 +17,7 @@ from lib.facesets.face_file import FaceFile
 from lib.jobs.shared.compositing import compositor_of, eyes_of
 from lib.jobs.shared.options import CompositingOptions
 from lib.jobs.train.identities import read_means
-from lib.plugin import ALIGNERS, Recognizer
+from lib.plugin import ALIGNERS, DEFAULT_ALIGNER, Recognizer
 from lib.sampling import evenly
 from lib.swapping.exemplars import loading
 from lib.swapping.exemplars.bank import Exemplars
@@ -37,7 +37,7 @@ def of_held_out(faces: Sequence[FaceFile], faces_b: Sequence[FaceFile], folder: 
     @cache
     def opened() -> held_out.HeldOut:
         parts = PartsOfB.of((file.image, file.landmarks) for file in evenly(faces_b, PICTURES))
-        kit = Kit(None, ALIGNERS.create("dlib68"), recognizer(), parts)
+        kit = Kit(None, ALIGNERS.create(DEFAULT_ALIGNER), recognizer(), parts)
         mean = np.array(read_means(folder)["b"], np.float32)
         options = CompositingOptions()  # of convert, its defaults
         compositor = replace(compositor_of(options), coverage=model.coverage)

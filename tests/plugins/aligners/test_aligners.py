@@ -135,4 +135,4 @@ def test_the_mesh_sees_lids_shut_and_does_not_take_an_open_mouth_for_it(shared, 
     assert len(rows) == len(images) and openings.min() < 0.2 < 0.28 < np.median(openings)
     if "studio_man" in clip:
         wide = mouths > 0.7 * mouths.max()
-        assert wide.sum() > 5 and np.median(openings[wide]) > 0.85 * np.median(openings[~wide])
+        assert wide.sum() >= 4 and np.median(openings[wide]) > 0.85 * np.median(openings[~wide])
