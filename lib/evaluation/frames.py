@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from lib.evaluation.detail import PartsOfB, brow_heights, detail
-from lib.faces.gaze import gaze, visibility
+from lib.faces.gaze import gaze, iris_contrast, visibility
 from lib.faces.geometry import COVERAGES, LEFT_EYE, RIGHT_EYE, crop_matrix, transform_points, warp
 from lib.faces.masks import hull, inner_skin, with_whole_brows
 from lib.faces.pose import angle_between, head_rotation
@@ -200,7 +200,7 @@ def _measure_gaze(scores: FrameScores, crops: np.ndarray, original: np.ndarray,
     points = original, swapped
     eyes = [Eyes(landmarks, seen.irises)
             for landmarks, seen in zip(points, see_eyes(list(crops), points))]
-    is_seen = np.min([visibility(both) for both in eyes], 0) > SEEN
+    is_seen = np.min([*map(visibility, eyes), iris_contrast(crops[0], eyes[0])], 0) > SEEN
     if is_seen.any():
         first, second = (gaze(both)[is_seen].mean(0) for both in eyes)
         scores.values["gaze_error"] = 100 * float(np.linalg.norm(second - first))

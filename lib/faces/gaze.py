@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from lib.faces.geometry import LEFT_EYE, RIGHT_EYE, eye_openings
@@ -13,6 +14,10 @@ SHUT, OPEN = 0.18, 0.28
 # be at most, and from where on they are surely wrong
 RADII = (0.12, 0.16), (0.30, 0.36)
 FARTHEST = 0.30, 0.40
+# By which share an iris is darker than the white, where it is one
+CONTRAST = 0.04, 0.12
+EYES = RIGHT_EYE, LEFT_EYE
+SHIFT = 4  # bits of a fraction in OpenCV's drawing
 
 
 def gaze(eyes: Eyes) -> np.ndarray:
@@ -40,6 +45,27 @@ def iris_likeness(eyes: Eyes) -> np.ndarray:
     radii = eyes.irises[:, 2] / _corners(eyes.landmarks)[2][:, 0]
     return np.min([ramp(radii, *RADII[0]), 1 - ramp(radii, *RADII[1]),
                    1 - ramp(np.linalg.norm(gaze(eyes), axis=1), *FARTHEST)], 0)
+
+
+def iris_contrast(picture: np.ndarray, eyes: Eyes) -> np.ndarray:
+    """(2,) from 0 to 1: whether each iris is darker than what else is seen between the lids of
+    `picture` (H, W, 3) uint8 RGB, as it is not behind a reflection."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    contrasts = []
+    for part, (x, y, radius) in zip(EYES, eyes.irises):
+        inside, iris, surroundings = np.zeros((3, *grey.shape), np.uint8)
+        cv2.fillConvexPoly(inside, cv2.convexHull(_fixed(eyes.landmarks[part])), 1, shift=SHIFT)
+        centre = _fixed(np.array([x, y])).tolist()
+        cv2.circle(iris, centre, round(0.8 * radius * (1 << SHIFT)), 1, -1, shift=SHIFT)
+        cv2.circle(surroundings, centre, round(1.1 * radius * (1 << SHIFT)), 1, -1, shift=SHIFT)
+        dark, light = grey[(inside & iris) > 0], grey[(inside & ~surroundings) > 0]
+        contrasts.append(1 - dark.mean() / max(light.mean(), 1)
+                         if len(dark) > 3 and len(light) > 3 else 0)
+    return ramp(np.array(contrasts), *CONTRAST)
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    return np.rint(points * (1 << SHIFT)).astype(np.int32)
 
 
 def _corners(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

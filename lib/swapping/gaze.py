@@ -15,12 +15,10 @@ import cv2
 import numpy as np
 
 from lib.alignments.masking import MaskedFace
-from lib.faces.gaze import gaze, iris_likeness, openness, ramp, visibility
+from lib.faces.gaze import EYES, gaze, iris_contrast, iris_likeness, openness, ramp, visibility
 from lib.faces.geometry import (
     INNER,
-    LEFT_EYE,
     MEAN_FACE,
-    RIGHT_EYE,
     scale_of,
     similarity_transform,
     transform_points,
@@ -34,8 +32,6 @@ MOST = 0.25  # of the eye's width: an iris is moved no farther
 LEAST = 0.004  # likewise: of less nothing is seen
 # Width of an eye, of one that is seen from the front: of less its gaze cannot be told
 TURNED = 0.55, 0.75
-# By which share an iris is darker than the white, where it is one
-CONTRAST = 0.04, 0.12
 # Frames to either side that count in the gaze, sigma of how much they do, and how much a gaze may
 # differ to be the same, in widths of the eye: it jumps within a frame or two
 REACH, SPREAD, SAME = 3, 1.5, 0.03
@@ -47,18 +43,12 @@ EDGE, CORNER, FALL = 0.06, 0.03, 0.2
 LIMBUS, COVER, COVERING = 1.12, (0.7, 1.2), 0.04
 SMALLEST = 4  # pixels: width of an eye of which something can be moved
 APART = 0.03  # of the eye's width: landmarks of a lid that are nearer draw no curve
-EYES = RIGHT_EYE, LEFT_EYE
 UPPER, LOWER = [0, 1, 2, 3], [0, 5, 4, 3]  # landmarks of an eye, along its lids
 WIDTH = 0.213  # of an eye of the mean face
-SHIFT = 4  # bits of a fraction in OpenCV's drawing
-
-
-def _fixed(points: np.ndarray) -> np.ndarray:
-    return np.rint(points * (1 << SHIFT)).astype(np.int32)
 
 
 def looking(faces: Sequence[SwappedFace]) -> list[SwappedFace]:
-    """`faces` with where they look and where they are to look; 3 ms of one core a face, 6 where
+    """`faces` with where they look and where they are to look; 2 ms of one core a face, 4 where
     the alignments know no irises."""
     pictures = [cv2.convertScaleAbs(np.maximum(face.image, 0), alpha=255) for face in faces]
     drawn = see_eyes(pictures, [transform_points(face.aligned.face.landmarks, _onto_drawn(face))
@@ -151,7 +141,7 @@ def _known(aligned: AlignedFace, eyes: Eyes) -> np.ndarray:
         return np.zeros(2)
     widths = [np.linalg.norm(np.subtract(*face.landmarks[part][[3, 0]])) for part in EYES]
     size = scale_of(similarity_transform(face.landmarks[INNER], MEAN_FACE))
-    return (visibility(eyes) * _contrast(aligned.image, eyes)
+    return (visibility(eyes) * iris_contrast(aligned.image, eyes)
             * ramp(np.array(widths) * size / WIDTH, *TURNED))
 
 
@@ -159,7 +149,7 @@ def _movable(picture: np.ndarray, eyes: Eyes) -> np.ndarray:
     """(2,) from 0 to 1: how far each iris of what was drawn may be moved. Where one of two open
     eyes has none, the other stays as well, or they would squint."""
     is_open = openness(eyes)
-    are_found = iris_likeness(eyes) * _contrast(picture, eyes)
+    are_found = iris_likeness(eyes) * iris_contrast(picture, eyes)
     return is_open * are_found * (1 - is_open * (1 - are_found)).min()
 
 
@@ -167,22 +157,6 @@ def _onto_drawn(face: SwappedFace) -> np.ndarray:
     """(2, 3) from the frame's pixels to those of the swapped picture."""
     aligned = face.aligned
     return upsampled(aligned.matrix, len(face.image) / len(aligned.image))
-
-
-def _contrast(picture: np.ndarray, eyes: Eyes) -> np.ndarray:
-    """(2,) from 0 to 1: whether each iris is darker than what else is seen between the lids."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    contrasts = []
-    for part, (x, y, radius) in zip(EYES, eyes.irises):
-        inside, iris, surroundings = np.zeros((3, *grey.shape), np.uint8)
-        cv2.fillConvexPoly(inside, cv2.convexHull(_fixed(eyes.landmarks[part])), 1, shift=SHIFT)
-        centre = _fixed(np.array([x, y])).tolist()
-        cv2.circle(iris, centre, round(0.8 * radius * (1 << SHIFT)), 1, -1, shift=SHIFT)
-        cv2.circle(surroundings, centre, round(1.1 * radius * (1 << SHIFT)), 1, -1, shift=SHIFT)
-        dark, light = grey[(inside & iris) > 0], grey[(inside & ~surroundings) > 0]
-        contrasts.append(1 - dark.mean() / max(light.mean(), 1)
-                         if len(dark) > 3 and len(light) > 3 else 0)
-    return ramp(np.array(contrasts), *CONTRAST)
 
 
 def _move(image: np.ndarray, source: np.ndarray, eye: np.ndarray, iris: np.ndarray,
