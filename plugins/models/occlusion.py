@@ -61,7 +61,7 @@ class Occlusion(FaceModel):
     identities = ("a",)
     swaps = False
     finds_covers = True
-    batch = 16
+    batch = 24
     learning_rate = 3e-3
     decays = True
     averaged = 0.998
