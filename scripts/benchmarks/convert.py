@@ -103,7 +103,7 @@ def _find(image: np.ndarray) -> Face:
 
 
 def _compositing(frame: Frame, face: Face, compositor: Compositor) -> float:
-    """Median milliseconds of one core for all but decoding, network, eyelids and encoding; time of
+    """Median milliseconds of one core for all but decoding, network, eyes and encoding; time of
     other processes does not count.
     """
     seconds = []
@@ -122,7 +122,7 @@ def _swapped(frame: Frame, face: Face) -> SwappedFace:
 
 
 def _following(frame: Frame, face: Face) -> float:
-    """Median milliseconds of one core for the eyelids of a face, as they come: BATCH at a time."""
+    """Median milliseconds of one core for eyelids and gaze of a face, as they come: BATCH at a time."""
     faces = [_swapped(frame, face)] * BATCH
     follow = EyesFollow(ALIGNERS.create("dlib68", refeed=0))
     seconds = []
