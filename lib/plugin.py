@@ -32,7 +32,7 @@ SCHEDULES = Registry("schedules", "plugins.schedules")
 COLORS = Registry("colors", "plugins.colors")
 BLENDERS = Registry("blenders", "plugins.blenders")
 WRITERS = Registry("writers", "plugins.writers")
-DEFAULT_ALIGNER, DEFAULT_RECOGNIZER = "mesh", "dlib_resnet"
+DEFAULT_ALIGNER, DEFAULT_RECOGNIZER = "dlib68", "dlib_resnet"
 REGISTRIES = {registry.kind: registry for registry in (DETECTORS, ALIGNERS, MASKERS, RECOGNIZERS,
                                                        MODELS, LOSSES, AUGMENTATIONS, OPTIMIZERS,
                                                        SCHEDULES, COLORS, BLENDERS, WRITERS)}

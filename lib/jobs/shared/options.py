@@ -31,7 +31,7 @@ class FindingOptions(Settings):
     detector: str = option(
         "auto", "Face detector.", short="-D", plugin="detectors", group="Finding faces")
     aligner: str = option(
-        "mesh", "Landmark aligner.", short="-A", plugin="aligners", group="Finding faces")
+        "dlib68", "Landmark aligner.", short="-A", plugin="aligners", group="Finding faces")
 
 
 @dataclass(kw_only=True)
