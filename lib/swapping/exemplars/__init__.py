@@ -6,5 +6,5 @@ faces, `choice` finds for each frame the pictures that suit it, over whole stret
 `drawing` bends them onto the face and gives the drawing the frequencies that it lacks, and `stage`
 does all this for convert and the previews. Nothing here imports Keras.
 
-Imports: lib.faces, lib.faces.hair, lib.files, lib.swapping, lib.system.
+Imports: lib.faces, lib.faces.hair, lib.files, lib.mesh, lib.swapping, lib.system.
 """

@@ -24,8 +24,8 @@ SKIN_FADE, PART_FADE = 4, 1  # frames before and after a change over which both 
 MOST_MIXED = 3  # pictures of a part
 # Of the cost of the skin that counts for eyes and mouth, too: they have to be turned alike
 POSE_SHARE = 0.5
-# Weights of lids, and of how unlike the patches are
-OPENING, LIDS, EYE_LOOK, MOUTH_LOOK = 3.0, 4e-3, 5e-4, 1e-3
+# Weights of lids, of gaze, and of how unlike the patches are
+OPENING, LIDS, GAZE, EYE_LOOK, MOUTH_LOOK = 3.0, 4e-3, 2e-2, 5e-4, 1e-3
 
 SKIN_WEIGHTS = np.ones(68, np.float32)
 SKIN_WEIGHTS[:17], SKIN_WEIGHTS[17:27], SKIN_WEIGHTS[27:36], SKIN_WEIGHTS[48:] = 0.5, 1.5, 3.0, 0.6
@@ -62,12 +62,14 @@ def measure_costs(faces: Features, person: Person, bank: Features, bank_person: 
     shapes = faces.shapes + (bank_build - build).astype(np.float32)
     skin = _squares(shapes, bank.shapes, SKIN_WEIGHTS) + extra.astype(np.float32)
     pose = POSE_SHARE * skin
-    # eyes: how far they are open, in pixels and of each person's usual, and what they look like
+    # eyes: how far they are open, in pixels and of each person's usual, where they look, and what
+    # they look like
     openings = transfer_lids(faces.openings, person, bank_person)
     open_share = openness(faces.openings, person)
     bank_open_share = openness(bank.openings, bank_person)
     eyes = [pose + OPENING * np.square(openings[:, None, eye] - bank.openings[None, :, eye])
             + LIDS * np.square(open_share[:, None, eye] - bank_open_share[None, :, eye])
+            + GAZE * _gaze_costs(faces.gazes, bank.gazes)
             + EYE_LOOK * (1 - faces.eyes[:, eye] @ bank.eyes[:, eye].T) for eye in (0, 1)]
     # mouth: its gaps, width and corners, and what it looks like
     gaps = (faces.mouths - _usual(build)) * MOUTH_SHARES
@@ -159,6 +161,12 @@ def _squares(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.n
     first, second = ((shapes * root).reshape(len(shapes), -1) for shapes in (first, second))
     squares = np.square(first).sum(1)[:, None] + np.square(second).sum(1)
     return np.maximum(squares - 2 * first @ second.T, 0)
+
+
+def _gaze_costs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(T, K): squared distance of the gazes of (T, 3) and (K, 3), where both can be told."""
+    apart = np.square(first[:, None, :2] - second[None, :, :2]).sum(2)
+    return apart * np.minimum(first[:, None, 2], second[None, :, 2])
 
 
 def _usual(build: np.ndarray) -> np.ndarray:

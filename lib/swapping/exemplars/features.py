@@ -1,5 +1,5 @@
-"""What faces are compared by: where their landmarks lie, how far eyes and mouth are open, and what
-these look like."""
+"""What faces are compared by: where their landmarks lie, how far eyes and mouth are open, where the
+eyes look, and what these look like."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 
 from lib.faces.brows import LEFT_BROW, RIGHT_BROW, find_brows
+from lib.faces.gaze import gaze, visibility
 from lib.faces.geometry import LEFT_EYE, MIRRORED, RIGHT_EYE
+from lib.mesh.irises import see_eyes
 
 # A patch of a part: pixels between its corners, size (width, height) of the patch, and of its
 # middle that is compared
@@ -31,18 +33,21 @@ class Features:
     mouths: np.ndarray
     eyes: np.ndarray  # (N, 2, P) float32 patches of the eyes, each of mean 0 and length 1
     lips: np.ndarray  # (N, Q) float32 patch of the mouth, likewise
+    # (N, 3) float32: gaze to the right and down, in widths of an eye, the mean of both eyes, and
+    # from 0 to 1 how surely it can be told
+    gazes: np.ndarray
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     def at(self, places: Sequence[int] | np.ndarray) -> Features:
         return Features(self.shapes[places], self.openings[places], self.mouths[places],
-                        self.eyes[places], self.lips[places])
+                        self.eyes[places], self.lips[places], self.gazes[places])
 
     @classmethod
     def joined(cls, parts: Sequence[Features]) -> Features:
         """The features of several faces, one after another."""
-        rows = zip(*((part.shapes, part.openings, part.mouths, part.eyes, part.lips)
+        rows = zip(*((part.shapes, part.openings, part.mouths, part.eyes, part.lips, part.gazes)
                      for part in parts))
         return cls(*map(np.concatenate, rows))
 
@@ -66,7 +71,16 @@ def features_of(pictures: Sequence[np.ndarray], shapes: np.ndarray) -> Features:
     corners = (shapes[:, 48, 1] + shapes[:, 54, 1]) / 2 - shapes[:, 51, 1]
     mouths = np.stack([apart(61, 67), apart(62, 66), apart(63, 65), apart(48, 54), corners], 1)
     return Features(shapes, openings, mouths, np.array(eyes, np.float32),
-                    np.array(lips, np.float32))
+                    np.array(lips, np.float32), _gazes(pictures, shapes))
+
+
+def _gazes(pictures: Sequence[np.ndarray], shapes: np.ndarray) -> np.ndarray:
+    """(N, 3) as in `Features.gazes`. The mean of both eyes, since irises lie outwards in some
+    people's eyes."""
+    seen = see_eyes(pictures, [shape.astype(np.float64) * len(picture) - 0.5
+                               for picture, shape in zip(pictures, shapes)])
+    return np.array([[*gaze(eyes).mean(0), visibility(eyes).min()] for eyes in seen],
+                    np.float32).reshape(-1, 3)
 
 
 def refine_brows(picture: np.ndarray, shape: np.ndarray) -> np.ndarray:

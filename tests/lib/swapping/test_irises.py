@@ -14,6 +14,8 @@ from lib.media.endpoints.source import open_source
 from lib.mesh.irises import see_eyes
 from lib.plugin import ALIGNERS, BLENDERS, COLORS, DETECTORS, MASKERS
 from lib.swapping.composite import Compositor, crop_face, network_input
+from lib.swapping.exemplars.choice import measure_costs
+from lib.swapping.exemplars.features import Person, features_of
 from lib.swapping.eyes import EyesFollow
 from lib.swapping.gaze import look, looking, move_irises, steady
 from lib.swapping.pipeline import Role, swap_frames
@@ -211,3 +213,17 @@ def test_what_cannot_be_told_for_a_moment_fades_and_does_not_pop():
     shares = np.array([gaze.known[0] for gaze in steadied(series([0.1] * 13, known))])
     assert shares[6] == 0 and shares[0] == shares[-1] == 1
     assert (shares[3:6] < 1).all() and (np.diff(shares[2:7]) < 0).all()
+
+
+def test_eyes_of_an_exemplar_are_those_that_look_the_same_way(face):
+    """Of three pictures that differ in nothing but the irises; what eyes look like counts for nothing here."""
+    points = transform_points(face.aligned.face.landmarks, face.aligned.matrix)
+    shapes = np.repeat(((points + 0.5) / SIZE)[None], 3, 0)
+    pictures = [as_bytes(aside(face, right)) for right in (-0.12, 0.0, 0.12)]
+    bank = features_of(pictures, shapes)
+    bank = replace(bank, eyes=np.repeat(bank.eyes[:1], 3, 0))
+    person = Person.of(shapes)
+    for place in range(3):
+        costs = measure_costs(bank.at([place]), person, bank, person, np.zeros(3))
+        assert costs.right_eye[0].argmin() == costs.left_eye[0].argmin() == place
+    assert (np.diff(bank.gazes[:, 0]) > 0.03).all() and (bank.gazes[:, 2] > 0.5).all()
