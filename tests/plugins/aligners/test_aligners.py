@@ -100,6 +100,7 @@ def test_further_fits_make_the_points_steadier(hopper):
 def test_of_profiles_the_mesh_knows_which_it_sees_and_is_nearer_than_trees_there(shared):
     """Mean distance from the marks as a share of the box; the jaw, which the two draw differently, left out."""
     faces = json.loads((Path(__file__).with_name("profiles.json")).read_text(encoding="utf-8"))["faces"]
+    shared("weights/yunet")
     detector, mesh, trees = DETECTORS.create("yunet"), ALIGNERS.create("mesh"), ALIGNERS.create("dlib68")
     sure, unsure = [], []
     for face in faces:
