@@ -14,7 +14,7 @@ from typing import Any
 
 from lib.alignments import masking, tracking
 from lib.alignments.database.state import PluginRecord
-from lib.alignments.extraction.frames import BATCH, FrameJob, FrameResult, FrameWork, follows
+from lib.alignments.extraction.frames import BLOCK, FrameJob, FrameResult, FrameWork, follows
 from lib.alignments.extraction.plan import Plan, make_plan
 from lib.alignments.extraction.setup import ExtractionSetup, Summary
 from lib.alignments.identity import recognize, tell_apart
@@ -141,7 +141,7 @@ def _search_frames(source: FrameSource, store: AlignmentStore, setup: Extraction
                    search: _Search, cropper: FaceCropper) -> _Searched:
     """Searches what is not searched, and masks and writes what is not masked or written."""
     plan = make_plan(source, store, setup, cropper.sink,
-                     BATCH if follows(search.aligner, source) else 1)
+                     BLOCK if follows(search.aligner, source) else 1)
     if not plan.segments:
         return _Searched()
     detector = search.resolved(source, store)

@@ -28,6 +28,8 @@ from lib.types import AlignedFace, Face, Frame
 # Frames that a thread takes at a time, and how long and how large they may be: a batch that is
 # broken off is lost
 BATCH, BATCH_SECONDS, BATCH_BYTES = 8, 0.25, 32 << 20
+# Likewise where faces are followed, through one block after the other
+BLOCK, BLOCK_BYTES = 16, 48 << 20
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def follows(aligner: Aligner, source: FrameSource) -> bool:
 class _Batches:
     """Cuts jobs into batches of up to BATCH, fewer where their frames are large or take long.
 
-    Where faces are followed, a batch ends before each frame whose index is a multiple of BATCH
+    Where faces are followed, a batch ends before each frame whose index is a multiple of BLOCK
     instead, however long it takes: what is found does not depend on how fast the machine is.
     """
 
@@ -190,8 +192,8 @@ class _Batches:
             size += 3 * job.frame.size[0] * job.frame.size[1]
             is_last = len(batch) >= min(BATCH, BATCH_SECONDS / self._seconds)
             if self._follows:
-                is_last = job.frame.index % BATCH == BATCH - 1
-            if is_last or size >= BATCH_BYTES:
+                is_last = job.frame.index % BLOCK == BLOCK - 1
+            if is_last or size >= (BLOCK_BYTES if self._follows else BATCH_BYTES):
                 yield batch
                 batch, size = [], 0
         if batch:
