@@ -51,7 +51,8 @@ class Occlusion(FaceModel):
     over its faces, so that it is known what they hide; what users drew or painted (--labels) is
     learnt, too. Faces that are covered already, and that nobody labelled, count the less the surer
     the network becomes, much as in "Generalized Cross Entropy Loss for Training Deep Neural
-    Networks with Noisy Labels", NeurIPS, 2018. The network is small: a few milliseconds a face on one core.
+    Networks with Noisy Labels", NeurIPS, 2018. The network is small: a few milliseconds a face on
+    one core.
     """
 
     size: int = option(128, "Side of the face that the network sees, pixels.",
